@@ -1,0 +1,49 @@
+"""The dashboard: `streamlit run app.py`. Routes, the supervisor's life, and the pages behind navigation."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio.to_thread
+import streamlit as st
+
+from sparsecore.dashboard.live_route import LiveRoute
+from sparsecore.runs.store import Store
+from sparsecore.runs.supervisor import Supervisor
+
+COLLECT_SECONDS = 30.0
+
+store = Store()
+
+
+@contextlib.asynccontextmanager
+async def lifespan(_app: st.App) -> AsyncIterator[None]:
+    """Workers start and stop with the server; garbage is collected on a clock, not after every click."""
+    supervisor = Supervisor(store)
+    supervisor.start()
+    gc.collect()
+    gc.freeze()
+    collecting = asyncio.create_task(_collect())
+    try:
+        yield
+    finally:
+        collecting.cancel()
+        await anyio.to_thread.run_sync(supervisor.stop)
+        store.close()
+
+
+async def _collect() -> None:
+    while True:
+        await asyncio.sleep(COLLECT_SECONDS)
+        gc.collect()
+
+
+app = st.App(
+    Path(__file__).parent / "pages" / "_navigation.py",
+    routes=LiveRoute(store).routes(),
+    lifespan=lifespan,
+)

@@ -1,0 +1,213 @@
+// Weight matrices as pictures: one canvas pixel a weight, drawn in place; zoom and hover are kept by the nodes.
+
+const VIRIDIS = [
+  [68, 1, 84], [72, 40, 120], [62, 74, 137], [49, 104, 142], [38, 130, 142],
+  [31, 158, 137], [53, 183, 121], [110, 206, 88], [181, 222, 43], [253, 231, 37],
+];
+const NEGATIVE = [33, 102, 172]; // blue against orange: told apart by every kind of colour vision
+const POSITIVE = [230, 97, 1];
+const PLATES = { both: ["count", "mask"], count: ["count"], mask: ["mask"], value: ["value"], outline: ["outline"] };
+const FEW = 4; // so many matrices stand side by side, count above mask; more are packed in rows
+const OUTLINE_CELLS = 4096; // larger matrices have cells of a pixel or two: the pruned are dimmed instead
+const OUTLINE_SCALE = 8;
+
+const mix = (from, to, share) => from.map((channel, i) => Math.round(channel + (to[i] - channel) * share));
+
+function viridis(share) {
+  const place = Math.max(0, Math.min(1, share)) * (VIRIDIS.length - 1);
+  const low = Math.min(VIRIDIS.length - 2, Math.floor(place));
+  return mix(VIRIDIS[low], VIRIDIS[low + 1], place - low);
+}
+
+const COUNT_COLOURS = Array.from({ length: 256 }, (_, i) => viridis(i / 255));
+
+class MatrixPicture {
+  constructor(host, view) {
+    this.view = view;
+    this.zoom = { scale: 1, x: 0, y: 0 };
+    this.figure = make("figure", "sc-matrix", host);
+    this.caption = make("figcaption", "", this.figure);
+    this.title = make("b", "", this.caption);
+    this.kept = make("span", "sc-dim", this.caption);
+    this.pair = make("div", "sc-pair", this.figure);
+    this.plates = {};
+    for (const kind of ["count", "mask", "value", "outline"]) this.plates[kind] = this.#plate(kind);
+  }
+
+  #plate(kind) {
+    const port = make("div", "sc-port", this.pair);
+    port.tabIndex = 0;
+    port.setAttribute("role", "img");
+    const canvas = make("canvas", "", port);
+    port.addEventListener("pointermove", (event) => this.#point(event, canvas));
+    port.addEventListener("pointerdown", (event) => this.#grab(event, port, canvas));
+    port.addEventListener("pointerleave", () => this.view.tip.hide());
+    port.addEventListener("dblclick", (event) => this.#zoomAt(event, port, 2));
+    port.addEventListener("wheel", (event) => {
+      if (!event.ctrlKey && !event.metaKey) return; // a bare wheel scrolls the page; a pinch sends ctrlKey
+      event.preventDefault();
+      this.#zoomAt(event, port, Math.exp(-event.deltaY / 200));
+    }, { passive: false });
+    port.addEventListener("keydown", (event) => this.#key(event, port));
+    return { port, canvas };
+  }
+
+  #key(event, port) {
+    const moves = { ArrowLeft: [40, 0], ArrowRight: [-40, 0], ArrowUp: [0, 40], ArrowDown: [0, -40] };
+    const box = port.getBoundingClientRect();
+    const centre = { clientX: box.left + box.width / 2, clientY: box.top + box.height / 2 };
+    if (event.key === "+" || event.key === "=") this.#zoomAt(centre, port, 1.5);
+    else if (event.key === "-") this.#zoomAt(centre, port, 1 / 1.5);
+    else if (event.key === "Escape" || event.key === "0") this.#setZoom({ scale: 1, x: 0, y: 0 }, port);
+    else if (moves[event.key] && this.zoom.scale > 1) this.#pan(...moves[event.key], port);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  #zoomAt(event, port, factor) {
+    const box = port.getBoundingClientRect();
+    const scale = Math.max(1, Math.min(64, this.zoom.scale * factor));
+    const [px, py] = [event.clientX - box.left, event.clientY - box.top];
+    const ratio = scale / this.zoom.scale;
+    this.#setZoom({ scale, x: px - (px - this.zoom.x) * ratio, y: py - (py - this.zoom.y) * ratio }, port);
+  }
+
+  #pan(dx, dy, port) {
+    this.#setZoom({ ...this.zoom, x: this.zoom.x + dx, y: this.zoom.y + dy }, port);
+  }
+
+  #setZoom(zoom, port) {
+    const limit = (offset, size) => Math.min(0, Math.max(offset, size * (1 - zoom.scale)));
+    this.zoom = { scale: zoom.scale, x: limit(zoom.x, port.clientWidth), y: limit(zoom.y, port.clientHeight) };
+    const { scale, x, y } = this.zoom;
+    for (const { canvas } of Object.values(this.plates)) {
+      canvas.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
+    }
+  }
+
+  #grab(event, port, canvas) {
+    this.#point(event, canvas);
+    if (this.zoom.scale === 1) return;
+    port.setPointerCapture(event.pointerId);
+    const move = (moved) => this.#pan(moved.movementX, moved.movementY, port);
+    port.addEventListener("pointermove", move);
+    port.addEventListener("pointerup", () => port.removeEventListener("pointermove", move), { once: true });
+  }
+
+  #point(event, canvas) {
+    if (!this.matrix) return;
+    const { rows, cols, pool, exact, count, value, kept } = this.matrix;
+    const box = canvas.getBoundingClientRect();
+    const row = Math.floor(((event.clientY - box.top) / box.height) * rows);
+    const col = Math.floor(((event.clientX - box.left) / box.width) * cols);
+    if (row < 0 || col < 0 || row >= rows || col >= cols) return;
+    const cell = row * cols + col;
+    const say = this.view.say;
+    const where = exact
+      ? say("live.cell", { row: row + 1, col: col + 1 })
+      : say("live.block", { row: row * pool[0] + 1, col: col * pool[1] + 1, rows: pool[0], cols: pool[1] });
+    const counted = say("live.count", { count: this.view.number(count[cell]), steps: this.view.number(this.step) });
+    const state = exact ? say(kept[cell] ? "live.kept" : "live.pruned") : `${(kept[cell] * 100).toPrecision(3)} %`;
+    this.view.tip.show(event, [where, `w = ${String(value[cell])} · ${state}`, counted]);
+  }
+
+  draw(matrix, mode, step, size) {
+    Object.assign(this, { matrix, step });
+    const name = this.view.layerName(matrix.layer.name);
+    const [rows, cols] = matrix.layer.shape;
+    const share = matrix.layer.kept / (rows * cols);
+    setText(this.title, `${name} ${rows}×${cols}`);
+    const kept = this.view.say("live.share", { share: (share * 100).toFixed(1) });
+    setText(this.kept, matrix.layer.prunable ? kept : `${kept} · ${this.view.say("live.exempt")}`);
+    for (const [kind, { port, canvas }] of Object.entries(this.plates)) {
+      const shown = PLATES[mode].includes(kind);
+      port.hidden = !shown;
+      if (!shown) continue;
+      port.style.width = `${size.width}px`;
+      port.style.height = `${size.height}px`;
+      port.setAttribute("aria-label", this.view.say(`live.alt.${kind}`, { name, share: (share * 100).toFixed(1) }));
+      paint(canvas, matrix, kind, step, this.view.ink(), this.view.reversed);
+    }
+  }
+}
+
+function paint(canvas, matrix, kind, step, { ink, paper }, reversed) {
+  const { rows, cols, count, kept, value } = matrix;
+  const outlined = kind === "outline" && rows * cols <= OUTLINE_CELLS;
+  const scale = outlined ? OUTLINE_SCALE : 1;
+  if (canvas.width !== cols * scale || canvas.height !== rows * scale) {
+    canvas.width = cols * scale;
+    canvas.height = rows * scale;
+  }
+  const image = new ImageData(cols, rows);
+  const pixels = image.data;
+  let largest = 0;
+  if (kind === "value") for (const w of value) largest = Math.max(largest, Math.abs(w));
+  for (let cell = 0; cell < rows * cols; cell += 1) {
+    let colour;
+    if (kind === "mask") {
+      colour = mix(paper, ink, kept[cell]);
+    } else if (kind === "value") {
+      const strength = largest ? Math.sqrt(Math.abs(value[cell]) / largest) : 0;
+      colour = mix(paper, value[cell] < 0 ? NEGATIVE : POSITIVE, strength);
+    } else {
+      const share = step ? count[cell] / step : 1;
+      colour = COUNT_COLOURS[Math.round(255 * Math.max(0, Math.min(1, reversed ? 1 - share : share)))];
+      if (kind === "outline" && !outlined) colour = mix(mix(paper, colour, 0.25), colour, kept[cell]);
+    }
+    pixels.set(colour, cell * 4);
+    pixels[cell * 4 + 3] = 255;
+  }
+  const context = canvas.getContext("2d");
+  if (!outlined) {
+    context.putImageData(image, 0, 0);
+    return;
+  }
+  const small = new OffscreenCanvas(cols, rows);
+  small.getContext("2d").putImageData(image, 0, 0);
+  context.imageSmoothingEnabled = false;
+  context.drawImage(small, 0, 0, cols * scale, rows * scale);
+  drawOutline(context, matrix, scale, ink);
+}
+
+// A line wherever a kept weight borders on a pruned one.
+function drawOutline(context, { rows, cols, kept }, scale, ink) {
+  context.strokeStyle = `rgb(${ink.join(" ")})`;
+  context.lineWidth = 2;
+  context.beginPath();
+  for (let row = 0; row < rows; row += 1) {
+    for (let col = 0; col < cols; col += 1) {
+      const here = kept[row * cols + col];
+      if (col + 1 < cols && here !== kept[row * cols + col + 1]) {
+        context.moveTo((col + 1) * scale, row * scale);
+        context.lineTo((col + 1) * scale, (row + 1) * scale);
+      }
+      if (row + 1 < rows && here !== kept[(row + 1) * cols + col]) {
+        context.moveTo(col * scale, (row + 1) * scale);
+        context.lineTo((col + 1) * scale, (row + 1) * scale);
+      }
+    }
+  }
+  context.stroke();
+}
+
+// How large each matrix is drawn: one scale for all, thin ones wide enough to point at.
+function matrixSizes(matrices, mode, width) {
+  const few = matrices.length <= FEW;
+  const stacked = PLATES[mode].length > 1;
+  const tallest = Math.max(...matrices.map((matrix) => matrix.rows));
+  let height = few ? (stacked ? 156 : 280) : (stacked ? 72 : 112);
+  const thin = 22;
+  const place = (side, scale) => Math.max(thin, Math.min(side * scale, height * 2));
+  const measure = () => matrices.map(({ rows, cols }) => {
+    const scale = height / tallest;
+    return { width: Math.round(place(cols, scale)), height: Math.round(Math.max(thin, Math.min(rows * scale, height))) };
+  });
+  let sizes = measure();
+  while (few && height > 80 && sizes.reduce((sum, size) => sum + size.width + 24, 0) > width) {
+    height -= 8;
+    sizes = measure();
+  }
+  return sizes.map((size) => ({ ...size, width: Math.min(size.width, width - 8) }));
+}

@@ -1,0 +1,494 @@
+// The live view: builds its nodes once, then changes them in place with every frame.
+
+const CURVES_EVERY = 300; // ms; curves and pictures of points need no more than three drawings a second
+const OUTPUT_EVERY = 120;
+const CALM_EVERY = 1000; // for readers who asked their system for less motion
+const REPLAY_EVERY = 125;
+const CACHED_FRAMES = 400;
+
+function make(tag, className, parent) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  parent?.append(node);
+  return node;
+}
+
+function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+class Tip {
+  constructor(root) {
+    this.root = root;
+    this.node = make("div", "sc-tip", root);
+    this.node.hidden = true;
+  }
+
+  show(event, lines) {
+    this.node.replaceChildren(...lines.map((line) => { const row = make("div"); row.textContent = line; return row; }));
+    this.node.hidden = false;
+    const box = this.root.getBoundingClientRect();
+    const x = Math.min(event.clientX - box.left + 14, box.width - this.node.offsetWidth - 4);
+    this.node.style.transform = `translate(${Math.max(0, x)}px, ${event.clientY - box.top + 16}px)`;
+  }
+
+  hide() {
+    this.node.hidden = true;
+  }
+}
+
+class View {
+  constructor(parent) {
+    this.root = make("div", "sc-live", parent);
+    this.mode = "both";
+    this.reversed = false;
+    this.calm = matchMedia("(prefers-reduced-motion: reduce)");
+    this.number = (value) => new Intl.NumberFormat(this.language === "zh" ? "zh-CN" : "en").format(value);
+    this.say = (key, values = {}) => (this.words[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+    this.#build();
+    this.resize = new ResizeObserver(() => this.#resized());
+    this.resize.observe(this.root);
+    this.root.addEventListener("keydown", (event) => this.#key(event));
+  }
+
+  // -- nodes ----------------------------------------------------------------------------------------------
+
+  #build() {
+    const status = make("div", "sc-status", this.root);
+    status.setAttribute("role", "status");
+    this.pill = make("span", "sc-pill", status);
+    this.facts = ["setting", "step", "kept", "metric", "seconds"].map((name) => make("span", `sc-fact sc-${name}`, status));
+    this.notice = make("div", "sc-notice", this.root);
+    this.notice.hidden = true;
+    const stage = make("div", "sc-stage", this.root);
+    this.dataPanel = this.#panel(stage, "sc-data");
+    this.samples = make("ul", "sc-samples", this.dataPanel.figure);
+    this.matrixPanel = this.#panel(stage, "sc-matrices");
+    this.outputPanel = this.#panel(stage, "sc-output");
+    this.#buildMatrices();
+    const curves = make("div", "sc-curves", this.root);
+    this.fitPanel = this.#panel(curves, "sc-fit");
+    this.sparsityPanel = this.#panel(curves, "sc-sparsity");
+    this.#buildReplay();
+    this.tip = new Tip(this.root);
+  }
+
+  #panel(parent, className) {
+    const figure = make("figure", `sc-panel ${className}`, parent);
+    const title = make("figcaption", "", figure);
+    const plot = make("div", "sc-chart", make("div", "sc-plot", figure));
+    return { figure, title, plot };
+  }
+
+  #buildMatrices() {
+    const { figure, plot } = this.matrixPanel;
+    plot.parentElement.className = "sc-plates-box";
+    plot.className = "sc-plates";
+    this.switch = make("div", "sc-switch");
+    this.switch.setAttribute("role", "group");
+    figure.insertBefore(this.switch, plot.parentElement);
+    this.modes = Object.fromEntries(Object.keys(PLATES).map((mode) => {
+      const button = make("button", "", this.switch);
+      button.type = "button";
+      button.onclick = () => { this.mode = mode; this.#drawMatrices(); };
+      return [mode, button];
+    }));
+    const legend = make("div", "sc-legend", figure);
+    this.legend = { low: make("span", "", legend), bar: make("span", "sc-ramp", legend), high: make("span", "", legend), note: make("span", "sc-dim", legend) };
+    this.flip = make("button", "sc-link", legend);
+    this.flip.type = "button";
+    this.flip.onclick = () => { this.reversed = !this.reversed; this.#drawMatrices(); };
+    this.pictures = [];
+  }
+
+  #buildReplay() {
+    const bar = make("div", "sc-replay", this.root);
+    this.play = make("button", "sc-play", bar);
+    this.play.type = "button";
+    this.play.onclick = () => this.#setPlaying(!this.playing);
+    this.slider = make("input", "", bar);
+    Object.assign(this.slider, { type: "range", min: 0, max: 0, step: 1, value: 0 });
+    this.slider.oninput = () => { this.#setPlaying(false); this.#seek(Number(this.slider.value)); };
+    this.at = make("span", "sc-at", bar);
+    this.live = make("button", "sc-link", bar);
+    this.live.type = "button";
+    this.live.onclick = () => this.#follow();
+  }
+
+  // -- what Python says -----------------------------------------------------------------------------------
+
+  update({ data, setStateValue }) {
+    this.tellState = (state) => setStateValue("state", state);
+    Object.assign(this, { words: data.words, language: data.language, pageState: data.state, autoplay: data.autoplay });
+    this.#label();
+    loadPlotly(data.plotly).then(() => this.#drawAll(true));
+    if (data.run === this.run) {
+      this.#drawAll(true);
+      return;
+    }
+    this.run = data.run;
+    this.#forget();
+    this.connection?.close();
+    this.connection = new Connection(`/live/${data.run}?token=${encodeURIComponent(data.token)}`, {
+      message: (message) => this.#hear(message),
+      blob: (buffer) => this.#receive(readBlob(buffer)),
+      lost: () => this.#offline(),
+    });
+    this.#showStatus();
+  }
+
+  #forget() {
+    this.#setPlaying(false);
+    Object.assign(this, { scene: null, frame: null, status: null, records: [], changes: [], frames: [], config: null, follows: true, shownStep: 0, method: null });
+    this.cache = new Map();
+    this.root.classList.add("sc-waiting");
+  }
+
+  #label() {
+    const { say } = this;
+    this.root.lang = this.language;
+    setText(this.matrixPanel.title, say("live.title.matrices"));
+    setText(this.fitPanel.title, say("live.title.fit"));
+    setText(this.sparsityPanel.title, say("live.title.sparsity"));
+    for (const [mode, button] of Object.entries(this.modes)) setText(button, say(`live.mode.${mode}`));
+    this.switch.setAttribute("aria-label", say("live.mode"));
+    setText(this.live, say("live.follow"));
+    this.slider.setAttribute("aria-label", say("live.replay"));
+    this.#labelPlay();
+  }
+
+  // -- what the route says --------------------------------------------------------------------------------
+
+  #hear(message) {
+    if (message.type === "hello") {
+      Object.assign(this, { config: message.config, frames: message.frames, records: [], changes: [] });
+      this.method = message.config.method;
+      this.#addRows(message.rows);
+      this.#setStatus(message);
+      if (!message.active && this.autoplay && this.frames.length > 2 && !this.calm.matches) this.#setPlaying(true);
+    } else if (message.type === "records") {
+      this.#addRows(message.rows);
+    } else if (message.type === "frame") {
+      while (this.frames.length && this.frames.at(-1)[1] >= message.step && this.frames.at(-1)[0] !== message.id && this.frames.at(-1)[1] > message.step) this.frames.pop();
+      this.frames.push([message.id, message.step]);
+    } else if (message.type === "status") {
+      this.#setStatus(message);
+    }
+    this.#drawAll(false);
+  }
+
+  #addRows(rows) {
+    for (const row of rows) {
+      const list = row.kind === "record" ? this.records : this.changes;
+      while (list.length && list.at(-1).step >= row.step && row.kind === "record") list.pop(); // the run went back
+      if (row.kind === "record") list.push(row);
+      else if (!list.some((old) => old.step === row.step && old.label === this.#changeLabel(row))) list.push({ step: row.step, label: this.#changeLabel(row) });
+    }
+  }
+
+  #changeLabel(row) {
+    const shown = { density: "ρ", learning_rate: "lr" };
+    return Object.entries(row).filter(([name]) => !["kind", "step"].includes(name))
+      .map(([name, value]) => (name === "method" ? this.say(`method.${value}`) : `${shown[name]} ${value}`)).join(", ");
+  }
+
+  #receive(blob) {
+    if (blob.meta.type === "scene") {
+      this.scene = blob;
+      this.#drawScene();
+      return;
+    }
+    blob.matrices = readMatrices(blob);
+    this.cache.set(blob.meta.step, blob);
+    if (this.cache.size > CACHED_FRAMES) this.cache.delete(this.cache.keys().next().value);
+    this.#show(blob);
+  }
+
+  #setStatus(message) {
+    const before = this.status;
+    this.status = message;
+    this.lost = false;
+    if (message.state !== this.pageState && (before === null || before.state !== message.state)) this.tellState(`${this.run}:${message.state}`);
+    this.#showStatus();
+  }
+
+  #offline() {
+    this.lost = true;
+    this.#showStatus();
+  }
+
+  // -- replay ---------------------------------------------------------------------------------------------
+
+  #seek(index) {
+    const found = this.frames[index];
+    if (!found) return;
+    this.follows = false;
+    const kept = this.cache.get(found[1]);
+    if (kept) this.#show(kept);
+    else this.connection.say({ frame: found[0] });
+  }
+
+  #follow() {
+    this.#setPlaying(false);
+    this.follows = true;
+    this.connection.say({ follow: true });
+    this.#drawAll(true);
+  }
+
+  #setPlaying(playing) {
+    this.playing = playing;
+    clearInterval(this.timer);
+    if (playing) this.timer = setInterval(() => this.#playOn(), this.calm.matches ? CALM_EVERY : REPLAY_EVERY);
+    if (this.words) this.#labelPlay();
+  }
+
+  #labelPlay() {
+    setText(this.play, this.playing ? "❚❚" : "▶");
+    this.play.setAttribute("aria-label", this.say(this.playing ? "live.halt" : "live.play"));
+    this.play.title = this.play.getAttribute("aria-label");
+  }
+
+  #playOn() {
+    if (document.hidden || !this.frames.length) return;
+    const stride = Math.max(1, Math.ceil(this.frames.length / 240)); // a whole run in half a minute at most
+    const next = Number(this.slider.value) + stride;
+    this.#seek(next < this.frames.length ? next : 0);
+  }
+
+  #key(event) {
+    if (event.target !== this.root && event.target !== document.body) return;
+    const at = Number(this.slider.value);
+    if (event.key === "ArrowLeft") this.#seek(Math.max(0, at - 1));
+    else if (event.key === "ArrowRight") this.#seek(Math.min(this.frames.length - 1, at + 1));
+  }
+
+  // -- drawing --------------------------------------------------------------------------------------------
+
+  #show(frame) {
+    const now = performance.now();
+    if (this.calm.matches && this.frame && this.follows && now - this.shownAt < CALM_EVERY && this.status?.active) return;
+    this.shownAt = now;
+    this.frame = frame;
+    this.shownStep = frame.meta.step;
+    this.method = frame.meta.method;
+    this.root.classList.remove("sc-waiting");
+    this.#drawMatrices();
+    this.#drawAll(false);
+  }
+
+  #drawAll(force) {
+    if (!this.words) return;
+    this.#showStatus();
+    this.#showReplay();
+    this.#throttled("output", OUTPUT_EVERY, force, () => this.scene && this.frame && drawOutput(this, this.outputPanel.plot, this.frame));
+    this.#throttled("curves", CURVES_EVERY, force, () => {
+      if (!this.records.length || !this.frame) return;
+      drawFit(this, this.fitPanel.plot);
+      drawSparsity(this, this.sparsityPanel.plot);
+    });
+    if (force) {
+      this.#drawMatrices();
+      this.#drawScene();
+    }
+  }
+
+  // At most one drawing in `every` ms, and always one after the last change.
+  #throttled(name, every, force, draw) {
+    this.timers ??= {};
+    const slot = (this.timers[name] ??= { last: -Infinity, timer: null });
+    const wait = slot.last + every - performance.now();
+    if (!force && wait > 0) {
+      slot.timer ??= setTimeout(() => { slot.timer = null; this.#throttled(name, every, true, draw); }, wait);
+      return;
+    }
+    clearTimeout(slot.timer);
+    slot.timer = null;
+    draw();
+    slot.last = performance.now();
+  }
+
+  #drawScene() {
+    if (!this.scene) return;
+    const { meta } = this.scene;
+    setText(this.dataPanel.title, this.say(`live.title.data.${meta.kind}`));
+    setText(this.outputPanel.title, this.say(`live.title.output.${meta.kind}`));
+    drawData(this, this.dataPanel.plot);
+    const texts = meta.kind === "confusion" ? meta.sample : [];
+    this.samples.hidden = !texts.length;
+    const told = texts.length ? [this.#notice(meta)] : [];
+    this.samples.replaceChildren(...told, ...texts.slice(0, 4).map(([text, grade]) => {
+      const row = make("li");
+      make("b", "", row).textContent = meta.grades[grade];
+      make("span", "", row).textContent = text;
+      row.title = text;
+      return row;
+    }));
+  }
+
+  #notice(meta) {
+    const row = make("li", "sc-source");
+    const counts = { texts: this.number(meta.texts), of: this.number(meta.of), name: meta.name };
+    row.textContent = meta.generated ? `${this.say("live.generated")} ${this.say("live.used", counts)}` : this.say("live.file", counts);
+    return row;
+  }
+
+  #drawMatrices() {
+    if (!this.frame) return;
+    const { matrices, meta } = this.frame;
+    for (const [mode, button] of Object.entries(this.modes)) button.setAttribute("aria-pressed", String(mode === this.mode));
+    while (this.pictures.length < matrices.length) this.pictures.push(new MatrixPicture(this.matrixPanel.plot, this));
+    while (this.pictures.length > matrices.length) this.pictures.pop().figure.remove();
+    this.matrixPanel.plot.classList.toggle("sc-many", matrices.length > FEW);
+    const sizes = matrixSizes(matrices, this.mode, this.matrixPanel.plot.clientWidth || 320);
+    this.pictures.forEach((picture, i) => picture.draw(matrices[i], this.mode, meta.step, sizes[i]));
+    this.#drawLegend(meta.step);
+  }
+
+  #drawLegend(step) {
+    const counted = ["both", "count", "outline"].includes(this.mode);
+    const { low, bar, high, note } = this.legend;
+    const css = (colour) => `rgb(${colour.join(" ")})`;
+    const { ink, paper } = this.ink();
+    const stops = counted ? VIRIDIS : this.mode === "value" ? [NEGATIVE, paper, POSITIVE] : [paper, ink];
+    bar.style.background = `linear-gradient(90deg, ${(this.reversed && counted ? [...stops].reverse() : stops).map(css).join(", ")})`;
+    setText(low, counted ? "0" : this.say(this.mode === "value" ? "live.negative" : "live.pruned"));
+    setText(high, counted ? this.say("live.steps_kept", { steps: this.number(step) }) : this.say(this.mode === "value" ? "live.positive" : "live.kept"));
+    setText(note, this.say("live.zoom_hint"));
+    this.flip.hidden = !counted;
+    setText(this.flip, this.say(this.reversed ? "live.bright_more" : "live.dark_more"));
+  }
+
+  #showReplay() {
+    const last = Math.max(0, this.frames.length - 1);
+    this.slider.max = last;
+    this.slider.disabled = last < 1;
+    this.play.disabled = last < 1;
+    if (this.follows) this.slider.value = last;
+    else {
+      const index = this.frames.findIndex(([, step]) => step >= this.shownStep);
+      this.slider.value = index < 0 ? last : index;
+    }
+    setText(this.at, this.frame ? this.say("live.at", { step: this.number(this.shownStep) }) : "");
+    this.slider.setAttribute("aria-valuetext", this.at.textContent);
+    this.live.hidden = this.follows || !this.status?.active;
+  }
+
+  #showStatus() {
+    const state = this.lost ? "offline" : this.status?.state ?? "connecting";
+    const shown = state === "ended" ? this.status.reason : state;
+    this.pill.dataset.state = shown;
+    const place = this.status?.place;
+    setText(this.pill, state === "queued" && place ? this.say("live.queued", { place }) : this.say(`state.${shown}`));
+    this.#showNotice(shown);
+    const meta = this.frame?.meta;
+    const [setting, step, kept, metric, seconds] = this.facts;
+    const config = this.config;
+    setText(setting, config ? `${this.say(`task.${config.task}`)} · ${this.say(`method.${meta?.method ?? config.method}`)} · ρ ${meta?.density ?? config.density} · ${this.say("live.seed", { seed: config.seed })}` : "");
+    setText(step, meta ? this.say("live.at", { step: this.number(meta.step) }) : "");
+    setText(kept, meta ? this.say("live.of", { kept: this.number(meta.nonzeros), all: this.number(meta.constrained) }) : "");
+    const test = meta?.metrics?.test?.[this.metricName()];
+    setText(metric, test === undefined ? "" : `${this.say("live.test")} ${this.say(`live.metric.${this.metricName()}`)} ${this.#figure(test)}`);
+    setText(seconds, meta ? `${meta.seconds.toFixed(1)} s` : "");
+  }
+
+  #figure(value) {
+    return this.metricName() === "accuracy" ? `${(value * 100).toPrecision(3)} %` : value.toPrecision(3);
+  }
+
+  #showNotice(shown) {
+    const { detail, error } = this.status ?? {};
+    let text = "";
+    if (shown === "collapsed") text = this.say(`live.collapsed.${detail.what}`, { layer: this.layerName(detail.layer ?? ""), step: this.number(detail.step) });
+    else if (shown === "diverged") text = this.say(`live.diverged.${detail.what}`, { step: this.number(detail.step), layer: this.layerName(detail.layer ?? "") });
+    else if (shown === "failed") text = this.say("live.failed", { error, run: this.run });
+    else if (shown === "deleted") text = this.say("live.deleted");
+    else if (this.lost) text = this.say("live.offline");
+    this.notice.hidden = !text;
+    this.notice.dataset.state = shown;
+    setText(this.notice, text);
+  }
+
+  // -- small facts ----------------------------------------------------------------------------------------
+
+  metricName() {
+    return this.config?.task === "sinc" ? "rmse" : "accuracy";
+  }
+
+  layerName(name) {
+    const block = name.match(/^blocks\.(\d+)\.(\w+)$/);
+    if (block) return `${this.say("live.block_name", { number: Number(block[1]) + 1 })} ${this.say(`live.layer.${block[2]}`)}`;
+    return name.replace(/^fc(\d+)$/, "W$1").replace(/^head$/, this.say("live.layer.head"));
+  }
+
+  drawnLayers() {
+    return (this.frame?.meta.matrices ?? []).map((entry) => this.layerName(this.frame.meta.layers[entry.layer].name));
+  }
+
+  // What the charts need of the page's theme, in words that Plotly understands.
+  theme() {
+    const { ink, paper } = this.ink();
+    const css = (colour) => `rgb(${colour.join(",")})`;
+    return { text: css(ink), soft: css(mix(paper, ink, 0.45)), line: css(mix(paper, ink, 0.14)), font: getComputedStyle(this.root).fontFamily };
+  }
+
+  // The colours of text and background as [r, g, b]; read once a theme.
+  ink() {
+    const style = getComputedStyle(this.root);
+    const key = style.color + style.getPropertyValue("--st-background-color");
+    if (this.inkKey !== key) {
+      const context = make("canvas").getContext("2d", { willReadFrequently: true });
+      const rgb = (colour) => {
+        context.fillStyle = colour;
+        context.fillRect(0, 0, 1, 1);
+        return [...context.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+      };
+      this.inkKey = key;
+      this.inks = { ink: rgb(style.color), paper: rgb(style.getPropertyValue("--st-background-color").trim() || "#fff") };
+    }
+    return this.inks;
+  }
+
+  #resized() {
+    if (!this.words) return;
+    clearTimeout(this.resizing);
+    this.resizing = setTimeout(() => {
+      for (const { plot } of [this.dataPanel, this.outputPanel, this.fitPanel, this.sparsityPanel]) {
+        if (plot.classList.contains("js-plotly-plot") && plot.clientWidth) window.Plotly.Plots.resize(plot);
+      }
+      this.#drawMatrices();
+    }, 80);
+  }
+
+  destroy() {
+    this.#setPlaying(false);
+    this.connection?.close();
+    this.resize.disconnect();
+    for (const { timer } of Object.values(this.timers ?? {})) clearTimeout(timer);
+    for (const { plot } of [this.dataPanel, this.outputPanel, this.fitPanel, this.sparsityPanel]) {
+      if (plot.classList.contains("js-plotly-plot")) window.Plotly.purge(plot);
+    }
+    this.root.remove();
+  }
+}
+
+let plotlyLoading;
+function loadPlotly(source) {
+  plotlyLoading ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    Object.assign(script, { src: source, onload: resolve, onerror: () => reject(new Error(`cannot load ${source}`)) });
+    document.head.append(script);
+  });
+  return plotlyLoading;
+}
+
+const views = new WeakMap();
+
+export default function live(component) {
+  const { parentElement } = component;
+  if (!views.has(parentElement)) views.set(parentElement, new View(parentElement));
+  views.get(parentElement).update(component);
+  return () => {
+    views.get(parentElement)?.destroy();
+    views.delete(parentElement);
+  };
+}

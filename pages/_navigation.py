@@ -1,0 +1,34 @@
+"""Every page's frame: language, title, navigation."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from sparsecore.dashboard.controls import say
+from sparsecore.dashboard.words import LANGUAGES, best_language
+
+PAGES = Path(__file__).parent
+ASSETS = PAGES.parent / "assets"
+
+if "lang" not in st.session_state:
+    asked = st.query_params.get("lang")
+    st.session_state["lang"] = asked if asked in LANGUAGES else best_language(st.context.locale)
+
+st.set_page_config(
+    page_title="sparsecore",
+    page_icon=str(ASSETS / "icon.svg"),
+    layout="wide",
+    initial_sidebar_state="collapsed",
+    menu_items={"About": say("about")},
+)
+st.logo(str(ASSETS / "logo.svg"), size="large")
+st.html(ASSETS / "page.css")
+
+page = st.navigation(
+    [
+        st.Page(PAGES / "lab.py", title=say("page.lab"), icon=":material/science:", default=True),
+        st.Page(PAGES / "runs.py", title=say("page.runs"), icon=":material/list:", url_path="runs"),
+    ],
+    position="top",
+)
+page.run()

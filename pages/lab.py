@@ -1,0 +1,64 @@
+"""Lab: pick a task and a ρ, press Train, and watch it happen."""
+
+import streamlit as st
+
+from sparsecore.config import RunConfig
+from sparsecore.dashboard import controls, upload
+from sparsecore.dashboard.controls import say
+from sparsecore.dashboard.live_view import live_view
+from sparsecore.dashboard.session import WELCOME, differs_from, linked_run, open_run, the_store, welcome_run
+from sparsecore.dashboard.transport import devices, language_switch, transport
+
+store = the_store()
+linked = linked_run()
+controls.load(linked)
+run = linked or welcome_run()
+
+
+def change_live(name: str) -> None:
+    """Send a parameter that may change while training to the run that is shown."""
+    config = controls.checked({key: st.session_state.get(key) for key in RunConfig.model_fields})
+    shown = linked_run()
+    if config is not None and shown is not None and shown.active and shown.origin != WELCOME:
+        store.command(shown.id, "change", {name: getattr(config, name)})
+
+
+with st.container(horizontal=True, vertical_alignment="bottom", key="choices"):
+    controls.choice("task", on_change=controls.follow_task)
+    controls.choice("method", on_change=lambda: change_live("method"))
+    controls.choice("size", on_change=controls.follow_task)
+    with st.popover(say("more"), icon=":material/tune:"):
+        if st.session_state["task"] == "vulnerabilities":
+            upload.texts(store)
+        controls.number("seed", step=1)
+        follow = {"on_change": lambda: change_live("learning_rate")}
+        controls.number("learning_rate", format="%g", step=1e-3, **follow)
+        if not st.session_state.get("data"):
+            controls.number("noise", format="%g", step=0.01)
+        controls.number("max_steps", step=1000)
+        controls.number("theta", format="%g", step=1e-4)
+        st.selectbox(
+            say("parameter.device"),
+            devices(store),
+            format_func=lambda name: devices(store).get(name, name),
+            key="device",
+            help=say("parameter.device.help"),
+        )
+    st.space("stretch")
+    language_switch()
+
+slider, buttons = st.columns([2, 3], vertical_alignment="bottom")
+with slider:
+    controls.density_slider(lambda: change_live("density"))
+with buttons:
+    pressed = transport(run)
+
+config = controls.checked(controls.save())
+if pressed and config is not None:
+    open_run(pressed(store, run, config))
+    st.rerun()
+if "run" in st.query_params and linked is None:
+    st.warning(say("run.missing", run=st.query_params["run"]))
+elif config is not None and differs_from(config, run):
+    st.caption(say("settings.differ"))
+live_view(run)

@@ -1,0 +1,206 @@
+"""The command line: `python -m sparsecore train | runs | show`, on the same store as the dashboard.
+
+With `--json`, standard output is one JSON value. Everything for eyes goes to standard error.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from sparsecore.config import PARAMETERS, ConfigError, Parameter, RunConfig
+from sparsecore.corpora import CorpusError, read_corpus
+from sparsecore.corpora.shelf import keep
+from sparsecore.dashboard.words import words
+from sparsecore.runs.run import Run
+from sparsecore.runs.store import Store
+
+FAILED, WRONG_ARGUMENTS = 1, 2
+WORDS = words("en")
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+eyes = Console(stderr=True)
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON value on standard output.")]
+
+
+def _with_parameters(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with a flag for every parameter of the table but task and data."""
+    signature = inspect.signature(command, eval_str=True)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    first, *own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    flags = [
+        inspect.Parameter(row.name, keyword, default=row.default, annotation=_option(row))
+        for row in PARAMETERS.values()
+        if row.name not in ("task", "data")
+    ]
+    parameters = [first, *flags, *(p.replace(kind=keyword) for p in own)]
+    command.__signature__ = signature.replace(parameters=parameters)
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    return command
+
+
+def _option(row: Parameter) -> Any:
+    shown = row.default is not None
+    return Annotated[row.kind | None, typer.Option(row.flag, help=WORDS[row.help_key], show_default=shown)]
+
+
+@app.command()
+@_with_parameters
+def train(
+    task: Annotated[str, typer.Argument(help="sinc, spirals or vulnerabilities.")],
+    data: Annotated[
+        Path | None, typer.Option(help="CNVD XML or CSV (plain or gzipped), for vulnerabilities.")
+    ] = None,
+    as_json: JsonFlag = False,
+    **parameters: Any,
+) -> None:
+    """Train one run here and now. The dashboard shows it while it trains."""
+    store = Store()
+    given = {"task": task} | parameters
+    try:
+        config = RunConfig.parse(given)
+        if data is not None:
+            RunConfig.parse(given | {"data": "0" * 16})  # whether a file is allowed here, before it is read
+            config = RunConfig.parse(given | {"data": keep(read_corpus(data), store.home / "corpora")})
+    except (ConfigError, CorpusError) as error:
+        _refuse(str(error))
+    run = _train_here(store, config)
+    _print_run(run, as_json)
+    if run.state == "failed":
+        raise typer.Exit(FAILED)
+
+
+def _train_here(store: Store, config: RunConfig) -> Run:
+    """Train a new run in this process, with a progress bar; Ctrl-C stops it and keeps what it reached."""
+    from sparsecore.runs.worker import Worker, one_thread  # imports torch: not before the arguments are right
+    from sparsecore.training import resolve_device
+
+    try:
+        resolve_device(config.device)
+    except ValueError as error:
+        _refuse(str(error))
+    one_thread()
+    name = f"cli:{os.getpid()}"
+    run_id = store.create(config, origin="cli", worker=name)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=eyes,
+    )
+    with bar:
+        shown = bar.add_task(f"{config.task} {run_id}", total=config.max_steps)
+
+        def listen(event: Any) -> None:
+            step = getattr(event, "step", 0)
+            if step % 20 == 0 or type(event).__name__ == "Ended":
+                bar.update(shown, completed=step)
+
+        worker = Worker(store, store.get(run_id), name, listen=listen)
+        try:
+            worker.work()
+        except KeyboardInterrupt:
+            eyes.print("Stopping: the run is saved as it is.")
+            store.command(run_id, "stop")
+            Worker(store, store.get(run_id), name).work()
+        except Exception as error:  # noqa: BLE001 - the store has marked the run failed; say why, exit 1
+            eyes.print(f"[red]The run failed:[/red] {error}", highlight=False)
+    return store.get(run_id)
+
+
+@app.command()
+def runs(
+    as_json: JsonFlag = False, limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 50
+) -> None:
+    """List the runs of the store, newest first."""
+    found = Store().list(limit=limit)
+    if as_json:
+        print(json.dumps([run.summary() for run in found], ensure_ascii=False))
+        return
+    table = Table("run", "task", "size", "method", "ρ", "seed", "state", "steps", "test", box=None)
+    for run in found:
+        config = run.config
+        state = run.reason or run.state
+        cells = (
+            run.id,
+            config.task,
+            config.size,
+            config.method,
+            f"{config.density:g}",
+            str(config.seed),
+            state,
+        )
+        table.add_row(*cells, f"{run.step:,}", _test_metric(run))
+    Console(file=sys.stdout).print(table if found else "No runs yet: python -m sparsecore train sinc")
+
+
+@app.command()
+def show(
+    run: Annotated[str, typer.Argument(help="A run's id, as `runs` lists it.")], as_json: JsonFlag = False
+) -> None:
+    """Repeat what a run reached."""
+    found = Store().get(run)
+    if found is None:
+        _refuse(f"there is no run {run!r}; python -m sparsecore runs lists them.")
+    _print_run(found, as_json)
+
+
+def _print_run(run: Run, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(run.summary(), ensure_ascii=False))
+        return
+    config, result = run.config, run.result or {}
+    lines = [
+        f"run        {run.id}   {run.reason or run.state}{_why(run)}",
+        f"task       {config.task} ({config.size}), seed {config.seed}",
+        f"method     {config.method}, ρ = {config.density:g}",
+    ]
+    if result:
+        lines.append(
+            f"non-zeros  {result['nonzeros']:,} of a budget of {result['budget']:,}"
+            f" (density {result['density']:.4f}) after {result['steps']:,} steps, {result['seconds']:.1f} s"
+        )
+        for part, figures in result["metrics"].items():
+            lines.append(f"{part:<10} " + "  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
+        for layer in result["layers"]:
+            exempt = "" if layer["prunable"] else "  (under no constraint)"
+            shape = "×".join(str(side) for side in layer["shape"])
+            lines.append(f"  {layer['name']:<20} {shape:>10}  {layer['density']:7.1%}{exempt}")
+    Console(file=sys.stdout, highlight=False).print("\n".join(lines), markup=False)
+
+
+def _why(run: Run) -> str:
+    detail = run.detail or {}
+    if run.error:
+        return f": {run.error}"
+    if run.reason == "collapsed":
+        what = f"layer {detail['layer']} is empty" if "layer" in detail else "the output ignores the input"
+        return f": {what} since step {detail['step']:,}"
+    if run.reason == "diverged":
+        return f": the {detail['what']} stopped being finite at step {detail['step']:,}"
+    return ""
+
+
+def _test_metric(run: Run) -> str:
+    test = (run.result or {}).get("metrics", {}).get("test", {})
+    return "  ".join(f"{name} {value:.4f}" for name, value in list(test.items())[:1])
+
+
+def _refuse(sentence: str) -> None:
+    eyes.print(f"[red]Error:[/red] {sentence}", highlight=False)
+    raise typer.Exit(WRONG_ARGUMENTS)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m sparsecore")

@@ -1,0 +1,92 @@
+"""Corpora kept on disk under a name made from their content."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from sparsecore.corpora.corpus import Corpus, CorpusError
+from sparsecore.corpora.packed import DamagedFile, read_packed, write_packed
+
+# 64 bits: a shelf of a million corpora has two with one id with a chance of 3 in 10⁸.
+ID_LENGTH = 16
+ID_PATTERN = re.compile(f"[0-9a-f]{{{ID_LENGTH}}}")
+
+
+def corpus_id(corpus: Corpus) -> str:
+    """The id of a corpus: 16 hexadecimal digits of the SHA-256 of its texts and labels, in order.
+
+    Neither the name nor what was skipped on the way enters it: one content has one id, from any file.
+
+    >>> corpus_id(Corpus("any name", ("甲",), (0,), {}, False))
+    '4836d9b05e272a96'
+    """
+    return _digest(corpus.texts, corpus.labels)
+
+
+def keep(corpus: Corpus, folder: Path) -> str:
+    """Put a corpus on the shelf and return its id.
+
+    The first name that a content came under stays; a damaged file is replaced; a content once known as
+    generated remains so. Raises OSError when the disk refuses.
+    """
+    key = corpus_id(corpus)
+    path = _path(key, folder)
+    if path.exists() and not _outdated(path, key, corpus):
+        return key
+    fields = ("name", "generated", "skipped", "texts", "labels")
+    write_packed(path, {field: getattr(corpus, field) for field in fields})
+    return key
+
+
+def load(corpus_id: str, folder: Path) -> Corpus:
+    """The corpus with this id; raises CorpusError `bad_id`, `not_on_shelf`, or `damaged` for changed content.
+
+    >>> load("../../etc/passwd", Path("."))
+    Traceback (most recent call last):
+    sparsecore.corpora.corpus.CorpusError: A corpus id is 16 digits of 0-9 and a-f, which this one is not.
+    """
+    if not isinstance(corpus_id, str) or not ID_PATTERN.fullmatch(corpus_id):
+        raise CorpusError(
+            "bad_id", f"A corpus id is {ID_LENGTH} digits of 0-9 and a-f, which this one is not."
+        )
+    path = _path(corpus_id, folder)
+    try:
+        return _read(path, corpus_id)
+    except FileNotFoundError as error:
+        raise CorpusError(
+            "not_on_shelf", f"No corpus {corpus_id} is kept here; upload its file again.", id=corpus_id
+        ) from error
+    except DamagedFile as error:
+        raise CorpusError(
+            "damaged", f"The kept corpus {corpus_id} is damaged; upload its file again.", id=corpus_id
+        ) from error
+
+
+def _path(key: str, folder: Path) -> Path:
+    return Path(folder) / f"{key}.json.gz"
+
+
+def _digest(texts: tuple[str, ...], labels: tuple[int, ...]) -> str:
+    content = json.dumps([texts, labels], ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(content.encode()).hexdigest()[:ID_LENGTH]
+
+
+def _read(path: Path, key: str) -> Corpus:
+    value = read_packed(path)
+    try:
+        texts, labels = tuple(value["texts"]), tuple(value["labels"])
+        corpus = Corpus(value["name"], texts, labels, dict(value["skipped"]), value["generated"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedFile(f"{path.name} holds no corpus: {error!r}") from error
+    if _digest(texts, labels) != key:
+        raise DamagedFile(f"{path.name} holds another content than its name says")
+    return corpus
+
+
+def _outdated(path: Path, key: str, corpus: Corpus) -> bool:
+    try:
+        kept = _read(path, key)
+    except DamagedFile:
+        return True
+    return corpus.generated and not kept.generated

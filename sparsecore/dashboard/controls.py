@@ -1,0 +1,170 @@
+"""The controls of a run: widgets from the table of parameters, their values in the URL, their errors.
+
+Settings live in `st.session_state` under the parameters' names. The URL holds all of them, so that a link
+opens the same settings; a link that names only a run opens that run's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from sparsecore.config import (
+    NOISE,
+    PAPER_DENSITIES,
+    PARAMETERS,
+    ConfigError,
+    RunConfig,
+)
+from sparsecore.dashboard.words import words
+from sparsecore.runs.run import Run
+
+SETTINGS = "settings"  # outlives the widgets when another page is opened
+PROBLEMS = "problems"
+BY_TASK = ("learning_rate", "noise", "theta", "max_steps")  # their defaults follow the task and size
+
+
+def say(key: str, **values: Any) -> str:
+    """A word of the screen in the session's language."""
+    text = words(st.session_state["lang"])[key]
+    return text.format(**values) if values else text
+
+
+def load(run: Run | None) -> None:
+    """Fill the session's settings once: the defaults, over them the run's, over them the URL's.
+
+    What in the URL does not fit is left out and told beside its field.
+    """
+    if "task" in st.session_state:
+        return
+    settings = st.session_state.get(SETTINGS)
+    if settings is None:
+        settings, problems = _from_url(run)
+        st.session_state[PROBLEMS] = problems
+    for name, value in settings.items():
+        st.session_state[name] = value
+
+
+def _from_url(run: Run | None) -> tuple[dict[str, Any], dict[str, ConfigError]]:
+    base = run.config.model_dump() if run else {}
+    given: dict[str, Any] = {}
+    problems: dict[str, ConfigError] = {}
+    for name, parameter in PARAMETERS.items():
+        if name not in st.query_params:
+            continue
+        try:
+            value = parameter.read(st.query_params[name])
+            if run is None or name not in BY_TASK:
+                RunConfig.parse({"task": given.get("task", base.get("task", "sinc")), name: value})
+            given[name] = value
+        except ConfigError as error:
+            problems[error.field] = error
+    if {"task", "size"} & given.keys():
+        base = {name: value for name, value in base.items() if name not in BY_TASK}
+    try:
+        config = RunConfig.parse(base | given)
+    except ConfigError as error:
+        problems[error.field] = error
+        config = RunConfig.parse(base)
+    return config.model_dump(), problems
+
+
+def save() -> dict[str, Any]:
+    """Keep the settings for other pages and put them into the URL; gives them."""
+    settings = {name: st.session_state.get(name) for name in PARAMETERS}
+    st.session_state[SETTINGS] = settings
+    shown = {name: _text(value) for name, value in settings.items() if value is not None}
+    for name in PARAMETERS:
+        if name in shown and st.query_params.get(name) != shown[name]:
+            st.query_params[name] = shown[name]
+        elif name not in shown and name in st.query_params:
+            del st.query_params[name]
+    return settings
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def checked(settings: dict[str, Any]) -> RunConfig | None:
+    """The config of the settings; None when one does not fit, which is told beside its field next."""
+    problems = st.session_state[PROBLEMS] = {}
+    try:
+        return RunConfig.parse(settings)
+    except ConfigError as error:
+        problems[error.field] = error
+        return None
+
+
+def problem(name: str) -> None:
+    """What is wrong with a parameter's value, in the reader's language, under its field."""
+    error = st.session_state.get(PROBLEMS, {}).get(name)
+    if error is not None:
+        st.error(say("problem", label=say(f"parameter.{name}"), value=error.value, allowed=_allowed(error)))
+
+
+def _allowed(error: ConfigError) -> str:
+    name, parameter = error.field, PARAMETERS[error.field]
+    if name in ("device", "data"):
+        return say(f"allowed.{name}")
+    if name == "noise" and st.session_state.get("data"):
+        return say("allowed.no_noise")
+    if parameter.choices:
+        return say("allowed.one_of", choices=", ".join(parameter.choices))
+    bound = "allowed.above" if parameter.exclusive_minimum else "allowed.from"
+    low = say(bound, low=f"{parameter.minimum:g}")
+    high = NOISE[st.session_state["task"]].maximum if name == "noise" else parameter.maximum
+    return low if high is None else low + say("allowed.to", high=f"{high:,g}")
+
+
+def follow_task() -> None:
+    """After another task or size: the parameters whose default depends on it take that default."""
+    task, size = st.session_state["task"], st.session_state["size"]
+    fresh = RunConfig(task=task, size=size)
+    for name in BY_TASK:
+        st.session_state[name] = getattr(fresh, name)
+    if task != "vulnerabilities":
+        st.session_state["data"] = None
+
+
+def choice(name: str, on_change: Callable[[], None] | None = None, **layout: Any) -> None:
+    """One of the table's choices, as a row of segments."""
+    st.segmented_control(
+        say(f"parameter.{name}"),
+        PARAMETERS[name].choices,
+        format_func=lambda value: say(f"{name}.{value}"),
+        key=name,
+        help=say(f"parameter.{name}.help"),
+        required=True,
+        on_change=on_change,
+        **layout,
+    )
+
+
+def density_slider(on_change: Callable[[], None]) -> None:
+    """ρ through the paper's values, and the present one when a link brought another."""
+    values = sorted({*PAPER_DENSITIES, st.session_state["density"]})
+    st.select_slider(
+        say("parameter.density"),
+        values,
+        format_func=lambda value: f"{value:g}",
+        key="density",
+        help=say("parameter.density.help"),
+        on_change=on_change,
+    )
+    problem("density")
+
+
+def number(name: str, on_change: Callable[[], None] | None = None, **options: Any) -> None:
+    """A number of the table; what does not fit is told under the field, not cut off silently."""
+    st.number_input(
+        say(f"parameter.{name}"),
+        key=name,
+        help=say(f"parameter.{name}.help"),
+        on_change=on_change,
+        value=None,
+        **options,
+    )
+    problem(name)

@@ -1,0 +1,302 @@
+"""The live route: a WebSocket that tails one run's log for everyone who watches it.
+
+A run that is watched has one reader, however many viewers. A viewer is sent the newest frame it has time
+for: a slow one gets fewer frames and holds nobody up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import logging
+import secrets
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio.to_thread
+import plotly
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+from sqlalchemy.engine import Row
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from sparsecore.runs.store import Store
+
+POLL_SECONDS = 0.06
+IDLE_POLL_SECONDS = 1.0  # a run that has ended may still be deleted or seen to by hand
+TOKEN_SECONDS = 12 * 3600
+MAX_POINTS = 1_500  # of a curve at first sight; more cannot be told apart on a screen
+MAX_WAITING = 2_000  # messages; a viewer further behind has gone and is dropped
+FORBIDDEN = 4403
+PLOTLY_PATH = "/vendor/plotly.min.js"
+
+logger = logging.getLogger(__name__)
+
+
+class Tokens:
+    """Signed leave to watch one run, made by a page and read by the route."""
+
+    def __init__(self, secret: str) -> None:
+        self._serializer = URLSafeTimedSerializer(secret, salt="live")
+
+    def issue(self, run_id: str) -> str:
+        """A token for this run, good for `TOKEN_SECONDS`."""
+        return self._serializer.dumps(run_id)
+
+    def allows(self, token: str, run_id: str) -> bool:
+        """Whether the token is ours, fresh, and for this run."""
+        try:
+            return self._serializer.loads(token, max_age=TOKEN_SECONDS) == run_id
+        except BadSignature:
+            return False
+
+
+class Viewer:
+    """One connection: messages in order, and of frames only the newest."""
+
+    def __init__(self, socket: WebSocket) -> None:
+        self.socket = socket
+        self.messages: list[str] = []
+        self.blobs: list[bytes] = []
+        self.frame: bytes | None = None
+        self.follows = True
+        self.wake = asyncio.Event()
+        self.leave = asyncio.Event()
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Queue a message; a viewer who does not take them is let go."""
+        self.messages.append(json.dumps(message, ensure_ascii=False))
+        self.wake.set()
+        if len(self.messages) > MAX_WAITING:
+            self.leave.set()
+
+    def show(self, frame: bytes) -> None:
+        """Make this the frame to send next, unless the viewer looks at another step."""
+        if self.follows:
+            self.frame = frame
+            self.wake.set()
+
+    async def send(self) -> None:
+        """Send what there is, for as long as the connection holds."""
+        while True:
+            await self.wake.wait()
+            self.wake.clear()
+            messages, self.messages = self.messages, []
+            for message in messages:
+                await self.socket.send_text(message)
+            blobs, self.blobs = self.blobs, []
+            for blob in blobs:
+                await self.socket.send_bytes(blob)
+            frame, self.frame = self.frame, None
+            if frame is not None:
+                await self.socket.send_bytes(frame)
+
+
+class Broadcast:
+    """The one reader of a watched run: hands on what is logged after it was made."""
+
+    def __init__(self, store: Store, run_id: str) -> None:
+        self.store, self.run_id = store, run_id
+        self.viewers: set[Viewer] = set()
+        self.after = store.last_row(run_id)
+        self.status: dict[str, Any] = {}
+        self.task: asyncio.Task | None = None
+
+    def start(self) -> None:
+        """Begin to read; if reading fails, viewers are let go and come again."""
+        self.task = asyncio.create_task(self._watch())
+        self.task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("Run %s could not be read.", self.run_id, exc_info=task.exception())
+        for viewer in self.viewers:
+            viewer.leave.set()
+
+    async def _watch(self) -> None:
+        while True:
+            status, rows, frame = await anyio.to_thread.run_sync(self._read)
+            told = [_row(row) for row in rows if row.kind != "scene"]
+            for viewer in self.viewers:
+                viewer.blobs += [row.payload for row in rows if row.kind == "scene"]
+                if told:
+                    viewer.tell({"type": "records", "rows": told})
+                if frame is not None:
+                    viewer.tell({"type": "frame", "id": frame.id, "step": frame.step})
+                    viewer.show(frame.payload)
+                if status != self.status:
+                    viewer.tell({"type": "status", **status})
+            self.status = status
+            await asyncio.sleep(POLL_SECONDS if status["active"] else IDLE_POLL_SECONDS)
+
+    def _read(self) -> tuple[dict[str, Any], list[Row], Row | None]:
+        status = status_of(self.store, self.run_id)
+        newest = self.store.last_row(self.run_id)
+        if newest <= self.after:
+            return status, [], None
+        rows = self.store.entries(self.run_id, ["scene", "record", "change"], self.after)
+        frame = self.store.frame(self.run_id, newer_than=self.after)
+        self.after = max([newest, *(row.id for row in rows), frame.id if frame else 0])
+        return status, rows, frame
+
+
+class LiveRoute:
+    """All watched runs of a server, and the route that viewers come in by."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.broadcasts: dict[str, Broadcast] = {}
+
+    def routes(self) -> list[BaseRoute]:
+        """What `st.App` needs."""
+        return [WebSocketRoute("/live/{run_id}", self.live), Route(PLOTLY_PATH, plotly_script)]
+
+    async def live(self, socket: WebSocket) -> None:
+        """Let a viewer in who holds the run's token and comes from our own page; then send and listen."""
+        run_id = socket.path_params["run_id"]
+        token = socket.query_params.get("token", "")
+        if not same_origin(socket) or not tokens(self.store).allows(token, run_id):
+            await socket.close(FORBIDDEN)
+            return
+        viewer = Viewer(socket)
+        broadcast = await self._join(run_id, viewer)
+        try:
+            await self._serve(viewer, run_id)
+        finally:
+            self._leave(broadcast, viewer)
+
+    async def _serve(self, viewer: Viewer, run_id: str) -> None:
+        """The history first, then what was queued since: a row may come twice, but none is missing."""
+        hello = await anyio.to_thread.run_sync(_hello, self.store, run_id)
+        if hello is None:
+            await viewer.socket.close(FORBIDDEN)
+            return
+        message, scene, frame = hello
+        viewer.messages.insert(0, json.dumps(message, ensure_ascii=False))
+        viewer.blobs += scene
+        viewer.frame = viewer.frame or frame
+        viewer.wake.set()
+        await viewer.socket.accept()
+        sending = asyncio.create_task(viewer.send())
+        listening = asyncio.create_task(self._listen(viewer, run_id))
+        leaving = asyncio.create_task(viewer.leave.wait())
+        tasks = (sending, listening, leaving)
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _join(self, run_id: str, viewer: Viewer) -> Broadcast:
+        if run_id not in self.broadcasts:
+            made = await anyio.to_thread.run_sync(Broadcast, self.store, run_id)
+            self.broadcasts.setdefault(run_id, made)
+        broadcast = self.broadcasts[run_id]
+        broadcast.viewers.add(viewer)
+        if broadcast.task is None:
+            broadcast.start()
+        return broadcast
+
+    def _leave(self, broadcast: Broadcast, viewer: Viewer) -> None:
+        broadcast.viewers.discard(viewer)
+        if not broadcast.viewers or broadcast.task is None or broadcast.task.done():
+            self.broadcasts.pop(broadcast.run_id, None)
+            if broadcast.task is not None:
+                broadcast.task.cancel()
+
+    async def _listen(self, viewer: Viewer, run_id: str) -> None:
+        """What a viewer may say: which kept frame it wants, or that it follows the newest again."""
+        try:
+            while True:
+                said = _parse(await viewer.socket.receive_text())
+                viewer.follows = said.get("follow") is True
+                if isinstance(said.get("frame"), int):
+                    row = await anyio.to_thread.run_sync(self.store.frame, run_id, said["frame"])
+                else:
+                    row = await anyio.to_thread.run_sync(self.store.frame, run_id)
+                if row is not None:
+                    viewer.frame = row.payload
+                    viewer.wake.set()
+        except WebSocketDisconnect:
+            return
+
+
+def status_of(store: Store, run_id: str) -> dict[str, Any]:
+    """State, ending and place in the queue, as the live view shows them."""
+    run = store.get(run_id)
+    if run is None:
+        return {"active": False, "state": "deleted"}
+    return {
+        "active": run.active,
+        "state": run.state,
+        "reason": run.reason,
+        "detail": run.detail,
+        "error": run.error,
+        "seconds": (run.result or {}).get("seconds"),
+        "place": store.queue_place(run_id) if run.state == "queued" else None,
+    }
+
+
+def _hello(store: Store, run_id: str) -> tuple[dict[str, Any], list[bytes], bytes | None] | None:
+    """What a viewer who has just come needs: the history as a message, the scene, the newest frame."""
+    run = store.get(run_id)
+    if run is None:
+        return None
+    rows = store.entries(run_id, ["record", "change"])
+    points = [row for row in rows if row.kind == "record"]
+    stride = -(-len(points) // MAX_POINTS) if points else 1
+    shown = {row.id for row in points[::stride] + points[-1:]}
+    message = {
+        "type": "hello",
+        "run": run_id,
+        "config": run.config.model_dump(),
+        "frames": store.frames(run_id),
+        "rows": [_row(row) for row in rows if row.kind == "change" or row.id in shown],
+        **status_of(store, run_id),
+    }
+    newest = store.frame(run_id)
+    scene = [row.payload for row in store.entries(run_id, ["scene"])]
+    return message, scene, newest.payload if newest else None
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {"kind": row.kind, "step": row.step, **json.loads(row.payload)}
+
+
+def _parse(text: str) -> dict[str, Any]:
+    try:
+        said = json.loads(text)
+    except json.JSONDecodeError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def same_origin(socket: WebSocket) -> bool:
+    """Whether the connection comes from a page of this very server; browsers always say from where."""
+    origin = socket.headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc == socket.headers.get("host")
+
+
+@cache
+def tokens(store: Store) -> Tokens:
+    """The tokens of a store: any server on it reads what another has signed."""
+    return Tokens(store.setting("live_secret", lambda: secrets.token_hex(32)))
+
+
+@cache
+def _plotly_gzipped() -> bytes:
+    script = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+    return gzip.compress(script.read_bytes(), compresslevel=6)
+
+
+async def plotly_script(request: Request) -> Response:
+    """Plotly's own script out of its wheel, for the live view: no network is needed."""
+    body = await anyio.to_thread.run_sync(_plotly_gzipped)
+    headers = {"Content-Encoding": "gzip", "Cache-Control": "public, max-age=31536000, immutable"}
+    return Response(body, media_type="text/javascript", headers=headers)

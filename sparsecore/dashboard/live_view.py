@@ -1,0 +1,51 @@
+"""The live view: one component that keeps its nodes, fed by the live route (assets/live)."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import plotly
+import streamlit as st
+
+from sparsecore.dashboard.live_route import PLOTLY_PATH, tokens
+from sparsecore.dashboard.session import WELCOME, the_store
+from sparsecore.dashboard.words import ASSETS, words
+from sparsecore.runs.run import Run
+
+SCRIPTS = ("frames", "matrices", "charts", "connection", "view")  # one module, in this order
+PREFIXES = ("live.", "method.", "task.", "state.")  # of the words that the view shows
+
+
+@cache
+def _component() -> Any:
+    script = "\n".join((ASSETS / "live" / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
+    style = (ASSETS / "live" / "live.css").read_text(encoding="utf-8")
+    # Plotly's style sheet goes into the document: it does not reach into a shadow root.
+    return st.components.v2.component("sparsecore_live", js=script, css=style, isolate_styles=False)
+
+
+def live_view(run: Run) -> None:
+    """Show a run: live while it trains, a replay afterwards. Reruns the page when the run's state changes."""
+    language = st.session_state["lang"]
+    _component()(
+        key="live",
+        data={
+            "run": run.id,
+            "token": _token(run.id),
+            "state": run.state,
+            "plotly": f"{PLOTLY_PATH}?v={plotly.__version__}",
+            "autoplay": run.origin == WELCOME,
+            "language": language,
+            "words": {k: v for k, v in words(language).items() if k.startswith(PREFIXES)},
+        },
+        on_state_change=lambda: None,
+    )
+
+
+def _token(run_id: str) -> str:
+    """The session's leave to watch this run; the same one each time, so that the view is left alone."""
+    issued = st.session_state.setdefault("live_tokens", {})
+    if run_id not in issued:
+        issued[run_id] = tokens(the_store()).issue(run_id)
+    return issued[run_id]

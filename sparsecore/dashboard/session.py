@@ -1,0 +1,46 @@
+"""What the pages share: the server's store, the run that is looked at, the one that greets everybody."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import streamlit as st
+
+from sparsecore.config import PARAMETERS, RunConfig
+from sparsecore.runs.run import Run
+from sparsecore.runs.store import Store
+
+WELCOME = "welcome"
+
+
+@cache
+def the_store() -> Store:
+    """The store of this server."""
+    return Store()
+
+
+def linked_run() -> Run | None:
+    """The run that the URL names; None without one, or when there is none of that name."""
+    run_id = st.query_params.get("run")
+    return the_store().get(run_id) if run_id else None
+
+
+def welcome_run() -> Run:
+    """The run that a visitor sees who has pressed nothing: one for all, begun by the first of them."""
+    store = the_store()
+    shown = [run for run in store.list(origin=WELCOME, limit=5) if run.state != "failed"]
+    if shown and shown[0].reason != "stopped":
+        return shown[0]
+    return store.get(store.create(RunConfig(), origin=WELCOME))
+
+
+def open_run(run_id: str) -> None:
+    """Look at this run from now on; the URL says so."""
+    st.query_params["run"] = run_id
+
+
+def differs_from(config: RunConfig, run: Run) -> bool:
+    """Whether Train with this config would do something else than `run` does."""
+    here, there = config.model_dump(), run.config.model_dump() | the_store().changes(run.id)
+    live = {name for name, parameter in PARAMETERS.items() if parameter.live and run.active}
+    return any(here[name] != there[name] for name in here.keys() - live)

@@ -1,0 +1,27 @@
+"""The words of the screen in both languages, from `assets/words`."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+ASSETS = Path(__file__).parents[2] / "assets"
+LANGUAGES = {"en": "English", "zh": "中文"}
+
+
+@cache
+def words(language: str) -> dict[str, str]:
+    """Every word of a language by its key. Raises `KeyError` for a language we do not speak."""
+    if language not in LANGUAGES:
+        raise KeyError(f"no words in {language!r}; there are {', '.join(LANGUAGES)}.")
+    return json.loads((ASSETS / "words" / f"{language}.json").read_text(encoding="utf-8"))
+
+
+def best_language(locale: str | None) -> str:
+    """The language of a browser's locale.
+
+    >>> best_language("zh-CN"), best_language("fr"), best_language(None)
+    ('zh', 'en', 'en')
+    """
+    return "zh" if (locale or "").lower().startswith("zh") else "en"

@@ -1,0 +1,1 @@
+"""Runs as append-only logs: the store, its blobs, the worker that writes a run, the supervisor of workers."""

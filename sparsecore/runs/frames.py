@@ -1,0 +1,40 @@
+"""Arrays and their description as one safetensors blob, and back. No pickle, no torch."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+HEADER_BYTES = 8  # safetensors: little-endian length of the JSON header that follows
+
+
+def encode(arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> bytes:
+    """One blob of arrays (any shape and numeric dtype) and of JSON-serialisable `meta`.
+
+    >>> decode(encode({"x": np.arange(3, dtype=np.uint16)}, {"step": 7}))
+    ({'x': array([0, 1, 2], dtype=uint16)}, {'step': 7})
+    """
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    return save(contiguous, metadata={"meta": json.dumps(meta, ensure_ascii=False, allow_nan=False)})
+
+
+def decode(blob: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays and `meta` of a blob; a `ValueError` when it is not one of ours."""
+    try:
+        return load(blob), decode_meta(blob)
+    except SafetensorError as error:
+        raise ValueError(f"this is no frame: {error}.") from error
+
+
+def decode_meta(blob: bytes) -> dict[str, Any]:
+    """Only the description, without touching the arrays."""
+    length = int.from_bytes(blob[:HEADER_BYTES], "little")
+    try:
+        header = json.loads(blob[HEADER_BYTES : HEADER_BYTES + length])
+        return json.loads(header["__metadata__"]["meta"])
+    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError("this is no frame: its header cannot be read.") from error

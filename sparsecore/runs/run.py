@@ -1,0 +1,56 @@
+"""One run as the store knows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy.engine import Row
+
+from sparsecore.config import RunConfig
+
+State = Literal["queued", "running", "paused", "ended", "failed"]
+ACTIVE = ("queued", "running", "paused")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run as the store knows it; times are seconds since the epoch."""
+
+    id: str
+    place: int
+    config: RunConfig
+    origin: str
+    state: State
+    worker: str | None
+    created: float
+    started: float | None
+    ended: float | None
+    heartbeat: float | None
+    step: int
+    reason: str | None
+    detail: dict[str, Any] | None
+    result: dict[str, Any] | None
+    error: str | None
+
+    @property
+    def active(self) -> bool:
+        return self.state in ACTIVE
+
+    def summary(self) -> dict[str, Any]:
+        """The run as the command line prints it."""
+        config, result = self.config, dict(self.result or {})
+        head = {"run": self.id, "task": config.task, "size": config.size, "method": config.method}
+        tail = {
+            "state": self.state,
+            "stopped": self.reason,
+            "detail": self.detail,
+            "config": config.model_dump(),
+        }
+        return head | result | tail | ({"error": self.error} if self.error else {})
+
+    @classmethod
+    def of(cls, row: Row) -> Run:
+        """The run of a row of the store's table."""
+        fields = {name: getattr(row, name) for name in cls.__dataclass_fields__ if name != "config"}
+        return cls(config=RunConfig(**row.config), **fields)

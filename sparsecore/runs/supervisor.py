@@ -1,0 +1,157 @@
+"""The supervisor: hands queued runs to worker processes, keeps a spare ready, finds the dead."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+
+from sparsecore.runs.run import Run
+from sparsecore.runs.store import Store
+
+TICK_SECONDS = 0.1
+LOST_EVERY_SECONDS = 2.0
+STOP_SECONDS = 8.0  # workers have so long to save when the server ends
+SPARE_DELAY_SECONDS = 2.0  # a new spare imports torch: not while the run just handed out is starting
+SPARE_RETRY_SECONDS = 5.0  # after a worker that could not even start
+MAX_FALSE_STARTS = 3
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Child:
+    """A worker process; `run_id` is None while it is the spare."""
+
+    process: subprocess.Popen
+    name: str
+    run_id: str | None = None
+
+
+class Supervisor(threading.Thread):
+    """Trains the store's queued runs in order, at most `cores` at once, until `stop()`.
+
+    A paused run keeps its process for a while and takes no core. A run whose process died is queued again
+    and goes on from its last checkpoint.
+    """
+
+    def __init__(self, store: Store, cores: int | None = None) -> None:
+        super().__init__(name="supervisor", daemon=True)
+        self.store = store
+        self.cores = cores or os.cpu_count() or 1
+        self.name_prefix = uuid.uuid4().hex[:8]
+        self.children: list[Child] = []
+        self.started_children = 0
+        self.false_starts = 0
+        self.next_spare = self.next_search = 0.0
+        self.ending = threading.Event()
+
+    def run(self) -> None:
+        while not self.ending.wait(TICK_SECONDS):
+            try:
+                self._tick()
+            except Exception:
+                logger.exception("The supervisor could not do its round; it tries again.")
+                self.ending.wait(1.0)
+
+    def stop(self) -> None:
+        """Let every worker save its run and end; the runs are queued for the next server."""
+        self.ending.set()
+        if self.is_alive():
+            self.join()
+        for child in self.children:
+            child.process.stdin.close()
+        deadline = time.monotonic() + STOP_SECONDS
+        for child in self.children:
+            try:
+                child.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                child.process.wait()
+                self._recover(child)
+
+    def _tick(self) -> None:
+        self._reap()
+        if time.monotonic() >= self.next_search:
+            self.next_search = time.monotonic() + LOST_EVERY_SECONDS
+            for run in self.store.lost():
+                logger.warning("Run %s lost its worker %s.", run.id, run.worker)
+                self.store.recover(run.id, run.worker, "its worker was not heard of any more.")
+        self._keep_spare()
+        self._start_queued()
+        for run_id in self.store.commanded():
+            self._hand(run_id, "paused")
+
+    def _reap(self) -> None:
+        for child in [child for child in self.children if child.process.poll() is not None]:
+            self.children.remove(child)
+            child.process.stdin.close()
+            if child.run_id is not None:
+                self._recover(child)
+            else:
+                self.false_starts += 1
+                self.next_spare = time.monotonic() + SPARE_RETRY_SECONDS
+                logger.error("A worker could not start (exit %s).", child.process.returncode)
+
+    def _recover(self, child: Child) -> None:
+        what = f"its worker process ended with code {child.process.returncode}, again and again."
+        self.store.recover(child.run_id, child.name, what)
+
+    def _keep_spare(self) -> None:
+        if self._spare() is None and time.monotonic() >= self.next_spare:
+            self.children.append(self._spawn())
+
+    def _spare(self) -> Child | None:
+        return next((child for child in self.children if child.run_id is None), None)
+
+    def _spawn(self) -> Child:
+        self.started_children += 1
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sparsecore.runs.worker", str(self.store.home)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            env=environment,
+            text=True,
+            start_new_session=True,  # Ctrl-C in the server's terminal is the server's; workers save first
+        )
+        return Child(process, f"{self.name_prefix}:{self.started_children}")
+
+    def _start_queued(self) -> None:
+        queued = self.store.list(states=["queued"])
+        if queued and self.false_starts >= MAX_FALSE_STARTS and self._spare() is None:
+            for run in queued:
+                self.store.fail(run.id, "no worker process can start on this server; its console says why.")
+        free = self.cores - self._training()
+        for run in sorted(queued, key=lambda run: run.place)[: max(0, free)]:
+            if not self._wake(run):
+                self._hand(run.id, "queued")
+
+    def _training(self) -> int:
+        """How many cores are taken: children whose run is neither paused nor waiting for its turn."""
+        mine = {child.run_id for child in self.children if child.run_id is not None}
+        return sum(run.id in mine for run in self.store.list(states=["running"]))
+
+    def _wake(self, run: Run) -> bool:
+        """A resumed run whose process is still there goes on in it."""
+        holders = (c for c in self.children if c.run_id == run.id and c.process.poll() is None)
+        holder = next(holders, None)
+        return holder is not None and self.store.claim(run.id, holder.name)
+
+    def _hand(self, run_id: str, state: str) -> None:
+        spare = self._spare()
+        if spare is None or not self.store.claim(run_id, spare.name, state):
+            return
+        spare.run_id = run_id
+        self.false_starts = 0
+        self.next_spare = time.monotonic() + SPARE_DELAY_SECONDS
+        try:
+            spare.process.stdin.write(f"{run_id} {spare.name}\n")
+            spare.process.stdin.flush()
+        except BrokenPipeError:
+            logger.warning("The spare worker had ended; run %s is queued again.", run_id)

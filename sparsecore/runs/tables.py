@@ -1,0 +1,85 @@
+"""The tables of the store."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+
+def _run_id() -> ForeignKey:
+    return ForeignKey("runs.id", ondelete="CASCADE")
+
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("place", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(12), unique=True, nullable=False),
+    Column("config", JSON, nullable=False),
+    Column("digest", String(16), nullable=False, index=True),
+    Column("origin", String(16), nullable=False),
+    Column("state", String(8), nullable=False, index=True),
+    Column("worker", String(64)),
+    Column("created", Float, nullable=False),
+    Column("started", Float),
+    Column("ended", Float),
+    Column("heartbeat", Float),
+    Column("crashes", Integer, nullable=False, default=0),
+    Column("step", Integer, nullable=False, default=0),
+    Column("reason", String(12)),
+    Column("detail", JSON),
+    Column("result", JSON),
+    Column("error", Text),
+)
+
+log = Table(
+    "log",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("run_id", _run_id(), nullable=False),
+    Column("kind", String(8), nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("nth", Integer, nullable=False),
+    Column("stride", Integer, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Index("log_by_run", "run_id", "kind", "id"),
+    sqlite_autoincrement=True,  # a viewer asks for rows past an id: one must never come again
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("run_id", _run_id(), primary_key=True),
+    Column("step", Integer, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+)
+
+commands = Table(
+    "commands",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("run_id", _run_id(), nullable=False, index=True),
+    Column("kind", String(8), nullable=False),
+    Column("values", JSON, nullable=False),
+)
+
+settings = Table(
+    "settings",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", JSON, nullable=False),
+)

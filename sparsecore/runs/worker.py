@@ -1,0 +1,282 @@
+"""The worker: trains one run and writes its log, obeying the commands that the store holds for it.
+
+As a process, `python -m sparsecore.runs.worker HOME`, it imports torch first, and waits on standard
+input for the id of a run: the supervisor keeps one such spare ready, so that a pressed button
+is answered at once. When standard input closes, its server is gone: it saves and ends.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sparsecore.config import ConfigError, RunConfig
+from sparsecore.corpora import CorpusError
+from sparsecore.events import (
+    Change,
+    Checkpoint,
+    Command,
+    Ended,
+    Event,
+    Frame,
+    Look,
+    Ready,
+    Record,
+    Scene,
+    Stop,
+)
+from sparsecore.runs.frames import decode, encode
+from sparsecore.runs.log import Entry
+from sparsecore.runs.run import Run
+from sparsecore.runs.store import HEARTBEAT_SECONDS, LostRun, Store
+from sparsecore.tasks import TASKS
+from sparsecore.training import Training, train
+
+POLL_SECONDS = 0.05  # how often commands are looked for
+FLUSH_SECONDS = 0.5  # records wait for a frame to share its transaction, but not longer
+PAUSE_HOLD_SECONDS = 60.0  # a paused run keeps its process so long, for quick steps
+NICENESS = 5  # pages stay quick while every core trains
+LEAVE_SECONDS = 8.0  # after its server is gone a process has so long to save, then it is ended
+
+
+class Worker:
+    """One run being trained by this process.
+
+    gone: set when the run is to be let go (the server has ended): it is saved and queued again.
+    listen: called with every event, for a progress bar.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        run: Run,
+        name: str,
+        gone: threading.Event | None = None,
+        listen: Callable[[Event], None] = lambda event: None,
+    ) -> None:
+        self.store, self.run, self.name, self.listen = store, run, name, listen
+        self.gone = gone or threading.Event()
+        self.done = threading.Event()
+        self.step = run.step
+        self.paused = run.state == "paused"
+        self.paused_at = self.flushed = time.monotonic()
+        self.polled = -math.inf  # commands given before the first step hold from the first step
+        self.steps_allowed = 0
+        self.leaving = self.released = False
+        self.replies: deque[Command] = deque()
+        self.pending: list[Entry] = []
+
+    def work(self) -> Ended | None:
+        """Train to the end, to a long pause, or until told to let go; the ending, if one was reached.
+
+        What makes the run impossible is raised, after the store was told.
+        """
+        beating = threading.Thread(target=self._beat, daemon=True)
+        beating.start()
+        try:
+            return self._train()
+        except LostRun:
+            return None
+        except Exception as error:
+            self.store.fail(self.run.id, sentence(error))
+            raise
+        finally:
+            self.done.set()
+            beating.join()
+
+    def _beat(self) -> None:
+        """Heartbeats from a thread of their own: one step may take longer than the store's patience."""
+        while not self.done.wait(HEARTBEAT_SECONDS):
+            try:
+                self.store.beat(self.run.id, self.name)
+            except LostRun:
+                return
+
+    def _train(self) -> Ended | None:
+        resume = self._last_checkpoint()
+        self.store.rewind(self.run.id, self.name, resume.step if resume else -1)
+        events = train(self.run.config, self.store.home, resume)
+        reply: Command | None = None
+        while True:
+            event = events.send(reply)
+            reply = None
+            self.listen(event)
+            match event:
+                case Ready():
+                    reply = self._reply()
+                    if self.released:
+                        return None
+                case Ended(step, reason, detail, result):
+                    self._flush()
+                    self.store.finish(self.run.id, self.name, step, reason, detail, result)
+                    return event
+                case _:
+                    self._log(event)
+
+    def _last_checkpoint(self) -> Checkpoint | None:
+        found = self.store.checkpoint(self.run.id)
+        return None if found is None else Checkpoint(found[0], *decode(found[1]))
+
+    # -- what is written ----------------------------------------------------------------------------------
+
+    def _log(self, event: Event) -> None:
+        match event:
+            case Scene(arrays, meta):
+                if not self.store.entries(self.run.id, ["scene"]):
+                    self._append("scene", 0, encode(arrays, meta | {"type": "scene"}))
+            case Record(step, values):
+                self._append("record", step, _json(values))
+            case Frame(step, arrays, meta):
+                self._append("frame", step, encode(arrays, meta | {"type": "frame"}))
+                self._flush()
+            case Checkpoint(_, arrays, meta):
+                self._flush(encode(arrays, meta))
+        if self.pending and time.monotonic() - self.flushed > FLUSH_SECONDS:
+            self._flush()
+
+    def _append(self, kind: str, step: int, payload: bytes) -> None:
+        self.step = step
+        self.pending.append(Entry(kind, step, payload))
+
+    def _flush(self, checkpoint: bytes | None = None) -> None:
+        self.store.write(self.run.id, self.name, self.step, self.pending, checkpoint)
+        self.pending = []
+        self.flushed = time.monotonic()
+
+    # -- what is obeyed -----------------------------------------------------------------------------------
+
+    def _reply(self) -> Command | None:
+        """The next command for the training; None to take a step. Waits here while paused."""
+        if time.monotonic() - self.polled >= POLL_SECONDS:
+            self._hear()
+        while self.paused and not (self.replies or self.steps_allowed or self.leaving):
+            time.sleep(POLL_SECONDS)
+            self._hear()
+        if self.replies:
+            return self.replies.popleft()
+        if self.leaving:
+            self.released = True
+            self.store.release(self.run.id, self.name)
+        elif self.steps_allowed:
+            self.steps_allowed -= 1
+            self.replies.append(Look())
+        return None
+
+    def _hear(self) -> None:
+        """Turn what the store holds for this run into replies."""
+        self.polled = time.monotonic()
+        for kind, values in self.store.take_commands(self.run.id):
+            match kind:
+                case "pause":
+                    self._pause()
+                case "step":
+                    self.steps_allowed += self.paused
+                case "stop":
+                    self.replies.append(Stop())
+                case "change":
+                    self._append("change", self.step, _json(values))
+                    self.replies.append(Change(values))
+        if self.paused:
+            run = self.store.get(self.run.id)
+            if run is None or run.worker != self.name:
+                raise LostRun(f"run {self.run.id} was taken over.")
+            self.paused = run.state != "running"
+        held_too_long = self.paused and self.polled - self.paused_at > PAUSE_HOLD_SECONDS
+        if (self.gone.is_set() or held_too_long) and not self.leaving:
+            self.leaving = True
+            self.replies.append(Look())
+
+    def _pause(self) -> None:
+        self.paused, self.paused_at = True, time.monotonic()
+        self.store.set_state(self.run.id, self.name, "paused")
+        self.replies.append(Look())
+
+
+def sentence(error: Exception) -> str:
+    """An error as one sentence for people."""
+    if isinstance(error, ConfigError | CorpusError | ValueError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
+
+
+def _json(values: dict[str, Any]) -> bytes:
+    return json.dumps(values, allow_nan=False, separators=(",", ":")).encode()
+
+
+def devices() -> list[dict[str, Any]]:
+    """What this machine can train on: name as in a config, label, and free memory in bytes where known."""
+    found: list[dict[str, Any]] = [{"name": "cpu", "label": platform.processor() or platform.machine()}]
+    for index in range(torch.cuda.device_count()):
+        free, _total = torch.cuda.mem_get_info(index)
+        found.append({"name": f"cuda:{index}", "label": torch.cuda.get_device_name(index), "free": free})
+    if torch.backends.mps.is_available():
+        found.append({"name": "mps", "label": "Apple GPU"})
+    return found
+
+
+def one_thread() -> None:
+    """One thread a worker: several small operations on many threads wait for each other (DESIGN)."""
+    torch.set_num_threads(1)
+    torch.set_num_interop_threads(1)
+
+
+def _warm_up(home: Path, task: str) -> None:
+    """A few steps of a small run, for what torch and jieba load only when they are first used."""
+    training = Training(RunConfig.parse({"task": task}), home)
+    training.advance()
+    training.frame()
+
+
+def _listen(order: list[str], ordered: threading.Event, gone: threading.Event) -> None:
+    """Take the one order on standard input; when its other end is let go, the server is no more."""
+    order += sys.stdin.readline().split()
+    ordered.set()
+    sys.stdin.read()
+    gone.set()
+    time.sleep(LEAVE_SECONDS)
+    os._exit(1)
+
+
+def main(home: Path) -> None:
+    """A process of the supervisor's: be ready, wait for a run and a name, train it, end."""
+    one_thread()
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    store = Store(home)
+    store.set_setting("devices", devices())
+    ordered, gone = threading.Event(), threading.Event()
+    order: list[str] = []
+    threading.Thread(target=_listen, args=(order, ordered, gone), daemon=True).start()
+    for task in TASKS:
+        if not ordered.is_set():
+            _warm_up(home, task)
+    ordered.wait()
+    if not order:
+        return
+    run_id, name = order
+    run = store.get(run_id)
+    if run is None:
+        return
+    try:
+        Worker(store, run, name, gone).work()
+    except Exception:  # noqa: BLE001 - the store has its sentence; the trace goes to a file
+        logs = store.home / "logs"
+        logs.mkdir(exist_ok=True)
+        (logs / f"{run_id}.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,80 @@
+"""Regression: fit y = sin(x)/x from noisy points (thesis, section 3.1)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from sparsecore.config import RunConfig
+from sparsecore.models import Perceptron
+from sparsecore.tasks.task import Arrays, Metrics, Task
+
+WIDTHS = {"demo": (1, 16, 16, 1), "paper": (1, 200, 300, 1)}
+POINTS = 300  # training points (thesis); as many fresh test points, which the thesis does not give
+RANGE = 10.0  # x ~ U(−10, 10): the thesis names no range
+GRID = 320  # points of the drawn curve
+
+
+def sinc(x: np.ndarray) -> np.ndarray:
+    """sin(x)/x, 1 at 0; numpy's own sinc is sin(πx)/(πx)."""
+    return np.sinc(x / np.pi)
+
+
+class Sinc(Task):
+    """y = sin(x)/x + N(0, `noise`), `noise` a variance; full batch, mean squared error, metric RMSE."""
+
+    def __init__(self, config: RunConfig, device: torch.device, home: Path | None = None) -> None:
+        super().__init__(config, device, home)
+        self.train = self._points("train")
+        self.test = self._points("test")
+        self.x, self.y = (self.tensor(part[:, None]) for part in self.train)
+        self.test_x = self.tensor(self.test[0][:, None])
+        self.grid = np.linspace(-RANGE, RANGE, GRID, dtype=np.float32)
+        self.model = self.initialise(lambda: Perceptron(WIDTHS[config.size]))
+
+    def _points(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+        stream = self.stream(part)
+        x = stream.uniform(-RANGE, RANGE, POINTS)
+        y = sinc(x) + stream.normal(0.0, np.sqrt(self.config.noise), POINTS)
+        return x.astype(np.float32), y.astype(np.float32)
+
+    def loss(self, step: int) -> Tensor:
+        return functional.mse_loss(self.model(self.x), self.y)
+
+    def metrics(self, *, final: bool = False) -> Metrics:
+        fitted_train, fitted = self._predict(self.x), self._predict(self.test_x)
+        return {
+            "train": {"rmse": _rmse(fitted_train, self.train[1])},
+            "test": {"rmse": _rmse(fitted, self.test[1]), "rmse_clean": _rmse(fitted, sinc(self.test[0]))},
+        }
+
+    def outputs(self) -> Tensor:
+        with torch.no_grad():
+            return self.model(self.test_x)
+
+    def scene(self) -> tuple[Arrays, dict[str, Any]]:
+        arrays = {
+            "train.x": self.train[0],
+            "train.y": self.train[1],
+            "test.x": self.test[0],
+            "test.y": self.test[1],
+            "grid.x": self.grid,
+            "grid.y": sinc(self.grid).astype(np.float32),
+        }
+        return arrays, {"kind": "curve", "floor": float(np.sqrt(self.config.noise))}
+
+    def picture(self) -> tuple[Arrays, dict[str, Any]]:
+        return {"fit": self._predict(self.tensor(self.grid[:, None]))}, {}
+
+    def _predict(self, x: Tensor) -> np.ndarray:
+        with torch.no_grad():
+            return self.model(x)[:, 0].cpu().numpy()
+
+
+def _rmse(fitted: np.ndarray, true: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((fitted.astype(np.float64) - true) ** 2)))

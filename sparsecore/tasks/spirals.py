@@ -1,0 +1,98 @@
+"""Classification: two interleaved spirals in the plane (thesis, section 3.2)."""
+
+from __future__ import annotations
+
+from math import erf, pi, sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from sparsecore.config import RunConfig
+from sparsecore.models import Perceptron
+from sparsecore.tasks.task import Arrays, Metrics, Task
+
+WIDTHS = {"demo": (2, 16, 16, 2), "paper": (2, 200, 300, 2)}
+POINTS = 1000  # a class (thesis)
+TRAIN_SHARE = 0.8
+GRID = 64  # cells a side of the drawn decision boundary
+EDGE = 1.15  # the drawn square reaches a little past the outermost radius of 1
+
+
+def best_accuracy(angle_noise: float) -> float:
+    """What a perfect classifier scores when the angle has noise of this standard deviation.
+
+    P(|τZ| < π/2) mod 2π: noise past a quarter turn lands on the other spiral, past three quarters back.
+
+    >>> round(best_accuracy(1.0), 3)
+    0.884
+    """
+    if angle_noise == 0:
+        return 1.0
+
+    def below(angle: float) -> float:
+        return erf(angle / angle_noise / sqrt(2))
+
+    turns = int(6 * angle_noise / (2 * pi)) + 1
+    own = below(pi / 2)
+    return own + sum(below(2 * pi * t + pi / 2) - below(2 * pi * t - pi / 2) for t in range(1, turns + 1))
+
+
+class Spirals(Task):
+    """rₙ = n/1000, αₙ = 2πn/1000 (+π for class 1) + N(0, noise²); full batch, cross-entropy, accuracy."""
+
+    def __init__(self, config: RunConfig, device: torch.device, home: Path | None = None) -> None:
+        super().__init__(config, device, home)
+        points, labels = self._points()
+        order = self.stream("split").permutation(len(labels))
+        cut = int(TRAIN_SHARE * len(labels))
+        self.points, self.labels = points[order], labels[order]
+        self.x, self.test_x = self.tensor(self.points).split([cut, len(labels) - cut])
+        self.y, self.test_y = self.tensor(self.labels, torch.int64).split([cut, len(labels) - cut])
+        self.grid = self.tensor(_square())
+        self.model = self.initialise(lambda: Perceptron(WIDTHS[config.size]))
+
+    def _points(self) -> tuple[np.ndarray, np.ndarray]:
+        n = np.tile(np.arange(1, POINTS + 1), 2)
+        labels = np.repeat([0, 1], POINTS)
+        noise = self.config.noise * self.stream("train").normal(0.0, 1.0, 2 * POINTS)
+        angle = 2 * pi * n / POINTS + pi * labels + noise
+        radius = n / POINTS
+        return np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=1).astype(np.float32), labels
+
+    def loss(self, step: int) -> Tensor:
+        return functional.cross_entropy(self.model(self.x), self.y)
+
+    def metrics(self, *, final: bool = False) -> Metrics:
+        return {
+            "train": {"accuracy": self._accuracy(self.x, self.y)},
+            "test": {"accuracy": self._accuracy(self.test_x, self.test_y)},
+        }
+
+    def outputs(self) -> Tensor:
+        with torch.no_grad():
+            return self.model(self.test_x)
+
+    def scene(self) -> tuple[Arrays, dict[str, Any]]:
+        arrays = {"points": self.points, "labels": self.labels.astype(np.uint8)}
+        meta = {"kind": "boundary", "grid": GRID, "edge": EDGE, "train": len(self.x)}
+        return arrays, meta | {"ceiling": best_accuracy(self.config.noise)}
+
+    def picture(self) -> tuple[Arrays, dict[str, Any]]:
+        with torch.no_grad():
+            chance = torch.softmax(self.model(self.grid), dim=1)[:, 1]
+        return {"chance": (chance * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()}, {}
+
+    def _accuracy(self, x: Tensor, y: Tensor) -> float:
+        with torch.no_grad():
+            return float((self.model(x).argmax(dim=1) == y).double().mean())
+
+
+def _square() -> np.ndarray:
+    """The centres of the grid's cells, (GRID², 2), row by row from the lowest y."""
+    side = (np.arange(GRID, dtype=np.float32) + 0.5) / GRID * 2 * EDGE - EDGE
+    x, y = np.meshgrid(side, side)
+    return np.stack([x.ravel(), y.ravel()], axis=1)

@@ -1,0 +1,84 @@
+import pytest
+
+from sparsecore.corpora.corpus import GRADE_NAMES, GRADES, SKIP_REASONS, Corpus, CorpusError, gather, quote
+
+TWENTY = [(f"第{i}条", "高" if i % 2 else "低") for i in range(20)]
+
+
+def test_the_names_of_one_grade_have_one_index():
+    names = {
+        "超高危": 3,
+        "超危": 3,
+        "危急": 3,
+        "严重": 3,
+        "critical": 3,
+        "中": 1,
+        "moderate": 1,
+        "low": 0,
+        "2": 2,
+    }
+    assert {name: GRADE_NAMES[name] for name in names} == names
+    assert [GRADE_NAMES[grade] for grade in GRADES] == [0, 1, 2, 3]
+
+
+def test_grade_names_count_in_any_case_and_with_blanks_around():
+    assert gather([*TWENTY, ("x", " Critical ")], "x").labels[-1] == 3
+
+
+def test_a_repeated_text_with_one_grade_is_kept_once_at_its_first_place():
+    corpus = gather([TWENTY[3], *TWENTY], "x")
+    assert corpus.texts[0] == "第3条"
+    assert len(corpus.texts) == 20
+    assert corpus.skipped == {"duplicate": 1}
+
+
+def test_every_copy_of_a_text_with_two_grades_is_dropped():
+    corpus = gather([*TWENTY, ("a", "高"), ("a", "高危"), ("a", "低")], "x")
+    assert "a" not in corpus.texts
+    assert corpus.skipped == {"conflicting": 3}
+
+
+def test_each_record_left_out_has_one_reason():
+    extra = [("", "高"), ("  ", ""), ("b", " "), ("c", "P1"), ("第0条", "低危"), ("d", "高"), ("d", "中")]
+    corpus = gather([*TWENTY, *extra], "x")
+    wanted = {"empty_text": 2, "ungraded": 1, "unknown_grade": 1, "duplicate": 1, "conflicting": 2}
+    assert corpus.skipped == wanted
+    assert set(wanted) == set(SKIP_REASONS)
+    assert len(corpus.texts) + sum(wanted.values()) == len(TWENTY) + len(extra)
+
+
+def test_white_space_is_folded_and_markup_stays():
+    corpus = gather([*TWENTY, (" 可执行\r\n\r\n<script>alert(1)</script>\t&amp; ", "中")], "x")
+    assert corpus.texts[-1] == "可执行 <script>alert(1)</script> &amp;"
+
+
+def test_nineteen_records_are_too_few_and_the_message_counts_the_skipped():
+    with pytest.raises(
+        CorpusError, match=r"19 usable records \(skipped: 1 ungraded\); at least 20"
+    ) as caught:
+        gather([*TWENTY[:19], ("x", "")], "x")
+    assert caught.value.code == "too_few"
+    assert caught.value.details == {"usable": 19, "needed": 20, "skipped": {"ungraded": 1}}
+
+
+def test_one_class_is_refused_by_name():
+    with pytest.raises(CorpusError, match="graded 高危") as caught:
+        gather([(text, "高") for text, _ in TWENTY], "x")
+    assert caught.value.code == "one_class"
+
+
+def test_unknown_grades_are_quoted_with_the_known_ones():
+    with pytest.raises(CorpusError, match=r"found P0, P1, P2.*critical") as caught:
+        gather([(text, f"P{i % 3}") for i, (text, _) in enumerate(TWENTY)], "x")
+    assert caught.value.code == "unknown_grades"
+
+
+def test_quoted_values_are_few_short_and_printable():
+    assert quote(["a" * 1000, "\x1b[31m", "c", "d", "e", "f"]) == ["a" * 30, "\ufffd[31m", "c", "d", "e"]
+
+
+def test_a_corpus_needs_a_label_in_range_for_each_text():
+    with pytest.raises(ValueError, match="2 texts have 1 labels"):
+        Corpus("x", ("a", "b"), (0,), {}, False)
+    with pytest.raises(ValueError, match=r"0…3, got \[4\]"):
+        Corpus("x", ("a",), (4,), {}, False)

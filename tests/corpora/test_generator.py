@@ -1,0 +1,154 @@
+import time
+from collections import Counter
+from itertools import product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sparsecore.corpora import GRADES
+from sparsecore.corpora.cvss import METRICS
+from sparsecore.corpora.generator import (
+    IMPACT_PROFILES,
+    MARGINALS,
+    MAX_COUNT,
+    NOTICE,
+    _fits,
+    generate,
+    grade_of_vector,
+)
+from sparsecore.corpora.phrases import (
+    ATTACK_VECTOR,
+    COMPLEXITY,
+    FLAWS,
+    HOMES_OF_ATTACK_VECTOR,
+    IMPACTS,
+    INTERACTION,
+    NO_INTERACTION,
+    PRIVILEGES,
+    PROPERTIES,
+    SCOPE,
+)
+from sparsecore.corpora.shelf import corpus_id
+
+INTERACTIONS = {
+    "N": NO_INTERACTION,
+    "R": tuple(phrase for phrases in INTERACTION.values() for phrase in phrases),
+}
+TABLES = {"AV": ATTACK_VECTOR, "AC": COMPLEXITY, "PR": PRIVILEGES, "UI": INTERACTIONS, "S": SCOPE, **IMPACTS}
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return generate(2000, seed=0)
+
+
+def vector_read_back(text):
+    vector = {}
+    for metric, table in TABLES.items():
+        values = {value for value, phrases in table.items() if any(phrase in text for phrase in phrases)}
+        if metric in PROPERTIES and PROPERTIES[metric] in text:
+            values.add("N")
+        assert len(values) == 1, (metric, values, text)
+        vector[metric] = values.pop()
+    return vector
+
+
+def test_the_grade_can_be_read_back_from_the_words(corpus):
+    for text, label in zip(corpus.texts, corpus.labels, strict=True):
+        assert grade_of_vector(vector_read_back(text)) == label
+
+
+def test_the_flaw_fits_the_vector(corpus):
+    names = {flaw.name: flaw for flaw in FLAWS}
+    for text in corpus.texts:
+        vector = vector_read_back(text)
+        flaw = next(flaw for name, flaw in names.items() if f"{name}漏洞" in text)
+        assert all(vector[metric] in values for metric, values in flaw.needs.items())
+        assert any(cause in text for cause in flaw.causes)
+
+
+def test_some_flaw_fits_every_vector_that_can_be_drawn():
+    for values in product(*(METRICS[metric] for metric in MARGINALS)):
+        for profile in IMPACT_PROFILES:
+            vector = dict(zip(METRICS, (*values, *profile), strict=True))
+            for home in HOMES_OF_ATTACK_VECTOR[vector["AV"]]:
+                assert any(home in flaw.homes and _fits(flaw.needs, vector) for flaw in FLAWS), (vector, home)
+
+
+# The id of these 200 texts with their labels. Runs name their corpus by count and seed: were it to change, no
+# old run could be repeated.
+def test_the_texts_are_the_same_on_every_machine():
+    assert corpus_id(generate(200, seed=0)) == "8747a1aa9d8f61d1"
+    assert corpus_id(generate(200, seed=0, noise=0.5)) == "5e1e7a0ab64a01ab"
+
+
+def test_texts_are_distinct_and_of_a_sentence_or_two(corpus):
+    assert len(set(corpus.texts)) == 2000
+    assert all(40 <= len(text) <= 110 for text in generate(20_000, seed=3).texts)
+
+
+def test_no_text_names_a_grade(corpus):
+    assert not any(grade in text for text in corpus.texts for grade in GRADES)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_grade_is_rare_and_none_has_the_majority(seed):
+    counts = generate(2000, seed).counts()
+    assert min(counts) >= 0.08 * 2000
+    assert max(counts) < 0.45 * 2000
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 2**64))
+def test_a_larger_corpus_begins_with_the_smaller(one, other, seed):
+    small, large = sorted((one, other))
+    assert generate(large, seed).texts[:small] == generate(small, seed).texts
+
+
+def test_another_seed_gives_other_texts(corpus):
+    assert len(set(corpus.texts) & set(generate(2000, seed=1).texts)) < 20
+
+
+def test_noise_replaces_that_share_of_labels_by_each_other_grade_and_no_text(corpus):
+    noisy = generate(2000, seed=0, noise=0.3)
+    assert noisy.texts == corpus.texts
+    shifts = Counter((new - old) % 4 for new, old in zip(noisy.labels, corpus.labels, strict=True))
+    # 600 expected; the standard deviation is √(2000·0.3·0.7) = 20.5, and 200 each with 13.4.
+    assert abs(2000 - shifts[0] - 600) < 4 * 20.5
+    assert all(abs(shifts[shift] - 200) < 4 * 13.4 for shift in (1, 2, 3))
+
+
+def test_full_noise_leaves_no_label_right_and_more_noise_only_adds(corpus):
+    wrong = [
+        {
+            i
+            for i, (new, old) in enumerate(zip(generate(2000, 0, noise).labels, corpus.labels, strict=True))
+            if new != old
+        }
+        for noise in (0.1, 0.4, 1.0)
+    ]
+    assert wrong[0] < wrong[1] < wrong[2]
+    assert len(wrong[2]) == 2000
+
+
+def test_a_generated_corpus_says_so(corpus):
+    assert corpus.generated
+    assert corpus.skipped == {}
+    assert generate(5, 7, 0.25).name == "generated-5-seed-7-noise-0.25"
+    assert "生成" in NOTICE["zh"]
+    assert "generated" in NOTICE["en"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [(0, 0), (MAX_COUNT + 1, 0), (10, -1), (10, 0, -0.1), (10, 0, 1.1), (10, 0, float("nan"))]
+)
+def test_arguments_out_of_range_are_refused(arguments):
+    with pytest.raises(ValueError, match=r"count must be|seed must be|noise is a probability"):
+        generate(*arguments)
+
+
+def test_two_thousand_texts_take_less_than_a_second():
+    start = time.process_time()
+    generate(2000, seed=11)
+    assert time.process_time() - start < 1

@@ -1,0 +1,83 @@
+import gzip
+
+import pytest
+
+from sparsecore.corpora import source
+from sparsecore.corpora.corpus import CorpusError
+from sparsecore.corpora.source import Source
+
+
+def read_all(path):
+    with Source(path) as stream:
+        return stream.read()
+
+
+def length_read(path):
+    """The number of bytes read in pieces of 64 KiB, each a record."""
+    length = 0
+    with Source(path) as stream:
+        while piece := stream.read(2**16):
+            stream.new_record()
+            length += len(piece)
+    return length
+
+
+def test_plain_bytes_pass_unchanged(file_with):
+    assert read_all(file_with(b"abc")) == b"abc"
+
+
+def test_gzip_is_told_by_content_and_members_are_joined(file_with):
+    assert read_all(file_with(gzip.compress(b"abc") + gzip.compress(b"def"))) == b"abcdef"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda packed: packed[:-9],
+        lambda packed: packed[:12],
+        lambda packed: packed[:-1] + bytes([packed[-1] ^ 1]),
+        lambda packed: packed[:20] + b"\xff\xff" + packed[22:],
+        lambda packed: b"\x1f\x8b no gzip at all",
+        lambda packed: packed + b"and something else",
+    ],
+    ids=[
+        "cut in the end mark",
+        "cut in the head",
+        "lies about its length",
+        "spoilt inside",
+        "only the magic",
+        "something behind",
+    ],
+)
+def test_damaged_gzip_is_told_in_one_sentence(file_with, damage):
+    with pytest.raises(CorpusError, match="starts like gzip but cannot be unpacked") as caught:
+        read_all(file_with(damage(gzip.compress(bytes(range(256)) * 50))))
+    assert caught.value.code == "bad_gzip"
+
+
+def test_a_gzip_bomb_ends_at_the_limit_not_at_its_size(file_with, monkeypatch):
+    monkeypatch.setattr(source, "MAX_BYTES", 3 * 2**20)
+    with pytest.raises(CorpusError, match="larger than 3 MiB") as caught:
+        length_read(file_with(gzip.compress(b" " * (64 * 2**20))))
+    assert caught.value.code == "too_large"
+
+
+def test_the_limit_itself_is_allowed(file_with, monkeypatch):
+    monkeypatch.setattr(source, "MAX_BYTES", 2**20)
+    assert length_read(file_with(b"x" * 2**20)) == 2**20
+
+
+def test_a_record_without_end_stops_the_reading(file_with):
+    with pytest.raises(CorpusError, match="1024 KiB") as caught:
+        read_all(file_with(b"x" * (2**20 + 1)))
+    assert caught.value.code == "record_too_large"
+
+
+def test_records_may_be_many(file_with):
+    assert length_read(file_with(b"x" * (3 * 2**20))) == 3 * 2**20
+
+
+def test_the_file_is_closed(file_with):
+    stream = Source(file_with(gzip.compress(b"abc")))
+    stream.close()
+    assert stream._file.closed

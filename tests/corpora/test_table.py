@@ -1,0 +1,124 @@
+import csv
+import gzip
+import io
+
+import pytest
+
+from sparsecore.corpora import CorpusError, read_corpus
+from sparsecore.corpora.table import GRADE_COLUMN_NAMES, TEXT_NAMES
+
+ROWS = [(f'漏洞{i}，可执行任意代码；"严重"\n第二行\t{i}', "高危" if i % 2 else "中危") for i in range(20)]
+TEXTS = tuple(" ".join(text.split()) for text, _ in ROWS)
+
+
+def table(rows=ROWS, header=("text", "label"), delimiter=","):
+    buffer = io.StringIO()
+    csv.writer(buffer, delimiter=delimiter).writerows([header, *rows])
+    return buffer.getvalue()
+
+
+def error_of(path):
+    with pytest.raises(CorpusError) as caught:
+        read_corpus(path)
+    return caught.value
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t", ";"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
+def test_any_delimiter_in_any_encoding_gives_the_same(file_with, delimiter, encoding):
+    corpus = read_corpus(file_with(table(delimiter=delimiter).encode(encoding)))
+    assert corpus.texts == TEXTS
+    assert corpus.labels == (1, 2) * 10
+
+
+def test_gzip_changes_nothing(file_with):
+    assert read_corpus(file_with(gzip.compress(table().encode()))).texts == TEXTS
+
+
+@pytest.mark.parametrize("text_name", TEXT_NAMES)
+@pytest.mark.parametrize("grade_name", GRADE_COLUMN_NAMES)
+def test_columns_are_found_by_any_known_name_in_any_place(file_with, text_name, grade_name):
+    rows = [("1", grade, "x", text) for text, grade in ROWS]
+    header = ("id", f" {grade_name.upper()} ", "date", text_name.title())
+    assert read_corpus(file_with(table(rows, header))).texts == TEXTS
+
+
+def test_of_two_text_columns_the_more_telling_is_taken(file_with):
+    rows = [("简", text, grade) for text, grade in ROWS]
+    assert read_corpus(file_with(table(rows, ("简介", "描述", "等级")))).texts == TEXTS
+
+
+def test_the_real_table_keeps_its_four_grades(real_file):
+    corpus = read_corpus(real_file("vulnerabilities_zh4_small.csv.gz"))
+    assert corpus.counts() == (41, 704, 714, 246)
+    assert corpus.skipped == {}
+
+
+def test_digits_are_grades_by_index(file_with):
+    corpus = read_corpus(file_with(table([(text, i % 4) for i, (text, _) in enumerate(ROWS)])))
+    assert corpus.labels == (0, 1, 2, 3) * 5
+
+
+def test_blank_lines_and_short_rows_are_borne(file_with):
+    corpus = read_corpus(file_with("\n\n" + table() + "\n\n只有文本\n"))
+    assert corpus.texts == TEXTS
+    assert corpus.skipped == {"ungraded": 1}
+
+
+def test_a_missing_text_column_names_the_columns_found_and_accepted(file_with):
+    error = error_of(file_with(table(header=("标题", "label"))))
+    assert error.code == "no_text_column"
+    assert error.details == {"found": ["标题", "label"], "accepted": list(TEXT_NAMES)}
+    assert "its first columns are: 标题, label" in str(error)
+    assert "漏洞描述" in str(error)
+
+
+def test_a_missing_label_column_names_the_columns_found_and_accepted(file_with):
+    error = error_of(file_with(table(header=("描述", "分数"), delimiter=";")))
+    assert error.code == "no_label_column"
+    assert error.details["found"] == ["描述", "分数"]
+    assert "危害等级" in str(error)
+
+
+def test_plain_prose_is_a_table_without_columns(file_with):
+    assert error_of(file_with("只是一段话。\n" * 30)).code == "no_text_column"
+
+
+def test_a_header_without_rows_has_too_few_records(file_with):
+    assert error_of(file_with("text,label")).code == "too_few"
+
+
+def test_an_unclosed_quote_is_an_error_and_not_a_lost_half(file_with):
+    error = error_of(file_with(table() + '"没有关上的引号,高危\n下一条,中危\n'))
+    assert error.code == "not_csv"
+    assert "in quotes" in str(error)
+
+
+def test_a_cell_over_csvs_limit_is_told(file_with):
+    assert error_of(file_with(table([*ROWS, ("长" * 200_000, "高")]))).code == "not_csv"
+
+
+def test_a_row_without_end_stops_early(file_with):
+    assert error_of(file_with("text,label\n" + "," * 3 * 2**20)).code == "record_too_large"
+    assert error_of(file_with("text,label," + "x" * 3 * 2**20)).code == "record_too_large"
+
+
+def test_a_wide_header_is_quoted_short(file_with):
+    error = error_of(file_with("x" * 200_000 + "\n1\n"))
+    assert error.code == "no_text_column"
+    assert len(str(error)) < 300
+
+
+def test_neither_utf8_nor_gb18030_is_refused(file_with):
+    assert error_of(file_with(table().encode() + b"\xff\xff\xff,\xe4\n")).code == "encoding"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+def test_a_file_cut_within_a_character_is_told(file_with, encoding):
+    error = error_of(file_with((table() + "最后一条").encode(encoding)[:-1]))
+    assert error.code == "encoding"
+    assert "ends in the middle of a character" in str(error)
+
+
+def test_binary_zeros_behind_a_good_start_are_refused(file_with):
+    assert error_of(file_with(table() * 20 + "\0\0")).code == "unknown_format"

@@ -1,0 +1,77 @@
+"""The networks have the thesis's numbers of weights and compute what they should."""
+
+import math
+
+import torch
+from torch import nn
+
+from sparsecore.models import EncoderBlock, Perceptron, TextClassifier
+
+PAPER_TEXT = {"length": 256, "width": 256, "hidden": 512, "blocks": 4, "classes": 4}
+
+
+def matrices(model: nn.Module) -> dict[str, int]:
+    """The number of weights of each linear layer."""
+    return {name: m.weight.numel() for name, m in model.named_modules() if isinstance(m, nn.Linear)}
+
+
+def test_the_thesis_perceptron_has_60_500_weights():
+    assert matrices(Perceptron((1, 200, 300, 1))) == {"fc1": 200, "fc2": 60_000, "fc3": 300}
+
+
+def test_the_spirals_perceptron_has_61_000_weights():
+    assert sum(matrices(Perceptron((2, 200, 300, 2))).values()) == 61_000
+
+
+def test_the_thesis_encoder_has_1_835_008_weights_without_head_and_embedding():
+    model = TextClassifier(vocabulary=10, **PAPER_TEXT)
+    sizes = matrices(model)
+    assert sum(size for name, size in sizes.items() if name.startswith("blocks.")) == 1_835_008
+    assert sizes["head"] == 65_536 * 4
+    assert len(sizes) == 4 * 5 + 1
+
+
+def test_a_perceptron_computes_linear_layers_with_sigmoids_between():
+    model = Perceptron((1, 2, 1))
+    with torch.no_grad():
+        model.fc1.weight.copy_(torch.tensor([[1.0], [-2.0]]))
+        model.fc1.bias.copy_(torch.tensor([0.0, 1.0]))
+        model.fc2.weight.copy_(torch.tensor([[3.0, 4.0]]))
+        model.fc2.bias.copy_(torch.tensor([-1.0]))
+
+    def sigmoid(z: float) -> float:
+        return 1 / (1 + math.exp(-z))
+
+    expected = 3 * sigmoid(0.5) + 4 * sigmoid(0.0) - 1
+    assert model(torch.tensor([[0.5]])).item() == torch.tensor(expected).item()
+
+
+def test_attention_ignores_padding():
+    torch.manual_seed(0)
+    block = EncoderBlock(width=8, hidden=16, heads=4).eval()
+    padding = torch.tensor([[False, False, True]])
+    x = torch.randn(1, 3, 8)
+    changed = x.clone()
+    changed[0, 2] = 100.0
+    with torch.no_grad():
+        assert torch.equal(block(x, padding)[:, :2], block(changed, padding)[:, :2])
+
+
+def test_what_stands_after_a_short_text_does_not_change_its_grade():
+    torch.manual_seed(0)
+    model = TextClassifier(vocabulary=9, length=4, width=8, hidden=16, blocks=2, classes=3)
+    with torch.no_grad():
+        alone = model(torch.tensor([[3, 5, 0, 0]]))
+        model.embedding.weight[0] = 50.0  # what padding would say, if anybody listened
+        assert torch.equal(model(torch.tensor([[3, 5, 0, 0]])), alone)
+
+
+def test_an_empty_text_has_finite_outputs():
+    model = TextClassifier(vocabulary=9, length=4, width=8, hidden=16, blocks=1, classes=3)
+    assert model(torch.zeros(2, 4, dtype=torch.int64)).isfinite().all()
+
+
+def test_the_order_of_the_words_matters():
+    torch.manual_seed(0)
+    model = TextClassifier(vocabulary=9, length=3, width=8, hidden=16, blocks=1, classes=3)
+    assert not torch.allclose(model(torch.tensor([[1, 2, 3]])), model(torch.tensor([[3, 2, 1]])))

@@ -1,0 +1,188 @@
+"""The projection onto ‖w‖₀ ≤ s, by hand and against a sort that is slow and obvious."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from sparsecore.projection import NotANumber, project_
+
+AWKWARD = [0.0, -0.0, 1.0, -1.0, 2.0, math.inf, -math.inf, 1e-45, -1e-45, 1e-40, 3.4e38, -3.4e38]
+DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
+
+weights = st.lists(
+    st.one_of(st.sampled_from(AWKWARD), st.floats(width=32, allow_nan=False)), min_size=1, max_size=60
+)
+
+
+def kept_by_sorting(tensors: list[Tensor], keep: int) -> list[bool]:
+    """The reference: all positions by falling magnitude, then by index; the first `keep` of them."""
+    magnitudes = [abs(x) for tensor in tensors for x in tensor.flatten().tolist()]
+    order = sorted(range(len(magnitudes)), key=lambda i: (-magnitudes[i], i))
+    chosen = set(order[:keep])
+    return [i in chosen for i in range(len(magnitudes))]
+
+
+def test_the_largest_magnitudes_stay_with_their_signs():
+    w = torch.tensor([3.0, -1.0, 2.0, -2.5])
+    done = project_([w], keep=2)
+    assert w.tolist() == [3.0, 0.0, 0.0, -2.5]
+    assert done.masks[0].tolist() == [True, False, False, True]
+    assert done.kept == (2,)
+    assert done.threshold == 2.5
+
+
+def test_exactly_s_weights_survive_a_tie_and_the_lower_index_wins():
+    w = torch.tensor([1.0, -1.0, 1.0, -1.0])
+    assert project_([w], keep=2).kept == (2,)
+    assert w.tolist() == [1.0, -1.0, 0.0, 0.0]
+
+
+def test_a_tie_is_broken_after_the_larger_ones_are_in():
+    w = torch.tensor([1.0, 5.0, 1.0, 1.0])
+    project_([w], keep=3)
+    assert w.tolist() == [1.0, 5.0, 1.0, 0.0]
+
+
+def test_tensors_share_one_budget_and_ties_go_to_the_first():
+    first, second = torch.tensor([[1.0, 4.0]]), torch.tensor([4.0, 1.0, -9.0])
+    done = project_([first, second], keep=4)
+    assert (first.tolist(), second.tolist()) == ([[1.0, 4.0]], [4.0, 0.0, -9.0])
+    assert done.kept == (2, 2)
+    assert [tuple(mask.shape) for mask in done.masks] == [(1, 2), (3,)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_all_zero_still_keeps_exactly_s_positions(dtype: torch.dtype):
+    w = torch.tensor([0.0, -0.0, 0.0, 0.0], dtype=dtype)
+    done = project_([w], keep=3)
+    assert done.masks[0].tolist() == [True, True, True, False]
+    assert done.threshold == 0.0
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_fewer_non_zeros_than_the_budget_fill_it_up_with_the_first_zeros(dtype: torch.dtype):
+    w = torch.tensor([0.0, 7.0, 0.0, 0.0], dtype=dtype)
+    done = project_([w], keep=3)
+    assert done.masks[0].tolist() == [True, True, True, False]
+    assert done.threshold == 0.0
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_budget_of_0_empties_and_has_an_infinite_threshold(dtype: torch.dtype):
+    w = torch.tensor([1.0, math.inf], dtype=dtype)
+    done = project_([w], keep=0)
+    assert w.tolist() == [0.0, 0.0]
+    assert done.kept == (0,)
+    assert done.threshold == math.inf
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_budget_of_k_changes_nothing_and_has_the_smallest_magnitude_as_threshold(dtype: torch.dtype):
+    w = torch.tensor([1.0, -0.5, math.inf], dtype=dtype)
+    assert project_([w], keep=3).threshold == 0.5
+    assert w.tolist() == [1.0, -0.5, math.inf]
+
+
+def test_subnormal_weights_have_an_order():
+    least = 2.0**-149  # the smallest positive float32
+    w = torch.tensor([least, -3 * least, 0.0, 2 * least])
+    assert project_([w], keep=2).threshold == 2 * least
+    assert w.tolist() == [0.0, -3 * least, 0.0, 2 * least]
+
+
+def test_infinities_are_the_largest():
+    w = torch.tensor([3.4e38, -math.inf, 1.0, math.inf])
+    assert project_([w], keep=2).threshold == math.inf
+    assert w.tolist() == [0.0, -math.inf, 0.0, math.inf]
+
+
+def test_one_element_is_kept_or_not():
+    kept, dropped = torch.tensor([[2.0]]), torch.tensor([[2.0]])
+    project_([kept], keep=1)
+    project_([dropped], keep=0)
+    assert (kept.item(), dropped.item()) == (2.0, 0.0)
+
+
+def test_a_transposed_tensor_is_projected_in_place_in_its_own_order():
+    base = torch.tensor([[1.0, 2.0], [1.0, 2.0]])
+    done = project_([base.T], keep=3)  # row by row of the transpose: 1, 1, 2, 2
+    assert base.tolist() == [[1.0, 2.0], [0.0, 2.0]]
+    assert done.masks[0].tolist() == [[True, False], [True, True]]
+
+
+def test_every_second_column_is_projected_and_its_neighbours_stay():
+    base = torch.tensor([[1.0, 9.0, 3.0, 9.0]])
+    project_([base[:, ::2]], keep=1)
+    assert base.tolist() == [[0.0, 9.0, 3.0, 9.0]]
+
+
+def test_a_parameter_that_needs_a_gradient_is_projected_without_recording_it():
+    w = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+    project_([w], keep=1)
+    assert w.tolist() == [0.0, 2.0]
+    assert w.requires_grad
+    assert w.grad_fn is None
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("keep", [0, 2, 5])
+def test_a_nan_is_refused_before_anything_is_changed(dtype: torch.dtype, keep: int):
+    first = torch.tensor([1.0, 2.0], dtype=dtype)
+    second = torch.tensor([3.0, math.nan, math.inf], dtype=dtype)
+    with pytest.raises(NotANumber, match="tensor 1 holds a NaN") as refused:
+        project_([first, second], keep=keep)
+    assert refused.value.position == 1
+    assert first.tolist() == [1.0, 2.0]
+    assert second[0] == 3.0
+    assert second[1].isnan()
+
+
+@pytest.mark.parametrize("keep", [-1, 4])
+def test_a_budget_outside_0_to_k_is_refused(keep: int):
+    w = torch.tensor([1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match=f"keep must be from 0 to 3, the number of weights; got {keep}"):
+        project_([w], keep=keep)
+    assert w.tolist() == [1.0, 2.0, 3.0]
+
+
+@settings(deadline=None)
+@given(values=weights, data=st.data(), dtype=st.sampled_from(DTYPES))
+def test_it_keeps_what_a_sort_keeps(values: list[float], data: st.DataObject, dtype: torch.dtype):
+    cut = data.draw(st.integers(0, len(values)))
+    keep = data.draw(st.integers(0, len(values)))
+    before = torch.tensor(values, dtype=torch.float64).to(dtype)
+    tensors = [before[:cut].clone(), before[cut:].clone()]
+    expected = kept_by_sorting(tensors, keep)
+    done = project_(tensors, keep)
+    assert torch.cat(done.masks).tolist() == expected
+    assert done.kept == (sum(expected[:cut]), sum(expected[cut:]))
+    assert torch.cat(tensors).tolist() == [
+        x if k else 0.0 for x, k in zip(before.tolist(), expected, strict=True)
+    ]
+    if keep:
+        smallest = min(abs(x) for x, k in zip(before.tolist(), expected, strict=True) if k)
+        assert done.threshold == smallest
+
+
+@settings(deadline=None)
+@given(values=weights, data=st.data())
+def test_projecting_twice_is_projecting_once(values: list[float], data: st.DataObject):
+    keep = data.draw(st.integers(0, len(values)))
+    w = torch.tensor(values)
+    project_([w], keep)
+    once = w.clone()
+    project_([w], keep)
+    assert torch.equal(w, once)
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 10_000), levels=st.integers(1, 5), keep=st.integers(0, 600))
+def test_it_keeps_what_a_sort_keeps_among_many_equal_weights(seed: int, levels: int, keep: int):
+    source = torch.Generator().manual_seed(seed)
+    w = torch.randint(-levels, levels + 1, (20, 30), generator=source).float()
+    expected = kept_by_sorting([w], keep)
+    assert project_([w], keep).masks[0].flatten().tolist() == expected
