@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from sparsecore.config import RunConfig
 from sparsecore.dashboard import controls, upload
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.live_view import live_view
@@ -12,12 +11,13 @@ from sparsecore.dashboard.transport import devices, language_switch, transport
 store = the_store()
 linked = linked_run()
 controls.load(linked)
+controls.checked(controls.present())  # first, so that what does not fit is told beside its field
 run = linked or welcome_run()
 
 
 def change_live(name: str) -> None:
     """Send a parameter that may change while training to the run that is shown."""
-    config = controls.checked({key: st.session_state.get(key) for key in RunConfig.model_fields})
+    config = controls.checked(controls.present())
     shown = linked_run()
     if config is not None and shown is not None and shown.active and shown.origin != WELCOME:
         store.command(shown.id, "change", {name: getattr(config, name)})
@@ -54,7 +54,9 @@ with buttons:
     pressed = transport(run)
 
 config = controls.checked(controls.save())
-if pressed and config is not None:
+if pressed and config is None:
+    st.error(controls.refusal())
+elif pressed:
     open_run(pressed(store, run, config))
     st.rerun()
 if "run" in st.query_params and linked is None:

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -65,13 +66,15 @@ def train(
     **parameters: Any,
 ) -> None:
     """Train one run here and now. The dashboard shows it while it trains."""
-    store = Store()
     given = {"task": task} | parameters
     try:
-        config = RunConfig.parse(given)
-        if data is not None:
-            RunConfig.parse(given | {"data": "0" * 16})  # whether a file is allowed here, before it is read
-            config = RunConfig.parse(given | {"data": keep(read_corpus(data), store.home / "corpora")})
+        # All that can be wrong is looked at before anything is written.
+        config = RunConfig.parse(given if data is None else given | {"data": "0" * 16})
+        corpus = None if data is None else read_corpus(data)
+        _require_device(config.device)
+        store = Store()
+        if corpus is not None:
+            config = RunConfig.parse(given | {"data": keep(corpus, store.home / "corpora")})
     except (ConfigError, CorpusError) as error:
         _refuse(str(error))
     run = _train_here(store, config)
@@ -80,15 +83,19 @@ def train(
         raise typer.Exit(FAILED)
 
 
-def _train_here(store: Store, config: RunConfig) -> Run:
-    """Train a new run in this process, with a progress bar; Ctrl-C stops it and keeps what it reached."""
-    from sparsecore.runs.worker import Worker, one_thread  # imports torch: not before the arguments are right
+def _require_device(name: str) -> None:
     from sparsecore.training import resolve_device
 
     try:
-        resolve_device(config.device)
+        resolve_device(name)
     except ValueError as error:
         _refuse(str(error))
+
+
+def _train_here(store: Store, config: RunConfig) -> Run:
+    """Train a new run in this process, with a progress bar; Ctrl-C stops it and keeps what it reached."""
+    from sparsecore.runs.worker import Worker, one_thread  # imports torch: not before the arguments are right
+
     one_thread()
     name = f"cli:{os.getpid()}"
     run_id = store.create(config, origin="cli", worker=name)
@@ -115,7 +122,7 @@ def _train_here(store: Store, config: RunConfig) -> Run:
             store.command(run_id, "stop")
             Worker(store, store.get(run_id), name).work()
         except Exception as error:  # noqa: BLE001 - the store has marked the run failed; say why, exit 1
-            eyes.print(f"[red]The run failed:[/red] {error}", highlight=False)
+            eyes.print(f"[red]The run failed:[/red] {escape(str(error))}", highlight=False)
     return store.get(run_id)
 
 
@@ -198,7 +205,7 @@ def _test_metric(run: Run) -> str:
 
 
 def _refuse(sentence: str) -> None:
-    eyes.print(f"[red]Error:[/red] {sentence}", highlight=False)
+    eyes.print(f"[red]Error:[/red] {escape(sentence)}", highlight=False)
     raise typer.Exit(WRONG_ARGUMENTS)
 
 

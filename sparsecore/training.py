@@ -32,7 +32,8 @@ FRAME_SECONDS = 0.1  # at most ten frames a second
 FRAME_SHARE = 0.1  # and frames never take more than this share of the time
 CHECKPOINT_SECONDS = 1.5  # a crash loses at most 2 s of training, writing included
 COLLAPSE_STEPS = 50  # a layer may empty for a moment and come back; after this many steps it is dead
-REMEMBERED = ("seconds", "best", "stale", "flat", "empty_since", "measured", "ending")  # by a checkpoint, of a Training
+# Of a Training, by a checkpoint.
+REMEMBERED = ("seconds", "best", "stale", "flat", "empty_since", "measured", "ending")
 PRINTED = ("name", "shape", "prunable", "nonzeros", "density")  # of a layer, in a run's result
 FLAT_RECORDS = 3  # records in a row with one and the same output for every input
 
@@ -107,10 +108,16 @@ class Training:
             return "diverged", {"step": self.step + 1, "what": "weights", "layer": error.layer}
         self.update = self._update_length()
         if not math.isfinite(self.update):
+            layer = self._non_finite_layer()
             self._restore_previous()
-            return "diverged", {"step": self.step + 1, "what": "weights"}
+            return "diverged", {"step": self.step + 1, "what": "weights", "layer": layer}
         self.step += 1
         return self._ending()
+
+    def _non_finite_layer(self) -> str:
+        """The first module with a NaN or an infinite weight or bias."""
+        named = self.task.model.named_parameters()
+        return next((name.rpartition(".")[0] for name, p in named if not p.isfinite().all()), "")
 
     def _restore_previous(self) -> None:
         with torch.no_grad():

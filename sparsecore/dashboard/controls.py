@@ -22,7 +22,8 @@ from sparsecore.dashboard.words import words
 from sparsecore.runs.run import Run
 
 SETTINGS = "settings"  # outlives the widgets when another page is opened
-PROBLEMS = "problems"
+PROBLEMS = "problems"  # what does not fit now
+LINK_PROBLEMS = "link_problems"  # what did not fit in the link, and the value taken instead
 BY_TASK = ("learning_rate", "noise", "theta", "max_steps")  # their defaults follow the task and size
 
 
@@ -42,7 +43,8 @@ def load(run: Run | None) -> None:
     settings = st.session_state.get(SETTINGS)
     if settings is None:
         settings, problems = _from_url(run)
-        st.session_state[PROBLEMS] = problems
+        taken = {name: (error, settings[name]) for name, error in problems.items()}
+        st.session_state[LINK_PROBLEMS] = taken
     for name, value in settings.items():
         st.session_state[name] = value
 
@@ -71,9 +73,14 @@ def _from_url(run: Run | None) -> tuple[dict[str, Any], dict[str, ConfigError]]:
     return config.model_dump(), problems
 
 
+def present() -> dict[str, Any]:
+    """The settings as the widgets hold them now."""
+    return {name: st.session_state.get(name) for name in PARAMETERS}
+
+
 def save() -> dict[str, Any]:
     """Keep the settings for other pages and put them into the URL; gives them."""
-    settings = {name: st.session_state.get(name) for name in PARAMETERS}
+    settings = present()
     st.session_state[SETTINGS] = settings
     shown = {name: _text(value) for name, value in settings.items() if value is not None}
     for name in PARAMETERS:
@@ -89,7 +96,7 @@ def _text(value: Any) -> str:
 
 
 def checked(settings: dict[str, Any]) -> RunConfig | None:
-    """The config of the settings; None when one does not fit, which is told beside its field next."""
+    """The config of the settings; None when one does not fit, which `problem` tells beside its field."""
     problems = st.session_state[PROBLEMS] = {}
     try:
         return RunConfig.parse(settings)
@@ -101,8 +108,21 @@ def checked(settings: dict[str, Any]) -> RunConfig | None:
 def problem(name: str) -> None:
     """What is wrong with a parameter's value, in the reader's language, under its field."""
     error = st.session_state.get(PROBLEMS, {}).get(name)
+    in_link, taken = st.session_state.get(LINK_PROBLEMS, {}).get(name, (None, None))
+    if error is None and st.session_state[name] == taken:
+        error = in_link
     if error is not None:
-        st.error(say("problem", label=say(f"parameter.{name}"), value=error.value, allowed=_allowed(error)))
+        st.error(_told(error))
+
+
+def refusal() -> str:
+    """Why these settings cannot be trained, in one sentence."""
+    return _told(next(iter(st.session_state[PROBLEMS].values())))
+
+
+def _told(error: ConfigError) -> str:
+    label = say(f"parameter.{error.field}")
+    return say("problem", label=label, value=error.value, allowed=_allowed(error))
 
 
 def _allowed(error: ConfigError) -> str:
@@ -114,9 +134,9 @@ def _allowed(error: ConfigError) -> str:
     if parameter.choices:
         return say("allowed.one_of", choices=", ".join(parameter.choices))
     bound = "allowed.above" if parameter.exclusive_minimum else "allowed.from"
-    low = say(bound, low=f"{parameter.minimum:g}")
+    low = say(bound, low=f"{parameter.minimum:,}")
     high = NOISE[st.session_state["task"]].maximum if name == "noise" else parameter.maximum
-    return low if high is None else low + say("allowed.to", high=f"{high:,g}")
+    return low if high is None else low + say("allowed.to", high=f"{high:,}")
 
 
 def follow_task() -> None:

@@ -239,13 +239,9 @@ class Store:
         query = select(log.c.id, log.c.step, log.c.payload).where(
             log.c.run_id == run_id, log.c.kind == "frame"
         )
-        query = (
-            query.where(log.c.id == row_id)
-            if row_id is not None
-            else query.order_by(log.c.id.desc()).limit(1)
-        )
+        wanted = log.c.id > newer_than if row_id is None else log.c.id == row_id
         with self.engine.connect() as connection:
-            return connection.execute(query.order_by(log.c.id.desc()).limit(1)).first()
+            return connection.execute(query.where(wanted).order_by(log.c.id.desc()).limit(1)).first()
 
     def last_row(self, run_id: str) -> int:
         """The newest row id of the run's log; 0 for an empty log."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import subprocess
@@ -65,7 +66,7 @@ class Supervisor(threading.Thread):
         if self.is_alive():
             self.join()
         for child in self.children:
-            child.process.stdin.close()
+            _let_go(child.process)
         deadline = time.monotonic() + STOP_SECONDS
         for child in self.children:
             try:
@@ -90,7 +91,7 @@ class Supervisor(threading.Thread):
     def _reap(self) -> None:
         for child in [child for child in self.children if child.process.poll() is not None]:
             self.children.remove(child)
-            child.process.stdin.close()
+            _let_go(child.process)
             if child.run_id is not None:
                 self._recover(child)
             else:
@@ -155,3 +156,9 @@ class Supervisor(threading.Thread):
             spare.process.stdin.flush()
         except BrokenPipeError:
             logger.warning("The spare worker had ended; run %s is queued again.", run_id)
+
+
+def _let_go(process: subprocess.Popen) -> None:
+    """Close its standard input, where an order may still be on its way to a process that is dead."""
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.close()

@@ -114,7 +114,8 @@ class Worker:
             reply = None
             self.listen(event)
             match event:
-                case Ready():
+                case Ready(step):
+                    self.step = step
                     reply = self._reply()
                     if self.released:
                         return None
@@ -141,7 +142,8 @@ class Worker:
             case Frame(step, arrays, meta):
                 self._append("frame", step, encode(arrays, meta | {"type": "frame"}))
                 self._flush()
-            case Checkpoint(_, arrays, meta):
+            case Checkpoint(step, arrays, meta):
+                self.step = step
                 self._flush(encode(arrays, meta))
         if self.pending and time.monotonic() - self.flushed > FLUSH_SECONDS:
             self._flush()

@@ -1,0 +1,320 @@
+"""The first ten minutes of a new user, in a real browser on a real server."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from sparsecore.runs.frames import decode
+from sparsecore.runs.store import Store
+
+pytestmark = pytest.mark.browser
+
+DATA = Path(__file__).parents[3] / "shared" / "data" / "exports"
+LONG = "max_steps=1000000&theta=0"
+STEP = "(document.querySelector('.sc-step')?.textContent || '')"
+SHOWN = f"() => document.querySelector('.sc-live:not(.sc-waiting)') && {STEP}"
+
+# Counts every node of a plot or a matrix that comes or goes, and every look at one without height.
+WATCH_NODES = """() => {
+  const drawn = '.sc-port canvas, .js-plotly-plot, .js-plotly-plot .main-svg';
+  window.seen = { added: 0, removed: 0, blank: 0, looks: 0 };
+  const count = (nodes) => [...nodes].filter((n) => n.nodeType === 1)
+    .reduce((sum, n) => sum + n.matches(drawn) + n.querySelectorAll(drawn).length, 0);
+  new MutationObserver((changes) => changes.forEach((change) => {
+    window.seen.added += count(change.addedNodes);
+    window.seen.removed += count(change.removedNodes);
+  })).observe(document.querySelector('.sc-live'), { childList: true, subtree: true });
+  window.steps = new Set();
+  const look = () => {
+    window.seen.looks += 1;
+    for (const node of document.querySelectorAll('.sc-port:not([hidden]) canvas, .js-plotly-plot')) {
+      if (!node.clientHeight) window.seen.blank += 1;
+    }
+    window.steps.add(document.querySelector('.sc-step').textContent);
+    requestAnimationFrame(look);
+  };
+  look();
+}"""
+
+
+def step_of(page) -> int:
+    text = page.locator(".sc-step").text_content() or ""
+    digits = re.sub(r"\D", "", text)
+    return int(digits) if digits else -1
+
+
+def press(page, name: str) -> None:
+    page.get_by_role("button", name=re.compile(rf"^\W*{name}\b|\b{name} \w$")).first.click()
+
+
+def wait_for_state(page, state: str, seconds: float = 20) -> None:
+    page.locator(f'.sc-pill[data-state="{state}"]').wait_for(timeout=seconds * 1000)
+
+
+def wait_for_steps(page, more_than: int = 0, seconds: float = 20) -> int:
+    past = f"least => {STEP} && Number({STEP}.replace(/\\D/g, '')) > least"
+    page.wait_for_function(past, arg=more_than, timeout=seconds * 1000)
+    return step_of(page)
+
+
+def run_id(page) -> str:
+    return re.search(r"run=(\w+)", page.url).group(1)
+
+
+def train(page) -> str:
+    """Press Train and wait for its first picture; gives the run's id."""
+    before = page.url
+    press(page, "Train")
+    page.wait_for_function("url => location.href !== url", arg=before, timeout=10_000)
+    page.wait_for_function(SHOWN)
+    return run_id(page)
+
+
+def stop(page) -> None:
+    press(page, "Stop")
+    wait_for_state(page, "stopped")
+
+
+def test_the_page_is_alive_with_nothing_pressed(open_page):
+    page = open_page()
+    first = wait_for_steps(page, seconds=30)
+    page.wait_for_function(f"text => {STEP} !== text", arg=f"step {first:,}")
+    assert page.locator(".sc-matrix").count() == 3
+    assert page.locator(".js-plotly-plot").count() == 4
+
+
+def test_train_pause_step_resume_stop(open_page, server):
+    page = open_page(f"/?task=spirals&{LONG}")
+    wait_for_steps(page, -1)
+    run = train(page)
+    wait_for_steps(page, 20)
+    press(page, "Pause")
+    wait_for_state(page, "paused")
+    page.get_by_role("button", name="Resume").first.wait_for()
+    page.wait_for_timeout(500)
+    held = step_of(page)
+    press(page, "Step")
+    assert wait_for_steps(page, held) == held + 1
+    page.wait_for_timeout(600)
+    assert step_of(page) == held + 1
+    press(page, "Resume")
+    wait_for_state(page, "running")
+    wait_for_steps(page, held + 20)
+    stop(page)
+    assert Store(server.home).get(run).reason == "stopped"
+
+
+def test_rho_changes_while_it_trains_and_the_budget_follows_exactly(open_page, server):
+    page = open_page(f"/?task=sinc&method=global&density=0.4&{LONG}")
+    wait_for_steps(page, -1)
+    run = train(page)
+    page.locator(".sc-kept", has_text="115 of 288").wait_for()
+    slider = page.get_by_role("slider").first
+    slider.focus()
+    page.keyboard.press("ArrowLeft")
+    page.locator(".sc-kept", has_text="86 of 288").wait_for(timeout=10_000)
+    assert "density=0.3" in page.url
+    assert Store(server.home).changes(run) == {"density": 0.3}
+    stop(page)
+
+
+def test_reset_waits_at_the_same_initial_weights(open_page, server):
+    page = open_page(f"/?task=spirals&{LONG}&seed=3")
+    wait_for_steps(page, -1)
+    first = train(page)
+    wait_for_steps(page, 20)
+    press(page, "Reset")
+    page.wait_for_function("id => !location.href.includes(id)", arg=first)
+    wait_for_state(page, "paused")
+    page.wait_for_function(f"() => {STEP} === 'step 0'")
+    second = run_id(page)
+    store = Store(server.home)
+    begun = store.frame(first, store.frames(first)[0][0])
+    arrays, again = (decode(row.payload)[0] for row in (begun, store.frame(second)))
+    assert all((arrays[name] == again[name]).all() for name in arrays)
+    press(page, "Step")
+    assert wait_for_steps(page, 0) == 1
+    press(page, "New seed")
+    page.wait_for_function("id => !location.href.includes(id)", arg=second)
+    assert "seed=4" in page.url
+    wait_for_steps(page, 0)
+    stop(page)
+
+
+def test_reload_and_a_second_tab_show_the_same_run_and_settings(open_page):
+    page = open_page(f"/?task=sinc&density=0.2&seed=7&{LONG}")
+    wait_for_steps(page, -1)
+    run = train(page)
+    wait_for_steps(page, 20)
+    page.reload()
+    at = wait_for_steps(page, 20)
+    other = open_page(page.url.split("/", 3)[3].join(["/", ""]))
+    wait_for_steps(other, at)
+    for tab in (page, other):
+        assert run_id(tab) == run
+        assert "ρ 0.2 · seed 7" in tab.locator(".sc-setting").text_content()
+    stop(other)
+    wait_for_state(page, "stopped")
+    page.get_by_role("button", name="Stop").first.wait_for()
+    assert page.locator(".st-key-do_stop button:visible").is_disabled()
+
+
+def test_a_collapse_is_named_with_its_layer_and_cure(open_page):
+    page = open_page("/?task=sinc&method=global&density=0.05&size=paper")
+    wait_for_steps(page, -1)
+    train(page)
+    wait_for_state(page, "collapsed")
+    notice = page.locator(".sc-notice").text_content()
+    assert "W3" in notice
+    assert "layerwise" in notice
+
+
+def test_an_ended_run_replays_with_the_slider(open_page):
+    page = open_page("/?task=sinc&max_steps=1500")
+    wait_for_steps(page, -1)
+    train(page)
+    wait_for_state(page, "max_steps")
+    last = wait_for_steps(page, 1499)
+    replay = page.locator(".sc-replay input")
+    replay.focus()
+    page.keyboard.press("Home")
+    page.wait_for_function(f"() => {STEP} === 'step 0'")
+    page.keyboard.press("End")
+    page.wait_for_function(f"text => {STEP} === text", arg=f"step {last:,}")
+
+
+def test_hover_tells_position_value_and_count_and_zoom_survives_updates(open_page):
+    page = open_page(f"/?task=spirals&{LONG}")
+    wait_for_steps(page, -1)
+    train(page)
+    matrix = page.locator(".sc-matrix").nth(1).locator(".sc-port:not([hidden])").first
+    matrix.hover()
+    tip = page.locator(".sc-tip")
+    assert re.search(r"row \d+, column \d+", tip.text_content())
+    assert re.search(r"w = -?[\d.e-]+ · (kept|pruned)", tip.text_content())
+    assert re.search(r"kept after [\d,]+ of [\d,]+ steps", tip.text_content())
+    matrix.dblclick()
+    zoomed = matrix.locator("canvas").evaluate("node => node.style.transform")
+    assert "scale(2)" in zoomed
+    chart = "document.querySelector('.sc-fit .js-plotly-plot')"
+    page.evaluate(f"Plotly.relayout({chart}, {{'xaxis.range': [0, 50]}})")
+    wait_for_steps(page, step_of(page) + 50)
+    assert matrix.locator("canvas").evaluate("node => node.style.transform") == zoomed
+    assert page.evaluate(f"{chart}.layout.xaxis.range") == [0, 50]
+    stop(page)
+
+
+@pytest.mark.parametrize(("size", "least"), [("demo", 5), ("paper", 2)])
+def test_live_frames_come_fast_without_a_remount_or_a_blank(open_page, size, least):
+    page = open_page(f"/?task=sinc&size={size}&{LONG}")
+    wait_for_steps(page, -1)
+    train(page)
+    wait_for_steps(page, 20)
+    page.wait_for_timeout(1500)
+    page.evaluate(WATCH_NODES)
+    seconds = 10
+    page.wait_for_timeout(seconds * 1000)
+    seen = page.evaluate("({ ...window.seen, steps: window.steps.size })")
+    stop(page)
+    assert (seen["added"], seen["removed"], seen["blank"]) == (0, 0, 0), seen
+    assert seen["steps"] / seconds >= least, seen
+
+
+def test_hidden_tabs_receive_nothing(open_page):
+    page = open_page(f"/?task=sinc&{LONG}")
+    wait_for_steps(page, -1)
+    train(page)
+    wait_for_steps(page, 20)
+    page.evaluate(
+        "() => { Object.defineProperty(document, 'hidden', { value: true, configurable: true });"
+        " document.dispatchEvent(new Event('visibilitychange')); }"
+    )
+    page.wait_for_timeout(500)
+    held = step_of(page)
+    page.wait_for_timeout(1000)
+    assert step_of(page) == held
+    page.evaluate("() => { delete document.hidden; document.dispatchEvent(new Event('visibilitychange')); }")
+    wait_for_steps(page, held)
+    stop(page)
+
+
+def test_settings_that_do_not_fit_are_told_and_nothing_is_written(open_page, server):
+    page = open_page("/?task=sinc&density=7&noise=-1&learning_rate=abc")
+    wait_for_steps(page, -1)
+    said = page.get_by_text("must be greater than 0 and at most 1; got 7.0.")
+    said.wait_for()
+    page.get_by_test_id("stPopover").get_by_role("button").click()
+    page.get_by_text("got abc").wait_for()
+    page.get_by_text("got -1").wait_for()
+    before = len(Store(server.home).list())
+    steps = page.get_by_role("spinbutton", name="Steps at most")
+    steps.fill("-5")
+    steps.press("Enter")
+    page.get_by_text("Steps at most must be at least 1 and at most 10,000,000; got -5.").wait_for()
+    page.keyboard.press("Escape")
+    press(page, "Train")
+    page.get_by_text("got -5.").first.wait_for()
+    page.wait_for_timeout(500)
+    assert len(Store(server.home).list()) == before
+
+
+def test_a_cnvd_file_is_uploaded_and_trained_on(open_page, server, tmp_path):
+    if not (DATA / "cnvd-956.xml.gz").exists():
+        pytest.skip(f"training on an uploaded CNVD export needs {DATA / 'cnvd-956.xml.gz'}")
+    page = open_page("/?task=vulnerabilities&max_steps=20")
+    wait_for_steps(page, -1)
+    page.get_by_test_id("stPopover").get_by_role("button").click()
+    wrong = tmp_path / "picture.png"
+    wrong.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(500))
+    page.locator("input[type=file]").set_input_files(wrong)
+    page.get_by_role("alert").first.wait_for()
+    assert "data" not in page.url.replace("data=&", "")
+    page.locator("input[type=file]").set_input_files(DATA / "cnvd-956.xml.gz")
+    page.get_by_text("212 texts").wait_for(timeout=15_000)
+    page.keyboard.press("Escape")
+    page.wait_for_function("() => location.href.includes('data=')")
+    run = train(page)
+    page.locator(".sc-source", has_text="cnvd-956").wait_for()
+    wait_for_state(page, "max_steps", 60)
+    assert Store(server.home).get(run).result["steps"] == 20
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+def test_nothing_is_wider_than_the_screen_and_no_key_shows(open_page, width, locale):
+    page = open_page("/?task=spirals", width=width, locale=locale)
+    wait_for_steps(page, -1)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    shown = page.locator(".stMain").inner_text()
+    assert not re.search(r"\b(live|parameter|action|state|method|task)\.\w+", shown)
+    assert ("哪些权重留了下来" in shown) == (locale == "zh-CN")
+
+
+def test_the_runs_page_lists_and_opens_runs(open_page, server):
+    page = open_page("/runs")
+    page.get_by_text("All runs").wait_for()
+    page.locator("[data-testid=stDataFrame]").wait_for()
+
+
+def test_train_is_answered_within_two_seconds_on_a_warm_server(open_page):
+    page = open_page(f"/?task=spirals&{LONG}")
+    wait_for_steps(page, -1)
+    page.wait_for_timeout(6000)
+    pressed = time.monotonic()
+    train(page)
+    took = time.monotonic() - pressed
+    stop(page)
+    print(f"Train pressed to first frame: {took:.2f} s")
+
+
+def test_the_server_stays_small_with_ten_finished_runs_opened(open_page, server):
+    store = Store(server.home)
+    ended = [run.id for run in store.list(states=["ended"]) if store.frames(run.id)][:10]
+    for run in ended:
+        page = open_page(f"/?run={run}")
+        page.wait_for_function(SHOWN)
+    assert server.memory() < 250e6

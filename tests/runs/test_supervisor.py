@@ -1,0 +1,159 @@
+"""The supervisor, with real worker processes: runs are trained in order and survive kills and stops."""
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sparsecore.config import RunConfig
+from sparsecore.events import Checkpoint
+from sparsecore.runs import supervisor as supervisor_module
+from sparsecore.runs.frames import decode
+from sparsecore.runs.store import Store
+from sparsecore.runs.supervisor import Supervisor
+from sparsecore.training import train
+
+PATIENCE_SECONDS = 60.0
+
+
+def soon(condition: Callable[[], Any]) -> Any:
+    """What the condition gives, as soon as it gives something."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)
+    return found
+
+
+@contextmanager
+def supervising(store: Store, cores: int) -> Iterator[Supervisor]:
+    """A running supervisor, which leaves no process behind."""
+    supervisor = Supervisor(store, cores)
+    supervisor.start()
+    try:
+        yield supervisor
+    finally:
+        supervisor.stop()
+        assert all(child.process.poll() is not None for child in supervisor.children)
+
+
+def endless(store: Store) -> str:
+    return store.create(RunConfig(theta=0.0, max_steps=10_000_000))
+
+
+def short(store: Store, seed: int = 0) -> str:
+    return store.create(RunConfig(theta=0.0, max_steps=200, seed=seed))
+
+
+def ended(store: Store, run: str) -> bool:
+    return store.get(run).state == "ended"
+
+
+def process_of(supervisor: Supervisor, run: str) -> int:
+    """The id of the process that trains the run."""
+    return next(child.process.pid for child in supervisor.children if child.run_id == run)
+
+
+def gone(pid: int) -> bool:
+    """Whether no process has this id, not even one that nobody has waited for."""
+    return not Path(f"/proc/{pid}").exists()
+
+
+def test_runs_are_trained_in_order_one_a_core_and_a_paused_one_takes_none(store: Store):
+    first, second = endless(store), short(store)
+    running: list[set[str]] = []
+
+    def state(run: str) -> str:
+        running.append({each.id for each in store.list(states=["running"])})
+        return store.get(run).state
+
+    with supervising(store, cores=1) as supervisor:
+        soon(lambda: state(first) == "running" and store.get(first).step > 0)
+        assert store.queue_place(second) == 1
+        process = process_of(supervisor, first)
+        store.command(first, "pause")
+        soon(lambda: state(second) == "ended")
+        at = store.get(first)
+        assert at.state == "paused"
+        store.resume(first)
+        soon(lambda: state(first) == "running" and store.get(first).step > at.step)
+        assert process_of(supervisor, first) == process
+        store.command(first, "stop")
+        soon(lambda: state(first) == "ended")
+        soon(lambda: gone(process))
+    assert (store.get(first).reason, store.get(second).reason) == ("stopped", "max_steps")
+    assert max(len(each) for each in running) == 1
+    assert {device["name"] for device in store.setting("devices", list)} >= {"cpu"}
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="killing outright is not tested on this system")
+def test_a_killed_worker_costs_nothing_but_time(store: Store):
+    config = RunConfig(theta=0.0, max_steps=1_500)
+    run = store.create(config)
+    store.command(run, "pause")
+    store.command(run, "step")
+    with supervising(store, cores=1) as supervisor:
+        soon(lambda: (store.checkpoint(run) or (0,))[0] == 1)
+        store.resume(run)
+        soon(lambda: store.get(run).step >= 20)
+        assert not ended(store, run)
+        os.kill(process_of(supervisor, run), signal.SIGKILL)
+        soon(lambda: ended(store, run))
+    torch.set_num_threads(1)
+    expected = [event for event in train(config) if isinstance(event, Checkpoint)][-1].arrays
+    step, blob = store.checkpoint(run)
+    arrays = decode(blob)[0]
+    assert step == store.get(run).step == 1_500
+    for name, array in expected.items():
+        assert np.array_equal(arrays[name], array), name
+    records = [row.step for row in store.entries(run, ["record"])]
+    assert records == sorted(set(records))
+    assert (records[0], records[-1]) == (0, 1_500)
+
+
+def test_stopping_queues_the_run_again_and_leaves_no_process(store: Store):
+    run, waiting = endless(store), endless(store)
+    with supervising(store, cores=1) as supervisor:
+        soon(lambda: store.get(run).step > 0)
+        processes = [child.process.pid for child in supervisor.children]
+        began = time.monotonic()
+        supervisor.stop()
+        assert time.monotonic() - began < supervisor_module.STOP_SECONDS
+        assert all(gone(pid) for pid in processes)
+    stopped = store.get(run)
+    assert (stopped.state, stopped.worker) == ("queued", None)
+    assert store.checkpoint(run)[0] == stopped.step > 0
+    assert [store.queue_place(run), store.queue_place(waiting)] == [1, 2]
+
+
+def test_a_spare_that_dies_as_it_is_handed_a_run_loses_it_to_the_queue(store: Store):
+    supervisor = Supervisor(store, cores=1)
+    run = short(store)
+    supervisor._keep_spare()
+    spare = supervisor._spare()
+    spare.process.kill()
+    spare.process.wait()
+    supervisor._hand(run, "queued")
+    assert store.get(run).state == "running"
+    supervisor._reap()
+    assert (store.get(run).state, store.get(run).worker) == ("queued", None)
+    assert supervisor.children == []
+
+
+def test_where_no_worker_can_start_queued_runs_fail_with_a_sentence(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(supervisor_module.sys, "executable", shutil.which("false"))
+    monkeypatch.setattr(supervisor_module, "SPARE_RETRY_SECONDS", 0.0)
+    run = short(store)
+    with supervising(store, cores=1):
+        soon(lambda: store.get(run).state == "failed")
+    assert "worker process" in store.get(run).error
