@@ -84,7 +84,7 @@ def train(
 
 
 def _require_device(name: str) -> None:
-    from sparsecore.training import resolve_device
+    from sparsecore.devices import resolve_device  # imports torch: not before the arguments are right
 
     try:
         resolve_device(name)
@@ -94,7 +94,7 @@ def _require_device(name: str) -> None:
 
 def _train_here(store: Store, config: RunConfig) -> Run:
     """Train a new run in this process, with a progress bar; Ctrl-C stops it and keeps what it reached."""
-    from sparsecore.runs.worker import Worker, one_thread  # imports torch: not before the arguments are right
+    from sparsecore.runs.worker import Worker, one_thread
 
     one_thread()
     name = f"cli:{os.getpid()}"

@@ -12,6 +12,7 @@ import torch
 
 from sparsecore import checkpointing, tasks
 from sparsecore.config import RunConfig
+from sparsecore.devices import resolve_device
 from sparsecore.events import (
     Change,
     Checkpoint,
@@ -39,23 +40,6 @@ FLAT_RECORDS = 3  # records in a row with one and the same output for every inpu
 
 
 Ending = tuple[str, dict[str, Any]]
-
-
-def resolve_device(name: str) -> torch.device:
-    """The device of a config's name; `auto` takes CUDA, then MPS, then the CPU.
-
-    Raises `ValueError` when this machine does not have it.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    device = torch.device(name)
-    missing = {
-        "cuda": lambda: (device.index or 0) >= torch.cuda.device_count(),
-        "mps": lambda: not torch.backends.mps.is_available(),
-    }.get(device.type, lambda: False)
-    if missing():
-        raise ValueError(f"this machine has no device {name}; device=auto or device=cpu works everywhere.")
-    return device
 
 
 def make_sparsifier(method: str, density: float) -> Sparsifier:
@@ -133,7 +117,7 @@ class Training:
         dead = self._dead_layer()
         small = self.update < self.config.theta
         if dead and (small or self.step - self.empty_since[dead] >= COLLAPSE_STEPS):
-            return "collapsed", {"step": self.empty_since[dead], "what": "empty", "layer": dead}
+            return self.collapse()
         if small and self._is_flat():
             return "collapsed", {"step": self.step, "what": "constant"}
         if small:
@@ -148,6 +132,15 @@ class Training:
             else:
                 self.empty_since.setdefault(layer.name, self.step)
         return min(self.empty_since, key=self.empty_since.__getitem__, default=None)
+
+    def collapse(self) -> Ending | None:
+        """The ending of a network with an empty layer; None while every layer lives."""
+        dead = self._dead_layer()
+        return (
+            None
+            if dead is None
+            else ("collapsed", {"step": self.empty_since[dead], "what": "empty", "layer": dead})
+        )
 
     def _is_flat(self) -> bool:
         outputs = self.task.outputs()
@@ -185,14 +178,15 @@ class Training:
 
     def _measured_ending(self) -> Ending | None:
         if self.flat >= FLAT_RECORDS:
-            return "collapsed", {"step": self.step, "what": "constant"}
+            return self.collapse() or ("collapsed", {"step": self.step, "what": "constant"})
         watched = self.task.watched(self.measured)
         if watched is None or self.task.patience is None:
             return None
         better = self.best is None or watched > self.best
         self.best, self.stale = (watched, 0) if better else (self.best, self.stale + 1)
         if self.stale >= self.task.patience:
-            return "converged", {"what": "patience", "epochs": self.stale, "best": self.best}
+            found = {"what": "patience", "times": self.stale, "best": self.best}
+            return self.collapse() or ("converged", found)
         return None
 
     def change(self, values: dict[str, Any]) -> None:
@@ -313,7 +307,7 @@ def _loop(training: Training, clock: Callable[[], float]) -> Generator[Event, Co
             record, ending = training.record()
             yield record
         if ending is None and training.step >= training.config.max_steps:
-            ending = "max_steps", {}
+            ending = training.collapse() or ("max_steps", {})
         now = clock()
         training.seconds += now - started
         if ending is not None:

@@ -81,13 +81,14 @@ function drawFit(view, node) {
 function drawSparsity(view, node) {
   const { records, say } = view;
   const steps = records.map((row) => row.step);
-  const names = view.drawnLayers();
   const traces = [];
-  names.forEach((name, place) => {
-    const line = { color: LAYER_COLOURS[place % LAYER_COLOURS.length], width: 1.5, dash: place < LAYER_COLOURS.length ? "solid" : "dot" };
+  view.drawnBlocks().forEach(({ name, places, weights }, order) => {
+    const line = { color: LAYER_COLOURS[order % LAYER_COLOURS.length], width: 1.5, dash: order < LAYER_COLOURS.length ? "solid" : "dot" };
     const shared = { x: steps, mode: "lines", line, legendgroup: name, name };
-    traces.push({ ...shared, y: records.map((row) => row.density[place]) });
-    const threshold = records.map((row) => row.threshold[place]);
+    const all = weights.reduce((sum, n) => sum + n, 0);
+    const kept = (row) => places.reduce((sum, place, i) => sum + row.density[place] * weights[i], 0) / all;
+    traces.push({ ...shared, y: records.map(kept) });
+    const threshold = records.map((row) => row.threshold[places[0]]);
     if (threshold.some((value) => value !== null)) traces.push({ ...shared, y: threshold, yaxis: "y2", showlegend: false });
   });
   traces.push({ x: steps, y: records.map((row) => row.churn), yaxis: "y3", mode: "lines", name: say("live.churn"), showlegend: false, line: { color: view.theme().text, width: 1 } });

@@ -169,7 +169,7 @@ class View {
     } else if (message.type === "records") {
       this.#addRows(message.rows);
     } else if (message.type === "frame") {
-      while (this.frames.length && this.frames.at(-1)[1] >= message.step && this.frames.at(-1)[0] !== message.id && this.frames.at(-1)[1] > message.step) this.frames.pop();
+      while (this.frames.length && this.frames.at(-1)[1] >= message.step) this.frames.pop(); // the run went back
       this.frames.push([message.id, message.step]);
     } else if (message.type === "status") {
       this.#setStatus(message);
@@ -415,13 +415,21 @@ class View {
   }
 
   layerName(name) {
-    const block = name.match(/^blocks\.(\d+)\.(\w+)$/);
-    if (block) return `${this.say("live.block_name", { number: Number(block[1]) + 1 })} ${this.say(`live.layer.${block[2]}`)}`;
+    const block = name.match(/^blocks\.(\d+)(?:\.(\w+))?$/);
+    if (block) return `${this.say("live.block_name", { number: Number(block[1]) + 1 })} ${block[2] ? this.say(`live.layer.${block[2]}`) : ""}`.trim();
     return name.replace(/^fc(\d+)$/, "W$1").replace(/^head$/, this.say("live.layer.head"));
   }
 
-  drawnLayers() {
-    return (this.frame?.meta.matrices ?? []).map((entry) => this.layerName(this.frame.meta.layers[entry.layer].name));
+  // The drawn matrices by the layer they belong to for a budget: a block of a Transformer is one layer.
+  drawnBlocks() {
+    const blocks = new Map();
+    (this.frame?.meta.matrices ?? []).forEach((entry, place) => {
+      const { block } = this.frame.meta.layers[entry.layer];
+      if (!blocks.has(block)) blocks.set(block, { name: this.layerName(block), places: [], weights: [] });
+      blocks.get(block).places.push(place);
+      blocks.get(block).weights.push(entry.rows * entry.cols);
+    });
+    return [...blocks.values()];
   }
 
   // What the charts need of the page's theme, in words that Plotly understands.

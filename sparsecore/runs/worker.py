@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import platform
 import sys
 import threading
 import time
@@ -24,6 +23,7 @@ import torch
 
 from sparsecore.config import ConfigError, RunConfig
 from sparsecore.corpora import CorpusError
+from sparsecore.devices import devices
 from sparsecore.events import (
     Change,
     Checkpoint,
@@ -215,17 +215,6 @@ def sentence(error: Exception) -> str:
 
 def _json(values: dict[str, Any]) -> bytes:
     return json.dumps(values, allow_nan=False, separators=(",", ":")).encode()
-
-
-def devices() -> list[dict[str, Any]]:
-    """What this machine can train on: name as in a config, label, and free memory in bytes where known."""
-    found: list[dict[str, Any]] = [{"name": "cpu", "label": platform.processor() or platform.machine()}]
-    for index in range(torch.cuda.device_count()):
-        free, _total = torch.cuda.mem_get_info(index)
-        found.append({"name": f"cuda:{index}", "label": torch.cuda.get_device_name(index), "free": free})
-    if torch.backends.mps.is_available():
-        found.append({"name": "mps", "label": "Apple GPU"})
-    return found
 
 
 def one_thread() -> None:

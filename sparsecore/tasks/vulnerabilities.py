@@ -22,6 +22,7 @@ from sparsecore.tasks.task import Arrays, Metrics, Task
 TRAIN_SHARE = 0.8
 VALIDATION_SHARE = 0.1  # of the training part: early stopping watches it, never the test texts
 PATIENCE = 5  # epochs without a better validation accuracy (thesis, section 3.3.3)
+LEAST_STEPS = 20  # between two measurements: an epoch of a few hundred texts is too short to judge by
 GENERATED_SEED = 2024  # the built-in corpus is one fixed set of texts; the run's seed splits it
 
 
@@ -69,7 +70,7 @@ class Vulnerabilities(Task):
         self.labels = self.tensor(labels, torch.int64)
         self.sample = [(self.corpus.texts[chosen[i]], int(labels[i])) for i in self.parts["test"][:6]]
         self.steps_an_epoch = -(-len(self.parts["train"]) // self.shape.batch)
-        self.measure_every = self.steps_an_epoch
+        self.measure_every = -(-LEAST_STEPS // self.steps_an_epoch) * self.steps_an_epoch
         self.model = self.initialise(lambda: self._network(len(vocabulary)))
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=np.int64))
         self._confusion = np.zeros((len(GRADES),) * 2, dtype=np.int32)
