@@ -163,6 +163,25 @@ def show(
     _print_run(found, as_json)
 
 
+@app.command()
+def bench(
+    what: Annotated[str, typer.Argument(help="watching: what a viewer of every frame costs training.")],
+    size: Annotated[str, typer.Option(help="demo or paper.")] = "paper",
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure, as ratios within one run; takes about two minutes."""
+    if what != "watching" or size not in PARAMETERS["size"].choices:
+        _refuse("bench takes: watching, with --size demo or paper.")
+    from sparsecore.bench import watching
+
+    measured = watching(size)
+    if as_json:
+        print(json.dumps(measured))
+    else:
+        for name, value in measured.items():
+            print(f"{name:<24} {value:.4g}" if isinstance(value, float) else f"{name:<24} {value}")
+
+
 def _print_run(run: Run, as_json: bool) -> None:
     if as_json:
         print(json.dumps(run.summary(), ensure_ascii=False))

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from sparsecore import checkpointing, tasks
+from sparsecore import checkpointing, sparsifiers, tasks
 from sparsecore.config import RunConfig
 from sparsecore.devices import resolve_device
 from sparsecore.events import (
@@ -27,7 +27,7 @@ from sparsecore.events import (
     Stop,
 )
 from sparsecore.snapshot import layers_now, matrices
-from sparsecore.sparsifiers import Dense, HardThreshold, NonFiniteWeights, Sparsifier
+from sparsecore.sparsifiers import HardThreshold, NonFiniteWeights, Sparsifier
 
 FRAME_SECONDS = 0.1  # at most ten frames a second
 FRAME_SHARE = 0.1  # and frames never take more than this share of the time
@@ -40,13 +40,6 @@ FLAT_RECORDS = 3  # records in a row with one and the same output for every inpu
 
 
 Ending = tuple[str, dict[str, Any]]
-
-
-def make_sparsifier(method: str, density: float) -> Sparsifier:
-    """The sparsifier of a method's name."""
-    if method == "dense":
-        return Dense()
-    return HardThreshold(density, scope="global" if method == "global" else "layer")
 
 
 class Training:
@@ -71,7 +64,7 @@ class Training:
         self._recorded_masks = list(self.sparsifier.masks)
 
     def _attach(self, config: RunConfig) -> Sparsifier:
-        sparsifier = make_sparsifier(config.method, config.density)
+        sparsifier = sparsifiers.make(config.method, config.density)
         return sparsifier.attach(self.task.model, self.optimizer, blocks=self.task.blocks)
 
     def advance(self) -> Ending | None:
@@ -219,7 +212,7 @@ class Training:
             "seconds": self.seconds,
             "matrices": entries,
             "layers": layers,
-            "thresholds": {group: _finite(value) for group, value in self.sparsifier.thresholds.items()},
+            "thresholds": self._thresholds(),
             "budget": sum(self.sparsifier.budgets().values()),
             "constrained": self.sparsifier.constrained(),
             "nonzeros": sum(row["nonzeros"] for row in constrained),
@@ -231,6 +224,9 @@ class Training:
             **more,
         }
         return Frame(self.step, arrays, meta)
+
+    def _thresholds(self) -> dict[str, float | None]:
+        return {group: _finite(value) for group, value in self.sparsifier.thresholds.items()}
 
     def result(self) -> dict[str, Any]:
         """What the run reached, in the words of the command line."""
@@ -252,7 +248,10 @@ class Training:
     def checkpoint(self) -> Checkpoint:
         """The state of this step: weights, optimiser, counts, support, and what the endings remember."""
         arrays = checkpointing.arrays(self.task.model, self.optimizer, self.sparsifier)
-        meta = {name: getattr(self, name) for name in REMEMBERED} | {"config": self.config.model_dump()}
+        meta = {name: getattr(self, name) for name in REMEMBERED} | {
+            "config": self.config.model_dump(),
+            "thresholds": self._thresholds(),
+        }
         return Checkpoint(self.step, arrays, meta)
 
     def restore(self, saved: Checkpoint) -> None:
@@ -261,10 +260,12 @@ class Training:
         self.change({"density": live.density, "learning_rate": live.learning_rate, "method": live.method})
         checkpointing.load(saved.arrays, self.task.model, self.optimizer, self.sparsifier)
         self.previous = [p.detach().clone() for p in self.parameters]
+        self.sparsifier.thresholds = dict(saved.meta["thresholds"])
         self._recorded_masks = list(self.sparsifier.masks)
         self.step = saved.step
         for name in REMEMBERED:
             setattr(self, name, saved.meta[name])
+        self.task.metrics()  # what the task's picture shows of them
 
 
 def _finite(value: float | None) -> float | None:

@@ -27,7 +27,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from sparsecore.runs.store import Store
 
-POLL_SECONDS = 0.06
+POLL_SECONDS = 0.08
 IDLE_POLL_SECONDS = 1.0  # a run that has ended may still be deleted or seen to by hand
 TOKEN_SECONDS = 12 * 3600
 MAX_POINTS = 1_500  # of a curve at first sight; more cannot be told apart on a screen

@@ -15,7 +15,7 @@ import platformdirs
 from sqlalchemy import Connection, Engine, case, create_engine, delete, event, func, insert, select, update
 from sqlalchemy.engine import Row
 
-from sparsecore.config import RunConfig
+from sparsecore.config import PARAMETERS, ConfigError, RunConfig
 from sparsecore.runs.log import Entry, append, rewind
 from sparsecore.runs.run import ACTIVE, Run, State
 from sparsecore.runs.tables import checkpoints, commands, log, metadata, runs, settings
@@ -144,13 +144,14 @@ class Store:
         ending = {"reason": reason, "detail": detail, "result": result, "step": step}
         self._mine(run_id, worker, ending | {"state": "ended", "worker": None, "ended": time.time()})
 
-    def fail(self, run_id: str, error: str) -> None:
-        """The run cannot go on; `error` is the sentence to show."""
+    def fail(self, run_id: str, error: str, worker: str | None = None) -> None:
+        """The run cannot go on; `error` is the sentence to show. A `worker` may only fail its own run."""
+        active = (runs.c.id == run_id, runs.c.state.in_(ACTIVE))
+        if worker is not None:
+            active += (runs.c.worker == worker,)
         values = {"state": "failed", "worker": None, "ended": time.time(), "error": error}
         with self.engine.begin() as connection:
-            connection.execute(
-                update(runs).where(runs.c.id == run_id, runs.c.state.in_(ACTIVE)).values(values)
-            )
+            connection.execute(update(runs).where(*active).values(values))
 
     def recover(self, run_id: str, worker: str, what: str) -> None:
         """The worker is dead: queue its run again, or give it up after `MAX_CRASHES` in a row."""
@@ -263,13 +264,19 @@ class Store:
         A `ConfigError` when a changed value does not fit; nothing is asked then.
         """
         if kind == "change":
-            run = self.get(run_id)
-            if run is not None:
-                RunConfig.parse(run.config.model_dump() | (values or {}))
+            self._check_change(run_id, values or {})
         with self.engine.begin() as connection:
             if kind == "stop" and self._stop_unstarted(connection, run_id):
                 return
             connection.execute(insert(commands).values(run_id=run_id, kind=kind, values=values or {}))
+
+    def _check_change(self, run_id: str, values: dict[str, Any]) -> None:
+        for name, value in values.items():
+            if name not in PARAMETERS or not PARAMETERS[name].live:
+                raise ConfigError(name, value, "left alone while it trains")
+        run = self.get(run_id)
+        if run is not None:
+            RunConfig.parse(run.config.model_dump() | values)
 
     def _stop_unstarted(self, connection: Connection, run_id: str) -> bool:
         """A run that waits in the queue and has done nothing yet ends at once."""
@@ -330,11 +337,6 @@ class Store:
 def _prepare(connection: Any, _record: Any) -> None:
     """SQLite: readers never wait for the writer; a crash of the process loses nothing committed."""
     cursor = connection.cursor()
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=NORMAL",
-        "foreign_keys=ON",
-        "journal_size_limit=33554432",
-    ):
+    for pragma in PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

@@ -74,7 +74,8 @@ class Supervisor(threading.Thread):
             except subprocess.TimeoutExpired:
                 child.process.kill()
                 child.process.wait()
-                self._recover(child)
+            if child.run_id is not None:
+                self._recover(child)  # does nothing to a run that its worker let go
 
     def _tick(self) -> None:
         self._reap()

@@ -90,7 +90,7 @@ class Worker:
         except LostRun:
             return None
         except Exception as error:
-            self.store.fail(self.run.id, sentence(error))
+            self.store.fail(self.run.id, sentence(error), self.name)
             raise
         finally:
             self.done.set()
@@ -189,7 +189,8 @@ class Worker:
                     self.replies.append(Stop())
                 case "change":
                     self._append("change", self.step, _json(values))
-                    self.replies.append(Change(values))
+                    # Saved at once: a command that was taken is never lost with the process.
+                    self.replies += [Change(values), Look()]
         if self.paused:
             run = self.store.get(self.run.id)
             if run is None or run.worker != self.name:

@@ -95,6 +95,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
+def another_server() -> Iterator:
+    """Starts further servers, on a home given and, to come back after a kill, on a port given."""
+    started: list[Server] = []
+
+    def start_(home: Path, port: int | None = None) -> Server:
+        started.append(start(home, port))
+        return started[-1]
+
+    yield start_
+    for running in started:
+        if running.process.poll() is None:
+            end(running)
+
+
+@pytest.fixture
 def open_page(browser, server):
     """Open a path of the dashboard in a tab of its own; an error in a script of the page fails the test."""
     contexts, complaints = [], []

@@ -208,20 +208,31 @@ def test_hover_tells_position_value_and_count_and_zoom_survives_updates(open_pag
     stop(page)
 
 
+@pytest.mark.parametrize("size", ["demo", "paper"])
+def test_live_frames_come_without_a_remount_or_a_blank(open_page, size):
+    watch_live(open_page, size, seconds=8)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "least"), [("demo", 5), ("paper", 2)])
-def test_live_frames_come_fast_without_a_remount_or_a_blank(open_page, size, least):
+def test_a_minute_of_live_frames(open_page, size, least):
+    assert watch_live(open_page, size, seconds=60) >= least
+
+
+def watch_live(open_page, size: str, seconds: int) -> float:
+    """Frames a second that a page draws of a run, with not one node remounted or blank."""
     page = open_page(f"/?task=sinc&size={size}&{LONG}")
     wait_for_steps(page, -1)
     train(page)
     wait_for_steps(page, 20)
     page.wait_for_timeout(1500)
     page.evaluate(WATCH_NODES)
-    seconds = 10
     page.wait_for_timeout(seconds * 1000)
     seen = page.evaluate("({ ...window.seen, steps: window.steps.size })")
     stop(page)
     assert (seen["added"], seen["removed"], seen["blank"]) == (0, 0, 0), seen
-    assert seen["steps"] / seconds >= least, seen
+    print(f"{size}: {seen['steps'] / seconds:.1f} frames a second for {seconds} s, {seen}")
+    return seen["steps"] / seconds
 
 
 def test_hidden_tabs_receive_nothing(open_page):
@@ -300,15 +311,29 @@ def test_the_runs_page_lists_and_opens_runs(open_page, server):
     page.locator("[data-testid=stDataFrame]").wait_for()
 
 
-def test_train_is_answered_within_two_seconds_on_a_warm_server(open_page):
-    page = open_page(f"/?task=spirals&{LONG}")
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["sinc", "spirals", "vulnerabilities"])
+def test_train_is_answered_within_two_seconds_on_a_warm_server(open_page, task):
+    page = open_page(f"/?task={task}&{LONG}")
     wait_for_steps(page, -1)
-    page.wait_for_timeout(6000)
+    page.wait_for_timeout(12_000)
     pressed = time.monotonic()
     train(page)
     took = time.monotonic() - pressed
     stop(page)
-    print(f"Train pressed to first frame: {took:.2f} s")
+    print(f"{task}: Train pressed to first frame: {took:.2f} s")
+    assert took < 2
+
+
+@pytest.mark.slow
+def test_a_cold_start_moves_within_fifteen_seconds(open_page, another_server, tmp_path):
+    begun = time.monotonic()
+    page = open_page(url=another_server(tmp_path).url)
+    first = wait_for_steps(page, -1)
+    page.wait_for_function(f"text => {STEP} !== text", arg=f"step {first:,}")
+    took = time.monotonic() - begun
+    print(f"cold start to a moving picture: {took:.1f} s")
+    assert took < 15
 
 
 def test_the_server_stays_small_with_ten_finished_runs_opened(open_page, server):
@@ -317,4 +342,23 @@ def test_the_server_stays_small_with_ten_finished_runs_opened(open_page, server)
     for run in ended:
         page = open_page(f"/?run={run}")
         page.wait_for_function(SHOWN)
+    print(f"{len(ended)} runs opened, the server holds {server.memory() / 1e6:.0f} MB")
     assert server.memory() < 250e6
+
+
+def test_the_view_and_the_run_come_back_after_the_server_was_killed(open_page, another_server, tmp_path):
+    server = another_server(tmp_path)
+    page = open_page(f"/?task=spirals&{LONG}", url=server.url)
+    wait_for_steps(page, -1)
+    run = train(page)
+    reached = wait_for_steps(page, 300)
+    server.process.kill()
+    wait_for_state(page, "offline")
+    assert page.locator(".sc-matrix canvas").first.is_visible()
+    port = int(server.url.rpartition(":")[2])
+    another_server(tmp_path, port)
+    wait_for_state(page, "running", 40)
+    wait_for_steps(page, reached, 40)
+    assert run_id(page) == run
+    Store(tmp_path).command(run, "stop")
+    wait_for_state(page, "stopped")
