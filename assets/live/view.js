@@ -48,7 +48,6 @@ class View {
     this.#build();
     this.resize = new ResizeObserver(() => this.#resized());
     this.resize.observe(this.root);
-    this.root.addEventListener("keydown", (event) => this.#key(event));
   }
 
   // -- nodes ----------------------------------------------------------------------------------------------
@@ -255,13 +254,6 @@ class View {
     this.#seek(next < this.frames.length ? next : 0);
   }
 
-  #key(event) {
-    if (event.target !== this.root && event.target !== document.body) return;
-    const at = Number(this.slider.value);
-    if (event.key === "ArrowLeft") this.#seek(Math.max(0, at - 1));
-    else if (event.key === "ArrowRight") this.#seek(Math.min(this.frames.length - 1, at + 1));
-  }
-
   // -- drawing --------------------------------------------------------------------------------------------
 
   #show(frame) {
@@ -375,7 +367,7 @@ class View {
 
   #showStatus() {
     const state = this.lost ? "offline" : this.status?.state ?? "connecting";
-    const shown = state === "ended" ? this.status.reason : state;
+    const shown = state === "ended" ? this.status.reason : state === "running" && !this.frame ? "preparing" : state;
     this.pill.dataset.state = shown;
     const place = this.status?.place;
     setText(this.pill, state === "queued" && place ? this.say("live.queued", { place }) : this.say(`state.${shown}`));

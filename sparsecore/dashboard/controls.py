@@ -18,6 +18,8 @@ from sparsecore.config import (
     ConfigError,
     RunConfig,
 )
+from sparsecore.corpora import CorpusError, shelf
+from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.words import words
 from sparsecore.runs.run import Run
 
@@ -66,6 +68,11 @@ def _from_url(run: Run | None) -> tuple[dict[str, Any], dict[str, ConfigError]]:
     if {"task", "size"} & given.keys():
         base = {name: value for name, value in base.items() if name not in BY_TASK}
     try:
+        if given.get("data"):
+            shelf.load(given["data"], the_store().home / "corpora")
+        config = RunConfig.parse(base | given)
+    except CorpusError:
+        problems["data"] = ConfigError("data", given.pop("data"), "kept on this server")
         config = RunConfig.parse(base | given)
     except ConfigError as error:
         problems[error.field] = error
@@ -83,7 +90,8 @@ def save() -> dict[str, Any]:
     settings = present()
     st.session_state[SETTINGS] = settings
     shown = {name: _text(value) for name, value in settings.items() if value is not None}
-    for name in PARAMETERS:
+    shown["lang"] = st.session_state["lang"]
+    for name in (*PARAMETERS, "lang"):
         if name in shown and st.query_params.get(name) != shown[name]:
             st.query_params[name] = shown[name]
         elif name not in shown and name in st.query_params:

@@ -11,6 +11,7 @@ from sparsecore.runs.run import Run
 from sparsecore.runs.store import Store
 
 WELCOME = "welcome"
+LOOKED_AT = "looked_at"  # in the session: what the URL forgets when another page is opened
 
 
 @cache
@@ -20,8 +21,10 @@ def the_store() -> Store:
 
 
 def linked_run() -> Run | None:
-    """The run that the URL names; None without one, or when there is none of that name."""
-    run_id = st.query_params.get("run")
+    """The run of the URL, else the one last looked at; None without one, or if there is none of that name."""
+    run_id = st.query_params.get("run") or st.session_state.get(LOOKED_AT)
+    if run_id:
+        open_run(run_id)
     return the_store().get(run_id) if run_id else None
 
 
@@ -36,7 +39,9 @@ def welcome_run() -> Run:
 
 def open_run(run_id: str) -> None:
     """Look at this run from now on; the URL says so."""
-    st.query_params["run"] = run_id
+    st.session_state[LOOKED_AT] = run_id
+    if st.query_params.get("run") != run_id:
+        st.query_params["run"] = run_id
 
 
 def differs_from(config: RunConfig, run: Run) -> bool:

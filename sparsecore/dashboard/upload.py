@@ -9,8 +9,7 @@ import streamlit as st
 
 from sparsecore.corpora import CorpusError, read_corpus
 from sparsecore.corpora.shelf import keep
-from sparsecore.dashboard.controls import say
-from sparsecore.dashboard.words import words
+from sparsecore.dashboard.controls import problem, say
 from sparsecore.runs.store import Store
 
 
@@ -22,6 +21,7 @@ def texts(store: Store) -> None:
         st.session_state["upload_error"] = None
         with st.spinner(say("upload.reading")):
             _take(store, file.name, file.getbuffer())
+    problem("data")
     if st.session_state.get("upload_error"):
         st.error(st.session_state["upload_error"])
     if st.session_state.get("data"):
@@ -51,8 +51,8 @@ def _take(store: Store, name: str, content: memoryview) -> None:
 
 
 def _translated(error: CorpusError) -> str:
-    known = words(st.session_state["lang"]).get(f"corpus.{error.code}")
-    return known.format(**error.details) if known else str(error)
+    lists = {name: ", ".join(v) if isinstance(v, list) else v for name, v in error.details.items()}
+    return say(f"corpus.{error.code}", sentence=str(error), **lists)
 
 
 def _drop() -> None:
