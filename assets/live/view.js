@@ -121,14 +121,16 @@ class View {
     Object.assign(this, { words: data.words, language: data.language, pageState: data.state, autoplay: data.autoplay });
     this.#label();
     loadPlotly(data.plotly).then(() => this.#drawAll(true));
+    const path = `/live/${data.run}?token=${encodeURIComponent(data.token)}`;
     if (data.run === this.run) {
+      this.connection.path = path; // a fresh token, for when the socket has to be opened again
       this.#drawAll(true);
       return;
     }
     this.run = data.run;
     this.#forget();
     this.connection?.close();
-    this.connection = new Connection(`/live/${data.run}?token=${encodeURIComponent(data.token)}`, {
+    this.connection = new Connection(path, {
       message: (message) => this.#hear(message),
       blob: (buffer) => this.#receive(readBlob(buffer)),
       lost: () => this.#offline(),
@@ -164,6 +166,7 @@ class View {
       this.method = message.config.method;
       this.#addRows(message.rows);
       this.#setStatus(message);
+      if (!this.follows) this.#seek(Number(this.slider.value)); // the socket came back while a step was looked at
       if (!message.active && this.autoplay && this.frames.length > 2 && !this.calm.matches) this.#setPlaying(true);
     } else if (message.type === "records") {
       this.#addRows(message.rows);

@@ -6,6 +6,7 @@ opens the same settings; a link that names only a run opens that run's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +34,11 @@ def say(key: str, **values: Any) -> str:
     """A word of the screen in the session's language."""
     text = words(st.session_state["lang"])[key]
     return text.format(**values) if values else text
+
+
+def plain(text: Any) -> str:
+    """Text of somebody else's for a place that reads Markdown: every mark stands for itself."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", str(text))
 
 
 def load(run: Run | None) -> None:
@@ -130,7 +136,7 @@ def refusal() -> str:
 
 def _told(error: ConfigError) -> str:
     label = say(f"parameter.{error.field}")
-    return say("problem", label=label, value=error.value, allowed=_allowed(error))
+    return say("problem", label=label, value=plain(error.value), allowed=_allowed(error))
 
 
 def _allowed(error: ConfigError) -> str:
@@ -169,6 +175,7 @@ def choice(name: str, on_change: Callable[[], None] | None = None, **layout: Any
         on_change=on_change,
         **layout,
     )
+    problem(name)
 
 
 def density_slider(on_change: Callable[[], None]) -> None:

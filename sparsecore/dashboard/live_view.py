@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from functools import cache
 from typing import Any
 
 import plotly
 import streamlit as st
 
-from sparsecore.dashboard.live_route import PLOTLY_PATH, tokens
+from sparsecore.dashboard.live_route import PLOTLY_PATH, TOKEN_SECONDS, tokens
 from sparsecore.dashboard.session import WELCOME, the_store
 from sparsecore.dashboard.words import ASSETS, words
 from sparsecore.runs.run import Run
@@ -44,8 +45,10 @@ def live_view(run: Run) -> None:
 
 
 def _token(run_id: str) -> str:
-    """The session's leave to watch this run; the same one each time, so that the view is left alone."""
+    """The session's leave to watch this run; the same one for hours, so that the view is left alone."""
     issued = st.session_state.setdefault("live_tokens", {})
-    if run_id not in issued:
-        issued[run_id] = tokens(the_store()).issue(run_id)
-    return issued[run_id]
+    token, since = issued.get(run_id, ("", 0.0))
+    if time.monotonic() - since > TOKEN_SECONDS / 2 or not token:
+        token = tokens(the_store()).issue(run_id)
+        issued[run_id] = token, time.monotonic()
+    return token

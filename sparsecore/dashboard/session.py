@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import cache
 
 import streamlit as st
@@ -11,6 +12,8 @@ from sparsecore.runs.run import Run
 from sparsecore.runs.store import Store
 
 WELCOME = "welcome"
+RETRY_SECONDS = 60.0  # a welcome run that failed is shown as it is for so long, then tried again
+BEGUN = "begun"
 LOOKED_AT = "looked_at"  # in the session: what the URL forgets when another page is opened
 
 
@@ -31,10 +34,21 @@ def linked_run() -> Run | None:
 def welcome_run() -> Run:
     """The run that a visitor sees who has pressed nothing: one for all, begun by the first of them."""
     store = the_store()
-    shown = [run for run in store.list(origin=WELCOME, limit=5) if run.state != "failed"]
-    if shown and shown[0].reason != "stopped":
-        return shown[0]
+    for run in store.list(origin=WELCOME, limit=1):
+        failed_long_ago = run.state == "failed" and time.time() - run.created > RETRY_SECONDS
+        if run.reason != "stopped" and not failed_long_ago:
+            return run
     return store.get(store.create(RunConfig(), origin=WELCOME))
+
+
+def begun_here(run: Run) -> bool:
+    """Whether this session began the run; another person's is not ours to stop in passing."""
+    return run.id in st.session_state.get(BEGUN, ())
+
+
+def note_begun(run_id: str) -> None:
+    """Remember that this session began the run."""
+    st.session_state[BEGUN] = (*st.session_state.get(BEGUN, ()), run_id)
 
 
 def open_run(run_id: str) -> None:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from sparsecore.config import PARAMETERS, RunConfig
 from sparsecore.dashboard.controls import say
-from sparsecore.dashboard.session import WELCOME, the_store
+from sparsecore.dashboard.session import WELCOME, begun_here, note_begun, the_store
 from sparsecore.dashboard.words import LANGUAGES
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import Store
@@ -40,10 +40,12 @@ def transport(run: Run) -> Begin | None:
 
 
 def begin(store: Store, shown: Run, config: RunConfig) -> str:
-    """Train with these settings; the run that was shown is stopped, if it still trains."""
-    if shown.active and shown.origin != WELCOME:
+    """Train with these settings; the run that was shown is stopped, if it is our own and still trains."""
+    if shown.active and begun_here(shown):
         store.command(shown.id, "stop")
-    return store.create(config)
+    run_id = store.create(config)
+    note_begun(run_id)
+    return run_id
 
 
 def begin_paused(store: Store, shown: Run, config: RunConfig) -> str:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from sparsecore.corpora import CorpusError, read_corpus
 from sparsecore.corpora.shelf import keep
-from sparsecore.dashboard.controls import problem, say
+from sparsecore.dashboard.controls import plain, problem, say
 from sparsecore.runs.store import Store
 
 
@@ -23,7 +23,7 @@ def texts(store: Store) -> None:
             _take(store, file.name, file.getbuffer())
     problem("data")
     if st.session_state.get("upload_error"):
-        st.error(st.session_state["upload_error"])
+        st.error(plain(st.session_state["upload_error"]))
     if st.session_state.get("data"):
         kept = say("upload.kept", name=st.session_state["data"])
         st.success(st.session_state.get("upload_summary") or kept)
@@ -46,7 +46,7 @@ def _take(store: Store, name: str, content: memoryview) -> None:
     st.session_state["noise"] = 0.0
     skipped = sum(corpus.skipped.values())
     st.session_state["upload_summary"] = say(
-        "upload.summary", name=corpus.name, rows=f"{len(corpus.texts):,}", skipped=f"{skipped:,}"
+        "upload.summary", name=plain(corpus.name), rows=f"{len(corpus.texts):,}", skipped=f"{skipped:,}"
     )
 
 

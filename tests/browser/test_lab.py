@@ -160,8 +160,7 @@ def test_reload_and_a_second_tab_show_the_same_run_and_settings(open_page):
         assert "ρ 0.2 · seed 7" in tab.locator(".sc-setting").text_content()
     stop(other)
     wait_for_state(page, "stopped")
-    page.get_by_role("button", name="Stop").first.wait_for()
-    assert page.locator(".st-key-do_stop button:visible").is_disabled()
+    page.locator(".st-key-do_stop button:disabled").first.wait_for(state="attached")
 
 
 def test_a_collapse_is_named_with_its_layer_and_cure(open_page):
