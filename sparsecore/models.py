@@ -77,12 +77,16 @@ class TextClassifier(nn.Module):
         self.head = nn.Linear(length * width, classes)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        length = tokens.shape[1]
+        longest = max(1, int((tokens != 0).sum(dim=1).max()))
+        tokens = tokens[:, :longest]  # what is padding for the whole batch need not be computed
         padding = tokens == 0
         padding[:, 0] = False  # an all-padding row would leave the attention nothing to average
-        x = self.embedding(tokens) + self.positions
+        x = self.embedding(tokens) + self.positions[:longest]
         for block in self.blocks:
             x = block(x, padding)
-        return self.head(x.masked_fill(padding[..., None], 0.0).flatten(1))
+        x = x.masked_fill(padding[..., None], 0.0)
+        return self.head(functional.pad(x, (0, 0, 0, length - longest)).flatten(1))
 
 
 def _sinusoids(length: int, width: int) -> Tensor:

@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from sparsecore.sparsifiers import Sparsifier
 
-MAX_CELLS = 131_072  # a frame's cells over all matrices: 0.9 MB at most, sent several times a second
+FULL = 255  # of a block whose weights are all kept
+MAX_CELLS = 98_304  # a frame's cells over all matrices: 0.7 MB at most, sent several times a second
 SIDES = (1024, 512, 256, 128, 64, 32, 16)  # longest side of a matrix when it has to be drawn from block means
 
 
@@ -45,8 +46,8 @@ def matrices(sparsifier: Sparsifier) -> tuple[dict[str, np.ndarray], list[dict[s
 
     Exact when the network is small: `count.i` unsigned integers (rows, cols); `mask.i` one bit a weight,
     row by row, lowest bit first; `value.i` float32, the kept weights only, in order. A larger network is
-    drawn from blocks of `pool` (rows, cols): mean count and mean kept share as float32, and the value
-    of largest magnitude in the block.
+    drawn from blocks of `pool` (rows, cols): the mean count, rounded; the kept share, in 255ths; and the
+    value of largest magnitude in the block.
     """
     places = drawn_layers(sparsifier)
     pools = _pools([tuple(sparsifier.layers[p].weight.shape) for p in places])
@@ -63,10 +64,9 @@ def matrices(sparsifier: Sparsifier) -> tuple[dict[str, np.ndarray], list[dict[s
 
 
 def _exact(weight: Tensor, mask: Tensor, count: Tensor, pool: tuple[int, int]) -> dict[str, np.ndarray]:
-    weight, mask, count = weight.cpu().float(), mask.cpu(), count.cpu().numpy()
-    small = count.max(initial=0) <= np.iinfo(np.uint16).max
+    weight, mask = weight.cpu().float(), mask.cpu()
     return {
-        "count": count.astype(np.uint16 if small else np.uint32),
+        "count": _whole(count.cpu().numpy()),
         "mask": np.packbits(mask.numpy().ravel(), bitorder="little"),
         "value": weight[mask].numpy(),
     }
@@ -81,10 +81,16 @@ def _pooled(weight: Tensor, mask: Tensor, count: Tensor, pool: tuple[int, int]) 
     smallest = -functional.max_pool2d(-weight.float()[None, None], pool, ceil_mode=True)[0, 0]
     value = torch.where(largest.abs() >= smallest.abs(), largest, smallest)
     return {
-        "count": mean(count).cpu().numpy(),
-        "mask": mean(mask).cpu().numpy(),
+        "count": _whole(np.rint(mean(count).cpu().numpy())),
+        "mask": np.rint(mean(mask).cpu().numpy() * FULL).astype(np.uint8),
         "value": value.cpu().numpy(),
     }
+
+
+def _whole(counts: np.ndarray) -> np.ndarray:
+    """Counts in as few bytes as hold them."""
+    small = counts.max(initial=0) <= np.iinfo(np.uint16).max
+    return counts.astype(np.uint16 if small else np.uint32)
 
 
 def _pools(shapes: list[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -200,8 +200,6 @@ class Training:
 
     def frame(self) -> Frame:
         """The picture of this step."""
-        if not self.measured:
-            self.measured = self.task.metrics()
         arrays, entries = matrices(self.sparsifier)
         drawn, more = self.task.picture()
         arrays |= {f"picture.{name}": array for name, array in drawn.items()}

@@ -118,11 +118,12 @@ def test_a_large_matrix_is_drawn_from_blocks(rows: int, cols: int):
     weight, mask = layer.weight.detach().numpy(), sparsifier.masks[0].numpy()
     for row, col in [(0, 0), (shape[0] - 1, shape[1] - 1), (shape[0] // 2, shape[1] // 3)]:
         block = np.s_[row * down : (row + 1) * down, col * across : (col + 1) * across]
-        assert arrays["count.0"][row, col] == pytest.approx(sparsifier.counts[0].numpy()[block].mean())
-        assert arrays["mask.0"][row, col] == pytest.approx(mask[block].mean(), abs=1e-6)
+        counted = sparsifier.counts[0].numpy()[block].mean()
+        assert arrays["count.0"][row, col] == pytest.approx(counted, abs=0.501)
+        assert arrays["mask.0"][row, col] == pytest.approx(255 * mask[block].mean(), abs=0.501)
         values = weight[block].ravel()
         assert arrays["value.0"][row, col] == values[np.abs(values).argmax()]
-    assert {array.dtype for array in arrays.values()} == {np.dtype(np.float32)}
+    assert [arrays[name].dtype for name in ("count.0", "mask.0", "value.0")] == ["uint16", "uint8", "float32"]
     assert arrays["value.0"].shape == shape
 
 
@@ -131,5 +132,5 @@ def test_the_frame_of_the_thesis_encoder_stays_under_a_megabyte():
     sparsifier = Dense().attach(model, torch.optim.SGD(model.parameters()))
     arrays, entries = matrices(sparsifier)
     assert len(entries) == 21
-    assert sum(array.nbytes for array in arrays.values()) < 2_000_000
+    assert sum(array.nbytes for array in arrays.values()) < 1_000_000
     assert sum(array.size for name, array in arrays.items() if name.startswith("count")) <= MAX_CELLS

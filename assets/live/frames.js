@@ -26,7 +26,7 @@ function readMatrices({ meta, arrays }) {
     const count = arrays[`count.${index}`];
     const mask = arrays[`mask.${index}`];
     const packed = arrays[`value.${index}`];
-    const kept = exact ? new Uint8Array(rows * cols) : mask;
+    const kept = exact ? new Uint8Array(rows * cols) : Float32Array.from(mask, (part) => part / 255);
     const value = exact ? new Float32Array(rows * cols) : packed;
     if (exact) {
       for (let cell = 0, next = 0; cell < kept.length; cell += 1) {
