@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from sparsecore.dashboard.controls import say
+from sparsecore.dashboard.controls import leave, say
 from sparsecore.dashboard.words import LANGUAGES, best_language
 
 PAGES = Path(__file__).parent
@@ -31,4 +31,6 @@ page = st.navigation(
     ],
     position="top",
 )
+if page.url_path:  # any but the Lab
+    leave()
 page.run()

@@ -23,27 +23,29 @@ def change_live(name: str) -> None:
         store.command(shown.id, "change", {name: getattr(config, name)})
 
 
+def advanced() -> None:
+    """The parameters that few need to touch."""
+    if st.session_state["task"] == "vulnerabilities":
+        upload.texts(store)
+    controls.number("seed", step=1)
+    follow = {"on_change": lambda: change_live("learning_rate")}
+    controls.number("learning_rate", format="%g", step=1e-3, **follow)
+    if not st.session_state.get("data"):
+        controls.number("noise", format="%g", step=0.01)
+    controls.number("max_steps", step=1000)
+    controls.number("theta", format="%g", step=1e-4)
+    controls.selection("device", devices(store))
+
+
 with st.container(horizontal=True, vertical_alignment="bottom", key="choices"):
     controls.choice("task", on_change=controls.follow_task)
     controls.choice("method", on_change=lambda: change_live("method"))
     controls.choice("size", on_change=controls.follow_task)
-    with st.popover(say("more"), icon=":material/tune:"):
-        if st.session_state["task"] == "vulnerabilities":
-            upload.texts(store)
-        controls.number("seed", step=1)
-        follow = {"on_change": lambda: change_live("learning_rate")}
-        controls.number("learning_rate", format="%g", step=1e-3, **follow)
-        if not st.session_state.get("data"):
-            controls.number("noise", format="%g", step=0.01)
-        controls.number("max_steps", step=1000)
-        controls.number("theta", format="%g", step=1e-4)
-        st.selectbox(
-            say("parameter.device"),
-            devices(store),
-            format_func=lambda name: devices(store).get(name, name),
-            key="device",
-            help=say("parameter.device.help"),
-        )
+    # Shown only while open: a widget that mounts late would not get its value, and send none.
+    more = st.popover(say("more"), icon=":material/tune:", key="more", on_change="rerun")
+    if more.open:
+        with more:
+            advanced()
     st.space("stretch")
     language_switch()
 

@@ -25,6 +25,7 @@ from sparsecore.dashboard.words import words
 from sparsecore.runs.run import Run
 
 SETTINGS = "settings"  # outlives the widgets when another page is opened
+SHOWN = "shown"  # the parameters whose widgets were on the screen in the last run of the page
 PROBLEMS = "problems"  # what does not fit now
 LINK_PROBLEMS = "link_problems"  # what did not fit in the link, and the value taken instead
 BY_TASK = ("learning_rate", "noise", "theta", "max_steps")  # their defaults follow the task and size
@@ -42,19 +43,20 @@ def plain(text: Any) -> str:
 
 
 def load(run: Run | None) -> None:
-    """Fill the session's settings once: the defaults, over them the run's, over them the URL's.
+    """Fill the session's settings: the defaults, over them the run's, over them the URL's.
 
-    What in the URL does not fit is left out and told beside its field.
+    What in the URL does not fit is left out and told beside its field. Streamlit forgets what was entered
+    into a widget as soon as it is not shown; it is put back from the settings kept.
     """
-    if "task" in st.session_state:
-        return
-    settings = st.session_state.get(SETTINGS)
-    if settings is None:
+    if SETTINGS not in st.session_state:
         settings, problems = _from_url(run)
         taken = {name: (error, settings[name]) for name, error in problems.items()}
-        st.session_state[LINK_PROBLEMS] = taken
-    for name, value in settings.items():
-        st.session_state[name] = value
+        st.session_state[SETTINGS], st.session_state[LINK_PROBLEMS] = settings, taken
+    shown = st.session_state.get(SHOWN, frozenset())
+    for name, value in st.session_state[SETTINGS].items():
+        if name not in shown or name not in st.session_state:
+            st.session_state[name] = value
+    st.session_state[SHOWN] = frozenset()
 
 
 def _from_url(run: Run | None) -> tuple[dict[str, Any], dict[str, ConfigError]]:
@@ -89,6 +91,23 @@ def _from_url(run: Run | None) -> tuple[dict[str, Any], dict[str, ConfigError]]:
 def present() -> dict[str, Any]:
     """The settings as the widgets hold them now."""
     return {name: st.session_state.get(name) for name in PARAMETERS}
+
+
+def put(name: str, value: Any) -> None:
+    """Set a parameter from a callback, or before its widget is shown."""
+    st.session_state[name] = value
+    st.session_state[SETTINGS] = st.session_state[SETTINGS] | {name: value}
+
+
+def leave() -> None:
+    """Another page is shown: no widget of a parameter is on the screen."""
+    st.session_state[SHOWN] = frozenset()
+
+
+def _show(name: str) -> dict[str, Any]:
+    """What every widget of a parameter is given; notes that it is on the screen."""
+    st.session_state[SHOWN] |= {name}
+    return {"label": say(f"parameter.{name}"), "help": say(f"parameter.{name}.help"), "key": name}
 
 
 def save() -> dict[str, Any]:
@@ -158,48 +177,37 @@ def follow_task() -> None:
     task, size = st.session_state["task"], st.session_state["size"]
     fresh = RunConfig(task=task, size=size)
     for name in BY_TASK:
-        st.session_state[name] = getattr(fresh, name)
+        put(name, getattr(fresh, name))
     if task != "vulnerabilities":
-        st.session_state["data"] = None
+        put("data", None)
 
 
-def choice(name: str, on_change: Callable[[], None] | None = None, **layout: Any) -> None:
+def choice(name: str, on_change: Callable[[], None] | None = None) -> None:
     """One of the table's choices, as a row of segments."""
     st.segmented_control(
-        say(f"parameter.{name}"),
-        PARAMETERS[name].choices,
+        **_show(name),
+        options=PARAMETERS[name].choices,
         format_func=lambda value: say(f"{name}.{value}"),
-        key=name,
-        help=say(f"parameter.{name}.help"),
         required=True,
         on_change=on_change,
-        **layout,
     )
+    problem(name)
+
+
+def selection(name: str, options: dict[str, str]) -> None:
+    """One of many, each with a name for people."""
+    st.selectbox(**_show(name), options=options, format_func=lambda value: options.get(value, value))
     problem(name)
 
 
 def density_slider(on_change: Callable[[], None]) -> None:
     """ρ through the paper's values, and the present one when a link brought another."""
     values = sorted({*PAPER_DENSITIES, st.session_state["density"]})
-    st.select_slider(
-        say("parameter.density"),
-        values,
-        format_func=lambda value: f"{value:g}",
-        key="density",
-        help=say("parameter.density.help"),
-        on_change=on_change,
-    )
+    st.select_slider(**_show("density"), options=values, format_func="{:g}".format, on_change=on_change)
     problem("density")
 
 
 def number(name: str, on_change: Callable[[], None] | None = None, **options: Any) -> None:
     """A number of the table; what does not fit is told under the field, not cut off silently."""
-    st.number_input(
-        say(f"parameter.{name}"),
-        key=name,
-        help=say(f"parameter.{name}.help"),
-        on_change=on_change,
-        value=None,
-        **options,
-    )
+    st.number_input(**_show(name), on_change=on_change, value=None, **options)
     problem(name)

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from sparsecore.config import PARAMETERS, RunConfig
-from sparsecore.dashboard.controls import say
+from sparsecore.dashboard.controls import put, say
 from sparsecore.dashboard.session import WELCOME, begun_here, note_begun, the_store
 from sparsecore.dashboard.words import LANGUAGES
 from sparsecore.runs.run import Run
@@ -73,7 +73,7 @@ def _ask(run_id: str, what: str) -> None:
 
 def _next_seed() -> None:
     seeds = int(PARAMETERS["seed"].maximum) + 1
-    st.session_state["seed"] = (int(st.session_state["seed"] or 0) + 1) % seeds
+    put("seed", (int(st.session_state["seed"] or 0) + 1) % seeds)
 
 
 def devices(store: Store) -> dict[str, str]:

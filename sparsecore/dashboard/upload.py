@@ -9,7 +9,7 @@ import streamlit as st
 
 from sparsecore.corpora import CorpusError, read_corpus
 from sparsecore.corpora.shelf import keep
-from sparsecore.dashboard.controls import plain, problem, say
+from sparsecore.dashboard.controls import plain, problem, put, say
 from sparsecore.runs.store import Store
 
 
@@ -42,8 +42,8 @@ def _take(store: Store, name: str, content: memoryview) -> None:
         except CorpusError as error:
             st.session_state["upload_error"] = _translated(error)
             return
-    st.session_state["data"] = keep(corpus, store.home / "corpora")
-    st.session_state["noise"] = 0.0
+    put("data", keep(corpus, store.home / "corpora"))
+    put("noise", 0.0)
     skipped = sum(corpus.skipped.values())
     st.session_state["upload_summary"] = say(
         "upload.summary", name=plain(corpus.name), rows=f"{len(corpus.texts):,}", skipped=f"{skipped:,}"
@@ -56,5 +56,6 @@ def _translated(error: CorpusError) -> str:
 
 
 def _drop() -> None:
-    for name in ("data", "upload_summary", "upload_error"):
+    put("data", None)
+    for name in ("upload_summary", "upload_error"):
         st.session_state[name] = None

@@ -305,6 +305,32 @@ def test_nothing_is_wider_than_the_screen_and_no_key_shows(open_page, width, loc
     assert ("哪些权重留了下来" in shown) == (locale == "zh-CN")
 
 
+def test_settings_and_run_outlive_a_closed_popover_and_another_page(open_page):
+    page = open_page(f"/?task=spirals&seed=5&noise=0.2&{LONG}")
+    wait_for_steps(page, -1)
+    run = train(page)
+    wait_for_steps(page, 20)
+    page.get_by_test_id("stPopover").get_by_role("button").click()
+    for name, value in (("Seed", "5"), ("Noise", "0.2"), ("Steps at most", "1000000")):
+        field = page.get_by_role("spinbutton", name=name)
+        field.wait_for()
+        assert field.input_value() == value
+    seed = page.get_by_role("spinbutton", name="Seed")
+    seed.fill("6")
+    seed.press("Enter")
+    page.wait_for_function("() => location.href.includes('seed=6')")
+    page.keyboard.press("Escape")
+    page.wait_for_timeout(1000)
+    page.get_by_role("link", name="Runs").click()
+    page.get_by_text("All runs").wait_for()
+    page.get_by_role("link", name="Lab").click()
+    wait_for_steps(page, 20)
+    assert run_id(page) == run
+    assert "seed=6" in page.url
+    assert "noise=0.2" in page.url
+    stop(page)
+
+
 def test_the_runs_page_lists_and_opens_runs(open_page, server):
     page = open_page("/runs")
     page.get_by_text("All runs").wait_for()
