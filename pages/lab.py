@@ -41,11 +41,8 @@ with st.container(horizontal=True, vertical_alignment="bottom", key="choices"):
     controls.choice("task", on_change=controls.follow_task)
     controls.choice("method", on_change=lambda: change_live("method"))
     controls.choice("size", on_change=controls.follow_task)
-    # Shown only while open: a widget that mounts late would not get its value, and send none.
-    more = st.popover(say("more"), icon=":material/tune:", key="more", on_change="rerun")
-    if more.open:
-        with more:
-            advanced()
+    with st.popover(say("more"), icon=":material/tune:"):
+        advanced()
     st.space("stretch")
     language_switch()
 

@@ -27,6 +27,7 @@ from sparsecore.runs.run import Run
 from sparsecore.runs.store import Store
 
 FAILED, WRONG_ARGUMENTS = 1, 2
+PIPED_WIDTH = 160  # a pipe has no width: no word of a table is cut for it
 WORDS = words("en")
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
@@ -149,7 +150,9 @@ def runs(
             state,
         )
         table.add_row(*cells, f"{run.step:,}", _test_metric(run))
-    Console(file=sys.stdout).print(table if found else "No runs yet: python -m sparsecore train sinc")
+    wide = None if sys.stdout.isatty() else PIPED_WIDTH
+    listed = table if found else "No runs yet: python -m sparsecore train sinc"
+    Console(file=sys.stdout, width=wide).print(listed)
 
 
 @app.command()

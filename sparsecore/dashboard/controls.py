@@ -54,8 +54,9 @@ def load(run: Run | None) -> None:
         st.session_state[SETTINGS], st.session_state[LINK_PROBLEMS] = settings, taken
     shown = st.session_state.get(SHOWN, frozenset())
     for name, value in st.session_state[SETTINGS].items():
-        if name not in shown or name not in st.session_state:
-            st.session_state[name] = value
+        known = name in shown and name in st.session_state
+        # Set anew each time: a widget in a popover mounts late, and mounts with what the last run set.
+        st.session_state[name] = st.session_state[name] if known else value
     st.session_state[SHOWN] = frozenset()
 
 

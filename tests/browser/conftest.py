@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from sparsecore.runs.store import Store
+
 ROOT = Path(__file__).parents[2]
 CHROMIUM = os.environ.get("SPARSECORE_CHROMIUM", "/usr/bin/chromium")
 FLAGS = [
@@ -126,4 +128,7 @@ def open_page(browser, server):
     yield open_
     for context in contexts:
         context.close()
+    store = Store(server.home)
+    for run in store.list(states=["queued", "running", "paused"]):
+        store.command(run.id, "stop")  # what a failed test left behind must not slow the next
     assert complaints == []

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from sparsecore.config import RunConfig
 from sparsecore.runs.frames import decode
@@ -73,6 +74,11 @@ def train(page) -> str:
     page.wait_for_function("url => location.href !== url", arg=before, timeout=10_000)
     page.wait_for_function(SHOWN)
     return run_id(page)
+
+
+def open_more(page) -> None:
+    page.get_by_test_id("stPopover").get_by_role("button").click()
+    page.get_by_role("spinbutton", name="Seed").wait_for()
 
 
 def stop(page) -> None:
@@ -258,7 +264,7 @@ def test_settings_that_do_not_fit_are_told_and_nothing_is_written(open_page, ser
     wait_for_steps(page, -1)
     said = page.get_by_text("must be greater than 0 and at most 1; got 7.0.")
     said.wait_for()
-    page.get_by_test_id("stPopover").get_by_role("button").click()
+    open_more(page)
     page.get_by_text("got abc").wait_for()
     page.get_by_text("got -1").wait_for()
     before = len(Store(server.home).list())
@@ -278,7 +284,7 @@ def test_a_cnvd_file_is_uploaded_and_trained_on(open_page, server, tmp_path):
         pytest.skip(f"training on an uploaded CNVD export needs {DATA / 'cnvd-956.xml.gz'}")
     page = open_page("/?task=vulnerabilities&max_steps=20")
     wait_for_steps(page, -1)
-    page.get_by_test_id("stPopover").get_by_role("button").click()
+    open_more(page)
     wrong = tmp_path / "picture.png"
     wrong.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(500))
     page.locator("input[type=file]").set_input_files(wrong)
@@ -310,11 +316,9 @@ def test_settings_and_run_outlive_a_closed_popover_and_another_page(open_page):
     wait_for_steps(page, -1)
     run = train(page)
     wait_for_steps(page, 20)
-    page.get_by_test_id("stPopover").get_by_role("button").click()
+    open_more(page)
     for name, value in (("Seed", "5"), ("Noise", "0.2"), ("Steps at most", "1000000")):
-        field = page.get_by_role("spinbutton", name=name)
-        field.wait_for()
-        assert field.input_value() == value
+        expect(page.get_by_role("spinbutton", name=name)).to_have_value(value)
     seed = page.get_by_role("spinbutton", name="Seed")
     seed.fill("6")
     seed.press("Enter")
@@ -382,14 +386,14 @@ def test_the_view_and_the_run_come_back_after_the_server_was_killed(open_page, a
     page = open_page(f"/?task=spirals&{LONG}", url=server.url)
     wait_for_steps(page, -1)
     run = train(page)
-    reached = wait_for_steps(page, 300)
+    reached = wait_for_steps(page, 100, 60)
     server.process.kill()
     wait_for_state(page, "offline")
     assert page.locator(".sc-matrix canvas").first.is_visible()
     port = int(server.url.rpartition(":")[2])
     another_server(tmp_path, port)
-    wait_for_state(page, "running", 40)
-    wait_for_steps(page, reached, 40)
+    wait_for_state(page, "running", 60)
+    wait_for_steps(page, reached, 60)
     assert run_id(page) == run
     Store(tmp_path).command(run, "stop")
     wait_for_state(page, "stopped")
