@@ -244,8 +244,6 @@ def _listen(order: list[str], ordered: threading.Event, gone: threading.Event) -
 def main(home: Path) -> None:
     """A process of the supervisor's: be ready, wait for a run and a name, train it, end."""
     one_thread()
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
     store = Store(home)
     store.set_setting("devices", devices())
     ordered, gone = threading.Event(), threading.Event()
@@ -261,6 +259,8 @@ def main(home: Path) -> None:
     run = store.get(run_id)
     if run is None:
         return
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)  # not before: a spare that gets ready slowly keeps the next person waiting
     try:
         Worker(store, run, name, gone).work()
     except Exception:  # noqa: BLE001 - the store has its sentence; the trace goes to a file

@@ -30,6 +30,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PATIENCE_SECONDS = 60  # two busy cores share a browser, a server and several workers
 
 
 @dataclass
@@ -57,7 +58,7 @@ def start(home: Path, port: int | None = None) -> Server:
     log = (home / "server.log").open("a")
     process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
     server = Server(f"http://127.0.0.1:{port}", home, process)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         try:
             urllib.request.urlopen(f"{server.url}/_stcore/health", timeout=1).read()
@@ -121,6 +122,7 @@ def open_page(browser, server):
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)
         contexts.append(context)
         page = context.new_page()
+        page.set_default_timeout(PATIENCE_SECONDS * 1000)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(url + path)
         return page

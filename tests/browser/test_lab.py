@@ -53,11 +53,11 @@ def press(page, name: str) -> None:
     page.get_by_role("button", name=re.compile(rf"^\W*{name}\b|\b{name} \w$")).first.click()
 
 
-def wait_for_state(page, state: str, seconds: float = 20) -> None:
+def wait_for_state(page, state: str, seconds: float = 60) -> None:
     page.locator(f'.sc-pill[data-state="{state}"]').wait_for(timeout=seconds * 1000)
 
 
-def wait_for_steps(page, more_than: int = 0, seconds: float = 20) -> int:
+def wait_for_steps(page, more_than: int = 0, seconds: float = 60) -> int:
     past = f"least => {STEP} && Number({STEP}.replace(/\\D/g, '')) > least"
     page.wait_for_function(past, arg=more_than, timeout=seconds * 1000)
     return step_of(page)
@@ -71,7 +71,7 @@ def train(page) -> str:
     """Press Train and wait for its first picture; gives the run's id."""
     before = page.url
     press(page, "Train")
-    page.wait_for_function("url => location.href !== url", arg=before, timeout=10_000)
+    page.wait_for_function("url => location.href !== url", arg=before)
     page.wait_for_function(SHOWN)
     return run_id(page)
 
@@ -88,7 +88,7 @@ def stop(page) -> None:
 
 def test_the_page_is_alive_with_nothing_pressed(open_page):
     page = open_page()
-    first = wait_for_steps(page, seconds=30)
+    first = wait_for_steps(page)
     page.wait_for_function(f"text => {STEP} !== text", arg=f"step {first:,}")
     assert page.locator(".sc-matrix").count() == 3
     assert page.locator(".js-plotly-plot").count() == 4
@@ -123,7 +123,7 @@ def test_rho_changes_while_it_trains_and_the_budget_follows_exactly(open_page, s
     slider = page.get_by_role("slider").first
     slider.focus()
     page.keyboard.press("ArrowLeft")
-    page.locator(".sc-kept", has_text="86 of 288").wait_for(timeout=10_000)
+    page.locator(".sc-kept", has_text="86 of 288").wait_for()
     assert "density=0.3" in page.url
     assert Store(server.home).changes(run) == {"density": 0.3}
     stop(page)
@@ -291,7 +291,7 @@ def test_a_cnvd_file_is_uploaded_and_trained_on(open_page, server, tmp_path):
     page.get_by_role("alert").first.wait_for()
     assert "data" not in page.url.replace("data=&", "")
     page.locator("input[type=file]").set_input_files(DATA / "cnvd-956.xml.gz")
-    page.get_by_text("212 texts").wait_for(timeout=15_000)
+    page.get_by_text("212 texts").wait_for()
     page.keyboard.press("Escape")
     page.wait_for_function("() => location.href.includes('data=')")
     run = train(page)
