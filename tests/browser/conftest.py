@@ -81,8 +81,9 @@ def browser() -> Iterator:
         if os.environ.get("SPARSECORE_REQUIRE_BROWSER"):
             pytest.fail(f"no Chromium at {CHROMIUM}, and SPARSECORE_REQUIRE_BROWSER is set")
         pytest.skip(f"browser tests need Chromium at {CHROMIUM} (set SPARSECORE_CHROMIUM)")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE_SECONDS * 1000)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield chromium

@@ -90,8 +90,8 @@ def test_the_page_is_alive_with_nothing_pressed(open_page):
     page = open_page()
     first = wait_for_steps(page)
     page.wait_for_function(f"text => {STEP} !== text", arg=f"step {first:,}")
-    assert page.locator(".sc-matrix").count() == 3
-    assert page.locator(".js-plotly-plot").count() == 4
+    expect(page.locator(".sc-matrix")).to_have_count(3)
+    expect(page.locator(".js-plotly-plot")).to_have_count(4)
 
 
 def test_train_pause_step_resume_stop(open_page, server):
@@ -163,7 +163,7 @@ def test_reload_and_a_second_tab_show_the_same_run_and_settings(open_page):
     wait_for_steps(other, at)
     for tab in (page, other):
         assert run_id(tab) == run
-        assert "ρ 0.2 · seed 7" in tab.locator(".sc-setting").text_content()
+        expect(tab.locator(".sc-setting")).to_contain_text("ρ 0.2 · seed 7")
     stop(other)
     wait_for_state(page, "stopped")
     page.locator(".st-key-do_stop button:disabled").first.wait_for(state="attached")
@@ -389,7 +389,7 @@ def test_the_view_and_the_run_come_back_after_the_server_was_killed(open_page, a
     reached = wait_for_steps(page, 100, 60)
     server.process.kill()
     wait_for_state(page, "offline")
-    assert page.locator(".sc-matrix canvas").first.is_visible()
+    expect(page.locator(".sc-matrix canvas").first).to_be_visible()
     port = int(server.url.rpartition(":")[2])
     another_server(tmp_path, port)
     wait_for_state(page, "running", 60)
