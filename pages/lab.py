@@ -1,5 +1,7 @@
 """Lab: pick a task and a ρ, press Train, and watch it happen."""
 
+from typing import Any
+
 import streamlit as st
 
 from sparsecore.dashboard import controls, upload
@@ -23,18 +25,41 @@ def change_live(name: str) -> None:
         store.command(shown.id, "change", {name: getattr(config, name)})
 
 
-def advanced() -> None:
-    """The parameters that few need to touch."""
+def follow(name: str) -> dict[str, Any]:
+    """What makes a widget send its value to the run as soon as it changes."""
+    return {"on_change": lambda: change_live(name)}
+
+
+def training_parameters() -> None:
+    """Data and optimiser."""
+    st.caption(say("more.training"))
     if st.session_state["task"] == "vulnerabilities":
         upload.texts(store)
     controls.number("seed", step=1)
-    follow = {"on_change": lambda: change_live("learning_rate")}
-    controls.number("learning_rate", format="%g", step=1e-3, **follow)
+    controls.number("learning_rate", format="%g", step=1e-3, **follow("learning_rate"))
     if not st.session_state.get("data"):
         controls.number("noise", format="%g", step=0.01)
     controls.number("max_steps", step=1000)
     controls.number("theta", format="%g", step=1e-4)
     controls.selection("device", devices(store))
+    controls.selection("certificate", controls.choices("certificate"))
+
+
+def constraint_parameters() -> None:
+    """What the rule ‖w‖₀ ≤ s is over time, what it is applied to, and what it must spare."""
+    st.caption(say("more.constraint"))
+    if st.session_state["method"] == "dense":
+        st.write(say("rule.dense"))
+        return
+    controls.selection("schedule", controls.choices("schedule"))
+    if st.session_state["schedule"] != "constant":
+        controls.number("schedule_start", format="%g", step=0.05)
+        controls.number("schedule_steps", step=500)
+    controls.choice("mode")
+    controls.number("keep_alive", step=1, **follow("keep_alive"))
+    controls.number("keep_alive_layer", step=10, **follow("keep_alive_layer"))
+    controls.number("freeze_at", step=100, **follow("freeze_at"))
+    controls.number("freeze_settled", step=100)
 
 
 with st.container(horizontal=True, vertical_alignment="bottom", key="choices"):
@@ -42,11 +67,15 @@ with st.container(horizontal=True, vertical_alignment="bottom", key="choices"):
     controls.choice("method", on_change=lambda: change_live("method"))
     controls.choice("size", on_change=controls.follow_task)
     with st.popover(say("more"), icon=":material/tune:"):
-        advanced()
+        left, right = st.columns(2)
+        with left:
+            training_parameters()
+        with right:
+            constraint_parameters()
     st.space("stretch")
     language_switch()
 
-slider, buttons = st.columns([2, 3], vertical_alignment="bottom")
+slider, buttons = st.columns([3, 7], vertical_alignment="bottom")
 with slider:
     controls.density_slider(lambda: change_live("density"))
 with buttons:

@@ -9,19 +9,26 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Certificate": "sparsecore.analysis.stationarity",
+    "KeepAlive": "sparsecore.floors",
     "RunConfig": "sparsecore.config",
     "HardThreshold": "sparsecore.sparsifiers",
     "Sparsifier": "sparsecore.sparsifiers",
     "Projection": "sparsecore.projection",
     "project_": "sparsecore.projection",
+    "stationarity": "sparsecore.analysis.stationarity",
     "train": "sparsecore.training",
     "Store": "sparsecore.runs.store",
 }
 
-__all__ = sorted([*_HOMES, "__version__"])
+_MODULES = {"schedules"}  # whole modules, by their own name
+
+__all__ = sorted([*_HOMES, *_MODULES, "__version__"])
 
 
 def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return import_module(f"sparsecore.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'sparsecore' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -13,19 +13,35 @@ from sparsecore.sparsifiers import Sparsifier
 Arrays = dict[str, np.ndarray]
 
 
+# Of a sparsifier's state: a tensor for each layer, and, in the latent mode, for some.
+LISTS = ("masks", "counts", "dense")
+
+
 def arrays(model: nn.Module, optimizer: torch.optim.Optimizer, sparsifier: Sparsifier) -> Arrays:
-    """Copies of all state: `model.*`, `optimizer.<parameter>.*`, `count.<layer>` and `mask.<layer>`."""
+    """Copies of all tensors: `model.*`, `optimizer.<parameter>.*`, `sparsifier.<list>.<layer>`."""
     found = {f"model.{name}": _array(value) for name, value in model.state_dict().items()}
     for place, state in optimizer.state_dict()["state"].items():
         found |= {f"optimizer.{place}.{name}": _array(value) for name, value in state.items()}
-    for place in range(len(sparsifier.layers)):
-        found[f"count.{place}"] = _array(sparsifier.counts[place])
-        found[f"mask.{place}"] = _array(sparsifier.masks[place])
+    for name, tensors in sparsifier.state_dict().items():
+        if name in LISTS:
+            items = tensors.items() if isinstance(tensors, dict) else enumerate(tensors)
+            found |= {f"sparsifier.{name}.{place}": _array(tensor) for place, tensor in items}
     return found
 
 
-def load(saved: Arrays, model: nn.Module, optimizer: torch.optim.Optimizer, sparsifier: Sparsifier) -> None:
-    """Put saved arrays back into a model, optimiser and sparsifier that were built the same way."""
+def scalars(sparsifier: Sparsifier) -> dict[str, Any]:
+    """The rest of the sparsifier's state, fit for JSON."""
+    return {name: value for name, value in sparsifier.state_dict().items() if name not in LISTS}
+
+
+def load(
+    saved: Arrays,
+    rest: dict[str, Any],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    sparsifier: Sparsifier,
+) -> None:
+    """Put saved arrays and scalars back into a model, optimiser and sparsifier built the same way."""
     tensors = {name: torch.from_numpy(np.array(array)) for name, array in saved.items()}
     model.load_state_dict(_under(tensors, "model."))
     states: dict[int, dict[str, Any]] = {}
@@ -33,10 +49,12 @@ def load(saved: Arrays, model: nn.Module, optimizer: torch.optim.Optimizer, spar
         place, key = name.split(".", 1)
         states.setdefault(int(place), {})[key] = value
     optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
-    for place, layer in enumerate(sparsifier.layers):
-        sparsifier.counts[place] = tensors[f"count.{place}"].to(layer.weight.device)
-        sparsifier.masks[place] = tensors[f"mask.{place}"].to(layer.weight.device)
-    sparsifier.kept = [int(mask.count_nonzero()) for mask in sparsifier.masks]
+    lists = {
+        name: {int(place): tensor for place, tensor in _under(tensors, f"sparsifier.{name}.").items()}
+        for name in LISTS
+    }
+    ordered = {name: [lists[name][i] for i in range(len(lists[name]))] for name in ("masks", "counts")}
+    sparsifier.load_state_dict(rest | ordered | {"dense": lists["dense"]})
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:

@@ -19,6 +19,9 @@ from pydantic.fields import FieldInfo
 Task = Literal["sinc", "spirals", "vulnerabilities"]
 Size = Literal["demo", "paper"]
 Method = Literal["dense", "global", "layerwise"]
+Schedule = Literal["constant", "linear", "cubic", "cosine", "cyclic"]
+Mode = Literal["iht", "latent"]
+Certificate = Literal["off", "end", "live"]
 
 # The retention ratios of the thesis: Tables 3-1 and 3-2 stop at 0.05, Table 3-4 goes down to 0.01.
 PAPER_DENSITIES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -56,6 +59,10 @@ PAPER_MAX_STEPS = 16_000
 # ‖Δw‖ grows with the number of weights: the thesis's 1e-3 would end a network of 300 within two seconds.
 THETA = {"demo": 1e-5}
 PAPER_THETA = 1e-3
+SCHEDULE_SHARE = 4  # the density settles after this part of a run: a quarter of its steps
+# A certificate costs one pass over all training data: nothing beside a full-batch step, an epoch elsewhere.
+CERTIFICATE = {("vulnerabilities", "demo"): "end", ("vulnerabilities", "paper"): "off"}
+FULL_BATCH_CERTIFICATE = "live"
 
 
 class ConfigError(ValueError):
@@ -76,7 +83,8 @@ def _field(default: Any, *, live: bool = False, **bounds: Any) -> Any:
 class RunConfig(BaseModel):
     """Everything that decides a run: the same config on the same machine gives the same weights.
 
-    `noise`, `learning_rate`, `theta` and `max_steps` left out take the default of the task and size.
+    `noise`, `learning_rate`, `theta`, `max_steps`, `schedule_steps` and `certificate` left out take the
+    default of the task and size.
 
     >>> RunConfig(task="sinc", size="paper").learning_rate
     0.001
@@ -98,6 +106,15 @@ class RunConfig(BaseModel):
     theta: float = _field(None, ge=0, le=1e6)
     max_steps: int = _field(None, ge=1, le=10_000_000)
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$")] = _field("auto")
+    schedule: Schedule = _field("constant")
+    schedule_start: float = _field(1.0, gt=0, le=1)
+    schedule_steps: int = _field(None, ge=1, le=10_000_000)
+    mode: Mode = _field("iht")
+    keep_alive: int = _field(0, live=True, ge=0, le=100_000)
+    keep_alive_layer: int = _field(0, live=True, ge=0, le=10_000_000)
+    freeze_at: int | None = _field(None, live=True, ge=1, le=10_000_000)
+    freeze_settled: int = _field(0, ge=0, le=10_000_000)
+    certificate: Certificate = _field(None)
     data: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")] | None = _field(None)
 
     @model_validator(mode="before")
@@ -112,8 +129,12 @@ class RunConfig(BaseModel):
             "max_steps": MAX_STEPS.get((task, size), PAPER_MAX_STEPS),
             "theta": THETA.get(size, PAPER_THETA),
             "noise": NOISE[task].default if task in NOISE else 0.0,
+            "certificate": CERTIFICATE.get((task, size), FULL_BATCH_CERTIFICATE),
         }
-        return filled | given
+        filled |= given
+        if "schedule_steps" not in filled and str(filled["max_steps"]).isdecimal():
+            filled["schedule_steps"] = max(1, int(filled["max_steps"]) // SCHEDULE_SHARE)
+        return filled
 
     @model_validator(mode="after")
     def _check_together(self) -> RunConfig:

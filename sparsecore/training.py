@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from sparsecore import checkpointing, sparsifiers, tasks
-from sparsecore.config import RunConfig
+from sparsecore.analysis.stationarity import stationarity
+from sparsecore.config import PARAMETERS, RunConfig
 from sparsecore.devices import resolve_device
+from sparsecore.endings import Ending, Endings
 from sparsecore.events import (
     Change,
     Checkpoint,
@@ -32,14 +35,11 @@ from sparsecore.sparsifiers import HardThreshold, NonFiniteWeights, Sparsifier
 FRAME_SECONDS = 0.1  # at most ten frames a second
 FRAME_SHARE = 0.1  # and frames never take more than this share of the time
 CHECKPOINT_SECONDS = 1.5  # a crash loses at most 2 s of training, writing included
-COLLAPSE_STEPS = 50  # a layer may empty for a moment and come back; after this many steps it is dead
 # Of a Training, by a checkpoint.
-REMEMBERED = ("seconds", "best", "stale", "flat", "empty_since", "measured", "ending")
+REMEMBERED = ("seconds", "measured", "certificate", "ending")
 PRINTED = ("name", "shape", "prunable", "nonzeros", "density")  # of a layer, in a run's result
-FLAT_RECORDS = 3  # records in a row with one and the same output for every input
-
-
-Ending = tuple[str, dict[str, Any]]
+CURVES = ("max_gradient_on", "max_gradient_off", "smallest_lipschitz")  # of a certificate, in a record
+CERTIFY_RECORDS = 10  # records between two live certificates: each costs a pass over the training data
 
 
 class Training:
@@ -58,19 +58,21 @@ class Training:
         self.loss = self.update = math.nan
         self.measured: tasks.Metrics = {}
         self.ending: Ending | None = None
-        self.best: float | None = None
-        self.stale = self.flat = 0
-        self.empty_since: dict[str, int] = {}
-        self._recorded_masks = list(self.sparsifier.masks)
+        self.endings = Endings(self.task, config.theta)
+        self.certificate: dict[str, Any] | None = None
+        self._recorded_masks = self._masks()
+
+    def _masks(self) -> list[Tensor]:
+        return [mask.clone() for mask in self.sparsifier.masks]
 
     def _attach(self, config: RunConfig) -> Sparsifier:
-        sparsifier = sparsifiers.make(config.method, config.density)
+        sparsifier = sparsifiers.make(config)
         return sparsifier.attach(self.task.model, self.optimizer, blocks=self.task.blocks)
 
     def advance(self) -> Ending | None:
         """One step of the optimiser and the projection; what ends the run, if anything does."""
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.task.loss(self.step)
+        loss = self.task.loss(self.step) + self.sparsifier.penalty()
         self.loss = float(loss.detach())
         if not math.isfinite(self.loss):
             self._restore_previous()
@@ -89,7 +91,7 @@ class Training:
             self._restore_previous()
             return "diverged", {"step": self.step + 1, "what": "weights", "layer": layer}
         self.step += 1
-        return self._ending()
+        return self.endings.after_step(self.step, self.update, self.sparsifier)
 
     def _non_finite_layer(self) -> str:
         """The first module with a NaN or an infinite weight or bias."""
@@ -106,38 +108,9 @@ class Training:
         pairs = zip(self.parameters, self.previous, strict=True)
         return float(torch.nn.utils.get_total_norm([weight.detach() - saved for weight, saved in pairs]))
 
-    def _ending(self) -> Ending | None:
-        dead = self._dead_layer()
-        small = self.update < self.config.theta
-        if dead and (small or self.step - self.empty_since[dead] >= COLLAPSE_STEPS):
-            return self.collapse()
-        if small and self._is_flat():
-            return "collapsed", {"step": self.step, "what": "constant"}
-        if small:
-            return "converged", {"what": "theta", "update": self.update, "theta": self.config.theta}
-        return None
-
-    def _dead_layer(self) -> str | None:
-        """The layer under the constraint that has been without a weight for longest; None if all live."""
-        for layer, kept in zip(self.sparsifier.layers, self.sparsifier.kept, strict=True):
-            if layer.group is None or kept:
-                self.empty_since.pop(layer.name, None)
-            else:
-                self.empty_since.setdefault(layer.name, self.step)
-        return min(self.empty_since, key=self.empty_since.__getitem__, default=None)
-
     def collapse(self) -> Ending | None:
         """The ending of a network with an empty layer; None while every layer lives."""
-        dead = self._dead_layer()
-        return (
-            None
-            if dead is None
-            else ("collapsed", {"step": self.empty_since[dead], "what": "empty", "layer": dead})
-        )
-
-    def _is_flat(self) -> bool:
-        outputs = self.task.outputs()
-        return bool((outputs == outputs[:1]).all())
+        return self.endings.collapse(self.step, self.sparsifier)
 
     def record(self) -> tuple[Record, Ending | None]:
         """The scalars of this step, and the ending that only a measurement can find."""
@@ -148,13 +121,21 @@ class Training:
             "density": [kept / layer.weight.numel() for kept, layer in self._kept()],
             "threshold": [_finite(self.sparsifier.thresholds.get(layer.group)) for _, layer in self._kept()],
             "churn": self._churn(),
+            "jaccard": self.sparsifier.jaccard,
+            "frozen": self.sparsifier.frozen is not None,
         }
+        if self.config.certificate == "live" and self.step % (CERTIFY_RECORDS * self.task.record_every) == 0:
+            self.certificate = self.certify()
+            values["certificate"] = {name: self.certificate[name] for name in CURVES}
         ending = None
         if self.step % self.task.measure_every == 0:
             self.measured = values["metrics"] = self.task.metrics()
-            self.flat = self.flat + 1 if self._is_flat() else 0
-            ending = self._measured_ending()
+            ending = self.endings.after_measurement(self.step, self.measured, self.sparsifier)
         return Record(self.step, values), ending
+
+    def certify(self) -> dict[str, Any]:
+        """How far the present weights are from stationary, over all training data."""
+        return stationarity(self.task.model, self.task.objective, self.sparsifier).summary()
 
     def _kept(self) -> list[tuple[int, Any]]:
         pairs = zip(self.sparsifier.kept, self.sparsifier.layers, strict=True)
@@ -166,37 +147,41 @@ class Training:
             int((now & ~then).count_nonzero())
             for now, then in zip(self.sparsifier.masks, self._recorded_masks, strict=True)
         )
-        self._recorded_masks = list(self.sparsifier.masks)
+        self._recorded_masks = self._masks()
         return gained / max(1, sum(self.sparsifier.kept))
-
-    def _measured_ending(self) -> Ending | None:
-        if self.flat >= FLAT_RECORDS:
-            return self.collapse() or ("collapsed", {"step": self.step, "what": "constant"})
-        watched = self.task.watched(self.measured)
-        if watched is None or self.task.patience is None:
-            return None
-        better = self.best is None or watched > self.best
-        self.best, self.stale = (watched, 0) if better else (self.best, self.stale + 1)
-        if self.stale >= self.task.patience:
-            found = {"what": "patience", "times": self.stale, "best": self.best}
-            return self.collapse() or ("converged", found)
-        return None
 
     def change(self, values: dict[str, Any]) -> None:
         """Set live parameters from the next step on; a `ConfigError` leaves everything as it was."""
-        config = RunConfig.parse(self.config.model_dump() | values)
+        before, config = self.config, RunConfig.parse(self.config.model_dump() | values)
+        self.config = config
         for group in self.optimizer.param_groups:
             group["lr"] = config.learning_rate
-        if config.method != self.config.method:
-            counts = self.sparsifier.counts
-            self.sparsifier.detach()
-            self.config, self.sparsifier = config, self._attach(config)
-            self.sparsifier.counts = counts
-            self._recorded_masks = list(self.sparsifier.masks)
-            self.empty_since.clear()
+        if config.method != before.method:
+            self._change_method()
         elif isinstance(self.sparsifier, HardThreshold):
-            self.sparsifier.density = config.density
-        self.config = config
+            self._change_rule(self.sparsifier, before)
+
+    def _change_method(self) -> None:
+        """Another sparsifier on the same network; the retention counts and the steps go on."""
+        old = self.sparsifier
+        old.detach()
+        self.sparsifier = self._attach(self.config)
+        self.sparsifier.step = old.step
+        for mine, theirs in zip(self.sparsifier.counts, old.counts, strict=True):
+            mine.copy_(theirs)
+        self._recorded_masks = self._masks()
+        self.endings.empty_since.clear()
+
+    def _change_rule(self, sparsifier: HardThreshold, before: RunConfig) -> None:
+        config = self.config
+        sparsifier.keep_alive, sparsifier.freeze_at = sparsifiers.floors_of(config), config.freeze_at
+        if config.density != before.density:
+            sparsifier.unfreeze()  # a frozen support is chosen anew, once, for another density
+            sparsifier.density = sparsifiers.density_of(config)
+        elif config.freeze_at is None and before.freeze_at is not None:
+            sparsifier.unfreeze()
+        elif config.freeze_at is not None and 0 < sparsifier.step >= config.freeze_at:
+            sparsifier.freeze()
 
     def frame(self) -> Frame:
         """The picture of this step."""
@@ -216,12 +201,25 @@ class Training:
             "nonzeros": sum(row["nonzeros"] for row in constrained),
             "metrics": self.measured,
             "loss": _finite(self.loss),
-            "density": self.config.density,
+            "density": self._density(),
             "method": self.config.method,
+            "frozen": self.sparsifier.frozen is not None,
+            "still": self.sparsifier.still,
+            "certificate": self.certificate,
+            "relaxed": self._relaxed(),
             "learning_rate": self.config.learning_rate,
             **more,
         }
         return Frame(self.step, arrays, meta)
+
+    def _density(self) -> float:
+        """The density asked for at this step."""
+        rule = self.sparsifier
+        return rule.density if isinstance(rule, HardThreshold) else self.config.density
+
+    def _relaxed(self) -> list[str]:
+        """The groups in which `keep_alive` asks for more than the budget."""
+        return self.sparsifier.relaxed() if isinstance(self.sparsifier, HardThreshold) else []
 
     def _thresholds(self) -> dict[str, float | None]:
         return {group: _finite(value) for group, value in self.sparsifier.thresholds.items()}
@@ -232,35 +230,43 @@ class Training:
         constrained = self.sparsifier.constrained()
         nonzeros = sum(row["nonzeros"] for row in rows if row["prunable"])
         return {
-            "density_target": 1.0 if self.config.method == "dense" else self.config.density,
+            "density_target": 1.0 if self.config.method == "dense" else self._density(),
             "budget": sum(self.sparsifier.budgets().values()),
             "nonzeros": nonzeros,
             "density": nonzeros / constrained,
             "steps": self.step,
             "metrics": self.task.metrics(final=True),
             "layers": [{name: row[name] for name in PRINTED} for row in rows],
+            "stationarity": None if self.config.certificate == "off" else self._final_certificate(),
+            "frozen": self.sparsifier.frozen is not None,
             "seconds": self.seconds,
             "device": str(self.device),
         }
+
+    def _final_certificate(self) -> dict[str, Any]:
+        self.certificate = self.certify()
+        return self.certificate
 
     def checkpoint(self) -> Checkpoint:
         """The state of this step: weights, optimiser, counts, support, and what the endings remember."""
         arrays = checkpointing.arrays(self.task.model, self.optimizer, self.sparsifier)
         meta = {name: getattr(self, name) for name in REMEMBERED} | {
             "config": self.config.model_dump(),
-            "thresholds": self._thresholds(),
+            "endings": self.endings.state(),
+            "sparsifier": checkpointing.scalars(self.sparsifier) | {"thresholds": self._thresholds()},
         }
         return Checkpoint(self.step, arrays, meta)
 
     def restore(self, saved: Checkpoint) -> None:
         """Go on from a checkpoint of a run with the same fixed parameters."""
         live = RunConfig.parse(saved.meta["config"])
-        self.change({"density": live.density, "learning_rate": live.learning_rate, "method": live.method})
-        checkpointing.load(saved.arrays, self.task.model, self.optimizer, self.sparsifier)
+        self.change({name: getattr(live, name) for name, row in PARAMETERS.items() if row.live})
+        rest = saved.meta["sparsifier"]
+        checkpointing.load(saved.arrays, rest, self.task.model, self.optimizer, self.sparsifier)
         self.previous = [p.detach().clone() for p in self.parameters]
-        self.sparsifier.thresholds = dict(saved.meta["thresholds"])
-        self._recorded_masks = list(self.sparsifier.masks)
+        self._recorded_masks = self._masks()
         self.step = saved.step
+        self.endings.load(saved.meta["endings"])
         for name in REMEMBERED:
             setattr(self, name, saved.meta[name])
         self.task.metrics()  # what the task's picture shows of them

@@ -98,6 +98,15 @@ def test_the_digest_changes_with_every_parameter():
         "theta": 1.0,
         "max_steps": 10,
         "device": "cpu",
+        "schedule": "cubic",
+        "schedule_start": 0.5,
+        "schedule_steps": 7,
+        "mode": "latent",
+        "keep_alive": 1,
+        "keep_alive_layer": 2,
+        "freeze_at": 5,
+        "freeze_settled": 3,
+        "certificate": "off",
         "data": KEPT,
     }
     assert other.keys() == PARAMETERS.keys()
@@ -105,8 +114,22 @@ def test_the_digest_changes_with_every_parameter():
     assert len(digests | {RunConfig.parse(base).digest()}) == len(PARAMETERS) + 1
 
 
-def test_only_density_learning_rate_and_method_may_change_while_training():
-    assert {name for name, row in PARAMETERS.items() if row.live} == {"density", "learning_rate", "method"}
+def test_what_may_change_while_training():
+    floors = {"keep_alive", "keep_alive_layer"}
+    live = {"density", "learning_rate", "method", "freeze_at"} | floors
+    assert {name for name, row in PARAMETERS.items() if row.live} == live
+
+
+def test_a_schedule_takes_a_quarter_of_the_steps_unless_told_otherwise():
+    assert RunConfig(max_steps=100).schedule_steps == 25
+    assert RunConfig(max_steps=2).schedule_steps == 1
+    assert RunConfig(max_steps=100, schedule_steps=60).schedule_steps == 60
+
+
+def test_a_certificate_is_live_where_a_step_sees_all_data():
+    assert RunConfig(task="sinc").certificate == RunConfig(task="spirals", size="paper").certificate == "live"
+    assert RunConfig(task="vulnerabilities").certificate == "end"
+    assert RunConfig(task="vulnerabilities", size="paper").certificate == "off"
 
 
 def test_the_table_has_the_bounds_of_the_model():

@@ -255,7 +255,7 @@ def test_attaching_twice_is_refused_and_after_detach_it_is_allowed():
     "model", [nn.Sequential(nn.BatchNorm1d(3), nn.ReLU()), nn.Sequential(nn.Embedding(5, 3))]
 )
 def test_a_model_with_nothing_to_prune_is_refused(model: nn.Module):
-    with pytest.raises(ValueError, match=r"no prunable weights: it needs at least one nn\.Linear"):
+    with pytest.raises(ValueError, match="no weights to prune: no linear or convolution layer was chosen"):
         HardThreshold(0.5).attach(model, sgd(model))
 
 
@@ -274,8 +274,10 @@ def test_a_model_whose_layers_are_all_exempt_is_refused_and_stays_unhooked():
     [
         (lambda: HardThreshold(1.5), "density must be greater than 0 and at most 1; got 1.5"),
         (lambda: HardThreshold(0), "density must be greater than 0 and at most 1; got 0"),
-        (lambda: HardThreshold(0.5, scope="row"), "scope must be 'global' or 'layer'; got 'row'"),
-        (lambda: HardThreshold(0.5, exempt=("middle",)), "exempt takes 'first' and 'last'"),
+        (lambda: HardThreshold(0.5, scope="row"), "scope must be one of global, layer; got 'row'"),
+        (lambda: HardThreshold(0.5, distribution="erk"), "needs scope='layer'"),
+        (lambda: HardThreshold({"*": 0.5}), "needs scope='layer'"),
+        (lambda: HardThreshold(0.5, keep_alive=-1), "keep_alive takes whole numbers from 0"),
     ],
 )
 def test_a_wrong_argument_is_named(make: Callable[[], HardThreshold], sentence: str):

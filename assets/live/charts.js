@@ -42,7 +42,7 @@ function marks(view) {
   ));
   const looking = view.follows ? [] : [{ ...upright, x0: view.shownStep, x1: view.shownStep, line: { color: soft, width: 2 } }];
   const notes = view.changes.map(({ step, label }) => (
-    { x: step, y: 1, yref: "paper", text: label, showarrow: false, xanchor: "right", yanchor: "top", textangle: -90, font: { size: 10 } }
+    { x: step, y: 1, yref: "paper", text: label, showarrow: false, xanchor: "left", yanchor: "top", textangle: -90, font: { size: 10 } }
   ));
   return { shapes: [...changed, ...looking], annotations: notes };
 }
@@ -59,7 +59,7 @@ function drawFit(view, node) {
     { x: at, y, name: label, mode: "lines", yaxis: axis, line: { color: colour, width, dash } }
   );
   const traces = [
-    { x: steps, y: records.map((row) => row.loss), name: say("live.loss"), mode: "lines", line: { color: view.theme().text, width: 1 } },
+    { x: steps, y: records.map((row) => row.loss), name: say("live.loss"), mode: "lines", showlegend: false, line: { color: view.theme().text, width: 1 } },
     line(pick("train", name), say("live.train"), 1),
     line(pick("test", name), say("live.test"), 2.5),
   ];
@@ -70,12 +70,28 @@ function drawFit(view, node) {
     const label = say(`live.limit.${view.scene.meta.kind}`);
     traces.push({ x: [0, at.at(-1)], y: [best, best], name: label, mode: "lines", yaxis: "y2", line: { color: view.theme().text, width: 1, dash: "dash" } });
   }
+  const certified = records.filter((row) => row.certificate);
+  traces.push(...drawCertificates(view, certified, colour));
+  const [top, middle, foot] = certified.length ? [[0.68, 1], [0.34, 0.6], [0, 0.26]] : [[0.56, 1], [0, 0.46], [0, 0]];
   react(view, node, traces, {
     ...marks(view),
-    xaxis: { title: say("live.step_axis"), anchor: "y2", rangemode: "tozero" },
-    yaxis: { title: say("live.loss"), type: "log", domain: [0.56, 1], tickformat: "~g", nticks: 4 },
-    yaxis2: { title: say(`live.metric.${name}`), domain: [0, 0.46], rangemode: name === "rmse" ? "tozero" : "normal", nticks: 5 },
+    xaxis: { title: say("live.step_axis"), anchor: certified.length ? "y3" : "y2", rangemode: "tozero" },
+    yaxis: { title: say("live.loss"), type: "log", domain: top, tickformat: "~g", nticks: 4 },
+    yaxis2: { title: say(`live.metric.${name}`), domain: middle, rangemode: name === "rmse" ? "tozero" : "normal", nticks: 5 },
+    yaxis3: { title: say("live.stationarity"), type: "log", domain: foot, tickformat: "~g", nticks: 4, visible: certified.length > 0 },
   });
+}
+
+// How far from stationary: the gradient that should vanish, and the smallest L that covers the rest.
+function drawCertificates(view, certified, colour) {
+  if (!certified.length) return [];
+  const x = certified.map((row) => row.step);
+  const line = (field, label, style) => (
+    { x, y: certified.map((row) => row.certificate[field] || null), name: view.say(label), mode: "lines", yaxis: "y3", line: { color: colour, ...style } }
+  );
+  const found = [line("max_gradient_on", "live.on_support", { width: 1, dash: "dot" })];
+  if (view.method !== "dense") found.push(line("smallest_lipschitz", "live.smallest_l", { width: 2.5, dash: "dot" }));
+  return found;
 }
 
 function drawSparsity(view, node) {

@@ -5,6 +5,8 @@ const OUTPUT_EVERY = 120;
 const CALM_EVERY = 1000; // for readers who asked their system for less motion
 const REPLAY_EVERY = 125;
 const CACHED_FRAMES = 400;
+const TELL_EVERY = 1000; // ms
+const STILL = 100; // steps without a move of the support before it is worth a word
 
 function make(tag, className, parent) {
   const node = document.createElement(tag);
@@ -56,7 +58,7 @@ class View {
     const status = make("div", "sc-status", this.root);
     status.setAttribute("role", "status");
     this.pill = make("span", "sc-pill", status);
-    this.facts = ["setting", "step", "kept", "metric", "seconds"].map((name) => make("span", `sc-fact sc-${name}`, status));
+    this.facts = ["setting", "step", "kept", "metric", "seconds", "support"].map((name) => make("span", `sc-fact sc-${name}`, status));
     this.notice = make("div", "sc-notice", this.root);
     this.notice.hidden = true;
     const stage = make("div", "sc-stage", this.root);
@@ -67,6 +69,7 @@ class View {
     this.#buildMatrices();
     const curves = make("div", "sc-curves", this.root);
     this.fitPanel = this.#panel(curves, "sc-fit");
+    this.certificate = make("p", "sc-certificate", this.fitPanel.figure);
     this.sparsityPanel = this.#panel(curves, "sc-sparsity");
     this.#buildReplay();
     this.tip = new Tip(this.root);
@@ -118,7 +121,7 @@ class View {
 
   update({ data, setStateValue }) {
     this.tellState = (state) => setStateValue("state", state);
-    Object.assign(this, { words: data.words, language: data.language, pageState: data.state, autoplay: data.autoplay });
+    Object.assign(this, { words: data.words, language: data.language, pageState: data.state, pageFrozen: data.frozen, autoplay: data.autoplay });
     this.#label();
     loadPlotly(data.plotly).then(() => this.#drawAll(true));
     const path = `/live/${data.run}?token=${encodeURIComponent(data.token)}`;
@@ -155,6 +158,7 @@ class View {
     this.switch.setAttribute("aria-label", say("live.mode"));
     setText(this.live, say("live.follow"));
     this.slider.setAttribute("aria-label", say("live.replay"));
+    this.certificate.title = say("live.certificate.help");
     this.#labelPlay();
   }
 
@@ -189,9 +193,12 @@ class View {
   }
 
   #changeLabel(row) {
-    const shown = { density: "ρ", learning_rate: "lr" };
-    return Object.entries(row).filter(([name]) => !["kind", "step"].includes(name))
-      .map(([name, value]) => (name === "method" ? this.say(`method.${value}`) : `${shown[name]} ${value}`)).join(", ");
+    const shown = { density: "ρ", learning_rate: "lr", keep_alive: "≥", keep_alive_layer: "≥" };
+    return Object.entries(row).filter(([name]) => !["kind", "step"].includes(name)).map(([name, value]) => {
+      if (name === "method") return this.say(`method.${value}`);
+      if (name === "freeze_at") return this.say(value === null ? "live.thawed" : "live.frozen");
+      return `${shown[name]} ${value}`;
+    }).join(", ");
   }
 
   #receive(blob) {
@@ -266,9 +273,17 @@ class View {
     this.frame = frame;
     this.shownStep = frame.meta.step;
     this.method = frame.meta.method;
+    this.#tellFrozen(frame.meta, now);
     this.root.classList.remove("sc-waiting");
     this.#drawMatrices();
     this.#drawAll(false);
+  }
+
+  // The page's button says Freeze or Thaw by what the page knows; it is told until it agrees.
+  #tellFrozen({ frozen, step }, now) {
+    if (!this.follows || !this.status?.active || frozen === this.pageFrozen || now - (this.toldAt ?? 0) < TELL_EVERY) return;
+    this.toldAt = now;
+    this.tellState(`${this.run}:${frozen ? "frozen" : "thawed"}:${step}`);
   }
 
   #drawAll(force) {
@@ -376,14 +391,33 @@ class View {
     setText(this.pill, state === "queued" && place ? this.say("live.queued", { place }) : this.say(`state.${shown}`));
     this.#showNotice(shown);
     const meta = this.frame?.meta;
-    const [setting, step, kept, metric, seconds] = this.facts;
+    const [setting, step, kept, metric, seconds, support] = this.facts;
     const config = this.config;
-    setText(setting, config ? `${this.say(`task.${config.task}`)} · ${this.say(`method.${meta?.method ?? config.method}`)} · ρ ${meta?.density ?? config.density} · ${this.say("live.seed", { seed: config.seed })}` : "");
+    setText(setting, config ? `${this.say(`task.${config.task}`)} · ${this.say(`method.${meta?.method ?? config.method}`)} · ρ ${Number((meta?.density ?? config.density).toPrecision(3))} · ${this.say("live.seed", { seed: config.seed })}` : "");
     setText(step, meta ? this.say("live.at", { step: this.number(meta.step) }) : "");
     setText(kept, meta ? this.say("live.of", { kept: this.number(meta.nonzeros), all: this.number(meta.constrained) }) : "");
     const test = meta?.metrics?.test?.[this.metricName()];
     setText(metric, test === undefined ? "" : `${this.say("live.test")} ${this.say(`live.metric.${this.metricName()}`)} ${this.#figure(test)}`);
     setText(seconds, meta ? `${meta.seconds.toFixed(1)} s` : "");
+    setText(support, this.#supportFact(meta));
+    setText(this.certificate, this.#certificateText(meta?.certificate));
+  }
+
+  #supportFact(meta) {
+    if (!meta || meta.method === "dense") return "";
+    if (meta.frozen) return this.say("live.frozen");
+    return meta.still >= STILL ? this.say("live.still", { steps: this.number(meta.still) }) : "";
+  }
+
+  // Where the present weights stand with the conditions of an optimum, in one line.
+  #certificateText(found) {
+    if (!found) return "";
+    const short = (value) => (value === null ? "∞" : value.toPrecision(3));
+    const on = short(Math.max(found.max_gradient_on, found.max_gradient_free));
+    if (this.method === "dense") return this.say("live.certificate.free", { on });
+    const kept = Object.values(found.groups).map((group) => group.threshold ?? Infinity);
+    const values = { l: short(found.smallest_lipschitz), on, off: short(found.max_gradient_off), m: short(Math.min(...kept)) };
+    return this.say("live.certificate", values);
   }
 
   #figure(value) {
@@ -398,6 +432,7 @@ class View {
     else if (shown === "failed") text = this.say("live.failed", { error, run: this.run });
     else if (shown === "deleted") text = this.say("live.deleted");
     else if (this.lost) text = this.say("live.offline");
+    else if (this.frame?.meta.relaxed?.length) text = this.say("live.relaxed", { groups: this.frame.meta.relaxed.map((group) => (group === "global" ? this.say("method.global") : this.layerName(group))).join(", ") });
     this.notice.hidden = !text;
     this.notice.dataset.state = shown;
     setText(this.notice, text);

@@ -28,7 +28,8 @@ SETTINGS = "settings"  # outlives the widgets when another page is opened
 SHOWN = "shown"  # the parameters whose widgets were on the screen in the last run of the page
 PROBLEMS = "problems"  # what does not fit now
 LINK_PROBLEMS = "link_problems"  # what did not fit in the link, and the value taken instead
-BY_TASK = ("learning_rate", "noise", "theta", "max_steps")  # their defaults follow the task and size
+# Their defaults follow the task and size.
+BY_TASK = ("learning_rate", "noise", "theta", "max_steps", "schedule_steps", "certificate")
 
 
 def say(key: str, **values: Any) -> str:
@@ -193,6 +194,11 @@ def choice(name: str, on_change: Callable[[], None] | None = None) -> None:
         on_change=on_change,
     )
     problem(name)
+
+
+def choices(name: str) -> dict[str, str]:
+    """The table's choices of a parameter, with their names for people."""
+    return {choice: say(f"{name}.{choice}") for choice in PARAMETERS[name].choices}
 
 
 def selection(name: str, options: dict[str, str]) -> None:

@@ -35,6 +35,7 @@ def live_view(run: Run) -> None:
             "run": run.id,
             "token": _token(run.id),
             "state": run.state,
+            "frozen": the_store().last_record(run.id).get("frozen", False),
             "plotly": f"{PLOTLY_PATH}?v={plotly.__version__}",
             "autoplay": run.origin == WELCOME,
             "language": language,

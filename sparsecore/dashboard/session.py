@@ -62,4 +62,6 @@ def differs_from(config: RunConfig, run: Run) -> bool:
     """Whether Train with this config would do something else than `run` does."""
     here, there = config.model_dump(), run.config.model_dump() | the_store().changes(run.id)
     live = {name for name, parameter in PARAMETERS.items() if parameter.live and run.active}
+    if here["freeze_at"] is None:
+        live |= {"freeze_at"}  # the button froze it, not a setting
     return any(here[name] != there[name] for name in here.keys() - live)

@@ -19,6 +19,8 @@ ICONS = {
     "resume": ":material/resume:",
     "step": ":material/skip_next:",
     "stop": ":material/stop:",
+    "freeze": ":material/ac_unit:",
+    "thaw": ":material/mode_heat:",
 }
 Begin = Callable[[Store, Run, RunConfig], str]
 
@@ -27,10 +29,14 @@ def transport(run: Run) -> Begin | None:
     """The row of buttons. Those that begin a run give what begins it; the others act on `run` at once."""
     mine = run.origin != WELCOME
     paused, running = mine and run.state == "paused", mine and run.state == "running"
+    method = the_store().changes(run.id).get("method", run.config.method)
+    freezable = (paused or running) and method != "dense"
+    frozen = the_store().last_record(run.id).get("frozen", False)
     with st.container(horizontal=True, key="transport", gap="xsmall"):
         train = _button("train", ":material/play_arrow:", "T", type="primary")
         _ask_button(run, "resume" if paused else "pause", "P", enabled=paused or running)
         _ask_button(run, "step", "S", enabled=paused)
+        _ask_button(run, "thaw" if frozen else "freeze", "F", enabled=freezable)
         _ask_button(run, "stop", "X", enabled=mine and run.active)
         reset = _button("reset", ":material/replay:", "Z")
         new_seed = _button("new_seed", ":material/casino:", "N", on_click=_next_seed)
@@ -65,10 +71,17 @@ def _ask_button(run: Run, action: str, shortcut: str, *, enabled: bool) -> None:
 
 
 def _ask(run_id: str, what: str) -> None:
-    if what == "resume":
-        the_store().resume(run_id)
-    else:
-        the_store().command(run_id, what)
+    store = the_store()
+    match what:
+        case "resume":
+            store.resume(run_id)
+        case "freeze":
+            # A step that is over already means now.
+            store.command(run_id, "change", {"freeze_at": max(1, store.get(run_id).step)})
+        case "thaw":
+            store.command(run_id, "change", {"freeze_at": None})
+        case _:
+            store.command(run_id, what)
 
 
 def _next_seed() -> None:

@@ -229,6 +229,13 @@ class Store:
             changed |= json.loads(row.payload)
         return changed
 
+    def last_record(self, run_id: str) -> dict[str, Any]:
+        """The newest scalars of the run; empty before the first."""
+        query = select(log.c.payload).where(log.c.run_id == run_id, log.c.kind == "record")
+        with self.engine.connect() as connection:
+            payload = connection.execute(query.order_by(log.c.id.desc()).limit(1)).scalar_one_or_none()
+        return {} if payload is None else json.loads(payload)
+
     def frames(self, run_id: str) -> list[tuple[int, int]]:
         """(row id, step) of every kept frame, oldest first."""
         query = select(log.c.id, log.c.step).where(log.c.run_id == run_id, log.c.kind == "frame")

@@ -10,7 +10,7 @@ import torch
 from sparsecore.config import RunConfig
 from sparsecore.tasks.sinc import Sinc
 from sparsecore.tasks.spirals import Spirals
-from sparsecore.tasks.task import Task
+from sparsecore.tasks.task import Metrics, Task
 from sparsecore.tasks.vulnerabilities import Vulnerabilities
 
 TASKS: dict[str, Callable[[RunConfig, torch.device, Path | None], Task]] = {
@@ -25,4 +25,4 @@ def build(config: RunConfig, device: torch.device, home: Path | None = None) -> 
     return TASKS[config.task](config, device, home)
 
 
-__all__ = ["TASKS", "Task", "build"]
+__all__ = ["TASKS", "Metrics", "Task", "build"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,13 @@ class Task(ABC):
     @abstractmethod
     def loss(self, step: int) -> Tensor:
         """The objective at the network's present weights for the step after `step` steps; a scalar."""
+
+    def objective(self) -> Iterator[Tensor]:
+        """The whole training objective at the present weights, in parts whose sum it is; scalars.
+
+        For a full-batch task the loss of a step is all of it.
+        """
+        yield self.loss(0)
 
     @abstractmethod
     def metrics(self, *, final: bool = False) -> Metrics:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,12 @@ class Vulnerabilities(Task):
         if self._order[0] != epoch:
             self._order = (epoch, self.stream("batches", epoch).permutation(self.parts["train"]))
         return self._order[1][place * self.shape.batch : (place + 1) * self.shape.batch]
+
+    def objective(self) -> Iterator[Tensor]:
+        train = self.parts["train"]
+        for rows in np.array_split(train, -(-len(train) // self.shape.batch)):
+            logits = self.model(self.tokens[rows])
+            yield functional.cross_entropy(logits, self.labels[rows], reduction="sum") / len(train)
 
     def metrics(self, *, final: bool = False) -> Metrics:
         """Scores on at most `EVALUATED` texts of a part; at the end on all test texts, and more others."""

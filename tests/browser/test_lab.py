@@ -200,9 +200,9 @@ def test_hover_tells_position_value_and_count_and_zoom_survives_updates(open_pag
     matrix = page.locator(".sc-matrix").nth(1).locator(".sc-port:not([hidden])").first
     matrix.hover()
     tip = page.locator(".sc-tip")
-    assert re.search(r"row \d+, column \d+", tip.text_content())
-    assert re.search(r"w = -?[\d.e-]+ · (kept|pruned)", tip.text_content())
-    assert re.search(r"kept after [\d,]+ of [\d,]+ steps", tip.text_content())
+    expect(tip).to_contain_text(re.compile(r"row \d+, column \d+"))
+    expect(tip).to_contain_text(re.compile(r"w = -?[\d.e-]+ · (kept|pruned)"))
+    expect(tip).to_contain_text(re.compile(r"kept after [\d,]+ of [\d,]+ steps"))
     matrix.dblclick()
     zoomed = matrix.locator("canvas").evaluate("node => node.style.transform")
     assert "scale(2)" in zoomed

@@ -132,7 +132,7 @@ def test_blobs_tell_what_they_are(store: Store):
     assert arrays["train.x"].shape == (300,)
     arrays, meta = decode(store.frame(run).payload)
     assert (meta["type"], meta["step"], meta["nonzeros"]) == ("frame", 60, 102)
-    assert arrays["count.1"].sum() == 60 * 102
+    assert arrays["sparsifier.counts.1"].sum() == 60 * 102
 
 
 def test_the_weights_are_those_of_train_bit_for_bit(store: Store):
@@ -196,7 +196,7 @@ def test_a_pause_given_before_the_start_holds_before_the_first_step(store: Store
         assert store.get(run).state == "paused"
         step, arrays = saved(store, run)
         assert step == 0
-        assert not arrays["count.1"].any()
+        assert not arrays["sparsifier.counts.1"].any()
         time.sleep(0.2)
         assert store.checkpoint(run)[0] == 0
         store.command(run, "stop")
@@ -213,7 +213,7 @@ def test_each_step_command_takes_exactly_one_step_and_shows_it(store: Store):
         assert store.checkpoint(run)[0] == 3
         assert store.get(run).state == "paused"
         store.command(run, "stop")
-    assert saved(store, run)[1]["count.0"].max() == 3
+    assert saved(store, run)[1]["sparsifier.counts.0"].max() == 3
 
 
 def test_three_step_commands_at_once_take_three_steps(store: Store):
@@ -323,7 +323,7 @@ def test_a_crash_loses_only_what_came_after_the_last_checkpoint(
     assert store.get(run).state == "running"
     step, arrays = saved(store, run)
     assert 0 < step <= 117
-    assert (arrays["count.0"] == step).all()  # an exempt weight is kept after every step
+    assert (arrays["sparsifier.counts.0"] == step).all()  # an exempt weight is kept after every step
     store.recover(run, "w", "it is gone.")
     assert store.claim(run, "next")
     assert work(store, run, "next").step == 150
