@@ -1,9 +1,10 @@
-"""Compiled passes over the bits of weights: count, collect and apply, in blocks that stay in the first cache.
+"""Compiled passes over the bits of weights: count and collect, find a tie, apply; block by block.
 
-A weight's magnitude orders as its bits without the sign do, read as an integer. A table has one row a tensor,
-its columns being the addresses and sizes below; positions count through all tensors in order, row by row. The
-loops of one output each, over one block, are functions of their own: so the compiler turns them into vector
-instructions, whatever the width of a weight.
+A magnitude orders as its bits without the sign do, read as an integer. A table has one row a tensor, with the
+addresses and sizes named below; positions count through all tensors in order, row by row.
+
+The loops over a block are functions of their own, without branches or carried indices: only so does the
+compiler turn them into vector instructions. For what is not given, a mask say, they get a scratch block.
 """
 
 from __future__ import annotations
@@ -12,19 +13,23 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, int32, njit, types, uint8
+from numba import carray, int32, njit, types, uint8, uint32, uint64
+from numba.cpython.unsafe.numbers import trailing_zeros
 from numba.extending import intrinsic
 
 WEIGHTS, MASK, COUNT, RESERVED, START, SIZE = range(6)  # the columns of a table; an address of 0: not given
-ABOVE, INSIDE, FOUND, NANS = range(4)  # what `survey` counts
-LANES = 4  # histograms side by side, so that a run of equal values need not wait for its own last count
-_BLOCK = 4096  # weights: at 8 bytes each, block and buffers fit in 96 kB
+ABOVE, INSIDE, FOUND, TOP = range(4)  # what `survey` tells
+LANES = 4  # histograms side by side: in a run of equal values, none waits for the count before it
+BLOCK = 4096  # weights: even of 8 bytes each, a block and its buffers stay in the second cache
+SAMPLED = 3.0  # standard deviations of a sampled rank: one search in 400 misses the bracket
+_GOLDEN = np.uint64(2654435769)  # 2³² by the golden ratio: its multiples are the most evenly spread
+_STRIP = BLOCK // 8
 _TAKEN = -1  # below every magnitude: a reserved weight does not compete
 
 
 @intrinsic
-def _at(typing: Any, address: Any, like: Any) -> Any:
-    """A pointer to elements of the type of `like` (an array or a type) from an address."""
+def _pointer(typing: Any, address: Any, like: Any) -> Any:
+    """A pointer to elements of the type of `like`, an array or a type."""
     element = like.dtype
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
@@ -34,243 +39,351 @@ def _at(typing: Any, address: Any, like: Any) -> Any:
 
 
 @njit
-def _part(address, like, first, last):
-    return carray(_at(address, like), (last,))[first:last]
+def _part(address, like, first, last, scratch):
+    """The elements from `first` to `last` at an address; of the scratch, when it is not given."""
+    if address == 0:
+        return scratch[: last - first]
+    return carray(_pointer(address, like), (last,))[first:last]
 
 
-# -- loops over one block -------------------------------------------------------------------------------------
+# -- loops over one block -----------------------------------------------------------------------------------
 
 
 @njit
-def _magnitudes(weights, infinity, out):
-    """The bits without the sign into `out`; how many are NaN, the bits of which are above infinity's."""
+def _examine(weights, use, low, high, flags):
+    """Flag those from `low` to `high`; the largest, and how many are above `high`; `use`: bits to look at.
+
+    A full block. A byte of the flags has one bit for each of eight weights, `_STRIP` apart.
+    """
+    of = weights.dtype.type
+    top = of(0)
+    above = of(0)
+    for j in range(_STRIP):
+        byte = of(0)
+        for strip in range(8):
+            bits = of(weights[strip * _STRIP + j] & use)
+            top = max(top, bits)
+            above = of(above + of(bits > high))
+            byte = of(byte | (of(1 << strip) if (bits >= low) & (bits <= high) else of(0)))
+        flags[j] = uint8(byte)
+    return np.int64(top), np.int64(above)
+
+
+@njit
+def _collect(flags, weights, use, begin, values, places, found):
+    """Append the flagged: eight bytes of flags are one word."""
+    words = flags.view(np.uint64)
+    free = uint64(found)
+    for j in range(uint64(_STRIP // 8)):
+        word = words[j]
+        while word != uint64(0):
+            bit = uint64(trailing_zeros(word))
+            k = uint64(uint64(8) * j + (bit >> uint64(3)) + uint64(_STRIP) * (bit & uint64(7)))
+            values[free] = weights[k] & use
+            places[free] = int32(begin + np.int64(k))
+            free = uint64(free + uint64(1))
+            word = uint64(word & uint64(word - uint64(1)))
+    return np.int64(free)
+
+
+@njit
+def _count(weights, use, low, high):
+    """The largest, how many are above `high`, how many are from `low` to it."""
+    of = weights.dtype.type
+    top = of(0)
+    above = of(0)
+    least = of(0)
+    for k in range(weights.size):
+        bits = of(weights[k] & use)
+        top = max(top, bits)
+        above = of(above + of(bits > high))
+        least = of(least + of(bits >= low))
+    return np.int64(top), np.int64(above), np.int64(least) - np.int64(above)
+
+
+@njit
+def _magnitudes(weights, reserved, out):
     of = weights.dtype.type
     largest = np.iinfo(weights.dtype).max
-    nans = of(0)
+    top = of(0)
     for k in range(weights.size):
         bits = of(weights[k] & largest)
-        out[k] = bits
-        nans = of(nans + of(bits > infinity))
-    return nans
+        top = max(top, bits)
+        out[k] = bits if reserved[k] == 0 else of(_TAKEN)
+    return top
 
 
 @njit
-def _withdraw(reserved, magnitudes):
+def _equal(magnitudes, value):
     of = magnitudes.dtype.type
+    equal = of(0)
     for k in range(magnitudes.size):
-        magnitudes[k] = of(_TAKEN) if reserved[k] else magnitudes[k]
+        equal = of(equal + of(magnitudes[k] == value))
+    return np.int64(equal)
 
 
 @njit
-def _count(magnitudes, low, high):
-    """How many are at least `low`, and how many above `high`."""
-    of = magnitudes.dtype.type
-    least = of(0)
-    above = of(0)
-    for k in range(magnitudes.size):
-        least = of(least + of(magnitudes[k] >= low))
-        above = of(above + of(magnitudes[k] > high))
-    return np.int64(least), np.int64(above)
-
-
-@njit
-def _flag(magnitudes, low, high, flags):
-    for k in range(magnitudes.size):
-        flags[k] = uint8(uint8(magnitudes[k] >= low) & uint8(magnitudes[k] <= high))
-
-
-@njit
-def _collect(words, magnitudes, start, values, places, found):
-    """Append the flagged: eight flags are one word, and few words hold any."""
-    for j in range((magnitudes.size + 7) // 8):
-        word = words[j]
-        if word != 0:
-            for k in range(8 * j, min(8 * j + 8, magnitudes.size)):
-                values[found] = magnitudes[k]
-                places[found] = start + k
-                found += np.int64((word >> np.uint64(8 * (k & 7))) & np.uint64(1))
-    return found
-
-
-@njit
-def _keep(weights, least, new):
+def _cut(weights, reserved, least, mask):
+    """Zero the magnitudes below `least`; how many stay, and how many positions of the mask differ."""
     of = weights.dtype.type
     largest = np.iinfo(weights.dtype).max
+    kept = int32(0)
+    changed = int32(0)
     for k in range(weights.size):
-        new[k] = uint8(of(weights[k] & largest) >= least)
+        stays = (of(weights[k] & largest) >= least) | (reserved[k] != 0)
+        one = uint8(stays)
+        kept = int32(kept + int32(one))
+        changed = int32(changed + int32(one ^ mask[k]))
+        mask[k] = one
+        weights[k] = weights[k] if stays else of(0)
+    return kept, changed
 
 
 @njit
-def _spare(reserved, new):
-    for k in range(new.size):
-        new[k] |= reserved[k]
-
-
-@njit
-def _total(new):
-    total = np.int32(0)
-    for k in range(new.size):
-        total = np.int32(total + np.int32(new[k]))
-    return total
-
-
-@njit
-def _replace(new, mask):
-    """The new mask for the old one; how many positions differ."""
-    changed = np.int32(0)
-    for k in range(new.size):
-        changed = np.int32(changed + np.int32(new[k] ^ mask[k]))
-        mask[k] = new[k]
-    return changed
-
-
-@njit
-def _tally(new, counts):
-    for k in range(new.size):
-        counts[k] = np.int32(counts[k] + np.int32(new[k]))
-
-
-@njit
-def _erase(weights, new):
+def _cut_and_count(weights, reserved, least, mask, counts):
+    """The same, with one more for the counts of those that stay: one loop over all is the fastest."""
     of = weights.dtype.type
+    largest = np.iinfo(weights.dtype).max
+    kept = int32(0)
+    changed = int32(0)
     for k in range(weights.size):
-        weights[k] = of(weights[k] & of(-of(new[k])))
+        stays = (of(weights[k] & largest) >= least) | (reserved[k] != 0)
+        one = uint8(stays)
+        kept = int32(kept + int32(one))
+        changed = int32(changed + int32(one ^ mask[k]))
+        mask[k] = one
+        counts[k] = int32(counts[k] + int32(one))
+        weights[k] = weights[k] if stays else of(0)
+    return kept, changed
+
+
+# -- passes over the positions from `begin` to `end` --------------------------------------------------------
 
 
 @njit
-def _competing(table, row, first, last, infinity, buffer):
-    """The magnitudes of a block, reserved ones taken out, in `buffer`; and how many are NaN."""
-    magnitudes = buffer[: last - first]
-    nans = _magnitudes(_part(table[row, WEIGHTS], buffer, first, last), infinity, magnitudes)
-    if table[row, RESERVED]:
-        _withdraw(_part(table[row, RESERVED], uint8, first, last), magnitudes)
-    return magnitudes, nans
+def _competing(table, row, first, last, buffer):
+    """A full block of weights and which of their bits to use; and the largest of those left out."""
+    of = buffer.dtype.type
+    weights = _part(table[row, WEIGHTS], buffer, first, last, buffer)
+    if last - first == BLOCK and table[row, RESERVED] == 0:
+        return weights, of(np.iinfo(buffer.dtype).max), 0
+    none = np.zeros(BLOCK, np.uint8)
+    top = _magnitudes(weights, _part(table[row, RESERVED], uint8, first, last, none), buffer)
+    buffer[last - first :] = _TAKEN
+    return buffer, of(_TAKEN), np.int64(top)
 
 
-# -- passes over the positions from `begin` to `end` ----------------------------------------------------------
+@njit
+def survey(table, begin, end, low, high, values, places, out):
+    """Count what is above `high`, and from `low` to it; collect the latter; find the largest of all.
 
-
-def survey(table, begin, end, bounds, values, places, out):
-    """Count what is above bounds[1] and from bounds[0] to it, and NaN beyond bounds[2]; collect the inside.
-
-    values, places: the magnitudes inside and their positions from `begin`, in order; out[FOUND] of them, or
-    -1 where they find no room.
+    values, places: the magnitudes inside and their positions from `begin` on, block by block: out[FOUND] of
+    them, -1 when there may be no room for all.
     """
-    low, high, infinity = bounds[0], bounds[1], bounds[2]
-    buffer = np.empty(_BLOCK, bounds.dtype)
-    flags = np.empty(_BLOCK, np.uint8)
-    words = flags.view(np.uint64)
-    room = values.size > 0
-    above = inside = found = nans = 0
+    of = values.dtype.type
+    least, most = of(low), of(high)
+    buffer, flags = np.empty(BLOCK, values.dtype), np.empty(_STRIP, np.uint8)
+    above = inside = found = top = 0
     for row in range(table.shape[0]):
         start = table[row, START]
-        last = min(end - start, table[row, SIZE])
-        for first in range(max(begin - start, 0), last, _BLOCK):
-            magnitudes, bad = _competing(table, row, first, min(first + _BLOCK, last), infinity, buffer)
-            least, more = _count(magnitudes, low, high)
-            nans += bad
-            above += more
-            inside += least - more
-            if room and least > more:
-                room = inside < values.size  # one place more than found: what is written last may not count
-                if room:
-                    _flag(magnitudes, low, high, flags)
-                    found = _collect(words, magnitudes, start + first - begin, values, places, found)
-    out[ABOVE], out[INSIDE], out[NANS] = above, inside, nans
-    out[FOUND] = found if room else -1
+        end_here = min(end - start, table[row, SIZE])
+        for first in range(max(begin - start, 0), end_here, BLOCK):
+            weights, use, other = _competing(table, row, first, min(first + BLOCK, end_here), buffer)
+            if found >= 0 and found + BLOCK < values.size:
+                upper, more = _examine(weights, use, least, most, flags)
+                base = start + first - begin
+                here = _collect(flags, weights, use, base, values, places, found) - found
+                found += here
+            else:
+                upper, more, here = _count(weights, use, least, most)
+                found = -1
+            above, inside, top = above + more, inside + here, max(top, upper, other)
+    out[ABOVE], out[INSIDE], out[FOUND], out[TOP] = above, inside, found, top
 
 
-def histogram(table, begin, end, bounds, digit, bins, out):
-    """Count magnitudes by a digit of their bits; and NaN beyond bounds[2].
+@njit
+def histogram(table, begin, end, shift, over, prefix, bins, like):
+    """Count by their bits from `shift` up to `over` those that begin with `prefix`; the largest of all.
 
-    digit: (shift of the digit, shift of the digits above it, what these must be). bins: one row for each
-    value of the digit, with `LANES` columns that are to be summed.
+    bins: one row for each value of these bits; its `LANES` columns are to be summed.
     """
-    infinity = bounds[2]
-    shift, over, prefix = digit[0], digit[1], digit[2]
     mask = bins.shape[0] - 1
-    buffer = np.empty(_BLOCK, bounds.dtype)
-    nans = 0
+    buffer, none = np.empty(BLOCK, like.dtype), np.zeros(BLOCK, np.uint8)
+    top = 0
     for row in range(table.shape[0]):
         start = table[row, START]
-        last = min(end - start, table[row, SIZE])
-        for first in range(max(begin - start, 0), last, _BLOCK):
-            magnitudes, bad = _competing(table, row, first, min(first + _BLOCK, last), infinity, buffer)
-            nans += bad
+        end_here = min(end - start, table[row, SIZE])
+        for first in range(max(begin - start, 0), end_here, BLOCK):
+            last = min(first + BLOCK, end_here)
+            weights = _part(table[row, WEIGHTS], like, first, last, buffer)
+            reserved = _part(table[row, RESERVED], uint8, first, last, none)
+            magnitudes = buffer[: last - first]
+            top = max(top, np.int64(_magnitudes(weights, reserved, magnitudes)))
             for k in range(magnitudes.size):
                 bits = np.int64(magnitudes[k])
                 if bits >> over == prefix:
                     bins[(bits >> shift) & mask, k & (LANES - 1)] += 1
-    out[NANS] = nans
+    return top
 
 
-def nth_equal(table, begin, end, bounds, nth, out):
-    """The position after the `nth` magnitude that equals bounds[0], in out[0]."""
-    value, infinity = bounds[0], bounds[2]
-    buffer = np.empty(_BLOCK, bounds.dtype)
-    missing = nth
+@njit
+def nth_equal(table, begin, end, value, nth, like):
+    """The position after the `nth` magnitude that equals a value; -1 if there are fewer."""
+    buffer, none = np.empty(BLOCK, like.dtype), np.zeros(BLOCK, np.uint8)
     for row in range(table.shape[0]):
         start = table[row, START]
-        last = min(end - start, table[row, SIZE])
-        for first in range(max(begin - start, 0), last, _BLOCK):
-            magnitudes, _ = _competing(table, row, first, min(first + _BLOCK, last), infinity, buffer)
-            least, above = _count(magnitudes, value, value)
-            missing -= least - above
-            if missing > 0:
+        end_here = min(end - start, table[row, SIZE])
+        for first in range(max(begin - start, 0), end_here, BLOCK):
+            last = min(first + BLOCK, end_here)
+            weights = _part(table[row, WEIGHTS], like, first, last, buffer)
+            reserved = _part(table[row, RESERVED], uint8, first, last, none)
+            magnitudes = buffer[: last - first]
+            _magnitudes(weights, reserved, magnitudes)
+            equal = _equal(magnitudes, like.dtype.type(value))
+            if equal < nth:
+                nth -= equal
                 continue
-            missing += least - above
             for k in range(magnitudes.size):
-                missing -= magnitudes[k] == value
-                if missing == 0:
-                    out[0] = start + first + k + 1
-                    return
+                nth -= magnitudes[k] == value
+                if nth == 0:
+                    return start + first + k + 1
+    return -1
 
 
-def sample(table, lines, width, bounds, values):
-    """Magnitudes of `lines` evenly spaced runs of `width` weights; returns how many competing ones there are."""
+@njit
+def sample(table, count, values):
+    """The competing among one magnitude of each of `count` equal stretches; returns how many.
+
+    Where in its stretch follows no period: rows and columns of weights are alike.
+    """
     total = table[-1, START] + table[-1, SIZE]
-    infinity = bounds[2]
-    buffer = np.empty(width, bounds.dtype)
-    found = row = 0
-    for line in range(lines):
-        place = line * total // lines
-        while place >= table[row, START] + table[row, SIZE]:
-            row += 1
-        first = place - table[row, START]
-        last = min(first + width, table[row, SIZE])
-        magnitudes, _ = _competing(table, row, first, last, infinity, buffer)
-        for k in range(magnitudes.size):
-            values[found] = magnitudes[k]
-            found += magnitudes[k] != _TAKEN
+    stretch, length = total / count, uint64(total // count)
+    none = np.empty(0, np.uint8)
+    largest = np.iinfo(values.dtype).max
+    found = index = 0
+    for row in range(table.shape[0]):
+        start, size = table[row, START], table[row, SIZE]
+        weights = _part(table[row, WEIGHTS], values, 0, size, values)
+        spares = table[row, RESERVED] != 0
+        reserved = _part(table[row, RESERVED], uint8, 0, size if spares else 0, none)
+        while index < count:
+            turn = uint64(uint32(uint64(index) * _GOLDEN))
+            place = np.int64(index * stretch) + np.int64((turn * length) >> uint64(32)) - start
+            if place >= size:
+                break
+            index += 1
+            values[found] = weights[place] & largest
+            found += not (spares and reserved[place])
     return found
 
 
-def apply(table, begin, end, bounds, until, kept, out):
-    """Zero what is below bounds[0] before position `until`, what is not above it from there on.
+@njit
+def apply(table, begin, end, bits, until, kept, like):
+    """Zero what is below `bits`, from position `until` on also what equals them.
 
-    kept: += the number kept in each tensor. out[0]: += the positions of the masks that changed.
+    kept: += the number kept in each tensor and, at the end, of the positions of the masks that changed.
     """
-    least = bounds[0]
-    above = bounds.dtype.type(least + 1)
-    new = np.empty(_BLOCK, np.uint8)
-    changed = 0
+    least, above = like.dtype.type(bits), like.dtype.type(bits + 1)
+    new, none = np.empty(BLOCK, np.uint8), np.zeros(BLOCK, np.uint8)
+    unused, uncounted = np.empty(0, like.dtype), np.empty(0, np.int32)
     for row in range(table.shape[0]):
         start = table[row, START]
-        first, last = max(begin - start, 0), min(end - start, table[row, SIZE])
-        while first < last:
-            stop = min(first + _BLOCK, last)
-            if start + first < until < start + stop:
-                stop = until - start
-            block = new[: stop - first]
-            weights = _part(table[row, WEIGHTS], bounds, first, stop)
-            _keep(weights, least if start + first < until else above, block)
-            if table[row, RESERVED]:
-                _spare(_part(table[row, RESERVED], uint8, first, stop), block)
-            kept[row] += _total(block)
-            if table[row, MASK]:
-                changed += _replace(block, _part(table[row, MASK], uint8, first, stop))
+        first, end_here = max(begin - start, 0), min(end - start, table[row, SIZE])
+        while first < end_here:
+            last = min(first + BLOCK, end_here)
+            if first < until - start < last:
+                last = until - start
+            enough = least if first < until - start else above
+            weights = _part(table[row, WEIGHTS], like, first, last, unused)
+            reserved = _part(table[row, RESERVED], uint8, first, last, none)
+            mask = _part(table[row, MASK], uint8, first, last, new)
             if table[row, COUNT]:
-                _tally(block, _part(table[row, COUNT], int32, first, stop))
-            _erase(weights, block)
-            first = stop
-    out[0] += changed
+                counts = _part(table[row, COUNT], int32, first, last, uncounted)
+                stay, changed = _cut_and_count(weights, reserved, enough, mask, counts)
+            else:
+                stay, changed = _cut(weights, reserved, enough, mask)
+            kept[row] += stay
+            kept[-1] += changed
+            first = last
+
+
+@njit
+def nth_largest(values, nth, low, high):
+    """The `nth` largest of some magnitudes that lie from `low` to `high`.
+
+    By halves of the bracket: many counts of few values are quick, and equal values do no harm.
+    """
+    of = values.dtype.type
+    while low < high:
+        middle = low + (high - low + 1) // 2
+        least = of(middle)
+        reached = int32(0)
+        for k in range(values.size):
+            reached = int32(reached + int32(values[k] >= least))
+        if reached >= nth:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+# -- all of it at once, for weights that are few -------------------------------------------------------------
+
+
+@njit
+def _about_rank(values, part, infinity):
+    """A bracket about the magnitude that a part of the weights exceeds, from a sample of them."""
+    deviation = SAMPLED * np.sqrt(values.size * part * (1 - part)) + 1
+    above = int(np.floor(values.size * part - deviation))
+    least = int(np.ceil(values.size * part + deviation)) + 1
+    low = 0 if least > values.size else nth_largest(values, least, 0, infinity)
+    return low, infinity if above < 1 else nth_largest(values, above, 0, infinity)
+
+
+@njit
+def find(table, keep, part, low, high, infinity, drawn, like):
+    """The bits of the `keep`-th largest, the position up to which equals are among them, the largest of all.
+
+    part: what part of the competing weights `keep` is. low, high: the bracket about a guess, or `low` above
+    `high`. drawn: the size of the sample. The bits are -1 if the largest is NaN.
+    """
+    total, out = table[-1, START] + table[-1, SIZE], np.empty(4, np.int64)
+    values = np.empty(max(total // 8 + 2 * BLOCK, drawn), like.dtype)
+    places = np.empty(values.size, np.int32)
+    least, most = 0, infinity  # what is known of the threshold
+    attempt = 0 if low <= high else 1
+    while True:
+        if attempt == 1:
+            size = sample(table, drawn, values) if drawn else 0
+            low, high = _about_rank(values[:size], part, infinity)
+        elif attempt > 1:  # what is left of the whole range, by halves
+            low, high = least + (most - least + 1) // 2, most
+        attempt += 1
+        room = 0 if low == high else values.size
+        survey(table, 0, total, low, high, values[:room], places[:room], out)
+        nth = keep - out[ABOVE]
+        if out[TOP] > infinity:
+            return -1, total, out[TOP]
+        if nth < 1:
+            least = max(least, high + 1)
+        elif nth > out[INSIDE]:
+            most = min(most, low - 1)
+        elif room == 0:
+            return low, nth_equal(table, 0, total, low, nth, like), out[TOP]
+        elif out[FOUND] < 0:
+            least, most = max(least, low), min(most, high)
+        else:
+            inside = out[INSIDE]
+            bits = nth_largest(values[:inside], nth, low, high)
+            return bits, _after(values[:inside], places, bits, nth), out[TOP]
+
+
+@njit
+def _after(values, places, bits, nth):
+    """The position after that of the `nth` largest, which is among the equals of `bits`; overwrites places."""
+    equal = 0
+    for k in range(values.size):
+        nth -= values[k] > bits
+        places[equal] = places[k]
+        equal += values[k] == bits
+    return nth_largest(places[:equal], equal - nth + 1, 0, np.int64(places[:equal].max())) + 1

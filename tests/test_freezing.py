@@ -38,7 +38,8 @@ def test_a_frozen_support_does_not_move_and_pruned_weights_get_no_gradient():
         for state in optimizer.state[layer.weight].values():
             assert state.shape != mask.shape or not state[~mask].any()
     assert all(torch.equal(a, b) for a, b in zip(masks, sparsifier.masks, strict=True))
-    assert (sparsifier.changed, sparsifier.jaccard, sparsifier.still) == (0, 1.0, 10)
+    assert (sparsifier.changed, sparsifier.jaccard) == (0, 1.0)
+    assert sparsifier.still >= 10
     assert int(sum(count[mask].min() for count, mask in zip(sparsifier.counts, masks, strict=True))) >= 20
 
 

@@ -1,13 +1,15 @@
 """The projection onto ‖w‖₀ ≤ s, by hand and against a sort that is slow and obvious."""
 
 import math
+from dataclasses import dataclass
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from sparsecore import projection
 from sparsecore.projection import NotANumber, project_
 
 AWKWARD = [0.0, -0.0, 1.0, -1.0, 2.0, math.inf, -math.inf, 1e-45, -1e-45, 1e-40, 3.4e38, -3.4e38]
@@ -26,9 +28,32 @@ def kept_by_sorting(tensors: list[Tensor], keep: int) -> list[bool]:
     return [i in chosen for i in range(len(magnitudes))]
 
 
+@dataclass(frozen=True)
+class Masked:
+    """A projection together with the masks that it wrote."""
+
+    masks: list[Tensor]
+    kept: tuple[int, ...]
+    threshold: float
+    changed: int
+
+
+def projected(tensors: list[Tensor], keep: int, **more: object) -> Masked:
+    masks = [torch.ones(tensor.shape, dtype=torch.bool) for tensor in tensors]
+    done = project_(tensors, keep, masks=masks, **more)
+    return Masked(masks, done.kept, done.threshold, done.changed)
+
+
+@pytest.fixture(autouse=True, params=["few", "compiled"])
+def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch):
+    """Every test holds for both ways through the main memory."""
+    if request.param == "compiled":
+        monkeypatch.setattr(projection, "FEW", 0)
+
+
 def test_the_largest_magnitudes_stay_with_their_signs():
     w = torch.tensor([3.0, -1.0, 2.0, -2.5])
-    done = project_([w], keep=2)
+    done = projected([w], keep=2)
     assert w.tolist() == [3.0, 0.0, 0.0, -2.5]
     assert done.masks[0].tolist() == [True, False, False, True]
     assert done.kept == (2,)
@@ -37,7 +62,7 @@ def test_the_largest_magnitudes_stay_with_their_signs():
 
 def test_exactly_s_weights_survive_a_tie_and_the_lower_index_wins():
     w = torch.tensor([1.0, -1.0, 1.0, -1.0])
-    assert project_([w], keep=2).kept == (2,)
+    assert projected([w], keep=2).kept == (2,)
     assert w.tolist() == [1.0, -1.0, 0.0, 0.0]
 
 
@@ -49,7 +74,7 @@ def test_a_tie_is_broken_after_the_larger_ones_are_in():
 
 def test_tensors_share_one_budget_and_ties_go_to_the_first():
     first, second = torch.tensor([[1.0, 4.0]]), torch.tensor([4.0, 1.0, -9.0])
-    done = project_([first, second], keep=4)
+    done = projected([first, second], keep=4)
     assert (first.tolist(), second.tolist()) == ([[1.0, 4.0]], [4.0, 0.0, -9.0])
     assert done.kept == (2, 2)
     assert [tuple(mask.shape) for mask in done.masks] == [(1, 2), (3,)]
@@ -58,7 +83,7 @@ def test_tensors_share_one_budget_and_ties_go_to_the_first():
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_all_zero_still_keeps_exactly_s_positions(dtype: torch.dtype):
     w = torch.tensor([0.0, -0.0, 0.0, 0.0], dtype=dtype)
-    done = project_([w], keep=3)
+    done = projected([w], keep=3)
     assert done.masks[0].tolist() == [True, True, True, False]
     assert done.threshold == 0.0
 
@@ -66,7 +91,7 @@ def test_all_zero_still_keeps_exactly_s_positions(dtype: torch.dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_fewer_non_zeros_than_the_budget_fill_it_up_with_the_first_zeros(dtype: torch.dtype):
     w = torch.tensor([0.0, 7.0, 0.0, 0.0], dtype=dtype)
-    done = project_([w], keep=3)
+    done = projected([w], keep=3)
     assert done.masks[0].tolist() == [True, True, True, False]
     assert done.threshold == 0.0
 
@@ -74,7 +99,7 @@ def test_fewer_non_zeros_than_the_budget_fill_it_up_with_the_first_zeros(dtype: 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_budget_of_0_empties_and_has_an_infinite_threshold(dtype: torch.dtype):
     w = torch.tensor([1.0, math.inf], dtype=dtype)
-    done = project_([w], keep=0)
+    done = projected([w], keep=0)
     assert w.tolist() == [0.0, 0.0]
     assert done.kept == (0,)
     assert done.threshold == math.inf
@@ -109,7 +134,7 @@ def test_one_element_is_kept_or_not():
 
 def test_a_transposed_tensor_is_projected_in_place_in_its_own_order():
     base = torch.tensor([[1.0, 2.0], [1.0, 2.0]])
-    done = project_([base.T], keep=3)  # row by row of the transpose: 1, 1, 2, 2
+    done = projected([base.T], keep=3)  # row by row of the transpose: 1, 1, 2, 2
     assert base.tolist() == [[1.0, 2.0], [0.0, 2.0]]
     assert done.masks[0].tolist() == [[True, False], [True, True]]
 
@@ -149,7 +174,7 @@ def test_a_budget_outside_0_to_k_is_refused(keep: int):
     assert w.tolist() == [1.0, 2.0, 3.0]
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=weights, data=st.data(), dtype=st.sampled_from(DTYPES))
 def test_it_keeps_what_a_sort_keeps(values: list[float], data: st.DataObject, dtype: torch.dtype):
     cut = data.draw(st.integers(0, len(values)))
@@ -157,7 +182,7 @@ def test_it_keeps_what_a_sort_keeps(values: list[float], data: st.DataObject, dt
     before = torch.tensor(values, dtype=torch.float64).to(dtype)
     tensors = [before[:cut].clone(), before[cut:].clone()]
     expected = kept_by_sorting(tensors, keep)
-    done = project_(tensors, keep)
+    done = projected(tensors, keep)
     assert torch.cat(done.masks).tolist() == expected
     assert done.kept == (sum(expected[:cut]), sum(expected[cut:]))
     assert torch.cat(tensors).tolist() == [
@@ -168,7 +193,7 @@ def test_it_keeps_what_a_sort_keeps(values: list[float], data: st.DataObject, dt
         assert done.threshold == smallest
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=weights, data=st.data())
 def test_projecting_twice_is_projecting_once(values: list[float], data: st.DataObject):
     keep = data.draw(st.integers(0, len(values)))
@@ -179,10 +204,50 @@ def test_projecting_twice_is_projecting_once(values: list[float], data: st.DataO
     assert torch.equal(w, once)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10_000), levels=st.integers(1, 5), keep=st.integers(0, 600))
 def test_it_keeps_what_a_sort_keeps_among_many_equal_weights(seed: int, levels: int, keep: int):
     source = torch.Generator().manual_seed(seed)
     w = torch.randint(-levels, levels + 1, (20, 30), generator=source).float()
     expected = kept_by_sorting([w], keep)
-    assert project_([w], keep).masks[0].flatten().tolist() == expected
+    assert projected([w], keep).masks[0].flatten().tolist() == expected
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(values=weights, data=st.data(), dtype=st.sampled_from(DTYPES))
+def test_guess_masks_counts_and_reserved(values: list[float], data: st.DataObject, dtype: torch.dtype):
+    before = torch.tensor(values, dtype=torch.float64).to(dtype)
+    reserved = torch.tensor(data.draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values))))
+    keep = data.draw(st.integers(int(reserved.sum()), len(values)))
+    last = data.draw(st.one_of(st.none(), st.floats(0, 1e30), st.sampled_from([math.inf, 1e-45])))
+    magnitudes = [math.inf if r else abs(x) for x, r in zip(before.tolist(), reserved.tolist(), strict=True)]
+    order = sorted(range(len(values)), key=lambda i: (not reserved[i], -magnitudes[i], i))
+    expected = [i in set(order[:keep]) for i in range(len(values))]
+    mask = torch.tensor(data.draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values))))
+    then, counts, w = mask.clone(), torch.ones(len(values), dtype=torch.int32), before.clone()
+    done = project_([w], keep, last=last, masks=[mask], counts=[counts], reserved=[reserved])
+    assert mask.tolist() == expected
+    assert done.changed == int((mask != then).sum())
+    assert counts.tolist() == [1 + kept for kept in expected]
+    assert w.tolist() == [x if kept else 0.0 for x, kept in zip(before.tolist(), expected, strict=True)]
+
+
+def test_reserving_more_than_the_budget_is_refused():
+    w = torch.tensor([1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match="reserved holds 2 positions, more than keep, 1"):
+        project_([w], 1, reserved=[torch.tensor([True, True, False])])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("count", [5_000, 70_000])
+def test_many_weights_keep_what_a_sort_keeps(dtype: torch.dtype, count: int):
+    source = torch.Generator().manual_seed(count)
+    w = torch.randn(count, generator=source).to(dtype)
+    w[torch.randperm(count, generator=source)[: count // 3]] = 0.0
+    last = None
+    for keep in (count // 50, count // 2, count // 2 + 7, count - 3):
+        expected = kept_by_sorting([w], keep)
+        one = w.clone()
+        done = projected([one], keep, last=last)
+        last = done.threshold
+        assert done.masks[0].tolist() == expected

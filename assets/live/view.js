@@ -6,7 +6,6 @@ const CALM_EVERY = 1000; // for readers who asked their system for less motion
 const REPLAY_EVERY = 125;
 const CACHED_FRAMES = 400;
 const TELL_EVERY = 1000; // ms
-const STILL = 100; // steps without a move of the support before it is worth a word
 
 function make(tag, className, parent) {
   const node = document.createElement(tag);
@@ -390,49 +389,12 @@ class View {
     const place = this.status?.place;
     setText(this.pill, state === "queued" && place ? this.say("live.queued", { place }) : this.say(`state.${shown}`));
     this.#showNotice(shown);
-    const meta = this.frame?.meta;
-    const [setting, step, kept, metric, seconds, support] = this.facts;
-    const config = this.config;
-    setText(setting, config ? `${this.say(`task.${config.task}`)} · ${this.say(`method.${meta?.method ?? config.method}`)} · ρ ${Number((meta?.density ?? config.density).toPrecision(3))} · ${this.say("live.seed", { seed: config.seed })}` : "");
-    setText(step, meta ? this.say("live.at", { step: this.number(meta.step) }) : "");
-    setText(kept, meta ? this.say("live.of", { kept: this.number(meta.nonzeros), all: this.number(meta.constrained) }) : "");
-    const test = meta?.metrics?.test?.[this.metricName()];
-    setText(metric, test === undefined ? "" : `${this.say("live.test")} ${this.say(`live.metric.${this.metricName()}`)} ${this.#figure(test)}`);
-    setText(seconds, meta ? `${meta.seconds.toFixed(1)} s` : "");
-    setText(support, this.#supportFact(meta));
-    setText(this.certificate, this.#certificateText(meta?.certificate));
-  }
-
-  #supportFact(meta) {
-    if (!meta || meta.method === "dense") return "";
-    if (meta.frozen) return this.say("live.frozen");
-    return meta.still >= STILL ? this.say("live.still", { steps: this.number(meta.still) }) : "";
-  }
-
-  // Where the present weights stand with the conditions of an optimum, in one line.
-  #certificateText(found) {
-    if (!found) return "";
-    const short = (value) => (value === null ? "∞" : value.toPrecision(3));
-    const on = short(Math.max(found.max_gradient_on, found.max_gradient_free));
-    if (this.method === "dense") return this.say("live.certificate.free", { on });
-    const kept = Object.values(found.groups).map((group) => group.threshold ?? Infinity);
-    const values = { l: short(found.smallest_lipschitz), on, off: short(found.max_gradient_off), m: short(Math.min(...kept)) };
-    return this.say("live.certificate", values);
-  }
-
-  #figure(value) {
-    return this.metricName() === "accuracy" ? `${(value * 100).toPrecision(3)} %` : value.toPrecision(3);
+    factsOf(this).forEach((text, place) => setText(this.facts[place], text));
+    setText(this.certificate, certificateOf(this, this.frame?.meta.certificate));
   }
 
   #showNotice(shown) {
-    const { detail, error } = this.status ?? {};
-    let text = "";
-    if (shown === "collapsed") text = this.say(`live.collapsed.${detail.what}`, { layer: this.layerName(detail.layer ?? ""), step: this.number(detail.step) });
-    else if (shown === "diverged") text = this.say(`live.diverged.${detail.what}`, { step: this.number(detail.step), layer: this.layerName(detail.layer ?? "") });
-    else if (shown === "failed") text = this.say("live.failed", { error, run: this.run });
-    else if (shown === "deleted") text = this.say("live.deleted");
-    else if (this.lost) text = this.say("live.offline");
-    else if (this.frame?.meta.relaxed?.length) text = this.say("live.relaxed", { groups: this.frame.meta.relaxed.map((group) => (group === "global" ? this.say("method.global") : this.layerName(group))).join(", ") });
+    const text = noticeOf(this, shown);
     this.notice.hidden = !text;
     this.notice.dataset.state = shown;
     setText(this.notice, text);
@@ -445,9 +407,7 @@ class View {
   }
 
   layerName(name) {
-    const block = name.match(/^blocks\.(\d+)(?:\.(\w+))?$/);
-    if (block) return `${this.say("live.block_name", { number: Number(block[1]) + 1 })} ${block[2] ? this.say(`live.layer.${block[2]}`) : ""}`.trim();
-    return name.replace(/^fc(\d+)$/, "W$1").replace(/^head$/, this.say("live.layer.head"));
+    return layerName(this.say, name);
   }
 
   // The drawn matrices by the layer they belong to for a budget: a block of a Transformer is one layer.

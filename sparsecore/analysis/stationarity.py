@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from sparsecore.analysis.curvature import lipschitz as estimate_lipschitz
 from sparsecore.analysis.gradient import Gradient, LossClosure, gradient, require_finite, untouched, variables
+from sparsecore.frozen import FrozenLayers
 
 # The rounding of a float32 gradient of a mean loss is about 1e-7; a hundred times that is no longer rounding.
 TOLERANCE = 1e-5
@@ -27,6 +29,7 @@ class Constrained(Protocol):
     """What a certificate asks of a sparsifier: who shares which budget."""
 
     layers: Sequence[_Layer]
+    frozen: FrozenLayers | None
 
     def members(self) -> Mapping[str, Sequence[int]]: ...
 
@@ -126,8 +129,8 @@ def stationarity(
 
     The training is left as it was, see `sparsecore.analysis.gradient.untouched`. Raises `ValueError` for
     values outside these, a sparsifier that is attached to nothing or to another model, weights that require
-    no gradient, a frozen support (pruned weights then have no gradient to show), a broken closure, and a
-    gradient or weight that is not finite, which it names.
+    no gradient, a broken closure, and a gradient or weight that is not finite, which it names. A frozen
+    support is lifted meanwhile, so that gradients off it are seen.
 
     >>> from sparsecore.sparsifiers import HardThreshold
     >>> layer = nn.Linear(2, 1, bias=False)
@@ -144,7 +147,8 @@ def stationarity(
     began = time.perf_counter()
     if lipschitz == "estimate":
         lipschitz = float(estimate_lipschitz(model, loss_closure))
-    with untouched(model):
+    frozen = sparsifier.frozen
+    with untouched(model), nullcontext() if frozen is None else frozen.lifted():
         evaluated = gradient(trained, loss_closure)
     budgets = sparsifier.budgets()
     groups = {
@@ -158,7 +162,9 @@ def stationarity(
         for group, names in members.items()
     }
     held = {name for names in members.values() for name in names}
-    free = max((_largest(slope) for name, slope in evaluated.of.items() if name not in held), default=0.0)
+    free = max(
+        (_largest(slope.abs()) for name, slope in evaluated.of.items() if name not in held), default=0.0
+    )
     return _overall(groups, free, evaluated, tolerance, lipschitz, began)
 
 
@@ -175,10 +181,6 @@ def _constrained(trained: Mapping[str, Tensor], sparsifier: Constrained) -> dict
     """The names of the parameters under each budget."""
     if not sparsifier.layers:
         raise ValueError("the sparsifier is attached to nothing: attach() it to the model first.")
-    if sparsifier.frozen is not None:
-        raise ValueError(
-            "the support is frozen, so pruned weights get no gradient: unfreeze() the sparsifier first."
-        )
     names = {id(parameter): name for name, parameter in trained.items()}
     for layer in sparsifier.layers:
         if layer.group is not None and id(layer.weight) not in names:
@@ -204,8 +206,10 @@ def _group_certificate(
     supports = [
         weight != 0 if budget < count else torch.ones_like(weight, dtype=torch.bool) for weight in weights
     ]
-    on = max(_largest(g[support]) for g, support in zip(gradients, supports, strict=True))
-    off = max(_largest(g[~support]) for g, support in zip(gradients, supports, strict=True))
+    sizes = [g.abs() for g in gradients]
+    # Zeros in place of what is left out: cheaper than to gather the rest, and the maximum is the same.
+    on = max(_largest(g.masked_fill(~support, 0.0)) for g, support in zip(sizes, supports, strict=True))
+    off = max(_largest(g.masked_fill(support, 0.0)) for g, support in zip(sizes, supports, strict=True))
     nonzeros = sum(int(weight.count_nonzero()) for weight in weights)
     threshold = _nth_largest(weights, nonzeros, budget)
     feasible = nonzeros <= budget
@@ -229,8 +233,8 @@ def _group_certificate(
     )
 
 
-def _largest(gradient: Tensor) -> float:
-    return float(gradient.abs().max()) if gradient.numel() else 0.0
+def _largest(sizes: Tensor) -> float:
+    return float(sizes.max()) if sizes.numel() else 0.0
 
 
 def _ratio(gradient: float, threshold: float) -> float:
@@ -245,9 +249,9 @@ def _nth_largest(weights: Sequence[Tensor], nonzeros: int, budget: int) -> float
         return math.inf
     if nonzeros < budget:
         return 0.0
-    magnitudes = torch.cat([weight[weight != 0].abs().double().cpu() for weight in weights])
     if nonzeros == budget:
-        return float(magnitudes.min())
+        return min(float(w.abs().masked_fill(w == 0, math.inf).min()) for w in weights if w.numel())
+    magnitudes = torch.cat([weight[weight != 0].abs().double().cpu() for weight in weights])
     return float(magnitudes.topk(budget, sorted=False).values.min())
 
 

@@ -14,7 +14,7 @@ from sparsecore.dashboard.session import WELCOME, the_store
 from sparsecore.dashboard.words import ASSETS, words
 from sparsecore.runs.run import Run
 
-SCRIPTS = ("frames", "matrices", "charts", "connection", "view")  # one module, in this order
+SCRIPTS = ("frames", "matrices", "charts", "facts", "connection", "view")  # one module, in this order
 PREFIXES = ("live.", "method.", "task.", "state.")  # of the words that the view shows
 
 

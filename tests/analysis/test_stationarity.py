@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Callable, Sequence
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -402,11 +401,26 @@ def test_a_constrained_weight_that_requires_no_gradient_is_refused():
         point.certificate()
 
 
-def test_a_frozen_support_is_refused():
-    point = plane([1.0, 0.0])
-    point.sparsifier.frozen = SimpleNamespace()
-    with pytest.raises(ValueError, match=r"the support is frozen, .*unfreeze\(\) the sparsifier first"):
-        point.certificate()
+def test_a_frozen_support_is_lifted_for_the_certificate_alone():
+    torch.manual_seed(0)
+    layer, x = nn.Linear(6, 4, bias=False), torch.randn(20, 6)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+    sparsifier = HardThreshold(0.25).attach(layer, optimizer)
+    layer(x).sub(1).square().mean().backward()
+    optimizer.step()
+
+    def objective() -> Tensor:
+        return layer(x).sub(1).square().mean()
+
+    moving = stationarity(layer, objective, sparsifier)
+    sparsifier.freeze()
+    frozen = stationarity(layer, objective, sparsifier)
+    assert frozen.max_gradient_off > 0
+    assert frozen.max_gradient_off == pytest.approx(moving.max_gradient_off, rel=1e-5)
+    assert frozen.max_gradient_on == pytest.approx(moving.max_gradient_on, rel=1e-5)
+    optimizer.zero_grad()
+    objective().backward()
+    assert not layer.weight.grad[~sparsifier.masks[0]].any()
 
 
 def test_a_gradient_that_is_not_finite_is_named():

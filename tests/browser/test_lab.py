@@ -179,6 +179,38 @@ def test_a_collapse_is_named_with_its_layer_and_cure(open_page):
     assert "layerwise" in notice
 
 
+def test_freeze_fixes_the_support_and_thaw_lets_it_move(open_page, server):
+    page = open_page(f"/?task=spirals&density=0.2&{LONG}")
+    wait_for_steps(page, -1)
+    run = train(page)
+    wait_for_steps(page, 20)
+    press(page, "Freeze")
+    page.locator(".sc-support", has_text="support frozen").wait_for()
+    page.get_by_role("button", name="Thaw").first.wait_for()
+    store = Store(server.home)
+    assert store.changes(run)["freeze_at"] >= 1
+    press(page, "Thaw")
+    page.get_by_role("button", name="Freeze").first.wait_for()
+    expect(page.locator(".sc-support")).not_to_have_text("support frozen")
+    expect(page.locator(".sc-certificate")).to_contain_text("L-stationary for L ≥")
+    stop(page)
+    assert store.changes(run) == {"freeze_at": None}
+
+
+def test_floors_of_the_link_keep_every_layer_alive(open_page, server):
+    link = "task=sinc&method=global&density=0.1&keep_alive=1&keep_alive_layer=6&schedule=cubic&mode=latent"
+    page = open_page(f"/?{link}&{LONG}")
+    wait_for_steps(page, -1)
+    run = train(page)
+    wait_for_steps(page, 50)
+    stop(page)
+    result = Store(server.home).get(run).result
+    assert min(layer["nonzeros"] for layer in result["layers"]) >= 6
+    open_more(page)
+    assert page.get_by_role("spinbutton", name="Kept per neuron, at least").input_value() == "1"
+    assert page.get_by_role("spinbutton", name="First ρ").input_value() == "1"
+
+
 def test_an_ended_run_replays_with_the_slider(open_page):
     page = open_page("/?task=sinc&max_steps=1500")
     wait_for_steps(page, -1)

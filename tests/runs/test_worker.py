@@ -132,7 +132,7 @@ def test_blobs_tell_what_they_are(store: Store):
     assert arrays["train.x"].shape == (300,)
     arrays, meta = decode(store.frame(run).payload)
     assert (meta["type"], meta["step"], meta["nonzeros"]) == ("frame", 60, 102)
-    assert arrays["sparsifier.counts.1"].sum() == 60 * 102
+    assert arrays["count.1"].sum() == 60 * 102
 
 
 def test_the_weights_are_those_of_train_bit_for_bit(store: Store):

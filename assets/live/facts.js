@@ -1,0 +1,63 @@
+// What the view says in words: the facts of a step, the certificate, the notice of a run that went wrong.
+
+const STILL = 100; // steps without a move of the support before it is worth a word
+
+// Setting, step, weights kept, metric, seconds, support: one text each, in the order of the status line.
+function factsOf(view) {
+  const { config, say, number } = view;
+  const meta = view.frame?.meta;
+  const density = config ? Number((meta?.density ?? config.density).toPrecision(3)) : "";
+  const setting = config ? `${say(`task.${config.task}`)} · ${say(`method.${meta?.method ?? config.method}`)} · ρ ${density} · ${say("live.seed", { seed: config.seed })}` : "";
+  if (!meta) return [setting, "", "", "", "", ""];
+  return [
+    setting,
+    say("live.at", { step: number(meta.step) }),
+    say("live.of", { kept: number(meta.nonzeros), all: number(meta.constrained) }),
+    metricFact(view, meta.metrics?.test?.[view.metricName()]),
+    `${meta.seconds.toFixed(1)} s`,
+    supportFact(view, meta),
+  ];
+}
+
+function metricFact(view, value) {
+  if (value === undefined) return "";
+  const figure = view.metricName() === "accuracy" ? `${(value * 100).toPrecision(3)} %` : value.toPrecision(3);
+  return `${view.say("live.test")} ${view.say(`live.metric.${view.metricName()}`)} ${figure}`;
+}
+
+function supportFact({ say, number }, meta) {
+  if (meta.method === "dense") return "";
+  if (meta.frozen) return say("live.frozen");
+  return meta.still >= STILL ? say("live.still", { steps: number(meta.still) }) : "";
+}
+
+// Where the present weights stand with the conditions of an optimum, in one line.
+function certificateOf(view, found) {
+  if (!found) return "";
+  const short = (value) => (value === null ? "∞" : value.toPrecision(3));
+  const on = short(Math.max(found.max_gradient_on, found.max_gradient_free));
+  if (view.method === "dense") return view.say("live.certificate.free", { on });
+  const kept = Object.values(found.groups).map((group) => group.threshold ?? Infinity);
+  const values = { l: short(found.smallest_lipschitz), on, off: short(found.max_gradient_off), m: short(Math.min(...kept)) };
+  return view.say("live.certificate", values);
+}
+
+// What went wrong and what cures it; empty while all is well.
+function noticeOf(view, shown) {
+  const { say, number } = view;
+  const { detail, error } = view.status ?? {};
+  if (shown === "collapsed") return say(`live.collapsed.${detail.what}`, { layer: layerName(say, detail.layer ?? ""), step: number(detail.step) });
+  if (shown === "diverged") return say(`live.diverged.${detail.what}`, { step: number(detail.step), layer: layerName(say, detail.layer ?? "") });
+  if (shown === "failed") return say("live.failed", { error, run: view.run });
+  if (shown === "deleted") return say("live.deleted");
+  if (view.lost) return say("live.offline");
+  const relaxed = view.frame?.meta.relaxed ?? [];
+  const groups = relaxed.map((group) => (group === "global" ? say("method.global") : layerName(say, group)));
+  return groups.length ? say("live.relaxed", { groups: groups.join(", ") }) : "";
+}
+
+function layerName(say, name) {
+  const block = name.match(/^blocks\.(\d+)(?:\.(\w+))?$/);
+  if (block) return `${say("live.block_name", { number: Number(block[1]) + 1 })} ${block[2] ? say(`live.layer.${block[2]}`) : ""}`.trim();
+  return name.replace(/^fc(\d+)$/, "W$1").replace(/^head$/, say("live.layer.head"));
+}
