@@ -37,10 +37,12 @@ from sparsecore.events import (
     Scene,
     Stop,
 )
+from sparsecore.projection import project_
 from sparsecore.runs.frames import decode, encode
 from sparsecore.runs.log import Entry
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import HEARTBEAT_SECONDS, LostRun, Store
+from sparsecore.selection_few import FEW
 from sparsecore.tasks import TASKS
 from sparsecore.training import Training, train
 
@@ -48,6 +50,7 @@ POLL_SECONDS = 0.05  # how often commands are looked for
 FLUSH_SECONDS = 0.5  # records wait for a frame to share its transaction, but not longer
 PAUSE_HOLD_SECONDS = 60.0  # a paused run keeps its process so long, for quick steps
 NICENESS = 5  # pages stay quick while every core trains
+LARGE = "vulnerabilities"  # the task whose demo network has more than few weights
 LEAVE_SECONDS = 8.0  # after its server is gone a process has so long to save, then it is ended
 
 
@@ -231,14 +234,53 @@ def _warm_up(home: Path, task: str) -> None:
     training.frame()
 
 
-def _listen(order: list[str], ordered: threading.Event, gone: threading.Event) -> None:
-    """Take the one order on standard input; when its other end is let go, the server is no more."""
-    order += sys.stdin.readline().split()
-    ordered.set()
-    sys.stdin.read()
-    gone.set()
-    time.sleep(LEAVE_SECONDS)
-    os._exit(1)
+def _compile() -> None:
+    """Project a little more than few weights: the first time on a machine that takes seconds."""
+    weights = torch.linspace(-1.0, 1.0, 2 * FEW)
+    masks, counts = [torch.zeros(2 * FEW, dtype=torch.bool)], [torch.zeros(2 * FEW, dtype=torch.int32)]
+    done = project_([weights], FEW, masks=masks, counts=counts)
+    project_([weights], FEW, masks=masks, counts=counts, last=done.threshold)
+
+
+def _get_ready(home: Path, ordered: threading.Event) -> None:
+    """Load what runs will need, until there is an order."""
+    compiling = threading.Thread(target=_compile, daemon=True)
+    for task in TASKS:
+        if task == LARGE:  # its network needs the compiled loops; the others need not wait for them
+            compiling.start()
+            while compiling.is_alive() and not ordered.is_set():
+                compiling.join(POLL_SECONDS)
+        if not ordered.is_set():
+            _warm_up(home, task)
+
+
+class Order:
+    """What a spare was told to do: one line on standard input, a run and a name. Beats until it is begun."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.words: list[str] = []
+        self.given, self.begun, self.gone = threading.Event(), threading.Event(), threading.Event()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        """Take the one order; when the other end is let go, the server is no more."""
+        self.words = sys.stdin.readline().split()
+        if self.words:
+            threading.Thread(target=self._beat, daemon=True).start()
+        self.given.set()
+        sys.stdin.read()
+        self.gone.set()
+        time.sleep(LEAVE_SECONDS)
+        os._exit(1)
+
+    def _beat(self) -> None:
+        """A spare that is still loading has its run already, and is not dead."""
+        while not self.begun.wait(HEARTBEAT_SECONDS):
+            try:
+                self.store.beat(*self.words)
+            except LostRun:
+                return
 
 
 def main(home: Path) -> None:
@@ -246,23 +288,20 @@ def main(home: Path) -> None:
     one_thread()
     store = Store(home)
     store.set_setting("devices", devices())
-    ordered, gone = threading.Event(), threading.Event()
-    order: list[str] = []
-    threading.Thread(target=_listen, args=(order, ordered, gone), daemon=True).start()
-    for task in TASKS:
-        if not ordered.is_set():
-            _warm_up(home, task)
-    ordered.wait()
-    if not order:
+    order = Order(store)
+    _get_ready(home, order.given)
+    order.given.wait()
+    if not order.words:
         return
-    run_id, name = order
+    run_id, name = order.words
     run = store.get(run_id)
     if run is None:
         return
     if hasattr(os, "nice"):
         os.nice(NICENESS)  # not before: a spare that gets ready slowly keeps the next person waiting
     try:
-        Worker(store, run, name, gone).work()
+        order.begun.set()
+        Worker(store, run, name, order.gone).work()
     except Exception:  # noqa: BLE001 - the store has its sentence; the trace goes to a file
         logs = store.home / "logs"
         logs.mkdir(exist_ok=True)
