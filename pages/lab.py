@@ -7,7 +7,14 @@ import streamlit as st
 from sparsecore.dashboard import controls, upload
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.live_view import live_view
-from sparsecore.dashboard.session import WELCOME, differs_from, linked_run, open_run, the_store, welcome_run
+from sparsecore.dashboard.session import (
+    WELCOME,
+    differs_from,
+    linked_run,
+    open_begun,
+    the_store,
+    welcome_run,
+)
 from sparsecore.dashboard.transport import devices, language_switch, transport
 
 store = the_store()
@@ -85,7 +92,7 @@ config = controls.checked(controls.save())
 if pressed and config is None:
     st.error(controls.refusal())
 elif pressed:
-    open_run(pressed(store, run, config))
+    open_begun(pressed(store, run, config))
     st.rerun()
 if "run" in st.query_params and linked is None:
     st.warning(say("run.missing", run=st.query_params["run"]))

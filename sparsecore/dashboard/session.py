@@ -14,6 +14,8 @@ from sparsecore.runs.store import Store
 WELCOME = "welcome"
 RETRY_SECONDS = 60.0  # a welcome run that failed is shown as it is for so long, then tried again
 BEGUN = "begun"
+REPLACED = "replaced"  # in the session: the run that a new one took the place of, and when
+STALE_SECONDS = 10.0  # a busy browser may send the old address for so long; later it is a press of Back
 LOOKED_AT = "looked_at"  # in the session: what the URL forgets when another page is opened
 
 
@@ -26,6 +28,10 @@ def the_store() -> Store:
 def linked_run() -> Run | None:
     """The run of the URL, else the one last looked at; None without one, or if there is none of that name."""
     run_id = st.query_params.get("run") or st.session_state.get(LOOKED_AT)
+    replaced, since = st.session_state.get(REPLACED, (None, 0.0))
+    if run_id == replaced and time.monotonic() - since < STALE_SECONDS:
+        # The browser asked for this page before it had heard of the run that was just begun.
+        run_id = st.session_state[LOOKED_AT]
     if run_id:
         open_run(run_id)
     return the_store().get(run_id) if run_id else None
@@ -49,6 +55,12 @@ def begun_here(run: Run) -> bool:
 def note_begun(run_id: str) -> None:
     """Remember that this session began the run."""
     st.session_state[BEGUN] = (*st.session_state.get(BEGUN, ()), run_id)
+
+
+def open_begun(run_id: str) -> None:
+    """Look at a run that was begun here in place of the one that was shown."""
+    st.session_state[REPLACED] = st.session_state.get(LOOKED_AT), time.monotonic()
+    open_run(run_id)
 
 
 def open_run(run_id: str) -> None:
