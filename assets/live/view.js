@@ -2,6 +2,7 @@
 
 const CURVES_EVERY = 300; // ms; curves and pictures of points need no more than three drawings a second
 const OUTPUT_EVERY = 120;
+const REST = 4; // times as long as a drawing took: a busy browser keeps time for the reader's clicks
 const CALM_EVERY = 1000; // for readers who asked their system for less motion
 const REPLAY_EVERY = 125;
 const CACHED_FRAMES = 400;
@@ -301,19 +302,21 @@ class View {
     }
   }
 
-  // At most one drawing in `every` ms, and always one after the last change.
+  // At most one drawing in `every` ms, fewer where drawing is slow, and always one after the last change.
   #throttled(name, every, force, draw) {
     this.timers ??= {};
-    const slot = (this.timers[name] ??= { last: -Infinity, timer: null });
-    const wait = slot.last + every - performance.now();
+    const slot = (this.timers[name] ??= { last: -Infinity, timer: null, rest: 0 });
+    const wait = slot.last + Math.max(every, slot.rest) - performance.now();
     if (!force && wait > 0) {
       slot.timer ??= setTimeout(() => { slot.timer = null; this.#throttled(name, every, true, draw); }, wait);
       return;
     }
     clearTimeout(slot.timer);
     slot.timer = null;
+    const began = performance.now();
     draw();
     slot.last = performance.now();
+    slot.rest = REST * (slot.last - began);
   }
 
   #drawScene() {
