@@ -168,68 +168,21 @@ def show(
 
 @app.command()
 def bench(
-    what: Annotated[
-        str,
-        typer.Argument(
-            help="projection: the operator beside other ways; step: a training step with and without it; "
-            "watching: what a viewer of every frame costs training."
-        ),
-    ],
-    size: Annotated[str, typer.Option(help="watching: demo or paper.")] = "paper",
-    weights: Annotated[
-        float | None, typer.Option(help="projection: one projection of so many weights, such as 7e9.")
-    ] = None,
-    dtype: Annotated[
-        str, typer.Option(help="projection: float32, float64, bfloat16 or float16.")
-    ] = "float32",
-    processes: Annotated[
-        int, typer.Option(min=1, help="projection: so many processes, each with a shard of the weights.")
-    ] = 1,
+    what: Annotated[str, typer.Argument(help="watching: what a viewer of every frame costs training.")],
+    size: Annotated[str, typer.Option(help="demo or paper.")] = "paper",
     as_json: JsonFlag = False,
 ) -> None:
-    """Measure, as ratios side by side in one run; takes a few minutes."""
-    if what not in ("projection", "step", "watching") or size not in PARAMETERS["size"].choices:
-        _refuse("bench takes: projection, step, or watching with --size demo or paper.")
-    if dtype not in ("float32", "float64", "bfloat16", "float16"):
-        _refuse(f"dtype must be float32, float64, bfloat16 or float16; got {dtype!r}.")
-    if weights is not None and not 1 <= weights <= 1e12:
-        _refuse(f"weights must be from 1 to 1e12; got {weights:g}.")
-    measured = _measure(what, size, None if weights is None else int(weights), dtype, processes)
+    """Measure, as ratios within one run; takes about two minutes."""
+    if what != "watching" or size not in PARAMETERS["size"].choices:
+        _refuse("bench takes: watching, with --size demo or paper.")
+    from sparsecore.bench import watching
+
+    measured = watching(size)
     if as_json:
         print(json.dumps(measured))
     else:
-        _print_measured(measured)
-
-
-def _measure(what: str, size: str, weights: int | None, dtype: str, processes: int) -> dict[str, Any]:
-    if what == "projection":
-        from sparsecore.bench_projection import projection
-
-        return projection(weights, dtype, processes)
-    if what == "step":
-        from sparsecore.bench_step import step
-
-        return step()
-    from sparsecore.bench import watching
-
-    return watching(size)
-
-
-def _print_measured(measured: dict[str, Any]) -> None:
-    def shown(value: Any) -> str:
-        if isinstance(value, list):
-            return " to ".join(shown(part) for part in value)
-        return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-    for name, value in measured.items():
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            table = Table(*value[0], box=None)
-            for row in value:
-                table.add_row(*(shown(cell) for cell in row.values()))
-            wide = None if sys.stdout.isatty() else PIPED_WIDTH
-            Console(file=sys.stdout, width=wide).print(table)
-        else:
-            print(f"{name:<24} {shown(value)}")
+        for name, value in measured.items():
+            print(f"{name:<24} {value:.4g}" if isinstance(value, float) else f"{name:<24} {value}")
 
 
 def _print_run(run: Run, as_json: bool) -> None:

@@ -246,10 +246,9 @@ class Sparsifier(ABC):
     # -- freezing -----------------------------------------------------------------------------------------
 
     def freeze(self) -> None:
-        """Fix the support as it is: pruned weights get no gradient, and a step computes only what is left.
+        """Fix the support as it is: pruned weights get no gradient and stay zero.
 
-        Sparse products replace dense ones where they are measured to be faster. Before the first projection
-        there is no support to fix: a `ValueError`, as when nothing is attached.
+        Before the first projection there is no support to fix: a `ValueError`, as when nothing is attached.
         """
         if not self.attached or not self.step:
             raise ValueError("there is no support yet to freeze: attach() and take a step first.")
