@@ -11,7 +11,12 @@ from torch import Tensor, nn
 
 
 class FrozenLayers:
-    """The layers of a model whose support is fixed."""
+    """The layers of a model whose support is fixed.
+
+    modules: of each layer the module, its weight, and a boolean mask of the weight's shape, True where it is
+    in the support. Pruned weights, their gradients and what `optimizer` remembers of them are zero from here
+    on; the products stay dense. A copy or a pickle stays frozen together with its weights.
+    """
 
     def __init__(
         self, modules: Sequence[tuple[nn.Module, nn.Parameter, Tensor]], optimizer: torch.optim.Optimizer

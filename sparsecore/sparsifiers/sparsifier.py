@@ -47,7 +47,7 @@ class Sparsifier(ABC):
     still: steps since the support last moved.
     jaccard: overlap of the supports of the last two steps, |A∩B| / |A∪B|; 1 when nothing moved.
     freeze_at, freeze_settled: freeze by itself at this step, or after so many steps without a move.
-    frozen: the layers whose support is fixed, with what was measured; None while it may move.
+    frozen: the layers whose support is fixed; None while it may move.
     """
 
     def __init__(self, layers: Selection | None = None) -> None:
