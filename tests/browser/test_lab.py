@@ -228,7 +228,7 @@ def test_an_ended_run_replays_with_the_slider(open_page):
 def test_hover_tells_position_value_and_count_and_zoom_survives_updates(open_page):
     page = open_page(f"/?task=spirals&{LONG}")
     wait_for_steps(page, -1)
-    train(page)
+    run = train(page)
     matrix = page.locator(".sc-matrix").nth(1).locator(".sc-port:not([hidden])").first
     matrix.hover()
     tip = page.locator(".sc-tip")
@@ -239,6 +239,7 @@ def test_hover_tells_position_value_and_count_and_zoom_survives_updates(open_pag
     zoomed = matrix.locator("canvas").evaluate("node => node.style.transform")
     assert "scale(2)" in zoomed
     chart = "document.querySelector('.sc-fit .js-plotly-plot')"
+    page.wait_for_function(f"run => {chart}?.layout.uirevision === run", arg=run)  # a new run resets the zoom
     page.evaluate(f"Plotly.relayout({chart}, {{'xaxis.range': [0, 50]}})")
     wait_for_steps(page, step_of(page) + 50)
     assert matrix.locator("canvas").evaluate("node => node.style.transform") == zoomed
