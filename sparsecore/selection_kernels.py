@@ -380,7 +380,7 @@ def find(table, keep, part, low, high, infinity, drawn, like):
 
 @njit
 def _after(values, places, bits, nth):
-    """The position after that of the `nth` largest, which is among the equals of `bits`; overwrites places."""
+    """The position after the `nth` largest one, which is among the equals of `bits`; overwrites places."""
     equal = 0
     for k in range(values.size):
         nth -= values[k] > bits
