@@ -1,4 +1,4 @@
-"""The command line: `python -m sparsecore train | runs | show`, on the same store as the dashboard.
+"""The command line: `python -m sparsecore train | runs | show | bench`, on the same store as the dashboard.
 
 With `--json`, standard output is one JSON value. Everything for eyes goes to standard error.
 """
@@ -19,20 +19,19 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from sparsecore.bench.commands import app as bench
 from sparsecore.config import PARAMETERS, ConfigError, Parameter, RunConfig
 from sparsecore.corpora import CorpusError, read_corpus
 from sparsecore.corpora.shelf import keep
 from sparsecore.dashboard.words import words
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import Store
+from sparsecore.terminal import FAILED, JsonFlag, eyes, print_table, refuse
 
-FAILED, WRONG_ARGUMENTS = 1, 2
-PIPED_WIDTH = 160  # a pipe has no width: no word of a table is cut for it
 WORDS = words("en")
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
-eyes = Console(stderr=True)
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON value on standard output.")]
+app.add_typer(bench, name="bench")
 
 
 def _with_parameters(command: Callable[..., None]) -> Callable[..., None]:
@@ -77,7 +76,7 @@ def train(
         if corpus is not None:
             config = RunConfig.parse(given | {"data": keep(corpus, store.home / "corpora")})
     except (ConfigError, CorpusError) as error:
-        _refuse(str(error))
+        refuse(str(error))
     run = _train_here(store, config)
     _print_run(run, as_json)
     if run.state == "failed":
@@ -90,7 +89,7 @@ def _require_device(name: str) -> None:
     try:
         resolve_device(name)
     except ValueError as error:
-        _refuse(str(error))
+        refuse(str(error))
 
 
 def _train_here(store: Store, config: RunConfig) -> Run:
@@ -150,9 +149,7 @@ def runs(
             state,
         )
         table.add_row(*cells, f"{run.step:,}", _test_metric(run))
-    wide = None if sys.stdout.isatty() else PIPED_WIDTH
-    listed = table if found else "No runs yet: python -m sparsecore train sinc"
-    Console(file=sys.stdout, width=wide).print(listed)
+    print_table(table if found else "No runs yet: python -m sparsecore train sinc")
 
 
 @app.command()
@@ -162,27 +159,8 @@ def show(
     """Repeat what a run reached."""
     found = Store().get(run)
     if found is None:
-        _refuse(f"there is no run {run!r}; python -m sparsecore runs lists them.")
+        refuse(f"there is no run {run!r}; python -m sparsecore runs lists them.")
     _print_run(found, as_json)
-
-
-@app.command()
-def bench(
-    what: Annotated[str, typer.Argument(help="watching: what a viewer of every frame costs training.")],
-    size: Annotated[str, typer.Option(help="demo or paper.")] = "paper",
-    as_json: JsonFlag = False,
-) -> None:
-    """Measure, as ratios within one run; takes about two minutes."""
-    if what != "watching" or size not in PARAMETERS["size"].choices:
-        _refuse("bench takes: watching, with --size demo or paper.")
-    from sparsecore.bench import watching
-
-    measured = watching(size)
-    if as_json:
-        print(json.dumps(measured))
-    else:
-        for name, value in measured.items():
-            print(f"{name:<24} {value:.4g}" if isinstance(value, float) else f"{name:<24} {value}")
 
 
 def _print_run(run: Run, as_json: bool) -> None:
@@ -224,11 +202,6 @@ def _why(run: Run) -> str:
 def _test_metric(run: Run) -> str:
     test = (run.result or {}).get("metrics", {}).get("test", {})
     return "  ".join(f"{name} {value:.4f}" for name, value in list(test.items())[:1])
-
-
-def _refuse(sentence: str) -> None:
-    eyes.print(f"[red]Error:[/red] {escape(sentence)}", highlight=False)
-    raise typer.Exit(WRONG_ARGUMENTS)
 
 
 if __name__ == "__main__":
