@@ -1,4 +1,4 @@
-"""The table of `bench projection`, on few weights: every way is there, and ours is exact where others are not."""
+"""The table of `bench projection`, on few weights: every way is there, and ours alone is always exact."""
 
 import pytest
 import torch
