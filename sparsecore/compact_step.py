@@ -66,10 +66,12 @@ class CompactStep:
 
     def _known(self, state: dict[str, Any]) -> bool:
         """Whether weight and state are the tensors that the last step left."""
-        return bool(self._dense) and all(
-            each.data_ptr() == address and (name is None or state.get(name) is each)
-            for (name, each), address in zip(self._dense.items(), self._addresses[1:].tolist(), strict=True)
-        )
+        for place, (name, each) in enumerate(self._dense.items(), 1):
+            if each.data_ptr() != self._addresses[place] or (
+                name is not None and state.get(name) is not each
+            ):
+                return False
+        return bool(self._dense)
 
     def _learn(self, state: dict[str, Any]) -> bool:
         shape, self._versions = self.weight.shape, []

@@ -26,7 +26,7 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "SGD with momentum": partial(torch.optim.SGD, lr=0.1, momentum=0.9, weight_decay=0.01),
     "RMSprop": partial(torch.optim.RMSprop, lr=0.01),
     "Adafactor": partial(torch.optim.Adafactor, lr=0.01),
-    "LBFGS": partial(torch.optim.LBFGS, max_iter=3),
+    "LBFGS": partial(torch.optim.LBFGS, max_iter=1),
 }
 State = tuple[nn.Module, torch.optim.Optimizer, HardThreshold]
 
@@ -88,11 +88,13 @@ def test_steps_are_those_of_the_dense_masked_layer(name: str, bias: bool):
 
 def test_an_optimizer_that_calls_a_closure_steps_the_whole_weight():
     csr, dense = (begin(path, "LBFGS") for path in (CSR, DENSE))
-    for seed in range(2):
-        for state in (csr, dense):
-            step(state, seed)
+    for state in (csr, dense):
+        step(state, 1)
+    # One step alone: the next amplifies what differs in rounding.
     pairs = zip(csr[0].parameters(), dense[0].parameters(), strict=True)
-    assert all(torch.allclose(a, b, rtol=1e-2, atol=1e-3) for a, b in pairs)
+    assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in pairs)
+    layer = csr[2].frozen.layers[0]
+    assert not layer.weight[~layer.mask].any()
 
 
 @pytest.mark.parametrize("batch", [1, 7, 63, 64, 65, 300])

@@ -184,7 +184,7 @@ class Sparsifier(ABC):
         self._exempt += 1
         if self.frozen is not None:
             self.frozen.after_step(self.optimizer)
-            self._note_change(0, self.constrained_kept())
+            self.changed, self.jaccard = 0, 1.0
             self._held += 1
         elif self.due():
             self._choose_support()
