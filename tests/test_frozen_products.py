@@ -246,3 +246,14 @@ def test_what_the_compiled_path_cannot_do_stays_dense(case: str, monkeypatch):
     else:
         given = dict(model.named_parameters())
         torch.func.grad(lambda p: torch.func.functional_call(model, p, (x,)).sum())(given)
+
+
+def test_inside_torch_compile_the_dense_way_gives_the_same_gradients():
+    model, _, _ = begin(CSR)
+    x = torch.randn(65, 5)
+    found = []
+    for network in (torch.compile(model, backend="eager"), model):
+        model.zero_grad()
+        network(x).sum().backward()
+        found.append(model[2].weight.grad.clone())
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-4)
