@@ -184,7 +184,7 @@ class Sparsifier(ABC):
         self._exempt += 1
         if self.frozen is not None:
             self.frozen.after_step(self.optimizer)
-            self._note_change(0, self.constrained_kept())
+            self.changed, self.jaccard = 0, 1.0
             self._held += 1
         elif self.due():
             self._choose_support()
@@ -248,6 +248,7 @@ class Sparsifier(ABC):
     def freeze(self) -> None:
         """Fix the support as it is: pruned weights get no gradient and stay zero.
 
+        A step computes only what is left, where that is measured faster: see `FrozenLayers.report`.
         Before the first projection there is no support to fix: a `ValueError`, as when nothing is attached.
         """
         if not self.attached or not self.step:
@@ -277,6 +278,7 @@ class Sparsifier(ABC):
             "masks": [mask.clone() for mask in self.masks],
             "counts": [count.clone() for count in self.counts],
             "frozen": self.frozen is not None,
+            "frozen_layers": [] if self.frozen is None else self.frozen.report(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -296,6 +298,8 @@ class Sparsifier(ABC):
         self.thresholds = dict(state["thresholds"])
         if state["frozen"]:
             self.freeze()
+            if computed := state.get("frozen_layers"):  # states saved before there was a choice have none
+                self.frozen.choose(computed)
 
     def __getstate__(self) -> dict[str, Any]:
         # Hooks belong to one optimiser object; a copy hooks the optimiser that was copied with it.
