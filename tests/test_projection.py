@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from sparsecore import projection, selection, selection_device, selection_host
-from sparsecore.projection import NotANumber, Projection, project_
+from sparsecore.projection import NotANumber, Projection, Projector, project_
 from sparsecore.selection_device import DeviceWeights
 
 AWKWARD = [0.0, -0.0, 1.0, -1.0, 2.0, math.inf, -math.inf, 1e-45, -1e-45, 1e-40, 3.4e38, -3.4e38]
@@ -329,6 +329,42 @@ def test_a_nan_leaves_masks_and_counts_as_they_were():
     assert (w[0], w[2]) == (1.0, 3.0)
     assert mask.tolist() == [True, False, True]
     assert counts.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("contiguous", [True, False])
+def test_a_projector_does_at_every_step_what_a_projection_does(contiguous: bool):
+    source = torch.Generator().manual_seed(8)
+    w = torch.randn(90, 70, generator=source) if contiguous else torch.randn(70, 90, generator=source).T
+    mask, counts = torch.ones(90, 70, dtype=torch.bool), torch.zeros(90, 70, dtype=torch.int32)
+    held, then, counted = w.clone(), mask.clone(), counts.clone()
+    project = Projector([w], [mask], [counts])
+    last = None
+    for keep in (3_000, 60, 0, 6_300):
+        step = torch.randn(90, 70, generator=source)
+        w += step
+        held += step
+        expected = project_([held], keep, masks=[then], counts=[counted])
+        assert project(keep, last) == expected
+        last = expected.threshold
+        assert torch.equal(w, held)
+        assert torch.equal(mask, then)
+        assert torch.equal(counts, counted)
+
+
+def test_a_projector_follows_tensors_that_move_and_refuses_what_does_not_fit():
+    w = torch.nn.Parameter(torch.arange(9_000.0))
+    project = Projector([w])
+    project(8_000)
+    w.data = torch.arange(9_000.0).flip(0)
+    assert project(2).kept == (2,)
+    assert w.nonzero().flatten().tolist() == [0, 1]
+    w.data[3] = math.nan
+    with pytest.raises(NotANumber):
+        project(2)
+    with pytest.raises(ValueError, match="keep must be from 0 to 9,000"):
+        project(9_001)
+    with pytest.raises(ValueError, match="masks"):
+        Projector([w], masks=[torch.ones(2, dtype=torch.bool)])(1)
 
 
 @pytest.mark.parametrize("bits", [0x7F80_0001, 0x7FC0_0000, 0x7FFF_FFFF])
