@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import statistics
 import time
 from collections.abc import Callable
@@ -12,28 +13,26 @@ import torch
 from sparsecore import sparsifiers, tasks
 from sparsecore.config import RunConfig
 from sparsecore.sparsifiers import Sparsifier
+from sparsecore.tasks.task import Task
 
 MODELS = {"sinc": 0.05, "spirals": 0.05, "vulnerabilities": 0.02}  # the task, and its layerwise density
-_SLOW_ROUNDS = 4  # of a model whose step takes seconds
+_SLOW_ROUNDS = 12  # of a model whose dense step takes longer than `_SLOW`
 _WARM = 3  # steps before the first that counts: states are made, kernels compiled, choices measured
 _REPEATS = 5  # steps of one way in a round, after one that is not counted
-_SLOW = 0.5  # seconds
+_SLOW = 0.1  # seconds
 
 
 class _Stepping:
-    """A paper-size network in training; `kind`: dense, projected or frozen."""
+    """A network of its own in training; `kind`: dense, projected or frozen."""
 
-    def __init__(self, name: str, kind: str) -> None:
-        method = "dense" if kind == "dense" else "layerwise"
-        config = RunConfig.parse(
-            {"task": name, "size": "paper", "method": method, "density": MODELS[name], "device": "cpu"}
-        )
-        self.task = tasks.build(config, torch.device("cpu"))
-        self.optimizer = torch.optim.Adam(self.task.model.parameters(), lr=config.learning_rate, fused=True)
+    def __init__(self, task: Task, kind: str) -> None:
+        self.task = copy.deepcopy(task)
+        rate = task.config.learning_rate
+        self.optimizer = torch.optim.Adam(self.task.model.parameters(), lr=rate, fused=True)
         self.sparsifier: Sparsifier | None = None
         self.steps = 0
         if kind != "dense":
-            self.sparsifier = sparsifiers.make(config)
+            self.sparsifier = sparsifiers.make(task.config)
             self.sparsifier.attach(self.task.model, self.optimizer, blocks=self.task.blocks)
         if kind == "frozen":
             self.step()
@@ -70,13 +69,14 @@ def step(rounds: int = 60) -> dict[str, Any]:
 
 
 def _rows(name: str, rounds: int) -> list[dict[str, Any]]:
-    trained = {kind: _Stepping(name, kind) for kind in ("dense", "projected", "frozen")}
-    for stepping in trained.values():
-        warm = [stepping.step() for _ in range(_WARM)]
+    given = {"task": name, "size": "paper", "method": "layerwise", "density": MODELS[name], "device": "cpu"}
+    task = tasks.build(RunConfig.parse(given), torch.device("cpu"))
+    trained = {kind: _Stepping(task, kind) for kind in ("dense", "projected", "frozen")}
+    warm = {kind: [stepping.step() for _ in range(_WARM)] for kind, stepping in trained.items()}
     frozen = trained["frozen"].sparsifier.frozen
     if all(layer["path"] == "dense" for layer in frozen.report()):
         del trained["frozen"]
-    slow = min(warm) > _SLOW
+    slow = min(warm["dense"]) > _SLOW
     rounds, repeats = (min(rounds, _SLOW_ROUNDS), 1) if slow else (rounds, _REPEATS)
     times = _interleaved({kind: stepping.step for kind, stepping in trained.items()}, rounds, repeats)
     return [
