@@ -1,11 +1,20 @@
 """A home folder and a store of their own for every test."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sparsecore.runs.store import Store
+
+
+@pytest.fixture(autouse=True)
+def _main() -> Iterator[None]:
+    """Streamlit's `AppTest` leaves its script as `__main__`, which every process spawned later would run."""
+    before = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = before
 
 
 @pytest.fixture
