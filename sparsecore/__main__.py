@@ -1,4 +1,4 @@
-"""The command line: `python -m sparsecore train | runs | show`, on the same store as the dashboard.
+"""The command line: `python -m sparsecore train | runs | show | data`, on the same store as the dashboard.
 
 With `--json`, standard output is one JSON value. Everything for eyes goes to standard error.
 """
@@ -8,31 +8,29 @@ from __future__ import annotations
 import inspect
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from sparsecore import data_command
 from sparsecore.config import PARAMETERS, ConfigError, Parameter, RunConfig
-from sparsecore.corpora import CorpusError, read_corpus
+from sparsecore.corpora import Corpus, CorpusError, Kept, kept, read_corpus
 from sparsecore.corpora.shelf import keep
 from sparsecore.dashboard.words import words
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import Store
+from sparsecore.terminal import FAILED, JsonFlag, eyes, refuse
+from sparsecore.terminal import show as print_
 
-FAILED, WRONG_ARGUMENTS = 1, 2
-PIPED_WIDTH = 160  # a pipe has no width: no word of a table is cut for it
 WORDS = words("en")
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
-eyes = Console(stderr=True)
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON value on standard output.")]
+app.add_typer(data_command.app, name="data")
 
 
 def _with_parameters(command: Callable[..., None]) -> Callable[..., None]:
@@ -61,7 +59,8 @@ def _option(row: Parameter) -> Any:
 def train(
     task: Annotated[str, typer.Argument(help="sinc, spirals or vulnerabilities.")],
     data: Annotated[
-        Path | None, typer.Option(help="CNVD XML or CSV (plain or gzipped), for vulnerabilities.")
+        Path | None,
+        typer.Option(help="For vulnerabilities: a file, or a name that `data list` gives."),
     ] = None,
     as_json: JsonFlag = False,
     **parameters: Any,
@@ -71,17 +70,25 @@ def train(
     try:
         # All that can be wrong is looked at before anything is written.
         config = RunConfig.parse(given if data is None else given | {"data": "0" * 16})
-        corpus = None if data is None else read_corpus(data)
+        texts = None if data is None else _texts(data)
         _require_device(config.device)
         store = Store()
-        if corpus is not None:
-            config = RunConfig.parse(given | {"data": keep(corpus, store.home / "corpora")})
+        if texts is not None:
+            data_id = texts.id if isinstance(texts, Kept) else keep(texts, store.home / "corpora")
+            config = RunConfig.parse(given | {"data": data_id})
     except (ConfigError, CorpusError) as error:
-        _refuse(str(error))
+        refuse(str(error))
     run = _train_here(store, config)
     _print_run(run, as_json)
     if run.state == "failed":
         raise typer.Exit(FAILED)
+
+
+def _texts(data: Path) -> Corpus | Kept:
+    """The texts of a file, or those kept under a name; a file comes first."""
+    if not data.exists() and (named := [each for each in kept() if str(data) in (each.name, each.id)]):
+        return named[0]
+    return read_corpus(data)
 
 
 def _require_device(name: str) -> None:
@@ -90,7 +97,7 @@ def _require_device(name: str) -> None:
     try:
         resolve_device(name)
     except ValueError as error:
-        _refuse(str(error))
+        refuse(str(error))
 
 
 def _train_here(store: Store, config: RunConfig) -> Run:
@@ -150,9 +157,7 @@ def runs(
             state,
         )
         table.add_row(*cells, f"{run.step:,}", _test_metric(run))
-    wide = None if sys.stdout.isatty() else PIPED_WIDTH
-    listed = table if found else "No runs yet: python -m sparsecore train sinc"
-    Console(file=sys.stdout, width=wide).print(listed)
+    print_(table if found else "No runs yet: python -m sparsecore train sinc")
 
 
 @app.command()
@@ -162,7 +167,7 @@ def show(
     """Repeat what a run reached."""
     found = Store().get(run)
     if found is None:
-        _refuse(f"there is no run {run!r}; python -m sparsecore runs lists them.")
+        refuse(f"there is no run {run!r}; python -m sparsecore runs lists them.")
     _print_run(found, as_json)
 
 
@@ -174,7 +179,7 @@ def bench(
 ) -> None:
     """Measure, as ratios within one run; takes about two minutes."""
     if what != "watching" or size not in PARAMETERS["size"].choices:
-        _refuse("bench takes: watching, with --size demo or paper.")
+        refuse("bench takes: watching, with --size demo or paper.")
     from sparsecore.bench import watching
 
     measured = watching(size)
@@ -206,7 +211,7 @@ def _print_run(run: Run, as_json: bool) -> None:
             exempt = "" if layer["prunable"] else "  (under no constraint)"
             shape = "×".join(str(side) for side in layer["shape"])
             lines.append(f"  {layer['name']:<20} {shape:>10}  {layer['density']:7.1%}{exempt}")
-    Console(file=sys.stdout, highlight=False).print("\n".join(lines), markup=False)
+    print_("\n".join(lines))
 
 
 def _why(run: Run) -> str:
@@ -224,11 +229,6 @@ def _why(run: Run) -> str:
 def _test_metric(run: Run) -> str:
     test = (run.result or {}).get("metrics", {}).get("test", {})
     return "  ".join(f"{name} {value:.4f}" for name, value in list(test.items())[:1])
-
-
-def _refuse(sentence: str) -> None:
-    eyes.print(f"[red]Error:[/red] {escape(sentence)}", highlight=False)
-    raise typer.Exit(WRONG_ARGUMENTS)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,16 @@ from sparsecore.corpora.inspection import Inspection, inspect
 from sparsecore.corpora.reading import read_corpus
 
 __all__ = [
-    *("GRADES", "SKIP_REASONS", "Corpus", "CorpusError", "Inspection", "Kept"),
-    *("add", "find", "inspect", "kept", "read_corpus", "remove"),
+    "GRADES",
+    "SKIP_REASONS",
+    "Corpus",
+    "CorpusError",
+    "Inspection",
+    "Kept",
+    "add",
+    "find",
+    "inspect",
+    "kept",
+    "read_corpus",
+    "remove",
 ]

@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-
 LEVEL = 6  # 9 takes three times as long for two percent less
 MEMBERS_AT_ONCE = 1_000  # of a long list: in one piece, a large corpus would be in memory three times
 

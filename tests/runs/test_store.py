@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import update
 
 from sparsecore.config import ConfigError, RunConfig
-from sparsecore.runs.log import Entry
 from sparsecore.home import default_home
+from sparsecore.runs.log import Entry
 from sparsecore.runs.store import ALPHABET, LOST_SECONDS, MAX_CRASHES, LostRun, Store
 from sparsecore.runs.tables import runs
 
