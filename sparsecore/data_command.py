@@ -25,16 +25,12 @@ ARGUMENT_CODES = frozenset(
     )
 )
 
-app = typer.Typer(
-    help="Look at a file of graded texts; keep it under a name for later runs.", no_args_is_help=True
-)
+app = typer.Typer(help="Look at a file of graded texts; keep it for later runs.", no_args_is_help=True)
 File = Annotated[
     Path, typer.Argument(help="An export of CNVD, CNNVD, NVD, CVE or OSV, or a table; plain, gzip or zip.")
 ]
-TextOption = Annotated[
-    str | None, typer.Option("--text-column", help="The column of a table that holds the texts.")
-]
-LabelOption = Annotated[str | None, typer.Option("--label-column", help="The one that holds the grades.")]
+TextOption = Annotated[str | None, typer.Option("--text-column", help="A table's column of texts.")]
+LabelOption = Annotated[str | None, typer.Option("--label-column", help="A table's column of grades.")]
 
 
 @app.command()
@@ -84,7 +80,7 @@ def list_(as_json: JsonFlag = False) -> None:
 
 @app.command()
 def remove(
-    name: Annotated[str, typer.Argument(help="A name or an id, as `list` gives it.")],
+    name: Annotated[str, typer.Argument(help="A name or an id of `list`.")],
     as_json: JsonFlag = False,
 ) -> None:
     """Forget kept texts. A run that has not finished with them can not go on."""
@@ -105,13 +101,9 @@ def _refusals() -> Iterator[None]:
 
 @contextmanager
 def _bar(file: Path) -> Iterator[Callable[[int, int], None]]:
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        DownloadColumn(),
-    )
-    with Progress(*columns, console=eyes, transient=True) as bar:
+    name = TextColumn("{task.description}", markup=False)
+    columns = (name, BarColumn(), TaskProgressColumn(), DownloadColumn())
+    with Progress(*columns, console=eyes, transient=True, disable=not eyes.is_terminal) as bar:
         shown = bar.add_task(file.name, total=None)
         yield lambda read, total: bar.update(shown, completed=read, total=total)
 

@@ -105,11 +105,12 @@ def _longest(names: Sequence[str], sample: Sequence[Sequence[str]], label: int |
 
 def _missing(what: str, names: Sequence[str], given: str | None, known: Sequence[str]) -> CorpusError:
     found = quote(names)
-    asked = f"{what} column" if given is None else f"{what} column {quote([given])[0]!r}"
+    asked, ways = f"{what} column", f"say which it is, or name it one of {', '.join(known)}"
+    if given is not None:
+        asked, ways = f"column {quote([given])[0]!r} for the {what}s", "choose one that it has"
     return CorpusError(
         f"no_{what}_column",
-        f"The table has no {asked} (its first columns are: {', '.join(found)}); "
-        f"say which column it is, or name it one of {', '.join(known)}.",
+        f"The table has no {asked} (its first columns are: {', '.join(found)}); {ways}.",
         found=found,
         accepted=list(known),
     )

@@ -30,8 +30,8 @@ def read_xml(piece: Piece, head: bytes, intake: Intake) -> Iterator[Record]:
     """The records of a CNVD or CNNVD export, "" for what one lacks.
 
     `head` holds the first unpacked bytes, without a byte order mark. Escaped markup in a description stays
-    the text it is; unescaped markup becomes text. Raises CorpusError `not_xml`, `dtd`, `other_xml`, `too_deep`,
-    `encoding`, or those of `Source`.
+    the text it is; unescaped markup becomes text. Raises CorpusError `not_xml`, `dtd`, `other_xml`,
+    `too_deep`, `encoding`, or those of `Source`.
     """
     require_known(head)
     encoding = encoding_of(piece)
