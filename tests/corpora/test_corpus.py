@@ -1,6 +1,7 @@
 import pytest
 
-from sparsecore.corpora.corpus import GRADE_NAMES, GRADES, SKIP_REASONS, Corpus, CorpusError, gather, quote
+from sparsecore.corpora.corpus import GRADE_NAMES, GRADES, SKIP_REASONS, Corpus, CorpusError, Record, quote
+from sparsecore.corpora.sieve import gather
 
 TWENTY = [(f"第{i}条", "高" if i % 2 else "低") for i in range(20)]
 
@@ -39,9 +40,20 @@ def test_every_copy_of_a_text_with_two_grades_is_dropped():
 
 
 def test_each_record_left_out_has_one_reason():
-    extra = [("", "高"), ("  ", ""), ("b", " "), ("c", "P1"), ("第0条", "低危"), ("d", "高"), ("d", "中")]
+    taken_back = [Record("e", "高", left_out="withdrawn"), ("** REJECT ** f", "")]
+    extra = [
+        *taken_back,
+        ("", "高"),
+        ("  ", ""),
+        ("b", " "),
+        ("c", "P1"),
+        ("第0条", "低危"),
+        ("d", "高"),
+        ("d", "中"),
+    ]
     corpus = gather([*TWENTY, *extra], "x")
     wanted = {"empty_text": 2, "ungraded": 1, "unknown_grade": 1, "duplicate": 1, "conflicting": 2}
+    wanted |= {"withdrawn": 1, "rejected": 1}
     assert corpus.skipped == wanted
     assert set(wanted) == set(SKIP_REASONS)
     assert len(corpus.texts) + sum(wanted.values()) == len(TWENTY) + len(extra)
