@@ -1,7 +1,12 @@
+import re
+from pathlib import Path
+
 import pytest
 
+from sparsecore import corpora
 from sparsecore.corpora.corpus import GRADE_NAMES, GRADES, SKIP_REASONS, Corpus, CorpusError, Record, quote
 from sparsecore.corpora.sieve import gather
+from sparsecore.dashboard.words import LANGUAGES, words
 
 TWENTY = [(f"第{i}条", "高" if i % 2 else "低") for i in range(20)]
 
@@ -94,3 +99,13 @@ def test_a_corpus_needs_a_label_in_range_for_each_text():
         Corpus("x", ("a", "b"), (0,), {}, False)
     with pytest.raises(ValueError, match=r"0…3, got \[4\]"):
         Corpus("x", ("a",), (4,), {}, False)
+
+
+def test_every_refusal_has_its_sentence_in_both_languages():
+    code = re.compile(r'CorpusError\(\s*f?"([a-z_{}]+)"')
+    folder = Path(corpora.__file__).parent
+    found = {name for file in folder.glob("*.py") for name in code.findall(file.read_text(encoding="utf-8"))}
+    found = found - {"no_{what}_column"} | {"no_text_column", "no_label_column"}
+    for language in LANGUAGES:
+        said = {key.removeprefix("corpus.") for key in words(language) if key.startswith("corpus.")}
+        assert said == found
