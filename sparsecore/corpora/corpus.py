@@ -22,6 +22,9 @@ SKIP_REASONS = (
     *("rejected", "withdrawn", "empty_text", "ungraded", "unknown_grade", "duplicate", "conflicting"),
 )
 
+# All CVE records ever published are some 300,000. What is more than this only takes time.
+MAX_RECORDS = 2_000_000
+
 # How many of the unknown grades a message quotes, and how long each may be: a sentence, not a listing.
 QUOTED_VALUES = 5
 QUOTED_LENGTH = 30
@@ -89,6 +92,16 @@ class Corpus:
     def counts(self) -> tuple[int, ...]:
         """How many texts each grade has, in the order of `GRADES`."""
         return tuple(self.labels.count(grade) for grade in range(len(GRADES)))
+
+
+def require_no_more(count: int, limit: int) -> None:
+    """Raise CorpusError `too_many_records` once a file has given more of something than any export holds."""
+    if count > limit:
+        raise CorpusError(
+            "too_many_records",
+            f"The file has more than {limit:,} records or parts; send a part of it.",
+            limit=limit,
+        )
 
 
 def quote(values: Iterable[str]) -> list[str]:

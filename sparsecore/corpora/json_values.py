@@ -6,7 +6,7 @@ from typing import Any
 
 import ijson
 
-from sparsecore.corpora.corpus import CorpusError
+from sparsecore.corpora.corpus import CorpusError, require_no_more
 from sparsecore.corpora.source import Source
 
 # Where the lists of records lie in NVD's feeds, OSV's answers and CNNVD's.
@@ -20,6 +20,9 @@ MAX_DEPTH = 100
 # NVD lists every affected version of a product in its record: up to some MB of them.
 RECORD_BYTES = 4 * 2**20
 
+# NVD's feeds have one key or value every fifteen bytes.
+MAX_EVENTS = 50_000_000
+
 READ_BYTES = 2**16
 STREAMED: list[Any] = []  # stands for a list whose members are handed on and not held
 
@@ -31,7 +34,8 @@ def json_values(source: Source, stream: io.RawIOBase) -> Iterator[dict[str, Any]
     """
     source.record_bytes = RECORD_BYTES
     builder = _Builder()
-    for event, value in _events(stream):
+    for number, (event, value) in enumerate(_events(stream)):
+        require_no_more(number, MAX_EVENTS)
         done = builder.take(event, value)
         if done is not None:
             yield done

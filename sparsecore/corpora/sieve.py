@@ -8,19 +8,18 @@ from hashlib import blake2b
 from sparsecore.corpora.corpus import (
     GRADE_NAMES,
     GRADES,
+    MAX_RECORDS,
     QUOTED_VALUES,
     SKIP_REASONS,
     Corpus,
     CorpusError,
     Record,
     quote,
+    require_no_more,
 )
 
 # Below this an 80/20 split leaves fewer than four texts to test on: no accuracy means anything.
 MIN_RECORDS = 20
-
-# All CVE records ever published are some 300,000.
-MAX_RECORDS = 2_000_000
 
 # NVD writes these in place of the description of a number that it took back.
 REJECTIONS = ("** REJECT", "Rejected reason:")
@@ -55,12 +54,7 @@ class Sieve:
     def take(self, record: Record) -> None:
         """Sort one record in; raises CorpusError `too_many_records`."""
         self._records += 1
-        if self._records > MAX_RECORDS:
-            raise CorpusError(
-                "too_many_records",
-                f"The file has more than {MAX_RECORDS:,} records; send a part of it.",
-                limit=MAX_RECORDS,
-            )
+        require_no_more(self._records, MAX_RECORDS)
         text, grade = " ".join(UNPRINTABLE.sub(" ", record.text).split()), record.grade.strip().casefold()
         if reason := self._reason(record, text, grade):
             self._left_out[reason] += 1

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from sparsecore.corpora.archive import Piece
 from sparsecore.corpora.columns import GRADE_COLUMN_NAMES, TEXT_NAMES, named, records
-from sparsecore.corpora.corpus import CorpusError, Record
+from sparsecore.corpora.corpus import MAX_RECORDS, CorpusError, Record, require_no_more
 from sparsecore.corpora.encoding import encoding_of, text_of
 from sparsecore.corpora.intake import Intake
 from sparsecore.corpora.source import Source
@@ -31,7 +31,8 @@ def read_table(piece: Piece, intake: Intake) -> Iterator[Record]:
 def _rows(source: Source, lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
     rows = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
-        for row in rows:
+        for number, row in enumerate(rows):
+            require_no_more(number, MAX_RECORDS)
             source.new_record()
             yield row
     except csv.Error as error:

@@ -14,7 +14,7 @@ from openpyxl.utils.exceptions import InvalidFileException
 
 from sparsecore.corpora.archive import scan
 from sparsecore.corpora.columns import records
-from sparsecore.corpora.corpus import CorpusError, Record
+from sparsecore.corpora.corpus import CorpusError, Record, require_no_more
 from sparsecore.corpora.intake import Intake
 from sparsecore.corpora.source import MAX_RECORD_BYTES
 
@@ -60,7 +60,7 @@ def _rows(archive: zipfile.ZipFile) -> Iterator[list[str]]:
             sheet.reset_dimensions()
             found = False
             for number, row in enumerate(sheet.iter_rows(max_col=MAX_COLUMNS, values_only=True)):
-                _require_possible(number)
+                require_no_more(number + 1, MAX_ROWS)
                 cells = [_cell(value) for value in row]
                 if any(cells):
                     found = True
@@ -87,15 +87,6 @@ def _cell(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return value.isoformat()[:10] if isinstance(value, date) else str(value)
-
-
-def _require_possible(number: int) -> None:
-    if number >= MAX_ROWS:
-        raise CorpusError(
-            "too_many_records",
-            f"The file has more than {MAX_ROWS:,} records; send a part of it.",
-            limit=MAX_ROWS,
-        )
 
 
 def _require_small_entries(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:

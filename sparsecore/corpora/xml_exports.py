@@ -8,7 +8,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
 from sparsecore.corpora.archive import Piece
-from sparsecore.corpora.corpus import CorpusError, Record, quote
+from sparsecore.corpora.corpus import CorpusError, Record, quote, require_no_more
 from sparsecore.corpora.encoding import encoding_of, require_known, text_of
 from sparsecore.corpora.intake import Intake
 from sparsecore.corpora.source import Source
@@ -24,6 +24,9 @@ ROOTS = tuple(dict.fromkeys(root for root, _ in SHAPES))
 
 # A real record is four deep.
 MAX_DEPTH = 50
+
+# Elements begun or ended: 200 MB of CNNVD's have seven million.
+MAX_EVENTS = 25_000_000
 
 
 def read_xml(piece: Piece, head: bytes, intake: Intake) -> Iterator[Record]:
@@ -57,7 +60,9 @@ def read_xml(piece: Piece, head: bytes, intake: Intake) -> Iterator[Record]:
 
 def _records(source: Source, stream: io.RawIOBase, intake: Intake) -> Iterator[Record]:
     depth, root, root_name = 0, None, ""
-    for event, element in iterparse(stream, events=("start", "end"), forbid_dtd=True):
+    events = iterparse(stream, events=("start", "end"), forbid_dtd=True)
+    for number, (event, element) in enumerate(events):
+        require_no_more(number, MAX_EVENTS)
         depth += 1 if event == "start" else -1
         if depth > MAX_DEPTH:
             raise CorpusError(

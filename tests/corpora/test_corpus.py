@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from sparsecore import corpora
+from sparsecore.corpora import sieve
 from sparsecore.corpora.corpus import GRADE_NAMES, GRADES, SKIP_REASONS, Corpus, CorpusError, Record, quote
 from sparsecore.corpora.sieve import gather
 from sparsecore.dashboard.words import LANGUAGES, words
@@ -109,3 +110,10 @@ def test_every_refusal_has_its_sentence_in_both_languages():
     for language in LANGUAGES:
         said = {key.removeprefix("corpus.") for key in words(language) if key.startswith("corpus.")}
         assert said == found
+
+
+def test_a_file_of_endlessly_many_records_ends(monkeypatch):
+    monkeypatch.setattr(sieve, "MAX_RECORDS", 19)
+    with pytest.raises(CorpusError, match="more than 19 records") as caught:
+        gather(TWENTY, "x")
+    assert caught.value.code == "too_many_records"

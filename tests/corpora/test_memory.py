@@ -8,13 +8,19 @@ from pathlib import Path
 
 import pytest
 
+# getrusage's peak is inherited from the process that starts another; the kernel's own begins anew.
+STATUS = Path("/proc/self/status")
 MEASURE = """
-import json, resource, sys
+import json, sys
 from sparsecore.corpora import add, inspect
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def peak():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+before = peak()
 found = inspect(sys.argv[2]) if sys.argv[1] == "inspect" else add(sys.argv[2]).inspection
-print(json.dumps([found.rows, before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
+print(json.dumps([found.rows, before, peak()]))
 """
+on_linux = pytest.mark.skipif(not STATUS.exists(), reason="memory is not measured: there is no /proc")
 ENTRY = (
     "<entry><name>漏洞{0} <a@b.c></name><vuln-id>CNNVD-{0}</vuln-id><published>2020-01-01</published>"
     "<severity>{1}</severity><vuln-descript>{2} a<b && {0}</vuln-descript>"
@@ -49,6 +55,7 @@ def measured(how: str, path: Path, home: Path) -> tuple[int, float, float]:
     return rows, before / 1024, after / 1024
 
 
+@on_linux
 @pytest.mark.parametrize("how", ["inspect", "add"])
 def test_twenty_megabytes_cost_little_more_than_the_program(tmp_path, how):
     count = export(tmp_path / "export", 20)
@@ -58,6 +65,7 @@ def test_twenty_megabytes_cost_little_more_than_the_program(tmp_path, how):
 
 
 @pytest.mark.slow
+@on_linux
 @pytest.mark.parametrize("how", ["inspect", "add"])
 def test_two_hundred_megabytes_fit_into_three_hundred(tmp_path, how):
     count = export(tmp_path / "export", 200)

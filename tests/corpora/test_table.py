@@ -5,6 +5,7 @@ import io
 import pytest
 
 from sparsecore.corpora import CorpusError, read_corpus
+from sparsecore.corpora import table as tables
 from sparsecore.corpora.columns import GRADE_COLUMN_NAMES, TEXT_NAMES
 
 ROWS = [(f'漏洞{i}，可执行任意代码；"严重"\n第二行\t{i}', "高危" if i % 2 else "中危") for i in range(20)]
@@ -161,3 +162,8 @@ def test_a_file_cut_within_a_character_is_told(file_with, encoding):
 
 def test_binary_zeros_behind_a_good_start_are_refused(file_with):
     assert error_of(file_with(table() * 20 + "\0\0")).code == "unknown_format"
+
+
+def test_blank_lines_without_end_are_not_read_for_ever(file_with, monkeypatch):
+    monkeypatch.setattr(tables, "MAX_RECORDS", 1_000)
+    assert error_of(file_with(table() + "\n" * 2_000)).code == "too_many_records"

@@ -3,7 +3,7 @@ import tracemalloc
 
 import pytest
 
-from sparsecore.corpora import CorpusError, read_corpus
+from sparsecore.corpora import CorpusError, read_corpus, xml_exports
 from sparsecore.corpora.source import MAX_RECORD_BYTES
 
 
@@ -172,3 +172,8 @@ def test_deep_nesting_stops_early(file_with):
 def test_one_endless_record_stops_early(file_with, filling):
     endless = "<vulnerabilitys><vulnerability>" + filling * (2 * MAX_RECORD_BYTES // len(filling))
     assert code_of(file_with(endless)) == "record_too_large"
+
+
+def test_elements_without_end_are_not_read_for_ever(file_with, monkeypatch):
+    monkeypatch.setattr(xml_exports, "MAX_EVENTS", 1_000)
+    assert code_of(file_with("<vulnerabilitys>" + "<a/>" * 600 + "</vulnerabilitys>")) == "too_many_records"
