@@ -4,7 +4,6 @@ import gzip
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from sparsecore.corpora.corpus import CorpusError, quote
@@ -23,12 +22,8 @@ MAX_FILES = 10_000
 ENCRYPTED = 1
 
 
-@dataclass(frozen=True)
-class Piece:
-    """One file with data in it: a name for messages, and its unpacked bytes, as often as wanted."""
-
-    name: str
-    open: Callable[[], Source]
+# Opens one file with data in it: its unpacked bytes, as often as wanted.
+Piece = Callable[[], Source]
 
 
 @contextmanager
@@ -41,12 +36,12 @@ def pieces(path: Path, meter: Meter) -> Iterator[list[Piece] | zipfile.ZipFile]:
         head = file.peek(8)[:8]
     _refuse_other(head)
     if head.startswith(GZIP):
-        yield [Piece(path.name, lambda: _gunzipped(path, meter))]
+        yield [lambda: _gunzipped(path, meter)]
     elif head.startswith((ZIP, EMPTY_ZIP)):
         with open_metered(path, meter) as file, _zip(file, path.stat().st_size) as archive:
             yield archive if WORKBOOK in archive.namelist() else _members(archive)
     else:
-        yield [Piece(path.name, lambda: Source(open_metered(path, meter)))]
+        yield [lambda: Source(open_metered(path, meter))]
 
 
 def refuse_nested(head: bytes) -> None:
@@ -116,7 +111,7 @@ def _check(archive: zipfile.ZipFile, packed: int) -> None:
 
 
 def _members(archive: zipfile.ZipFile) -> list[Piece]:
-    found = [Piece(quote([i.filename])[0], _opener(archive, i)) for i in archive.infolist() if _is_data(i)]
+    found = [_opener(archive, info) for info in archive.infolist() if _is_data(info)]
     if not found:
         raise CorpusError("empty", "The archive holds no file with data; put an export or a table into it.")
     return found
@@ -127,7 +122,7 @@ def _is_data(info: zipfile.ZipInfo) -> bool:
     return info.file_size > 0 and not info.is_dir() and not hidden
 
 
-def _opener(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], Source]:
+def _opener(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Piece:
     def open_member() -> Source:
         try:
             return Source(archive.open(info))

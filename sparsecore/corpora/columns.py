@@ -18,6 +18,9 @@ GRADE_COLUMN_NAMES = (
 )
 DATE_NAMES = ("date", "published", "发布日期", "公开日期", "发布时间", "公开时间", "日期", "publisheddate")
 
+# What a person is given to pick from: a table has some tens of columns at most, and their names are words.
+MOST_NAMES, LONGEST_NAME = 100, 100
+
 # How much of a table is looked at where the names tell nothing.
 SAMPLE_ROWS = 200
 SAMPLE_CHARACTERS = 2**20
@@ -35,7 +38,7 @@ class Columns:
 
     def record(self, row: Sequence[str]) -> Record:
         """The record of a row, "" for a cell that it lacks."""
-        date = "" if self.date is None else _cell(row, self.date).strip()[:10].replace("/", "-")
+        date = "" if self.date is None else _cell(row, self.date)
         return Record(_cell(row, self.text), _cell(row, self.label), date)
 
 
@@ -57,7 +60,7 @@ def records(names: Sequence[str], rows: Iterator[Sequence[str]], intake: Intake)
 def choose(names: Sequence[str], sample: Sequence[Sequence[str]], intake: Intake) -> Columns:
     """The columns a person named, else those of known names, else those whose content tells.
 
-    Raises CorpusError `no_text_column` or `no_label_column`, naming the columns there are.
+    Raises CorpusError `no_text_column` or `no_label_column`; `details["columns"]` are those to pick from.
     """
     label = named(names, intake.label_column, GRADE_COLUMN_NAMES)
     text = named(names, intake.text_column, TEXT_NAMES)
@@ -113,6 +116,7 @@ def _missing(what: str, names: Sequence[str], given: str | None, known: Sequence
         f"The table has no {asked} (its first columns are: {', '.join(found)}); {ways}.",
         found=found,
         accepted=list(known),
+        columns=[name[:LONGEST_NAME] for name in names[:MOST_NAMES]],
     )
 
 

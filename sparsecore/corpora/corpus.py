@@ -33,8 +33,8 @@ QUOTED_LENGTH = 30
 class Record(NamedTuple):
     """One record of a file: its text and the name of its grade, "" for what it lacks.
 
-    `date` is the day it was published as YYYY-MM-DD, or ""; `left_out` is `"rejected"` or `"withdrawn"` for
-    a record that its publisher took back.
+    `date` is when it was published, in a way that begins with the day; `left_out` is `"rejected"` or
+    `"withdrawn"` for a record that its publisher took back.
     """
 
     text: str

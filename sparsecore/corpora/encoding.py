@@ -48,7 +48,7 @@ def text_of(source: Source, encoding: str) -> io.TextIOWrapper:
 
 def _obeys(piece: Piece, encoding: str) -> bool:
     decoder = codecs.getincrementaldecoder(encoding)()
-    with piece.open() as source:
+    with piece() as source:
         while chunk := source.read(CHUNK_BYTES):
             source.new_record()
             if b"\0" in chunk:

@@ -28,7 +28,7 @@ def read_json(piece: Piece, intake: Intake) -> Iterator[Record]:
     `Source`.
     """
     encoding = encoding_of(piece)
-    with piece.open() as source:
+    with piece() as source:
         values = json_values(source, Utf8(text_of(source, encoding)))
         first = next(values, None)
         if first is None:
@@ -103,10 +103,6 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _day(value: Any) -> str:
-    return _text(value)[:10]
-
-
 def _english(descriptions: Any) -> str:
     """The English one of some descriptions, else the first."""
     found = _maps(descriptions)
@@ -122,7 +118,7 @@ def _grade(name: Any) -> str:
 def _nvd_1(value: dict[str, Any]) -> Record:
     text = _english(dig(value, "cve", "description", "description_data"))
     grade = _grade(dig(value, "impact", "baseMetricV3", "cvssV3", "baseSeverity"))
-    return Record(text, grade, _day(value.get("publishedDate")))
+    return Record(text, grade, _text(value.get("publishedDate")))
 
 
 def _nvd_2(value: dict[str, Any]) -> Record:
@@ -136,7 +132,7 @@ def _nvd_2(value: dict[str, Any]) -> Record:
     return Record(
         _english(cve.get("descriptions")),
         next(filter(None, grades), ""),
-        _day(cve.get("published")),
+        _text(cve.get("published")),
         rejected,
     )
 
@@ -152,7 +148,7 @@ def _cve_5(value: dict[str, Any]) -> Record:
         for metric in _maps(place.get("metrics"))
     )
     text = _english(dig(containers, "cna", "descriptions"))
-    return Record(text, next(filter(None, grades), ""), _day(metadata.get("datePublished")), rejected)
+    return Record(text, next(filter(None, grades), ""), _text(metadata.get("datePublished")), rejected)
 
 
 def _osv(value: dict[str, Any]) -> Record:
@@ -161,7 +157,7 @@ def _osv(value: dict[str, Any]) -> Record:
     grade = _grade(dig(value, "database_specific", "severity"))
     vectors = (_text(each.get("score")) for each in _maps(value.get("severity")))
     grades = chain([grade], map(grade_of_vector, vectors))
-    return Record(text, next(filter(None, grades), ""), _day(value.get("published")), withdrawn)
+    return Record(text, next(filter(None, grades), ""), _text(value.get("published")), withdrawn)
 
 
 def _detail(value: dict[str, Any]) -> dict[str, Any] | None:
@@ -173,4 +169,4 @@ def _detail(value: dict[str, Any]) -> dict[str, Any] | None:
 def _cnnvd(value: dict[str, Any]) -> Record:
     detail = _detail(value) or {}
     grade = HAZARDS.get(_cell(detail.get("hazardLevel")), "")
-    return Record(_text(detail.get("vulDesc")), grade, _day(detail.get("publishTime")))
+    return Record(_text(detail.get("vulDesc")), grade, _text(detail.get("publishTime")))

@@ -10,7 +10,7 @@ from sparsecore.corpora.archive import Piece, pieces, refuse_nested
 from sparsecore.corpora.corpus import Corpus, CorpusError, Record
 from sparsecore.corpora.intake import Intake
 from sparsecore.corpora.json_records import read_json
-from sparsecore.corpora.sieve import Sieve
+from sparsecore.corpora.sieve import MIN_RECORDS, Sieve
 from sparsecore.corpora.source import Meter
 from sparsecore.corpora.table import read_table
 from sparsecore.corpora.xml_exports import read_xml
@@ -41,12 +41,13 @@ def read_corpus(
     label_column: str | None = None,
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
+    least: int = MIN_RECORDS,
 ) -> Corpus:
     """The graded texts of one file, in any format of the README's table; nothing is written.
 
     The columns of a table are found by name or content unless they are given. `progress` is told the bytes
-    read and their total; reading stops, with CorpusError `cancelled`, once `cancelled()` is true. Raises
-    CorpusError with one sentence and a `code`.
+    read and their total; reading stops, with CorpusError `cancelled`, once `cancelled()` is true. Fewer than
+    `least` usable texts (≥ 1; 20 to train on) are refused. Raises CorpusError with one sentence and a `code`.
 
     >>> read_corpus("/no/such/file.csv")
     Traceback (most recent call last):
@@ -54,7 +55,7 @@ def read_corpus(
     """
     path = Path(path)
     intake = begin(path, text_column, label_column, progress, cancelled)
-    return sift(path, intake, Sieve(hold=True)).corpus(path.name)
+    return sift(path, intake, Sieve(hold=True)).corpus(path.name, least)
 
 
 def begin(
@@ -109,7 +110,7 @@ def _records(found: list[Piece] | zipfile.ZipFile, intake: Intake) -> Iterator[R
 
 
 def _piece(piece: Piece, intake: Intake) -> Iterator[Record]:
-    with piece.open() as source:
+    with piece() as source:
         head = source.read(HEAD_BYTES).removeprefix(codecs.BOM_UTF8)
     refuse_nested(head)
     start = head.lstrip()[:1]

@@ -29,6 +29,9 @@ UNPRINTABLE = re.compile("[\x00-\x08\x0e-\x1b\x7f\ud800-\udfff]")
 CHINESE = re.compile("[\u3400-\u9fff]")
 CONFLICT = -1
 
+# ISO 8601 with or without a time, and as Chinese tables write it.
+DAY = re.compile("([0-9]{4})[-/.年]([0-9]{1,2})[-/.月]([0-9]{1,2})(?![0-9])")
+
 
 class Sieve:
     """The usable records of a file, taken one by one in order.
@@ -90,7 +93,7 @@ class Sieve:
         self.chinese.append(CHINESE.search(text) is not None)
         if self.texts is not None:
             self.texts.append(text)
-            self.dates.append(date)
+            self.dates.append(_day(date))
 
     @property
     def usable(self) -> list[int]:
@@ -113,9 +116,9 @@ class Sieve:
         """How many texts are left of each grade, in the order of `GRADES`."""
         return tuple(self._grades.count(grade) for grade in range(len(GRADES)))
 
-    def corpus(self, name: str) -> Corpus:
+    def corpus(self, name: str, least: int = MIN_RECORDS) -> Corpus:
         """What was held, under this name; raises CorpusError as `require` does."""
-        self.require(MIN_RECORDS)
+        self.require(least)
         usable = self.usable
         dates = tuple(self.dates[place] for place in usable)
         texts, labels = tuple(self.texts[p] for p in usable), tuple(self._grades[p] for p in usable)
@@ -152,6 +155,11 @@ class Sieve:
                 grade=grade,
                 usable=usable,
             )
+
+
+def _day(date: str) -> str:
+    found = DAY.match(date.strip())
+    return f"{found[1]}-{int(found[2]):02}-{int(found[3]):02}" if found else ""
 
 
 def gather(records: Iterable[Record | tuple[str, str]], name: str) -> Corpus:

@@ -21,7 +21,7 @@ def read_table(piece: Piece, intake: Intake) -> Iterator[Record]:
     `encoding`, `unknown_format`, or those of `Source`.
     """
     encoding = encoding_of(piece)
-    with piece.open() as source, text_of(source, encoding) as lines:
+    with piece() as source, text_of(source, encoding) as lines:
         header = next(line for line in lines if line.strip())
         delimiter, names = _header(header, intake)
         intake.saw(FORMATS[delimiter])

@@ -38,7 +38,7 @@ def read_xml(piece: Piece, head: bytes, intake: Intake) -> Iterator[Record]:
     """
     require_known(head)
     encoding = encoding_of(piece)
-    with piece.open() as source:
+    with piece() as source:
         try:
             yield from _records(source, Repaired(text_of(source, encoding)), intake)
         except ParseError as error:
@@ -91,7 +91,7 @@ def _require_known(root: str) -> None:
 
 
 def _record(element: Element, text: str, grade: str, date: str) -> Record:
-    return Record(_inner(element, text), _inner(element, grade), _inner(element, date).strip()[:10])
+    return Record(_inner(element, text), _inner(element, grade), _inner(element, date))
 
 
 def _inner(record: Element, path: str) -> str:

@@ -117,3 +117,20 @@ def test_a_file_of_endlessly_many_records_ends(monkeypatch):
     with pytest.raises(CorpusError, match="more than 19 records") as caught:
         gather(TWENTY, "x")
     assert caught.value.code == "too_many_records"
+
+
+def test_days_are_kept_in_one_form_and_other_dates_are_not():
+    written = [
+        "2020-01-02T03:04Z",
+        " 2020/1/2",
+        "2020年1月2日",
+        "2020.01.02",
+        "2.1.2020",
+        "2020-01-023",
+        "x",
+        "",
+    ]
+    records = [Record(f"第{i}条", "高" if i % 2 else "低", date) for i, date in enumerate(written * 3)]
+    assert (
+        gather(records, "x").dates == ("2020-01-02",) * 4 + ("",) * 4 + (("2020-01-02",) * 4 + ("",) * 4) * 2
+    )

@@ -95,3 +95,9 @@ def test_importing_needs_neither_torch_nor_streamlit_nor_jieba():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert not {"torch", "streamlit", "jieba", "pandas", "openpyxl"} & set(loaded)
+
+
+def test_fewer_texts_are_read_where_fewer_will_do(file_with):
+    few = "\n".join(CSV.split("\n")[:6])
+    assert error_of(file_with(few)).code == "too_few"
+    assert read_corpus(file_with(few), least=5).counts() == (3, 0, 2, 0)

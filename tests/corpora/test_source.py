@@ -10,7 +10,7 @@ from sparsecore.corpora.source import Meter, Source
 
 def open_source(path) -> Source:
     with pieces(path, Meter(0)) as found:
-        return found[0].open()
+        return found[0]()
 
 
 def read_all(path):

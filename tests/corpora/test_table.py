@@ -70,7 +70,8 @@ def test_a_missing_text_column_names_the_columns_found_and_accepted(file_with):
     rows = [(f"短{i}", grade) for i, (_, grade) in enumerate(ROWS)]
     error = error_of(file_with(table(rows, header=("标题", "label"))))
     assert error.code == "no_text_column"
-    assert error.details == {"found": ["标题", "label"], "accepted": list(TEXT_NAMES)}
+    columns = ["标题", "label"]
+    assert error.details == {"found": columns, "accepted": list(TEXT_NAMES), "columns": columns}
     assert "its first columns are: 标题, label" in str(error)
     assert "漏洞描述" in str(error)
 
