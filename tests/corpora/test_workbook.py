@@ -1,6 +1,7 @@
 import datetime
 import io
 import zipfile
+from xml.sax.saxutils import escape
 
 import openpyxl
 import pytest
@@ -55,6 +56,43 @@ def test_columns_of_any_name_blank_rows_numbers_and_days_are_borne(file_with):
     )
     assert corpus.labels == (0, 1) * 10
     assert set(corpus.dates) == {"2020-01-02"}
+
+
+def with_shared_texts(texts=ROWS):
+    """A workbook as Excel writes it: its texts in a list of their own, cells refer to them by number."""
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
+    space = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+    words = ["text", "label", "高危", "中危", *(escape(text) for text, _ in texts)]
+    strings = f"<sst {space}>" + "".join(f"<si><r><t>{word}</t></r></si>" for word in words) + "</sst>"
+    cell = '<c r="{}{}" t="s"><v>{}</v></c>'
+    pairs = [(0, 1), *((i + 4, words.index(grade)) for i, (_, grade) in enumerate(texts))]
+    rows = [
+        f'<row r="{n}">{cell.format("A", n, text)}{cell.format("B", n, grade)}</row>'
+        for n, (text, grade) in enumerate(pairs, start=1)
+    ]
+    sheet = f"<worksheet {space}><sheetData>{''.join(rows)}</sheetData></worksheet>"
+    override = f'<Override PartName="/xl/sharedStrings.xml" ContentType="{kind}"/></Types>'
+    old, buffer = zipfile.ZipFile(io.BytesIO(workbook(first=[()]))), io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            data = sheet.encode() if name == SHEET else old.read(name)
+            if name == "[Content_Types].xml" and kind.encode() not in data:
+                data = data.replace(b"</Types>", override.encode())
+            if name != "xl/sharedStrings.xml":
+                new.writestr(name, data)
+        new.writestr("xl/sharedStrings.xml", strings)
+    return buffer.getvalue()
+
+
+def test_excels_shared_texts_are_read(file_with):
+    corpus = read_corpus(file_with(with_shared_texts()))
+    assert (corpus.texts, corpus.labels) == (tuple(text for text, _ in ROWS), (1, 2) * 10)
+
+
+def test_many_shared_texts_are_read_and_one_endless_one_is_refused(file_with):
+    many = [(f"第{i}条" + "漏洞描述" * 40, "高危" if i % 2 else "中危") for i in range(6_000)]
+    assert read_corpus(file_with(with_shared_texts(many))).counts() == (0, 3_000, 3_000, 0)
+    assert code_of(file_with(with_shared_texts([*ROWS, ("长" * 2**20, "高危")]))) == "record_too_large"
 
 
 def test_an_empty_or_damaged_workbook_is_told(file_with):
