@@ -1,4 +1,4 @@
-"""The command line: `python -m sparsecore train | runs | show | data`, on the same store as the dashboard.
+"""The command line: `python -m sparsecore train | runs | show | data | bench`, on the dashboard's store.
 
 With `--json`, standard output is one JSON value. Everything for eyes goes to standard error.
 """
@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from sparsecore import data_command
+from sparsecore.bench.commands import app as bench
 from sparsecore.config import PARAMETERS, ConfigError, Parameter, RunConfig
 from sparsecore.corpora import Corpus, CorpusError, Kept, kept, read_corpus
 from sparsecore.corpora.shelf import keep
@@ -31,6 +32,7 @@ WORDS = words("en")
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 app.add_typer(data_command.app, name="data")
+app.add_typer(bench, name="bench")
 
 
 def _with_parameters(command: Callable[..., None]) -> Callable[..., None]:
@@ -169,25 +171,6 @@ def show(
     if found is None:
         refuse(f"there is no run {run!r}; python -m sparsecore runs lists them.")
     _print_run(found, as_json)
-
-
-@app.command()
-def bench(
-    what: Annotated[str, typer.Argument(help="watching: what a viewer of every frame costs training.")],
-    size: Annotated[str, typer.Option(help="demo or paper.")] = "paper",
-    as_json: JsonFlag = False,
-) -> None:
-    """Measure, as ratios within one run; takes about two minutes."""
-    if what != "watching" or size not in PARAMETERS["size"].choices:
-        refuse("bench takes: watching, with --size demo or paper.")
-    from sparsecore.bench import watching
-
-    measured = watching(size)
-    if as_json:
-        print(json.dumps(measured))
-    else:
-        for name, value in measured.items():
-            print(f"{name:<24} {value:.4g}" if isinstance(value, float) else f"{name:<24} {value}")
 
 
 def _print_run(run: Run, as_json: bool) -> None:

@@ -83,8 +83,50 @@ def project_(
     cut, dtype = _find(weights, keep, last) if ranks is None else find_cut_together(weights, keep, ranks)
     kept, changed = weights.apply(cut) if weights is not None else ((), 0)
     _write_back(given[:3], held[:3])
-    threshold = math.inf if cut.bits > LAYOUTS[dtype].infinity else to_magnitude(cut.bits, dtype)
-    return Projection(kept, threshold, None if masks is None else changed)
+    return Projection(kept, _threshold(cut, dtype), None if masks is None else changed)
+
+
+class Projector:
+    """`project_` of the same tensors again and again: what they are is looked at once, not at each step.
+
+    Takes what `project_` takes, and raises what it raises. It holds only where large contiguous tensors of
+    the main memory are, and looks anew when one of them has moved.
+    """
+
+    def __init__(
+        self,
+        tensors: Sequence[Tensor],
+        masks: Sequence[Tensor] | None = None,
+        counts: Sequence[Tensor] | None = None,
+    ) -> None:
+        self._given = (tensors, masks, counts)
+        self._written = [tensor for part in self._given for tensor in part or ()]
+        self._at: list[int] = []
+        self._weights: Weights | None = None
+
+    @torch.no_grad()
+    def __call__(self, keep: int, last: float | None = None) -> Projection:
+        """Keep the `keep` largest magnitudes; `last` as `project_` takes it."""
+        if self._weights is None or self._at != [tensor.data_ptr() for tensor in self._written]:
+            self._look()
+        tensors, masks, counts = self._given
+        if self._weights is None:
+            return project_(tensors, keep, last=last, masks=masks, counts=counts)
+        cut, dtype = _find(self._weights, keep, last)
+        kept, changed = self._weights.apply(cut)
+        torch.autograd.graph.increment_version(self._written)
+        return Projection(kept, _threshold(cut, dtype), None if masks is None else changed)
+
+    def _look(self) -> None:
+        _check(*self._given, None)
+        self._at, self._weights = [tensor.data_ptr() for tensor in self._written], None
+        few = sum(tensor.numel() for tensor in self._given[0]) <= FEW
+        if not few and all(tensor.is_cpu and tensor.is_contiguous() for tensor in self._written):
+            self._weights = _weights(*self._given, None, alone=True)
+
+
+def _threshold(cut: Cut, dtype: torch.dtype) -> float:
+    return math.inf if cut.bits > LAYOUTS[dtype].infinity else to_magnitude(cut.bits, dtype)
 
 
 def _device(tensors: Sequence[Tensor]) -> torch.device:

@@ -1,25 +1,18 @@
-"""Weights in the main memory, read and cut by compiled passes, and where their machine code is kept."""
+"""Weights in the main memory, read and cut by compiled passes."""
 
 from __future__ import annotations
 
 import functools
-import hashlib
-import os
-import tempfile
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import llvmlite.binding
-import numba
 import numpy as np
-import platformdirs
 import torch
 from torch import Tensor
 
 from sparsecore import selection_kernels
+from sparsecore.compiled import compiled
 from sparsecore.selection import LAYOUTS, Cut, Digit, Survey, refuse_nan
 
 _LIKE = {size: np.empty(0, f"int{8 * size}") for size in (2, 4, 8)}  # tells a pass how to read a weight
@@ -27,7 +20,6 @@ PART = 2**22  # weights that one thread reads at a time: a few milliseconds
 _MOST_PARTS = 512  # of larger weights the parts grow, so that what is noted of each stays small
 _DRAWN = 4096  # weights that few are judged by; so few are all read
 _ROOM = 16  # one weight in so many may be collected
-_compiling = threading.Lock()
 
 
 class Kernels(NamedTuple):
@@ -44,46 +36,8 @@ class Kernels(NamedTuple):
 
 @functools.cache
 def kernels(size: int) -> Kernels:
-    """The passes for weights of `size` bytes; each is compiled at its first call, or read from the cache.
-
-    Every size has a folder of its own, and so has every version of the source, of numba and of the processor:
-    numba's index of a folder is not safe against processes that write different code into it at once.
-    """
-    passes = [getattr(selection_kernels, name).py_func for name in Kernels._fields]
-    with _compiling:
-        folder, before = _writable(_cache_folder() / str(8 * size)), numba.config.CACHE_DIR
-        numba.config.CACHE_DIR = str(folder or "")
-        try:
-            return Kernels(*(numba.njit(nogil=True, cache=folder is not None)(each) for each in passes))
-        finally:
-            numba.config.CACHE_DIR = before
-
-
-def _cache_folder() -> Path:
-    home = os.environ.get("SPARSECORE_HOME")
-    if numba.config.CACHE_DIR:
-        root = Path(numba.config.CACHE_DIR)
-    elif home:
-        root = Path(home) / "cache" / "numba"
-    else:
-        root = Path(platformdirs.user_cache_dir("sparsecore", appauthor=False)) / "numba"
-    source = Path(selection_kernels.__file__).read_bytes()
-    machine = f"{numba.__version__} {llvmlite.binding.get_host_cpu_name()} {_features()}"
-    return root / hashlib.sha256(source + machine.encode()).hexdigest()[:16]
-
-
-def _features() -> str:
-    return llvmlite.binding.get_host_cpu_features().flatten()
-
-
-def _writable(folder: Path) -> Path | None:
-    """The folder, made if need be; None where nothing can be written: then nothing is cached."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError:
-        return None
-    return folder
+    """The passes for weights of `size` bytes; every size has a folder of its own in the cache."""
+    return Kernels(*compiled(selection_kernels, Kernels._fields, str(8 * size)))
 
 
 class HostWeights:

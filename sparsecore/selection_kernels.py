@@ -315,7 +315,7 @@ def nth_largest(values, nth, low, high):
     """
     of = values.dtype.type
     while low < high:
-        middle = low + (high - low + 1) // 2
+        middle = high - (high - low) // 2
         least = of(middle)
         reached = int32(0)
         for k in range(values.size):

@@ -1,11 +1,15 @@
-"""What the commands share: exit codes, the two streams, and how a refusal looks."""
+"""What the commands share: words for eyes on standard error, exit codes, tables on standard output."""
 
+from __future__ import annotations
+
+import json
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console, RenderableType
 from rich.markup import escape
+from rich.table import Table
 
 FAILED, WRONG_ARGUMENTS = 1, 2
 PIPED_WIDTH = 160  # a pipe has no width: no word of a table is cut for it
@@ -15,12 +19,36 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON value on 
 
 
 def refuse(sentence: str, code: int = WRONG_ARGUMENTS) -> NoReturn:
-    """Say what was wrong and end with an exit code."""
+    """Say what is wrong, and end with an exit code."""
     eyes.print(f"[red]Error:[/red] {escape(sentence)}", highlight=False)
     raise typer.Exit(code)
 
 
 def show(what: RenderableType) -> None:
-    """Print for a reader on standard output; texts in it are never taken for markup."""
+    """Print for a reader on standard output, in a pipe as wide as it needs; texts are never markup."""
     wide = None if sys.stdout.isatty() else PIPED_WIDTH
     Console(file=sys.stdout, width=wide, highlight=False, markup=False).print(what)
+
+
+def print_figures(figures: dict[str, Any], as_json: bool) -> None:
+    """Named figures, and lists of rows as tables; or all of it as JSON."""
+    if as_json:
+        print(json.dumps(figures, ensure_ascii=False))
+        return
+    for name, value in figures.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            columns = list(dict.fromkeys(column for row in value for column in row))
+            table = Table(*columns, box=None)
+            for row in value:
+                table.add_row(*(_shown(row.get(column)) for column in columns))
+            show(table)
+        else:
+            print(f"{name:<28} {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return " to ".join(_shown(part) for part in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

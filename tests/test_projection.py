@@ -1,6 +1,7 @@
 """The projection onto ‖w‖₀ ≤ s, by hand and against a sort that is slow and obvious."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sparsecore import projection
-from sparsecore.projection import NotANumber, project_
+from sparsecore import projection, selection, selection_device, selection_host
+from sparsecore.projection import NotANumber, Projection, Projector, project_
+from sparsecore.selection_device import DeviceWeights
 
 AWKWARD = [0.0, -0.0, 1.0, -1.0, 2.0, math.inf, -math.inf, 1e-45, -1e-45, 1e-40, 3.4e38, -3.4e38]
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.float16]
@@ -44,11 +46,22 @@ def projected(tensors: list[Tensor], keep: int, **more: object) -> Masked:
     return Masked(masks, done.kept, done.threshold, done.changed)
 
 
-@pytest.fixture(autouse=True, params=["few", "compiled"])
-def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch):
-    """Every test holds for both ways through the main memory."""
-    if request.param == "compiled":
+@pytest.fixture(autouse=True, params=["few", "compiled", "stepwise", "threads", "device"])
+def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every test holds for every way: numpy, one compiled call, step by step, threads, a device."""
+    threads = torch.get_num_threads()
+    if request.param != "few":
         monkeypatch.setattr(projection, "FEW", 0)
+    if request.param in ("stepwise", "threads"):
+        monkeypatch.setattr(selection, "AT_ONCE", 0)
+    if request.param == "threads":
+        monkeypatch.setattr(selection_host, "PART", 7)
+        torch.set_num_threads(2)
+    if request.param == "device":
+        monkeypatch.setattr(selection_device, "PIECE", 61)
+        monkeypatch.setattr(projection, "_weights", lambda *held, alone: DeviceWeights(*held))
+    yield
+    torch.set_num_threads(threads)
 
 
 def test_the_largest_magnitudes_stay_with_their_signs():
@@ -251,3 +264,198 @@ def test_many_weights_keep_what_a_sort_keeps(dtype: torch.dtype, count: int):
         done = projected([one], keep, last=last)
         last = done.threshold
         assert done.masks[0].tolist() == expected
+
+
+def test_without_tensors_nothing_is_kept():
+    assert project_([], 0) == Projection((), math.inf, None)
+    assert project_([], 0, masks=[]) == Projection((), math.inf, 0)
+
+
+def test_empty_tensors_among_others_are_left_out():
+    none, w = torch.empty(0, 3), torch.tensor([2.0, 1.0])
+    done = projected([none, w, none.clone()], keep=1)
+    assert done.kept == (0, 1, 0)
+    assert w.tolist() == [2.0, 0.0]
+
+
+def test_minus_zero_stays_minus_zero_where_it_is_kept_and_becomes_zero_where_it_is_not():
+    w = torch.tensor([-0.0, -0.0])
+    project_([w], keep=1)
+    assert torch.signbit(w).tolist() == [True, False]
+
+
+def test_changed_counts_the_positions_that_the_masks_did_not_hold_before():
+    w, mask = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([True, False, True])
+    assert project_([w], keep=2, masks=[mask]).changed == 2
+    assert mask.tolist() == [False, True, True]
+    assert project_([w], keep=2, masks=[mask]).changed == 0
+    assert project_([w], keep=2).changed is None
+
+
+def test_counts_go_up_by_one_where_a_weight_is_kept():
+    w, counts = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([5, 5, 5], dtype=torch.int32)
+    project_([w], keep=2, counts=[counts])
+    project_([w], keep=1, counts=[counts])
+    assert counts.tolist() == [5, 6, 7]
+
+
+def test_masks_counts_and_reserved_may_lie_across_the_memory():
+    w = torch.tensor([[1.0, 4.0], [3.0, 2.0]])
+    masks, counts = torch.zeros(2, 2, dtype=torch.bool).T, torch.zeros(2, 4, dtype=torch.int32)[:, ::2]
+    project_([w], keep=2, masks=[masks], counts=[counts], reserved=[torch.tensor([[0, 1], [0, 1]]).bool().T])
+    assert masks.tolist() == [[False, False], [True, True]]
+    assert counts.tolist() == [[0, 0], [1, 1]]
+    assert w.tolist() == [[0.0, 0.0], [3.0, 2.0]]
+
+
+def test_with_reserved_the_threshold_is_what_the_others_had_to_reach():
+    w, reserved = torch.tensor([1.0, 5.0, 3.0, 4.0]), [torch.tensor([True, False, False, False])]
+    assert project_([w.clone()], keep=3, reserved=reserved).threshold == 4.0
+    assert project_([w.clone()], keep=1, reserved=reserved).threshold == math.inf
+
+
+def test_a_nan_at_a_reserved_position_is_refused_too():
+    w = torch.tensor([1.0, math.nan])
+    for keep in (1, 2):
+        with pytest.raises(NotANumber, match="tensor 0 holds a NaN"):
+            project_([w], keep=keep, reserved=[torch.tensor([False, True])])
+
+
+def test_a_nan_leaves_masks_and_counts_as_they_were():
+    w = torch.tensor([1.0, math.nan, 3.0])
+    mask, counts = torch.tensor([True, False, True]), torch.tensor([1, 2, 3], dtype=torch.int32)
+    with pytest.raises(NotANumber):
+        project_([w], keep=1, masks=[mask], counts=[counts])
+    assert (w[0], w[2]) == (1.0, 3.0)
+    assert mask.tolist() == [True, False, True]
+    assert counts.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("contiguous", [True, False])
+def test_a_projector_does_at_every_step_what_a_projection_does(contiguous: bool):
+    source = torch.Generator().manual_seed(8)
+    w = torch.randn(90, 70, generator=source) if contiguous else torch.randn(70, 90, generator=source).T
+    mask, counts = torch.ones(90, 70, dtype=torch.bool), torch.zeros(90, 70, dtype=torch.int32)
+    held, then, counted = w.clone(), mask.clone(), counts.clone()
+    project = Projector([w], [mask], [counts])
+    last = None
+    for keep in (3_000, 60, 0, 6_300):
+        step = torch.randn(90, 70, generator=source)
+        w += step
+        held += step
+        expected = project_([held], keep, masks=[then], counts=[counted])
+        assert project(keep, last) == expected
+        last = expected.threshold
+        assert torch.equal(w, held)
+        assert torch.equal(mask, then)
+        assert torch.equal(counts, counted)
+
+
+def test_a_projector_follows_tensors_that_move_and_refuses_what_does_not_fit():
+    w = torch.nn.Parameter(torch.arange(9_000.0))
+    project = Projector([w])
+    project(8_000)
+    w.data = torch.arange(9_000.0).flip(0)
+    assert project(2).kept == (2,)
+    assert w.nonzero().flatten().tolist() == [0, 1]
+    w.data[3] = math.nan
+    with pytest.raises(NotANumber):
+        project(2)
+    with pytest.raises(ValueError, match="keep must be from 0 to 9,000"):
+        project(9_001)
+    with pytest.raises(ValueError, match="masks"):
+        Projector([w], masks=[torch.ones(2, dtype=torch.bool)])(1)
+
+
+@pytest.mark.parametrize("bits", [0x7F80_0001, 0x7FC0_0000, 0x7FFF_FFFF])
+def test_every_pattern_of_nan_is_one_with_either_sign(bits: int):
+    for pattern in (bits, bits - 2**31):
+        w = torch.tensor([0x3F80_0000, pattern, 0x7F80_0000], dtype=torch.int32).view(torch.float32)
+        with pytest.raises(NotANumber):
+            project_([w], keep=1)
+
+
+def test_tensors_of_two_dtypes_are_refused():
+    with pytest.raises(ValueError, match=r"weights must be all float32.*got torch.float32, torch.float64"):
+        project_([torch.ones(2), torch.ones(2, dtype=torch.float64)], keep=1)
+
+
+def test_whole_numbers_are_refused():
+    with pytest.raises(ValueError, match=r"weights must be all float32.*got torch.int64"):
+        project_([torch.ones(2, dtype=torch.int64)], keep=1)
+
+
+@pytest.mark.parametrize("name", ["masks", "counts", "reserved"])
+def test_what_does_not_fit_the_weights_is_refused(name: str):
+    w, dtype = torch.tensor([1.0, 2.0]), torch.int32 if name == "counts" else torch.bool
+    wrong = [[torch.ones(2)], [torch.zeros(2, 1, dtype=dtype)], [], [torch.zeros(2, dtype=dtype)] * 2]
+    for each in wrong:
+        with pytest.raises(ValueError, match=f"^{name}"):
+            project_([w], keep=1, **{name: each})
+    assert w.tolist() == [1.0, 2.0]
+
+
+def test_autograd_notices_that_a_saved_tensor_was_changed():
+    w = torch.tensor([1.0, 2.0], requires_grad=True)
+    loss = (w * w).sum()
+    project_([w], keep=1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.integers(0, 10_000),
+    sizes=st.lists(st.integers(0, 9_000), min_size=1, max_size=4),
+    dtype=st.sampled_from(DTYPES),
+    part=st.sampled_from([0.0, 0.01, 0.1, 0.5, 0.99, 1.0]),
+    kind=st.sampled_from(["distinct", "common", "few values", "mostly zero", "dead rows"]),
+    guess=st.sampled_from([None, "right", "near", "zero", "absurd", "negative", "infinite", "nan"]),
+    reserves=st.booleans(),
+)
+def test_large_tensors_keep_what_a_sort_keeps(seed, sizes, dtype, part, kind, guess, reserves):
+    source = torch.Generator().manual_seed(seed)
+    before = [_of_kind(kind, size, source).to(dtype) for size in sizes]
+    reserved = [torch.rand(size, generator=source) < (0.005 if reserves else 0.0) for size in sizes]
+    asked = sum(int(each.sum()) for each in reserved)
+    keep = max(asked, round(part * sum(sizes)))
+    expected, threshold = _kept_and_threshold(before, reserved, keep)
+    guesses = {"right": threshold, "near": 1.01 * threshold, "zero": 0.0, "absurd": 1e300, "negative": -1.0}
+    last = ({None: None, "infinite": math.inf, "nan": math.nan} | guesses)[guess]
+    tensors, counts = [w.clone() for w in before], [torch.ones(size, dtype=torch.int32) for size in sizes]
+    masks = [torch.rand(size, generator=source) < 0.5 for size in sizes]
+    then = torch.cat(masks)
+    done = project_(
+        tensors, keep, last=last, masks=masks, counts=counts, reserved=reserved if reserves else None
+    )
+    assert torch.equal(torch.cat(masks), expected)
+    assert torch.equal(torch.cat(counts), 1 + expected.int())
+    assert torch.equal(torch.cat(tensors), torch.cat(before) * expected)
+    assert done == Projection(
+        tuple(int(each.sum()) for each in expected.split(sizes)), threshold, int((then ^ expected).sum())
+    )
+
+
+def _of_kind(kind: str, size: int, source: torch.Generator) -> Tensor:
+    values = torch.randn(size, generator=source)
+    chance = torch.rand(size, generator=source)
+    if kind == "common":
+        values[chance < 0.9] = 0.5
+    if kind == "few values":
+        values = (2 * values).round()
+    if kind == "mostly zero":
+        values[chance < 0.97] = 0.0
+    if kind == "dead rows":
+        values[(torch.arange(size) // 64) % 3 == 0] *= 1e-3
+    return values
+
+
+def _kept_and_threshold(tensors: list[Tensor], reserved: list[Tensor], keep: int) -> tuple[Tensor, float]:
+    """The reference for many weights: a stable sort of all magnitudes, reserved ones before the others."""
+    magnitudes, first = torch.cat(tensors).double().abs(), torch.cat(reserved)
+    order = torch.argsort(magnitudes, descending=True, stable=True)
+    order = order[torch.argsort((~first[order]).int(), stable=True)]
+    expected = torch.zeros(len(order), dtype=torch.bool)
+    expected[order[:keep]] = True
+    competed = magnitudes[expected & ~first]
+    return expected, float(competed.min()) if len(competed) else math.inf

@@ -4,9 +4,10 @@ from sparsecore.config import RunConfig
 from sparsecore.floors import KeepAlive
 from sparsecore.schedules import Schedule
 from sparsecore.schedules import make as make_schedule
+from sparsecore.sparsifiers.dense import Dense
 from sparsecore.sparsifiers.hard_threshold import HardThreshold
 from sparsecore.sparsifiers.layers import Layer
-from sparsecore.sparsifiers.sparsifier import Dense, NonFiniteWeights, Sparsifier
+from sparsecore.sparsifiers.sparsifier import NonFiniteWeights, Sparsifier
 
 
 def make(config: RunConfig) -> Sparsifier:

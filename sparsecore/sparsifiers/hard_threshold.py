@@ -132,6 +132,8 @@ class HardThreshold(Sparsifier):
 
     def floors_exceed(self, places: Sequence[int], keep: int) -> bool:
         """Whether the floors of these layers together ask for more than `keep` weights."""
+        if not self.keep_alive:
+            return False
         return self.keep_alive.total([tuple(self.layers[p].weight.shape) for p in places]) > keep
 
     def relaxed(self) -> list[str]:

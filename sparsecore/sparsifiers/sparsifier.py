@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsecore.frozen import FrozenLayers
-from sparsecore.projection import NotANumber, Projection, project_
+from sparsecore.projection import NotANumber, Projection, Projector, project_
 from sparsecore.sparsifiers.layers import Layer, Selection, find_layers
 
 
@@ -63,6 +63,7 @@ class Sparsifier(ABC):
         self.frozen: FrozenLayers | None = None
         self.optimizer: torch.optim.Optimizer | None = None
         self._handles: list[Any] = []
+        self._projectors: dict[str, Projector] = {}
         self._counts: list[Tensor] = []
         self._held = self._exempt = 0  # steps not yet added to the counts of held and of exempt weights
 
@@ -107,16 +108,26 @@ class Sparsifier(ABC):
 
         Also adds one to the `counts` of what is kept. The default keeps the `keep` largest scores.
         """
+        scores, reserved = self.scores(group, places, keep), self.reserved(group, places, keep)
+        last = self.thresholds.get(group)
+        if scores is None and reserved is None:
+            return self._projector(group, places)(keep, last)
         weights = [self.layers[p].weight for p in places]
         shared = {"masks": [self.masks[p] for p in places], "counts": [self._counts[p] for p in places]}
-        shared |= {"reserved": self.reserved(group, places, keep), "last": self.thresholds.get(group)}
-        scores = self.scores(group, places, keep)
+        shared |= {"reserved": reserved, "last": last}
         if scores is None:
             return project_(weights, keep, **shared)
         done = project_([score.detach().clone() for score in scores], keep, **shared)
         for weight, mask in zip(weights, shared["masks"], strict=True):
             weight.masked_fill_(~mask, 0.0)
         return done
+
+    def _projector(self, group: str, places: Sequence[int]) -> Projector:
+        if group not in self._projectors:
+            weights = [self.layers[p].weight for p in places]
+            masks, counts = [self.masks[p] for p in places], [self._counts[p] for p in places]
+            self._projectors[group] = Projector(weights, masks, counts)
+        return self._projectors[group]
 
     # -- attaching ----------------------------------------------------------------------------------------
 
@@ -148,6 +159,7 @@ class Sparsifier(ABC):
         self.kept = [layer.weight.numel() for layer in self.layers]
         self.thresholds, self.jaccard = {}, 1.0
         self.step = self.changed = self.still = self._held = self._exempt = 0
+        self._projectors = {}
         self._hook(optimizer)
         return self
 
@@ -184,7 +196,7 @@ class Sparsifier(ABC):
         self._exempt += 1
         if self.frozen is not None:
             self.frozen.after_step(self.optimizer)
-            self._note_change(0, self.constrained_kept())
+            self.changed, self.jaccard = 0, 1.0
             self._held += 1
         elif self.due():
             self._choose_support()
@@ -248,6 +260,7 @@ class Sparsifier(ABC):
     def freeze(self) -> None:
         """Fix the support as it is: pruned weights get no gradient and stay zero.
 
+        A step computes only what is left, where that is measured faster: see `FrozenLayers.report`.
         Before the first projection there is no support to fix: a `ValueError`, as when nothing is attached.
         """
         if not self.attached or not self.step:
@@ -277,6 +290,7 @@ class Sparsifier(ABC):
             "masks": [mask.clone() for mask in self.masks],
             "counts": [count.clone() for count in self.counts],
             "frozen": self.frozen is not None,
+            "frozen_layers": [] if self.frozen is None else self.frozen.report(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -296,30 +310,17 @@ class Sparsifier(ABC):
         self.thresholds = dict(state["thresholds"])
         if state["frozen"]:
             self.freeze()
+            if computed := state.get("frozen_layers"):  # states saved before there was a choice have none
+                self.frozen.choose(computed)
 
     def __getstate__(self) -> dict[str, Any]:
         # Hooks belong to one optimiser object; a copy hooks the optimiser that was copied with it.
-        return self.__dict__ | {"_handles": []}
+        return self.__dict__ | {"_handles": [], "_projectors": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if self.optimizer is not None:
             self._hook(self.optimizer)
-
-
-class Dense(Sparsifier):
-    """No constraint: every weight stays. The budget is every prunable weight."""
-
-    def groups(self, layers: Sequence[Layer]) -> list[str | None]:
-        return ["all" if layer.prunable else None for layer in layers]
-
-    def budgets(self) -> dict[str, int]:
-        return {"all": self.constrained()}
-
-    def select(self, group: str, places: Sequence[int], keep: int) -> Projection:
-        for place in places:
-            self._counts[place].add_(1)
-        return Projection(tuple(self.kept[place] for place in places), 0.0, 0)
 
 
 def _innermost(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:

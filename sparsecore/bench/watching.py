@@ -1,4 +1,4 @@
-"""Measurements that a reader can repeat: `python -m sparsecore bench`. Each figure is a ratio of one run."""
+"""What a viewer of every frame costs training: `python -m sparsecore bench watching`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sparsecore.config import RunConfig
 from sparsecore.dashboard.live_route import tokens
 from sparsecore.runs.store import Store
 
-APP = Path(__file__).parents[1] / "app.py"
+APP = Path(__file__).parents[2] / "app.py"
 START_SECONDS = 60.0
 
 

@@ -1,0 +1,61 @@
+"""Functions compiled by numba, and where their machine code is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import llvmlite.binding
+import numba
+import platformdirs
+
+_compiling = threading.Lock()
+
+
+def compiled(source: ModuleType, names: Sequence[str], variant: str) -> list[Callable[..., Any]]:
+    """Functions of a module; each is compiled at its first call, or read from the cache.
+
+    Every variant has a folder of its own, and so has every version of the source, of numba and of the
+    processor: numba's index of a folder is not safe against processes that write different code into it
+    at once.
+    """
+    passes = [getattr(source, name).py_func for name in names]
+    with _compiling:
+        folder, before = _writable(_cache_folder(source) / variant), numba.config.CACHE_DIR
+        numba.config.CACHE_DIR = str(folder or "")
+        try:
+            return [numba.njit(nogil=True, cache=folder is not None)(each) for each in passes]
+        finally:
+            numba.config.CACHE_DIR = before
+
+
+def _cache_folder(source: ModuleType) -> Path:
+    home = os.environ.get("SPARSECORE_HOME")
+    if numba.config.CACHE_DIR:
+        root = Path(numba.config.CACHE_DIR)
+    elif home:
+        root = Path(home) / "cache" / "numba"
+    else:
+        root = Path(platformdirs.user_cache_dir("sparsecore", appauthor=False)) / "numba"
+    machine = f"{numba.__version__} {llvmlite.binding.get_host_cpu_name()} {_features()}"
+    return root / hashlib.sha256(Path(source.__file__).read_bytes() + machine.encode()).hexdigest()[:16]
+
+
+def _features() -> str:
+    return llvmlite.binding.get_host_cpu_features().flatten()
+
+
+def _writable(folder: Path) -> Path | None:
+    """The folder, made if need be; None where nothing can be written: then nothing is cached."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        return None
+    return folder
