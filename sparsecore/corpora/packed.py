@@ -6,7 +6,9 @@ import os
 import tempfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 LEVEL = 6  # 9 takes three times as long for two percent less
 MEMBERS_AT_ONCE = 1_000  # of a long list: in one piece, a large corpus would be in memory three times
@@ -22,15 +24,22 @@ def write_packed(path: Path, value: object) -> None:
     Same value, same bytes. The folder is made if need be. Raises OSError when the disk refuses; an old file
     then stays.
     """
+    with whole_file(path) as file, gzip.GzipFile("", "wb", LEVEL, file, mtime=0) as packed:
+        for piece in _pieces(value):
+            packed.write(piece.encode())
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which takes its place at the end: a reader sees the old one or the new one whole.
+
+    The folder is made if need be. After an error the old file stays.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with (
-            open(descriptor, "wb") as file,
-            gzip.GzipFile("", "wb", LEVEL, file, mtime=0) as packed,
-        ):
-            for piece in _pieces(value):
-                packed.write(piece.encode())
+        with open(descriptor, "wb") as file:
+            yield file
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
