@@ -1,4 +1,4 @@
-"""The command line: `python -m sparsecore train | runs | show | data | bench`, on the dashboard's store.
+"""The command line on the dashboard's store: train, runs, show, evaluate, predict, data, bench.
 
 With `--json`, standard output is one JSON value. Everything for eyes goes to standard error.
 """
@@ -17,12 +17,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from sparsecore import data_command
+from sparsecore import data_command, text_commands
 from sparsecore.bench.commands import app as bench
 from sparsecore.config import PARAMETERS, ConfigError, Parameter, RunConfig
 from sparsecore.corpora import Corpus, CorpusError, Kept, kept, read_corpus
 from sparsecore.corpora.shelf import keep
 from sparsecore.dashboard.words import words
+from sparsecore.events import Scene
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import Store
 from sparsecore.terminal import FAILED, JsonFlag, eyes, refuse
@@ -33,6 +34,8 @@ WORDS = words("en")
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 app.add_typer(data_command.app, name="data")
 app.add_typer(bench, name="bench")
+app.command()(text_commands.evaluate)
+app.command()(text_commands.predict)
 
 
 def _with_parameters(command: Callable[..., None]) -> Callable[..., None]:
@@ -120,6 +123,8 @@ def _train_here(store: Store, config: RunConfig) -> Run:
         shown = bar.add_task(f"{config.task} {run_id}", total=config.max_steps)
 
         def listen(event: Any) -> None:
+            if isinstance(event, Scene):
+                bar.update(shown, total=event.meta["max_steps"])
             step = getattr(event, "step", 0)
             if step % 20 == 0 or type(event).__name__ == "Ended":
                 bar.update(shown, completed=step)
@@ -188,6 +193,9 @@ def _print_run(run: Run, as_json: bool) -> None:
             f"non-zeros  {result['nonzeros']:,} of a budget of {result['budget']:,}"
             f" (density {result['density']:.4f}) after {result['steps']:,} steps, {result['seconds']:.1f} s"
         )
+        if "weights" in result:
+            counts = "  ".join(f"{name} {count:,}" for name, count in result["weights"].items())
+            lines.append(f"weights    {counts}; padding waste {result['padding_waste']:.3f}")
         for part, figures in result["metrics"].items():
             lines.append(f"{part:<10} " + "  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
         for layer in result["layers"]:
