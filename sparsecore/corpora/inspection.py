@@ -13,6 +13,7 @@ from sparsecore.corpora.reading import Cancelled, Progress, begin, sift
 from sparsecore.corpora.sieve import Sieve
 
 PERCENTILES = (5, 50, 95, 99)
+SAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,32 @@ def inspect(
 
     Raises CorpusError as `read_corpus` does, but not for a file of one to nineteen usable texts.
     """
+    columns = {"text_column": text_column, "label_column": label_column}
+    return preview(path, **columns, progress=progress, cancelled=cancelled).inspection
+
+
+@dataclass(frozen=True)
+class Preview:
+    """An inspection and the first `SAMPLES` usable texts with the index of their grade in `GRADES`."""
+
+    inspection: Inspection
+    samples: list[tuple[str, int]]
+
+
+def preview(
+    path: str | PathLike[str],
+    *,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+) -> Preview:
+    """Look at a file as `inspect` does, and take its first texts along."""
     path = Path(path)
     intake = begin(path, text_column, label_column, progress, cancelled)
     sieve = sift(path, intake, Sieve(hold=False))
     sieve.require(1)
-    return describe(sieve, " + ".join(intake.formats))
+    return Preview(describe(sieve, " + ".join(intake.formats)), sieve.samples(SAMPLES))
 
 
 def describe(sieve: Sieve, name: str, skipped: dict[str, int] | None = None) -> Inspection:

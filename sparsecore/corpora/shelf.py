@@ -54,6 +54,12 @@ def discard(key: str, folder: Path) -> None:
     _path(key, folder).unlink(missing_ok=True)
 
 
+def kept_since(key: str, folder: Path) -> float:
+    """When a corpus was put on the shelf or renamed, in seconds since the epoch; 0 if it is not there."""
+    path = _path(key, folder)
+    return path.stat().st_mtime if path.exists() else 0.0
+
+
 def load(corpus_id: str, folder: Path) -> Corpus:
     """The corpus with this id; raises CorpusError `bad_id`, `not_on_shelf`, or `damaged` for changed content.
 

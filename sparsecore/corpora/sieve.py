@@ -28,6 +28,7 @@ REJECTIONS = ("** REJECT", "Rejected reason:")
 UNPRINTABLE = re.compile("[\x00-\x08\x0e-\x1b\x7f\ud800-\udfff]")
 CHINESE = re.compile("[\u3400-\u9fff]")
 CONFLICT = -1
+SAMPLE_FROM = 20  # the first texts, of which a few without a conflict are shown before a file is kept
 
 # ISO 8601 with or without a time, and as Chinese tables write it.
 DAY = re.compile("([0-9]{4})[-/.年]([0-9]{1,2})[-/.月]([0-9]{1,2})(?![0-9])")
@@ -47,6 +48,7 @@ class Sieve:
         self.dates: list[str] = []
         self.lengths = array("I")
         self.chinese = bytearray()
+        self._first: list[str] = []
         self._left_out = dict.fromkeys(SKIP_REASONS, 0)
         self._places: dict[str | bytes, int] = {}
         self._grades = array("b")
@@ -89,6 +91,8 @@ class Sieve:
             return
         self._grades.append(grade)
         self._copies.append(1)
+        if len(self._first) < SAMPLE_FROM:
+            self._first.append(text)
         self.lengths.append(len(text))
         self.chinese.append(CHINESE.search(text) is not None)
         if self.texts is not None:
@@ -99,6 +103,11 @@ class Sieve:
     def usable(self) -> list[int]:
         """The places of the texts that are left, in the order they came."""
         return [place for place, grade in enumerate(self._grades) if grade != CONFLICT]
+
+    def samples(self, count: int) -> list[tuple[str, int]]:
+        """The first usable texts and the index of their grade, at most `count`, also where none are held."""
+        graded = zip(self._first, self._grades[: len(self._first)], strict=True)
+        return [(text, grade) for text, grade in graded if grade != CONFLICT][:count]
 
     @property
     def skipped(self) -> dict[str, int]:
