@@ -34,6 +34,25 @@ class Perceptron(nn.Module):
         return self.get_submodule(f"fc{self.depth}")(x)
 
 
+class Dropout(nn.Module):
+    """In training, zeroes each value with chance `share`, exact to 1/65,536, and scales up the others.
+
+    What `nn.Dropout` does, from a quarter of its random draws: those alone were a fifth of a step on a CPU.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.share == 0:
+            return x
+        drawn = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device).random_(-(2**63), None)
+        drawn = drawn.view(torch.int16)[: x.numel()].view(x.shape)
+        kept = drawn >= round(self.share * 2**16) - 2**15
+        return x * kept.to(x.dtype).mul_(1 / (1 - self.share))
+
+
 class EncoderBlock(nn.Module):
     """Self-attention without an output projection, then a feed-forward pair; post-norm residuals.
 
@@ -52,7 +71,7 @@ class EncoderBlock(nn.Module):
         self.expand = nn.Linear(width, hidden)
         self.contract = nn.Linear(hidden, width)
         self.output_norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def start_even(self) -> None:
         """Draw the last matrix anew at the scale of the others: PyTorch's is smaller by √(hidden / width).
@@ -105,7 +124,7 @@ class TextClassifier(nn.Module):
             with torch.no_grad():
                 self.embedding.weight.div_(self.scale)
         self.register_buffer("positions", _sinusoids(length, width), persistent=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(EncoderBlock(width, hidden, 4, dropout) for _ in range(blocks))
         if even:
             for block in self.blocks:

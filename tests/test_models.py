@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from sparsecore.models import EncoderBlock, Perceptron, TextClassifier
+from sparsecore.models import Dropout, EncoderBlock, Perceptron, TextClassifier
 
 PAPER_TEXT = {"length": 256, "width": 256, "hidden": 512, "blocks": 4, "classes": 4}
 
@@ -125,3 +125,23 @@ def test_all_matrices_of_an_even_block_start_at_one_scale():
     block = TextClassifier(9, 4, 64, 128, 1, 3, even=True).blocks[0]
     largest = [weight.abs().max().item() for weight in block.parameters() if weight.ndim == 2]
     assert largest == pytest.approx([1 / 8] * 5, rel=0.01)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
+def test_dropout_leaves_out_its_share_and_keeps_the_mean(share: float):
+    torch.manual_seed(0)
+    x = torch.ones(300, 333, requires_grad=True)
+    found = Dropout(share)(x)
+    assert (found == 0).double().mean().item() == pytest.approx(share, abs=5e-3)
+    assert found.mean().item() == pytest.approx(1.0, abs=0.02)
+    found.sum().backward()
+    assert torch.equal(x.grad, found.detach())
+
+
+def test_dropout_follows_torchs_seed_and_nothing_else():
+    masks = []
+    for _ in range(2):
+        torch.manual_seed(7)
+        masks.append(Dropout(0.3)(torch.ones(5, 7)))
+    assert torch.equal(*masks)
+    assert not torch.equal(masks[0], Dropout(0.3)(torch.ones(5, 7)))
