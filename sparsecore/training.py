@@ -35,7 +35,8 @@ from sparsecore.sparsifiers import HardThreshold, NonFiniteWeights, Sparsifier
 
 FRAME_SECONDS = 0.1  # at most ten frames a second
 FRAME_SHARE = 0.1  # and frames never take more than this share of the time
-CHECKPOINT_SECONDS = 1.5  # a crash loses at most 2 s of training, writing included
+CHECKPOINT_SECONDS = 1.5  # a crash loses at most 2 s of training, writing included,
+CHECKPOINT_SHARE = 0.1  # and more where a large network's are written for longer than this share of the time
 # Of a Training, by a checkpoint.
 REMEMBERED = ("seconds", "measured", "certificate", "ending")
 PRINTED = ("name", "shape", "prunable", "nonzeros", "density")  # of a layer, in a run's result
@@ -98,10 +99,6 @@ class Training:
     def _set_learning_rate(self) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * self.task.pace(self.step)
-
-    def collapse(self) -> Ending | None:
-        """The ending of a network with an empty layer; None while every layer lives."""
-        return self.endings.collapse(self.step, self.sparsifier)
 
     @property
     def is_recorded(self) -> bool:
@@ -221,6 +218,7 @@ class Training:
 
     def result(self) -> dict[str, Any]:
         """What the run reached, in the words of the command line."""
+        self.certificate = None if self.config.certificate == "off" else self.certify()
         rows = layers_now(self.sparsifier)
         constrained = self.sparsifier.constrained()
         nonzeros = sum(row["nonzeros"] for row in rows if row["prunable"])
@@ -232,16 +230,12 @@ class Training:
             "steps": self.step,
             "metrics": self.task.metrics(final=True),
             "layers": [{name: row[name] for name in PRINTED} for row in rows],
-            "stationarity": None if self.config.certificate == "off" else self._final_certificate(),
+            "stationarity": self.certificate,
             "frozen": self.sparsifier.frozen is not None,
             "seconds": self.seconds,
             "device": str(self.device),
             **self.task.facts(),
         }
-
-    def _final_certificate(self) -> dict[str, Any]:
-        self.certificate = self.certify()
-        return self.certificate
 
     def checkpoint(self) -> Checkpoint:
         """The state of this step: weights, optimiser, counts, support, and what the endings remember."""
@@ -310,18 +304,24 @@ def _loop(training: Training, clock: Callable[[], float]) -> Generator[Event, Co
             record, ending = training.record()
             yield record
         if ending is None and training.step >= training.config.max_steps:
-            ending = training.collapse() or ("max_steps", {})
+            ending = training.endings.collapse(training.step, training.sparsifier) or ("max_steps", {})
         now = clock()
         training.seconds += now - started
         if ending is not None:
             break
         if now >= next_frame:
             yield training.frame()
-            next_frame = clock() + max(FRAME_SECONDS, (clock() - now) * (1 / FRAME_SHARE - 1))
+            next_frame = _due(clock(), now, FRAME_SECONDS, FRAME_SHARE)
         if now >= next_checkpoint:
+            began = clock()
             yield training.checkpoint()
-            next_checkpoint = clock() + CHECKPOINT_SECONDS
+            next_checkpoint = _due(clock(), began, CHECKPOINT_SECONDS, CHECKPOINT_SHARE)
     yield from _finish(training, ending)
+
+
+def _due(now: float, began: float, seconds: float, share: float) -> float:
+    """When to do again what has taken from `began` to `now`, so that it takes no more of the time."""
+    return now + max(seconds, (now - began) * (1 / share - 1))
 
 
 def _obey(training: Training) -> Generator[Event, Command | None, Ending | None]:

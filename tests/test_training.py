@@ -29,7 +29,7 @@ from sparsecore.events import (
 )
 from sparsecore.runs.frames import decode, encode
 from sparsecore.tasks.sinc import Sinc
-from sparsecore.training import Training, train
+from sparsecore.training import Training, _due, train
 
 
 @pytest.fixture(autouse=True)
@@ -409,3 +409,8 @@ def test_the_cpu_is_always_there_and_a_missing_device_is_named():
     if torch.cuda.device_count() < 99:
         with pytest.raises(ValueError, match="this machine has no device cuda:98; device=auto"):
             resolve_device("cuda:98")
+
+
+def test_large_checkpoints_are_rarer_than_small_ones():
+    assert _due(10.1, 10.0, 1.5, 0.1) == 11.6
+    assert _due(11.0, 10.0, 1.5, 0.1) == pytest.approx(20.0)

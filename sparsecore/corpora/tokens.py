@@ -65,13 +65,13 @@ def tokenize(texts: Sequence[str], cache_folder: Path | None) -> Tokens:
     ['攻击者', '可', '执行', '任意', '代码']
     """
     if cache_folder is None:
-        return _cut(texts, None)
+        return words_of(texts, None)
     folder = Path(cache_folder)
     path = folder / f"tokens-{_digest(texts)}.safetensors"
     tokens = _kept(path, len(texts))
     if tokens is None:
         folder.mkdir(parents=True, exist_ok=True)
-        tokens = _cut(texts, folder)
+        tokens = words_of(texts, folder)
         with whole_file(path) as file:
             file.write(_pack(tokens))
     return tokens
@@ -133,8 +133,11 @@ def unpack_words(packed: np.ndarray) -> tuple[str, ...]:
     return tuple(text.split("\n")) if text else ()
 
 
-def _cut(texts: Sequence[str], folder: Path | None) -> Tokens:
-    """Each different piece between punctuation is cut once: in real texts most of them repeat."""
+def words_of(texts: Sequence[str], folder: Path | None) -> Tokens:
+    """What `tokenize` gives, of which nothing is kept; jieba's dictionary is in `folder`, which exists.
+
+    Each different piece between punctuation is cut once: in real texts most of them repeat.
+    """
     places: dict[str, int] = {}
     pieces = [[places.setdefault(piece, len(places)) for piece in cutting.split(text)] for text in texts]
     words = [[word.lower() for word in found] for found in cutting.cut(list(places), folder)]

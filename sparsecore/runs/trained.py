@@ -27,8 +27,10 @@ def grader(store: Store, run_id: str) -> Grader:
     found = store.checkpoint(run_id)
     if found is None:
         raise NotTrained(f"run {run_id} has no checkpoint yet; wait until it has trained.")
+    cache = store.home / "cache"
+    cache.mkdir(exist_ok=True)
     try:
-        return Grader.of(run.config, decode(found[1])[0])
+        return Grader.of(run.config, decode(found[1])[0], cache)
     except ValueError as error:
         raise NotTrained(f"run {run_id} cannot grade: {error}") from error
 

@@ -68,7 +68,7 @@ def test_a_piece_that_repeats_is_cut_once(monkeypatch):
 
 def test_the_second_time_jieba_is_not_asked(tmp_path, monkeypatch):
     first = tokenize(TEXTS, tmp_path)
-    monkeypatch.setattr(tokens, "_cut", lambda texts, folder: pytest.fail("cut again"))
+    monkeypatch.setattr(tokens, "words_of", lambda texts, folder: pytest.fail("cut again"))
     assert words_of(tokenize(TEXTS, tmp_path)) == words_of(first)
 
 

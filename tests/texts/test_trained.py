@@ -122,6 +122,12 @@ def test_the_checkpoint_is_arrays_and_json_alone(store: Store, run: str):
     json.dumps(meta)
 
 
+def test_a_text_that_was_typed_is_not_kept(store: Store, run: str):
+    before = {path.name for path in (store.home / "cache").iterdir()}
+    predict(store, run, TEXT)
+    assert {path.name for path in (store.home / "cache").iterdir()} == before
+
+
 # -- the command line -------------------------------------------------------------------------------------
 
 

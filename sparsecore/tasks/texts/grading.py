@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from sparsecore.config import RunConfig
 from sparsecore.corpora import GRADES, Corpus
-from sparsecore.corpora.tokens import Tokens, encode, tokenize, unpack_words
+from sparsecore.corpora.tokens import Tokens, encode, tokenize, unpack_words, words_of
 from sparsecore.models import TextClassifier
 from sparsecore.tasks.texts.scores import confuse, per_class, scores
 from sparsecore.tasks.texts.shapes import SHAPES, Shape
@@ -66,14 +67,18 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Grader:
-    """A trained network with the vocabulary that it was trained with; nothing else is needed to grade."""
+    """A trained network with the vocabulary that it was trained with; nothing else is needed to grade.
+
+    cache: where words of files and jieba's dictionary are kept, an existing folder; None to keep nothing.
+    """
 
     model: TextClassifier
     vocabulary: dict[str, int]
     shape: Shape
+    cache: Path | None = None
 
     @classmethod
-    def of(cls, config: RunConfig, arrays: dict[str, np.ndarray]) -> Grader:
+    def of(cls, config: RunConfig, arrays: dict[str, np.ndarray], cache: Path | None = None) -> Grader:
         """The network of a run's config and of the arrays of its checkpoint.
 
         Raises ValueError where they hold no vocabulary, as those of other tasks.
@@ -87,11 +92,11 @@ class Grader:
         model = shape.network(len(words), dropout=0.0)
         weights = {name.removeprefix("model."): a for name, a in arrays.items() if name.startswith("model.")}
         model.load_state_dict({name: torch.from_numpy(np.array(a)) for name, a in weights.items()})
-        return cls(model.eval(), {word: place for place, word in enumerate(words)}, shape)
+        return cls(model.eval(), {word: place for place, word in enumerate(words)}, shape, cache)
 
     def evaluate(self, corpus: Corpus) -> dict[str, Any]:
         """`accuracy, macro_f1, rows, per_class` on graded texts."""
-        rows = self._rows(tokenize(corpus.texts, None))
+        rows = self._rows(tokenize(corpus.texts, self.cache))
         lengths = (rows != 0).sum(axis=1)
         logits = logits_of(self.model, torch.from_numpy(rows), lengths, np.arange(len(rows)))
         confusion = confuse(np.array(corpus.labels), logits.argmax(dim=1).numpy())
@@ -99,7 +104,7 @@ class Grader:
 
     def predict(self, text: str) -> Prediction:
         """The grade of one text and what carried it; raises ValueError for one without words."""
-        tokens = tokenize([text], None)
+        tokens = words_of([text], self.cache)
         words = tokens[0][: self.shape.length]
         if not words:
             raise ValueError("the text has no words; write a description to grade.")
