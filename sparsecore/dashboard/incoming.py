@@ -32,6 +32,7 @@ class Incoming:
         self.folder = tempfile.TemporaryDirectory(prefix="sparsecore-", ignore_cleanup_errors=True)
         self.path = Path(self.folder.name) / "upload"  # never under a name that somebody else chose
         self.path.write_bytes(content)
+        self.offered: list[str] = []  # columns to pick from, once they could not be told
         self.look()
 
     def look(self, **columns: str | None) -> None:
@@ -107,15 +108,19 @@ def _looked_at(held: Incoming, folder: Path, refused: str | None = None) -> None
     try:
         found = held.seen if held.keeping else held.work.result()
     except CorpusError as error:
-        st.error(translated(error))
-        if columns := error.details.get("columns"):
-            _pick(held, columns)
+        held.offered = error.details.get("columns", held.offered)
+        if held.offered and not any(held.columns.values()):
+            st.info(say("data.columns"))
+        else:
+            st.error(translated(error))
+        _pick(held)
         return
     st.markdown(f"**{plain(held.name)}**")
     st.html(facts(found.inspection))
     st.html(grade_bar(found.inspection.labels, say))
     st.caption(say("data.first"))
     st.html(samples(found.samples, say))
+    _pick(held)
     key = f"name{st.session_state[UPLOADS]}"  # of this file: another one begins with its own name
     name = st.text_input(say("data.name"), held.name, max_chars=LONGEST_NAME, key=key)
     if refused:
@@ -145,8 +150,10 @@ def _retry(held: Incoming, refused: str, folder: Path) -> None:
     _looked_at(held, folder, refused)
 
 
-def _pick(held: Incoming, columns: list[str]) -> None:
+def _pick(held: Incoming) -> None:
     """Which columns of a table hold the texts and the grades, if that can not be told from the file."""
+    if not held.offered:
+        return
     turn = st.session_state[UPLOADS]  # another file has other columns
     with st.form("columns", border=False):
         picked: dict[str, Any] = {}
@@ -157,7 +164,7 @@ def _pick(held: Incoming, columns: list[str]) -> None:
                     "placeholder": say("data.column.found"),
                 }
                 words |= {"key": f"{name}{turn}", "index": None}
-                picked[name] = st.selectbox(options=columns, **words)
+                picked[name] = st.selectbox(options=held.offered, **words)
         if st.form_submit_button(say("data.read"), icon=":material/table_view:"):
             held.look(**picked)
             st.rerun()

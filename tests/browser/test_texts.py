@@ -60,8 +60,9 @@ def test_a_file_is_shown_kept_trained_on_and_a_new_text_is_graded(open_page, ser
     button(page, "Train on these").click()
     page.wait_for_function("() => location.search.includes('data=')")
     page.wait_for_function("() => location.search.includes('task=vulnerabilities')")
+    page.locator(".sc-live:not(.sc-waiting) .sc-step:not(:empty)").wait_for()
     before = page.url
-    button(page, "Train").or_(page.locator(".st-key-do_train button")).first.click()
+    page.locator(".st-key-do_train button").first.click()
     page.wait_for_function("url => location.href !== url", arg=before)
     page.locator(".sc-source", has_text="our texts").wait_for()
     page.locator('.sc-pill[data-state="running"]').wait_for()
@@ -101,6 +102,11 @@ def test_columns_that_cannot_be_told_are_picked(open_page, tmp_path):
     rows = [(text, *row[1:]) for text, row in zip(corpus.texts, rows, strict=True)]
     page = open_page("/data")
     upload(page, table(tmp_path / "odd.csv", names, rows))
+    page.get_by_text("Which columns hold the texts").wait_for()
+    page.get_by_role("combobox", name="Column of grades").click()
+    page.get_by_role("option", name="alpha").click()
+    button(page, "Read with these columns").click()
+    page.get_by_text("The table has no text column").wait_for()
     page.get_by_role("combobox", name="Column of grades").click()
     page.get_by_role("option", name="gamma").click()
     button(page, "Read with these columns").click()
