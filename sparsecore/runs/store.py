@@ -47,7 +47,10 @@ class Store:
         url = f"sqlite+pysqlite:///{self.home / 'store.sqlite3'}"
         engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
         event.listen(engine, "connect", _prepare)
-        metadata.create_all(engine)
+        with engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # one process makes the tables of a new home
+            metadata.create_all(connection)
+            connection.commit()
         return engine
 
     def close(self) -> None:
