@@ -202,3 +202,15 @@ def test_real_texts_are_split_by_time(cached: Path, real: Path):
     assert max(days["train"]) <= min(days["validation"])
     assert max(days["validation"]) <= min(days["test"])
     assert len(days["test"]) == pytest.approx(0.2 * len(task.labels), abs=2)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU: half precision is for it alone")
+def test_on_cuda_products_are_in_half_precision_and_losses_are_not(cached: Path):
+    config = RunConfig(task="vulnerabilities", device="cuda")
+    task = Vulnerabilities(config, torch.device("cuda"), cached)
+    assert task.half
+    assert task.loss(0).dtype == torch.float32
+    assert task.loss(0).item() == task.loss(0).item()
+    assert task.metrics()["test"]["accuracy"] > 0
+    exact = Vulnerabilities(config.model_copy(update={"precision": "float32"}), torch.device("cuda"), cached)
+    assert exact.loss(0).item() == pytest.approx(task.loss(0).item(), rel=0.02)
