@@ -193,6 +193,18 @@ def test_an_empty_layer_is_dead_after_50_steps():
     assert ended.step == 1 + COLLAPSE_STEPS
 
 
+def test_a_transformer_lives_with_an_emptied_matrix_in_a_block_and_not_with_an_emptied_block():
+    lives = drive(RunConfig(task="vulnerabilities", method="layerwise", density=0.02, max_steps=60, theta=0))[
+        -1
+    ]
+    assert lives.reason == "max_steps"
+    assert any(row["nonzeros"] == 0 for row in lives.result["layers"] if row["prunable"])
+    dead = drive(RunConfig(task="vulnerabilities", method="layerwise", density=1e-6, max_steps=60, theta=0))[
+        -1
+    ]
+    assert (dead.reason, dead.detail["layer"]) == ("collapsed", "blocks.0")
+
+
 def test_a_layer_that_fills_again_in_time_is_not_dead():
     back = {30: [Change({"density": 0.5})]}
     ended = drive(short(density=0.001, max_steps=200), back)[-1]
