@@ -1,10 +1,12 @@
 """Lab: pick a task and a ρ, press Train, and watch it happen."""
 
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from sparsecore.dashboard import controls, upload
+from sparsecore.config import TEXTS
+from sparsecore.dashboard import controls, kept_texts, prediction
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.live_view import live_view
 from sparsecore.dashboard.session import (
@@ -40,8 +42,6 @@ def follow(name: str) -> dict[str, Any]:
 def training_parameters() -> None:
     """Data and optimiser."""
     st.caption(say("more.training"))
-    if st.session_state["task"] == "vulnerabilities":
-        upload.texts(store)
     controls.number("seed", step=1)
     controls.number("learning_rate", format="%g", step=1e-3, **follow("learning_rate"))
     if not st.session_state.get("data"):
@@ -49,7 +49,20 @@ def training_parameters() -> None:
     controls.number("max_steps", step=1000)
     controls.number("theta", format="%g", step=1e-4)
     controls.selection("device", devices(store))
+    if st.session_state["task"] == TEXTS:
+        controls.selection("precision", controls.choices("precision"))
     controls.selection("certificate", controls.choices("certificate"))
+
+
+def text_parameters() -> None:
+    """Which texts, how they are divided, and what is done for rare grades and against overfitting."""
+    st.caption(say("more.texts"))
+    kept_texts.choose(store.home / "corpora")
+    st.page_link(Path(__file__).with_name("data.py"), label=say("data.link"), icon=":material/upload_file:")
+    for name in ("split", "watch"):
+        controls.selection(name, controls.choices(name))
+    for name in ("class_weights", "label_smoothing", "dropout"):
+        controls.number(name, format="%g", step=0.05)
 
 
 def constraint_parameters() -> None:
@@ -74,11 +87,12 @@ with st.container(horizontal=True, vertical_alignment="bottom", key="choices"):
     controls.choice("method", on_change=lambda: change_live("method"))
     controls.choice("size", on_change=controls.follow_task)
     with st.popover(say("more"), icon=":material/tune:"):
-        left, right = st.columns(2)
-        with left:
-            training_parameters()
-        with right:
-            constraint_parameters()
+        groups = [training_parameters, constraint_parameters]
+        if st.session_state["task"] == TEXTS:
+            groups.insert(0, text_parameters)
+        for column, group in zip(st.columns(len(groups)), groups, strict=True):
+            with column:
+                group()
     st.space("stretch")
     language_switch()
 
@@ -99,3 +113,5 @@ if "run" in st.query_params and linked is None:
 elif config is not None and differs_from(config, run):
     st.caption(say("settings.differ"))
 live_view(run)
+if run.config.task == TEXTS:
+    prediction.ask(store, run)

@@ -1,4 +1,4 @@
-"""The command line: `python -m sparsecore train | runs | show | bench`, on the same store as the dashboard.
+"""The command line on the dashboard's store: train, runs, show, evaluate, predict, data, bench.
 
 With `--json`, standard output is one JSON value. Everything for eyes goes to standard error.
 """
@@ -8,30 +8,34 @@ from __future__ import annotations
 import inspect
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from sparsecore import data_command, text_commands
 from sparsecore.bench.commands import app as bench
 from sparsecore.config import PARAMETERS, ConfigError, Parameter, RunConfig
-from sparsecore.corpora import CorpusError, read_corpus
+from sparsecore.corpora import Corpus, CorpusError, Kept, kept, read_corpus
 from sparsecore.corpora.shelf import keep
 from sparsecore.dashboard.words import words
+from sparsecore.events import Scene
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import Store
-from sparsecore.terminal import FAILED, JsonFlag, eyes, print_table, refuse
+from sparsecore.terminal import FAILED, JsonFlag, eyes, refuse
+from sparsecore.terminal import show as print_
 
 WORDS = words("en")
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+app.add_typer(data_command.app, name="data")
 app.add_typer(bench, name="bench")
+app.command()(text_commands.evaluate)
+app.command()(text_commands.predict)
 
 
 def _with_parameters(command: Callable[..., None]) -> Callable[..., None]:
@@ -60,7 +64,8 @@ def _option(row: Parameter) -> Any:
 def train(
     task: Annotated[str, typer.Argument(help="sinc, spirals or vulnerabilities.")],
     data: Annotated[
-        Path | None, typer.Option(help="CNVD XML or CSV (plain or gzipped), for vulnerabilities.")
+        Path | None,
+        typer.Option(help="For vulnerabilities: a file, or a name that `data list` gives."),
     ] = None,
     as_json: JsonFlag = False,
     **parameters: Any,
@@ -70,17 +75,25 @@ def train(
     try:
         # All that can be wrong is looked at before anything is written.
         config = RunConfig.parse(given if data is None else given | {"data": "0" * 16})
-        corpus = None if data is None else read_corpus(data)
+        texts = None if data is None else _texts(data)
         _require_device(config.device)
         store = Store()
-        if corpus is not None:
-            config = RunConfig.parse(given | {"data": keep(corpus, store.home / "corpora")})
+        if texts is not None:
+            data_id = texts.id if isinstance(texts, Kept) else keep(texts, store.home / "corpora")
+            config = RunConfig.parse(given | {"data": data_id})
     except (ConfigError, CorpusError) as error:
         refuse(str(error))
     run = _train_here(store, config)
     _print_run(run, as_json)
     if run.state == "failed":
         raise typer.Exit(FAILED)
+
+
+def _texts(data: Path) -> Corpus | Kept:
+    """The texts of a file, or those kept under a name; a file comes first."""
+    if not data.exists() and (named := [each for each in kept() if str(data) in (each.name, each.id)]):
+        return named[0]
+    return read_corpus(data)
 
 
 def _require_device(name: str) -> None:
@@ -110,6 +123,8 @@ def _train_here(store: Store, config: RunConfig) -> Run:
         shown = bar.add_task(f"{config.task} {run_id}", total=config.max_steps)
 
         def listen(event: Any) -> None:
+            if isinstance(event, Scene):
+                bar.update(shown, total=event.meta["max_steps"])
             step = getattr(event, "step", 0)
             if step % 20 == 0 or type(event).__name__ == "Ended":
                 bar.update(shown, completed=step)
@@ -149,7 +164,7 @@ def runs(
             state,
         )
         table.add_row(*cells, f"{run.step:,}", _test_metric(run))
-    print_table(table if found else "No runs yet: python -m sparsecore train sinc")
+    print_(table if found else "No runs yet: python -m sparsecore train sinc")
 
 
 @app.command()
@@ -178,13 +193,16 @@ def _print_run(run: Run, as_json: bool) -> None:
             f"non-zeros  {result['nonzeros']:,} of a budget of {result['budget']:,}"
             f" (density {result['density']:.4f}) after {result['steps']:,} steps, {result['seconds']:.1f} s"
         )
+        if "weights" in result:
+            counts = "  ".join(f"{name} {count:,}" for name, count in result["weights"].items())
+            lines.append(f"weights    {counts}; padding waste {result['padding_waste']:.3f}")
         for part, figures in result["metrics"].items():
             lines.append(f"{part:<10} " + "  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
         for layer in result["layers"]:
             exempt = "" if layer["prunable"] else "  (under no constraint)"
             shape = "×".join(str(side) for side in layer["shape"])
             lines.append(f"  {layer['name']:<20} {shape:>10}  {layer['density']:7.1%}{exempt}")
-    Console(file=sys.stdout, highlight=False).print("\n".join(lines), markup=False)
+    print_("\n".join(lines))
 
 
 def _why(run: Run) -> str:

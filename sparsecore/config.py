@@ -17,11 +17,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.fields import FieldInfo
 
 Task = Literal["sinc", "spirals", "vulnerabilities"]
-Size = Literal["demo", "paper"]
+Size = Literal["demo", "laptop", "paper"]
 Method = Literal["dense", "global", "layerwise"]
 Schedule = Literal["constant", "linear", "cubic", "cosine", "cyclic"]
 Mode = Literal["iht", "latent"]
 Certificate = Literal["off", "end", "live"]
+Split = Literal["random", "time"]
+Watch = Literal["validation", "test"]
+Precision = Literal["auto", "float32"]
+
+TEXTS = "vulnerabilities"
+# The middle size is for real texts on two cores; the other tasks' networks train in a minute at any size.
+SIZES: dict[str, tuple[str, ...]] = {
+    "sinc": ("demo", "paper"),
+    "spirals": ("demo", "paper"),
+    TEXTS: ("demo", "laptop", "paper"),
+}
 
 # The retention ratios of the thesis: Tables 3-1 and 3-2 stop at 0.05, Table 3-4 goes down to 0.01.
 PAPER_DENSITIES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -45,23 +56,26 @@ NOISE: dict[str, Noise] = {
 LEARNING_RATE = {
     ("sinc", "demo"): 1e-2,
     ("spirals", "demo"): 1e-2,
-    ("vulnerabilities", "demo"): 3e-3,
-    ("vulnerabilities", "paper"): 1e-4,
+    (TEXTS, "demo"): 3e-3,
+    (TEXTS, "laptop"): 1e-3,
+    (TEXTS, "paper"): 1e-4,
 }
 PAPER_LEARNING_RATE = 1e-3
 MAX_STEPS = {
     ("sinc", "demo"): 20_000,
     ("spirals", "demo"): 20_000,
-    ("vulnerabilities", "demo"): 2_000,
-    ("vulnerabilities", "paper"): 20_000,
+    (TEXTS, "demo"): 2_000,
+    (TEXTS, "laptop"): None,  # so many epochs as the size plans
+    (TEXTS, "paper"): 20_000,
 }
 PAPER_MAX_STEPS = 16_000
 # ‖Δw‖ grows with the number of weights: the thesis's 1e-3 would end a network of 300 within two seconds.
-THETA = {"demo": 1e-5}
+# Where the learning rate falls to 0 by plan, a small step says nothing.
+THETA = {"demo": 1e-5, "laptop": 0.0}
 PAPER_THETA = 1e-3
 SCHEDULE_SHARE = 4  # the density settles after this part of a run: a quarter of its steps
 # A certificate costs one pass over all training data: nothing beside a full-batch step, an epoch elsewhere.
-CERTIFICATE = {("vulnerabilities", "demo"): "end", ("vulnerabilities", "paper"): "off"}
+CERTIFICATE = {(TEXTS, "demo"): "end", (TEXTS, "laptop"): "off", (TEXTS, "paper"): "off"}
 FULL_BATCH_CERTIFICATE = "live"
 
 
@@ -84,7 +98,8 @@ class RunConfig(BaseModel):
     """Everything that decides a run: the same config on the same machine gives the same weights.
 
     `noise`, `learning_rate`, `theta`, `max_steps`, `schedule_steps` and `certificate` left out take the
-    default of the task and size.
+    default of the task and size. `max_steps` and `schedule_steps` stay None where the size plans a number of
+    epochs: the task knows their steps. `split` to `precision` are for texts; the other tasks ignore them.
 
     >>> RunConfig(task="sinc", size="paper").learning_rate
     0.001
@@ -104,11 +119,11 @@ class RunConfig(BaseModel):
     learning_rate: float = _field(None, live=True, gt=0, le=10)
     noise: float = _field(None, ge=0)
     theta: float = _field(None, ge=0, le=1e6)
-    max_steps: int = _field(None, ge=1, le=10_000_000)
+    max_steps: int | None = _field(None, ge=1, le=10_000_000)
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$")] = _field("auto")
     schedule: Schedule = _field("constant")
     schedule_start: float = _field(1.0, gt=0, le=1)
-    schedule_steps: int = _field(None, ge=1, le=10_000_000)
+    schedule_steps: int | None = _field(None, ge=1, le=10_000_000)
     mode: Mode = _field("iht")
     keep_alive: int = _field(0, live=True, ge=0, le=100_000)
     keep_alive_layer: int = _field(0, live=True, ge=0, le=10_000_000)
@@ -116,6 +131,12 @@ class RunConfig(BaseModel):
     freeze_settled: int = _field(0, ge=0, le=10_000_000)
     certificate: Certificate = _field(None)
     data: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")] | None = _field(None)
+    split: Split = _field("random")
+    watch: Watch = _field("validation")
+    class_weights: float = _field(0.5, ge=0, le=1)
+    label_smoothing: float = _field(0.05, ge=0, le=0.5)
+    dropout: float = _field(0.1, ge=0, le=0.9)
+    precision: Precision = _field("auto")
 
     @model_validator(mode="before")
     @classmethod
@@ -133,18 +154,29 @@ class RunConfig(BaseModel):
         }
         filled |= given
         if "schedule_steps" not in filled and str(filled["max_steps"]).isdecimal():
-            filled["schedule_steps"] = max(1, int(filled["max_steps"]) // SCHEDULE_SHARE)
+            filled["schedule_steps"] = quarter(int(filled["max_steps"]))
         return filled
 
     @model_validator(mode="after")
     def _check_together(self) -> RunConfig:
+        if self.size not in SIZES[self.task]:
+            raise ConfigError("size", self.size, f"one of {', '.join(SIZES[self.task])} for {self.task}")
         if self.noise > NOISE[self.task].maximum:
             raise ConfigError("noise", self.noise, f"from 0 to {NOISE[self.task].maximum:g} for {self.task}")
-        if self.data is not None and self.task != "vulnerabilities":
+        if self.data is not None and self.task != TEXTS:
             raise ConfigError("data", self.data, f"left out: {self.task} reads no texts")
         if self.data is not None and self.noise > 0:
             raise ConfigError("noise", self.noise, "0 with a file: label noise is for the built-in corpus")
+        if self.split == "time" and self.task == TEXTS and self.data is None:
+            raise ConfigError("split", self.split, "random without a file: generated texts have no dates")
         return self
+
+    def planned(self, steps: int) -> RunConfig:
+        """The config with what it leaves to the size's plan of `steps` steps filled in."""
+        last = self.max_steps or steps
+        return self.model_copy(
+            update={"max_steps": last, "schedule_steps": self.schedule_steps or quarter(last)}
+        )
 
     @classmethod
     def parse(cls, given: dict[str, Any]) -> RunConfig:
@@ -158,6 +190,11 @@ class RunConfig(BaseModel):
         """A hash of the config (16 hex digits): equal exactly when every parameter is."""
         canonical = json.dumps(self.model_dump(), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def quarter(max_steps: int) -> int:
+    """The steps in which a schedule of the density settles, of so many."""
+    return max(1, max_steps // SCHEDULE_SHARE)
 
 
 def explain(error: ValidationError) -> ConfigError:

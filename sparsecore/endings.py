@@ -72,12 +72,16 @@ class Endings:
             setattr(self, name, state[name])
 
     def _dead_layer(self, step: int, sparsifier: Sparsifier) -> str | None:
-        """The layer under the constraint that has been without a weight for longest; None if all live."""
-        for layer, kept in zip(sparsifier.layers, sparsifier.kept, strict=True):
-            if layer.group is None or kept:
-                self.empty_since.pop(layer.name, None)
-            else:
-                self.empty_since.setdefault(layer.name, step)
+        """The layer under the constraint that has been without a weight for longest; None if all live.
+
+        A block counts as one layer: past an emptied matrix its residual stream still carries the input.
+        """
+        kept: dict[str, int] = {}
+        for layer, left in zip(sparsifier.layers, sparsifier.kept, strict=True):
+            if layer.group is not None:
+                kept[layer.block] = kept.get(layer.block, 0) + left
+        empty = [block for block, left in kept.items() if not left]
+        self.empty_since = {block: self.empty_since.get(block, step) for block in empty}
         return min(self.empty_since, key=self.empty_since.__getitem__, default=None)
 
     def _is_flat(self) -> bool:

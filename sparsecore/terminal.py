@@ -7,7 +7,7 @@ import sys
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
@@ -18,16 +18,16 @@ eyes = Console(stderr=True)
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON value on standard output.")]
 
 
-def refuse(sentence: str) -> NoReturn:
-    """Say what is wrong with the arguments, and end."""
+def refuse(sentence: str, code: int = WRONG_ARGUMENTS) -> NoReturn:
+    """Say what is wrong, and end with an exit code."""
     eyes.print(f"[red]Error:[/red] {escape(sentence)}", highlight=False)
-    raise typer.Exit(WRONG_ARGUMENTS)
+    raise typer.Exit(code)
 
 
-def print_table(table: Table | str) -> None:
-    """On standard output, a table or what is said in its place; in a pipe as wide as it needs to be."""
+def show(what: RenderableType) -> None:
+    """Print for a reader on standard output, in a pipe as wide as it needs; texts are never markup."""
     wide = None if sys.stdout.isatty() else PIPED_WIDTH
-    Console(file=sys.stdout, width=wide).print(table)
+    Console(file=sys.stdout, width=wide, highlight=False, markup=False).print(what)
 
 
 def print_figures(figures: dict[str, Any], as_json: bool) -> None:
@@ -41,7 +41,7 @@ def print_figures(figures: dict[str, Any], as_json: bool) -> None:
             table = Table(*columns, box=None)
             for row in value:
                 table.add_row(*(_shown(row.get(column)) for column in columns))
-            print_table(table)
+            show(table)
         else:
             print(f"{name:<28} {_shown(value)}")
 

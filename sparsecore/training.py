@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sparsecore import checkpointing, sparsifiers, tasks
 from sparsecore.analysis.stationarity import stationarity
+from sparsecore.before_step import BeforeStep
 from sparsecore.config import PARAMETERS, RunConfig
 from sparsecore.devices import resolve_device
 from sparsecore.endings import Ending, Endings
@@ -34,7 +35,8 @@ from sparsecore.sparsifiers import HardThreshold, NonFiniteWeights, Sparsifier
 
 FRAME_SECONDS = 0.1  # at most ten frames a second
 FRAME_SHARE = 0.1  # and frames never take more than this share of the time
-CHECKPOINT_SECONDS = 1.5  # a crash loses at most 2 s of training, writing included
+CHECKPOINT_SECONDS = 1.5  # a crash loses at most 2 s of training, writing included,
+CHECKPOINT_SHARE = 0.1  # and more where a large network's are written for longer than this share of the time
 # Of a Training, by a checkpoint.
 REMEMBERED = ("seconds", "measured", "certificate", "ending")
 PRINTED = ("name", "shape", "prunable", "nonzeros", "density")  # of a layer, in a run's result
@@ -46,13 +48,14 @@ class Training:
     """One run in progress: the network, its optimiser and sparsifier, and the state that the endings need."""
 
     def __init__(self, config: RunConfig, home: Path | None = None) -> None:
-        self.config = config
         self.device = resolve_device(config.device)
         self.task = tasks.build(config, self.device, home)
+        if self.task.planned_steps is not None:
+            self.task.config = config = config.planned(self.task.planned_steps)
+        self.config = config
         self.optimizer = torch.optim.Adam(self.task.model.parameters(), lr=config.learning_rate, fused=True)
         self.sparsifier = self._attach(config)
-        self.parameters = list(self.task.model.parameters())
-        self.previous = [p.detach().clone() for p in self.parameters]
+        self.before = BeforeStep(self.task.model)
         self.step = 0
         self.seconds = 0.0
         self.loss = self.update = math.nan
@@ -71,46 +74,36 @@ class Training:
 
     def advance(self) -> Ending | None:
         """One step of the optimiser and the projection; what ends the run, if anything does."""
+        self._set_learning_rate()
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.task.loss(self.step) + self.sparsifier.penalty()
         self.loss = float(loss.detach())
         if not math.isfinite(self.loss):
-            self._restore_previous()
+            self.before.restore()
             return "diverged", {"step": self.step, "what": "loss", "value": str(self.loss)}
         loss.backward()
-        for saved, weight in zip(self.previous, self.parameters, strict=True):
-            saved.copy_(weight.detach())
+        self.before.save()
         try:
             self.optimizer.step()
         except NonFiniteWeights as error:
-            self._restore_previous()
+            self.before.restore()
             return "diverged", {"step": self.step + 1, "what": "weights", "layer": error.layer}
-        self.update = self._update_length()
+        self.update = self.before.moved()
         if not math.isfinite(self.update):
-            layer = self._non_finite_layer()
-            self._restore_previous()
+            layer = self.before.non_finite_layer()
+            self.before.restore()
             return "diverged", {"step": self.step + 1, "what": "weights", "layer": layer}
         self.step += 1
         return self.endings.after_step(self.step, self.update, self.sparsifier)
 
-    def _non_finite_layer(self) -> str:
-        """The first module with a NaN or an infinite weight or bias."""
-        named = self.task.model.named_parameters()
-        return next((name.rpartition(".")[0] for name, p in named if not p.isfinite().all()), "")
+    def _set_learning_rate(self) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * self.task.pace(self.step)
 
-    def _restore_previous(self) -> None:
-        with torch.no_grad():
-            for saved, weight in zip(self.previous, self.parameters, strict=True):
-                weight.copy_(saved)
-
-    def _update_length(self) -> float:
-        """‖wᵏ⁺¹ − wᵏ‖ over all parameters, after the projection."""
-        pairs = zip(self.parameters, self.previous, strict=True)
-        return float(torch.nn.utils.get_total_norm([weight.detach() - saved for weight, saved in pairs]))
-
-    def collapse(self) -> Ending | None:
-        """The ending of a network with an empty layer; None while every layer lives."""
-        return self.endings.collapse(self.step, self.sparsifier)
+    @property
+    def is_recorded(self) -> bool:
+        """Whether this step is one with a record."""
+        return not (self.step % self.task.record_every and self.step % self.task.measure_every)
 
     def record(self) -> tuple[Record, Ending | None]:
         """The scalars of this step, and the ending that only a measurement can find."""
@@ -154,8 +147,7 @@ class Training:
         """Set live parameters from the next step on; a `ConfigError` leaves everything as it was."""
         before, config = self.config, RunConfig.parse(self.config.model_dump() | values)
         self.config = config
-        for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate
+        self._set_learning_rate()
         if config.method != before.method:
             self._change_method()
         elif isinstance(self.sparsifier, HardThreshold):
@@ -226,6 +218,7 @@ class Training:
 
     def result(self) -> dict[str, Any]:
         """What the run reached, in the words of the command line."""
+        self.certificate = None if self.config.certificate == "off" else self.certify()
         rows = layers_now(self.sparsifier)
         constrained = self.sparsifier.constrained()
         nonzeros = sum(row["nonzeros"] for row in rows if row["prunable"])
@@ -237,19 +230,17 @@ class Training:
             "steps": self.step,
             "metrics": self.task.metrics(final=True),
             "layers": [{name: row[name] for name in PRINTED} for row in rows],
-            "stationarity": None if self.config.certificate == "off" else self._final_certificate(),
+            "stationarity": self.certificate,
             "frozen": self.sparsifier.frozen is not None,
             "seconds": self.seconds,
             "device": str(self.device),
+            **self.task.facts(),
         }
-
-    def _final_certificate(self) -> dict[str, Any]:
-        self.certificate = self.certify()
-        return self.certificate
 
     def checkpoint(self) -> Checkpoint:
         """The state of this step: weights, optimiser, counts, support, and what the endings remember."""
         arrays = checkpointing.arrays(self.task.model, self.optimizer, self.sparsifier)
+        arrays |= {f"task.{name}": array for name, array in self.task.kept().items()}
         meta = {name: getattr(self, name) for name in REMEMBERED} | {
             "config": self.config.model_dump(),
             "endings": self.endings.state(),
@@ -263,7 +254,7 @@ class Training:
         self.change({name: getattr(live, name) for name, row in PARAMETERS.items() if row.live})
         rest = saved.meta["sparsifier"]
         checkpointing.load(saved.arrays, rest, self.task.model, self.optimizer, self.sparsifier)
-        self.previous = [p.detach().clone() for p in self.parameters]
+        self.before.save()
         self._recorded_masks = self._masks()
         self.step = saved.step
         self.endings.load(saved.meta["endings"])
@@ -295,7 +286,8 @@ def train(
     training = Training(config, home)
     if resume is not None:
         training.restore(resume)
-    yield Scene(*training.task.scene())
+    arrays, meta = training.task.scene()
+    yield Scene(arrays, meta | {"max_steps": training.config.max_steps})
     yield training.frame()
     if resume is None:
         yield training.record()[0]
@@ -308,22 +300,28 @@ def _loop(training: Training, clock: Callable[[], float]) -> Generator[Event, Co
     while (ending := training.ending or (yield from _obey(training))) is None:
         started = clock()
         ending = training.advance()
-        if training.step % training.task.record_every == 0 and ending is None:
+        if training.is_recorded and ending is None:
             record, ending = training.record()
             yield record
         if ending is None and training.step >= training.config.max_steps:
-            ending = training.collapse() or ("max_steps", {})
+            ending = training.endings.collapse(training.step, training.sparsifier) or ("max_steps", {})
         now = clock()
         training.seconds += now - started
         if ending is not None:
             break
         if now >= next_frame:
             yield training.frame()
-            next_frame = clock() + max(FRAME_SECONDS, (clock() - now) * (1 / FRAME_SHARE - 1))
+            next_frame = _due(clock(), now, FRAME_SECONDS, FRAME_SHARE)
         if now >= next_checkpoint:
+            began = clock()
             yield training.checkpoint()
-            next_checkpoint = clock() + CHECKPOINT_SECONDS
+            next_checkpoint = _due(clock(), began, CHECKPOINT_SECONDS, CHECKPOINT_SHARE)
     yield from _finish(training, ending)
+
+
+def _due(now: float, began: float, seconds: float, share: float) -> float:
+    """When to do again what has taken from `began` to `now`, so that it takes no more of the time."""
+    return now + max(seconds, (now - began) * (1 / share - 1))
 
 
 def _obey(training: Training) -> Generator[Event, Command | None, Ending | None]:
@@ -341,7 +339,7 @@ def _obey(training: Training) -> Generator[Event, Command | None, Ending | None]
 
 
 def _finish(training: Training, ending: Ending) -> Generator[Event, Command | None, None]:
-    if training.step % training.task.record_every:
+    if not training.is_recorded:
         yield training.record()[0]
     result = training.result()
     training.measured, training.ending = result["metrics"], ending

@@ -258,7 +258,7 @@ def test_a_file_is_for_texts_only(home: Path, tmp_path: Path):
         (["sinc", "--density", "1.5"], "density must be greater than 0 and at most 1; got 1.5."),
         (["sinc", "--density", "0"], "density must be greater than 0 and at most 1; got 0.0."),
         (["sinc", "--density", "nan"], "density must be greater than 0 and at most 1; got nan."),
-        (["sinc", "--size", "-1"], "size must be one of demo, paper; got '-1'."),
+        (["sinc", "--size", "-1"], "size must be one of demo, laptop, paper; got '-1'."),
         (["mnist"], "task must be one of sinc, spirals, vulnerabilities; got 'mnist'."),
         (["sinc", "--method", "magic"], "method must be one of dense, global, layerwise; got 'magic'."),
         (["sinc", "--noise", "-1"], "noise must be at least 0; got -1.0."),

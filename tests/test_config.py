@@ -45,13 +45,21 @@ def test_a_density_inside_is_taken(density: float):
 @pytest.mark.parametrize(
     ("given_value", "sentence"),
     [
-        ({"size": -1}, "size must be one of demo, paper; got -1."),
+        ({"size": -1}, "size must be one of demo, laptop, paper; got -1."),
         ({"task": "mnist"}, "task must be one of sinc, spirals, vulnerabilities; got 'mnist'."),
         ({"method": "magic"}, "method must be one of dense, global, layerwise; got 'magic'."),
         ({"noise": 3, "task": "sinc"}, "noise must be from 0 to 1 for sinc; got 3.0."),
         ({"noise": -1}, "noise must be at least 0; got -1."),
         ({"learning_rate": 0}, "learning_rate must be greater than 0 and at most 10; got 0."),
         ({"device": "gpu"}, "device must be auto, cpu, mps, cuda or cuda:N; got 'gpu'."),
+        ({"size": "laptop"}, "size must be one of demo, paper for sinc; got 'laptop'."),
+        (
+            {"task": "vulnerabilities", "split": "time"},
+            "split must be random without a file: generated texts have no dates; got 'time'.",
+        ),
+        ({"dropout": 0.95}, "dropout must be at least 0 and at most 0.9; got 0.95."),
+        ({"label_smoothing": 0.6}, "label_smoothing must be at least 0 and at most 0.5; got 0.6."),
+        ({"class_weights": 1.5}, "class_weights must be at least 0 and at most 1; got 1.5."),
         ({"data": KEPT}, f"data must be left out: sinc reads no texts; got '{KEPT}'."),
         ({"max_steps": 0}, "max_steps must be a whole number, at least 1 and at most 10,000,000; got 0."),
         ({"seed": -3}, "seed must be a whole number, at least 0 and at most 2,147,483,647; got -3."),
@@ -108,9 +116,18 @@ def test_the_digest_changes_with_every_parameter():
         "freeze_settled": 3,
         "certificate": "off",
         "data": KEPT,
+        "split": "time",
+        "watch": "test",
+        "class_weights": 1.0,
+        "label_smoothing": 0.0,
+        "dropout": 0.3,
+        "precision": "float32",
     }
     assert other.keys() == PARAMETERS.keys()
-    digests = {RunConfig.parse(base | {name: value}).digest() for name, value in other.items()}
+    digests = {
+        RunConfig.parse(base | {name: value} | ({"data": KEPT[::-1]} if name == "split" else {})).digest()
+        for name, value in other.items()
+    }
     assert len(digests | {RunConfig.parse(base).digest()}) == len(PARAMETERS) + 1
 
 
@@ -135,7 +152,7 @@ def test_a_certificate_is_live_where_a_step_sees_all_data():
 def test_the_table_has_the_bounds_of_the_model():
     row = PARAMETERS["density"]
     assert (row.kind, row.minimum, row.maximum, row.exclusive_minimum) == (float, 0, 1, True)
-    assert PARAMETERS["size"].choices == ("demo", "paper")
+    assert PARAMETERS["size"].choices == ("demo", "laptop", "paper")
     assert PARAMETERS["max_steps"].flag == "--max-steps"
     assert PARAMETERS["data"].kind is str
 
@@ -173,3 +190,23 @@ def test_a_config_survives_being_written_as_json(**values: object):
 def test_any_junk_is_a_config_or_one_sentence(junk: dict):
     with contextlib.suppress(ConfigError):
         RunConfig.parse(junk)
+
+
+def test_the_laptop_size_leaves_its_steps_to_the_plan():
+    config = RunConfig(task="vulnerabilities", size="laptop")
+    assert (config.max_steps, config.schedule_steps, config.theta) == (None, None, 0.0)
+    assert RunConfig.model_validate_json(config.model_dump_json()) == config
+    planned = config.planned(3_000)
+    assert (planned.max_steps, planned.schedule_steps) == (3_000, 750)
+
+
+def test_given_steps_beat_the_plan():
+    config = RunConfig(task="vulnerabilities", size="laptop", max_steps=100)
+    assert config.planned(3_000) == config
+    assert config.schedule_steps == 25
+    assert RunConfig(task="vulnerabilities", size="laptop", schedule_steps=7).planned(100).schedule_steps == 7
+
+
+def test_what_is_for_texts_alone_is_ignored_elsewhere():
+    config = RunConfig(task="sinc", split="time", watch="test", dropout=0.5)
+    assert (config.split, config.watch, config.dropout) == ("time", "test", 0.5)

@@ -140,7 +140,7 @@ def test_a_frozen_run_goes_on_from_its_checkpoint_frozen():
     for _ in range(5):
         training.advance()
         other.advance()
-    pairs = zip(training.parameters, other.parameters, strict=True)
+    pairs = zip(training.before.parameters, other.before.parameters, strict=True)
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in pairs)
     assert all(
         torch.equal(a, b) for a, b in zip(training.sparsifier.masks, other.sparsifier.masks, strict=True)

@@ -2,10 +2,11 @@
 
 import math
 
+import pytest
 import torch
 from torch import nn
 
-from sparsecore.models import EncoderBlock, Perceptron, TextClassifier
+from sparsecore.models import Dropout, EncoderBlock, Perceptron, TextClassifier
 
 PAPER_TEXT = {"length": 256, "width": 256, "hidden": 512, "blocks": 4, "classes": 4}
 
@@ -75,3 +76,72 @@ def test_the_order_of_the_words_matters():
     torch.manual_seed(0)
     model = TextClassifier(vocabulary=9, length=3, width=8, hidden=16, blocks=1, classes=3)
     assert not torch.allclose(model(torch.tensor([[1, 2, 3]])), model(torch.tensor([[3, 2, 1]])))
+
+
+def test_a_batch_may_be_shorter_than_the_network_reads():
+    torch.manual_seed(0)
+    model = TextClassifier(vocabulary=9, length=6, width=8, hidden=16, blocks=1, classes=3)
+    long = torch.tensor([[3, 5, 2, 0, 0, 0], [4, 0, 0, 0, 0, 0]])
+    with torch.no_grad():
+        assert torch.equal(model(long), model(long[:, :3]))
+
+
+@pytest.mark.parametrize(("pool", "inputs"), [("flat", 4 * 8), ("mean", 8), ("both", 16)])
+def test_the_last_layer_reads_what_is_pooled(pool: str, inputs: int):
+    torch.manual_seed(0)
+    model = TextClassifier(9, 4, 8, 16, 1, 3, pool=pool)
+    assert model.head.in_features == inputs
+    tokens = torch.tensor([[3, 5, 0, 0], [0, 0, 0, 0]])
+    with torch.no_grad():
+        found = model(tokens)
+        assert found.isfinite().all()
+        assert torch.allclose(found[1], model.head.bias)
+        assert torch.allclose(model(tokens[:1]), found[:1])
+
+
+def test_a_scaled_embedding_starts_with_the_same_vectors_and_learns_faster():
+    models = []
+    for scaled in (False, True):
+        torch.manual_seed(0)
+        models.append(TextClassifier(9, 4, 16, 16, 1, 3, scaled=scaled))
+    plain, scaled = models
+    tokens = torch.tensor([[3, 5, 2, 0]])
+    assert torch.allclose(plain.embedded(tokens), scaled.embedded(tokens), atol=1e-6)
+    assert torch.allclose(plain.embedding.weight, 4 * scaled.embedding.weight)
+
+
+def test_dropout_acts_in_training_alone():
+    torch.manual_seed(0)
+    model = TextClassifier(9, 4, 8, 16, 2, 3, dropout=0.5)
+    tokens = torch.tensor([[3, 5, 2, 1]])
+    with torch.no_grad():
+        assert not torch.equal(model(tokens), model(tokens))
+        model.eval()
+        assert torch.equal(model(tokens), model(tokens))
+
+
+def test_all_matrices_of_an_even_block_start_at_one_scale():
+    torch.manual_seed(0)
+    block = TextClassifier(9, 4, 64, 128, 1, 3, even=True).blocks[0]
+    largest = [weight.abs().max().item() for weight in block.parameters() if weight.ndim == 2]
+    assert largest == pytest.approx([1 / 8] * 5, rel=0.01)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
+def test_dropout_leaves_out_its_share_and_keeps_the_mean(share: float):
+    torch.manual_seed(0)
+    x = torch.ones(300, 333, requires_grad=True)
+    found = Dropout(share)(x)
+    assert (found == 0).double().mean().item() == pytest.approx(share, abs=5e-3)
+    assert found.mean().item() == pytest.approx(1.0, abs=0.02)
+    found.sum().backward()
+    assert torch.equal(x.grad, found.detach())
+
+
+def test_dropout_follows_torchs_seed_and_nothing_else():
+    masks = []
+    for _ in range(2):
+        torch.manual_seed(7)
+        masks.append(Dropout(0.3)(torch.ones(5, 7)))
+    assert torch.equal(*masks)
+    assert not torch.equal(masks[0], Dropout(0.3)(torch.ones(5, 7)))

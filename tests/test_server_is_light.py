@@ -16,6 +16,7 @@ SERVED = [
     "sparsecore.runs.store",
     "sparsecore.runs.supervisor",
     "sparsecore.runs.frames",
+    "sparsecore.runs.saved_arrays",
     "sparsecore.__main__",
 ]
 HEAVY = ("torch", "jieba")

@@ -1,6 +1,4 @@
-"""The tasks: the same seed gives the same data, batches and initial weights; floors and ceilings."""
-
-from pathlib import Path
+"""Points: the same seed gives the same data and initial weights; floors and ceilings."""
 
 import numpy as np
 import pytest
@@ -8,10 +6,8 @@ import torch
 
 from sparsecore import tasks
 from sparsecore.config import RunConfig
-from sparsecore.corpora.tokens import build_vocabulary
 from sparsecore.tasks.sinc import Sinc, sinc
 from sparsecore.tasks.spirals import Spirals, best_accuracy
-from sparsecore.tasks.vulnerabilities import GENERATED_SEED, Vulnerabilities
 
 CPU = torch.device("cpu")
 
@@ -146,100 +142,3 @@ def test_the_decision_boundary_is_drawn_from_the_lowest_left_corner():
     assert chance.dtype == np.uint8
     assert (chance[0] == chance[0, 0]).all()
     assert chance[0, 0] < chance[-1, 0]
-
-
-# -- texts ------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def cached(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home whose token cache the tests of this file share."""
-    return tmp_path_factory.mktemp("texts")
-
-
-def texts(home: Path, **parameters: object) -> Vulnerabilities:
-    return Vulnerabilities(RunConfig(task="vulnerabilities", **parameters), CPU, home)
-
-
-def test_every_text_is_in_one_part_and_grades_are_shared_out_evenly(cached: Path):
-    task = texts(cached)
-    parts = task.parts
-    assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(2_000))
-    assert len(parts["test"]) == pytest.approx(400, abs=4)
-    assert len(parts["validation"]) == pytest.approx(160, abs=4)
-    shares = [np.bincount(task.labels[rows], minlength=4) / len(rows) for rows in parts.values()]
-    assert np.ptp(shares, axis=0).max() < 0.01
-
-
-def test_an_epoch_shows_every_training_text_once_and_the_next_in_another_order(cached: Path):
-    task = texts(cached)
-
-    def epoch(number: int) -> list[int]:
-        steps = range(number * task.steps_an_epoch, (number + 1) * task.steps_an_epoch)
-        return [int(row) for step in steps for row in task._batch(step)]
-
-    assert sorted(epoch(0)) == sorted(task.parts["train"].tolist())
-    assert sorted(epoch(1)) == sorted(epoch(0))
-    assert epoch(1) != epoch(0)
-
-
-def test_a_batch_depends_on_the_step_alone(cached: Path):
-    one, other = texts(cached), texts(cached)
-    for step in range(40):
-        one._batch(step)
-    assert np.array_equal(one._batch(60), other._batch(60))
-
-
-def test_the_seed_splits_the_texts_and_starts_the_weights(cached: Path):
-    one, same, other = texts(cached), texts(cached), texts(cached, seed=1)
-    assert torch.equal(one.tokens, same.tokens)
-    assert torch.equal(weights(one), weights(same))
-    assert one.corpus == other.corpus
-    assert not np.array_equal(one.parts["test"], other.parts["test"])
-
-
-def test_the_vocabulary_knows_the_training_texts_only(cached: Path, monkeypatch: pytest.MonkeyPatch):
-    seen: list[int] = []
-
-    def spy(tokens: list[list[str]], size: int) -> dict[str, int]:
-        seen.append(len(tokens))
-        return build_vocabulary(tokens, size)
-
-    monkeypatch.setattr("sparsecore.tasks.vulnerabilities.build_vocabulary", spy)
-    assert [len(texts(cached).parts["train"])] == seen
-
-
-def test_the_generated_texts_say_what_they_are(cached: Path):
-    meta = texts(cached).scene()[1]
-    assert meta["generated"]
-    assert meta["texts"] == meta["of"] == 2_000
-    assert meta["grades"] == ["低危", "中危", "高危", "超高危"]
-    assert 0.25 <= meta["majority"] < 0.9
-
-
-def test_label_noise_changes_labels_and_no_text(cached: Path):
-    clean, noisy = texts(cached), texts(cached, noise=0.3)
-    assert clean.corpus.texts == noisy.corpus.texts
-    changed = np.mean(np.array(clean.corpus.labels) != np.array(noisy.corpus.labels))
-    assert changed == pytest.approx(0.3, abs=0.04)
-    assert GENERATED_SEED == 2024
-
-
-def test_metrics_are_those_of_the_confusion_matrix(cached: Path):
-    task = texts(cached)
-    scores = task.metrics()
-    confusion = task.picture()[0]["confusion"]
-    assert confusion.sum() == len(task.parts["test"])
-    assert scores["test"]["accuracy"] == np.trace(confusion) / confusion.sum()
-    f1 = [
-        2 * confusion[g, g] / (confusion[g].sum() + confusion[:, g].sum())
-        for g in range(4)
-        if confusion[g].sum()
-    ]
-    assert scores["test"]["macro_f1"] == pytest.approx(np.mean(f1))
-    assert scores["train"].keys() == {"accuracy", "macro_f1"}
-
-
-def test_texts_of_a_file_need_a_home():
-    with pytest.raises(ValueError, match="need a home folder"):
-        Vulnerabilities(RunConfig(task="vulnerabilities", data="0" * 16), CPU, None)

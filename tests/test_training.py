@@ -29,7 +29,7 @@ from sparsecore.events import (
 )
 from sparsecore.runs.frames import decode, encode
 from sparsecore.tasks.sinc import Sinc
-from sparsecore.training import Training, train
+from sparsecore.training import Training, _due, train
 
 
 @pytest.fixture(autouse=True)
@@ -191,6 +191,18 @@ def test_an_empty_layer_is_dead_after_50_steps():
     ended = drive(short(density=0.001, max_steps=500))[-1]  # round(0.001 · 256) = 0
     assert (ended.reason, ended.detail) == ("collapsed", {"step": 1, "what": "empty", "layer": "fc2"})
     assert ended.step == 1 + COLLAPSE_STEPS
+
+
+def test_a_transformer_lives_with_an_emptied_matrix_in_a_block_and_not_with_an_emptied_block():
+    lives = drive(RunConfig(task="vulnerabilities", method="layerwise", density=0.02, max_steps=60, theta=0))[
+        -1
+    ]
+    assert lives.reason == "max_steps"
+    assert any(row["nonzeros"] == 0 for row in lives.result["layers"] if row["prunable"])
+    dead = drive(RunConfig(task="vulnerabilities", method="layerwise", density=1e-6, max_steps=60, theta=0))[
+        -1
+    ]
+    assert (dead.reason, dead.detail["layer"]) == ("collapsed", "blocks.0")
 
 
 def test_a_layer_that_fills_again_in_time_is_not_dead():
@@ -409,3 +421,8 @@ def test_the_cpu_is_always_there_and_a_missing_device_is_named():
     if torch.cuda.device_count() < 99:
         with pytest.raises(ValueError, match="this machine has no device cuda:98; device=auto"):
             resolve_device("cuda:98")
+
+
+def test_large_checkpoints_are_rarer_than_small_ones():
+    assert _due(10.1, 10.0, 1.5, 0.1) == 11.6
+    assert _due(11.0, 10.0, 1.5, 0.1) == pytest.approx(20.0)

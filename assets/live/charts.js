@@ -33,70 +33,34 @@ function react(view, node, traces, layout) {
   window.Plotly.react(node, traces, chartLayout(view, layout), CONFIG);
 }
 
+// What runs along the curves: epochs where the task has them, else steps.
+function timeline(view) {
+  const perEpoch = view.scene?.meta.steps_an_epoch;
+  return perEpoch
+    ? { title: view.say("live.epoch_axis"), at: (step) => step / perEpoch }
+    : { title: view.say("live.step_axis"), at: (step) => step };
+}
+
 // A line at the step that is looked at, and one wherever a parameter was changed by hand.
 function marks(view) {
   const upright = { type: "line", yref: "paper", y0: 0, y1: 1, layer: "below" };
   const { text, soft } = view.theme();
+  const { at } = timeline(view);
+  const shown = at(view.shownStep);
   const changed = view.changes.map(({ step }) => (
-    { ...upright, x0: step, x1: step, line: { color: text, width: 1, dash: "dot" } }
+    { ...upright, x0: at(step), x1: at(step), line: { color: text, width: 1, dash: "dot" } }
   ));
-  const looking = view.follows ? [] : [{ ...upright, x0: view.shownStep, x1: view.shownStep, line: { color: soft, width: 2 } }];
+  const looking = view.follows ? [] : [{ ...upright, x0: shown, x1: shown, line: { color: soft, width: 2 } }];
   const notes = view.changes.map(({ step, label }) => (
-    { x: step, y: 1, yref: "paper", text: label, showarrow: false, xanchor: "left", yanchor: "top", textangle: -90, font: { size: 10 } }
+    { x: at(step), y: 1, yref: "paper", text: label, showarrow: false, xanchor: "left", yanchor: "top", textangle: -90, font: { size: 10 } }
   ));
   return { shapes: [...changed, ...looking], annotations: notes };
 }
 
-function drawFit(view, node) {
-  const { records, say } = view;
-  const steps = records.map((row) => row.step);
-  const measured = records.filter((row) => row.metrics);
-  const colour = METHOD_COLOURS[view.method] ?? METHOD_COLOURS.dense;
-  const at = measured.map((row) => row.step);
-  const name = view.metricName();
-  const pick = (part, figure) => measured.map((row) => row.metrics[part]?.[figure] ?? null);
-  const line = (y, label, width, dash, axis = "y2") => (
-    { x: at, y, name: label, mode: "lines", yaxis: axis, line: { color: colour, width, dash } }
-  );
-  const traces = [
-    { x: steps, y: records.map((row) => row.loss), name: say("live.loss"), mode: "lines", showlegend: false, line: { color: view.theme().text, width: 1 } },
-    line(pick("train", name), say("live.train"), 1),
-    line(pick("test", name), say("live.test"), 2.5),
-  ];
-  if (name === "rmse") traces.push(line(pick("test", "rmse_clean"), say("live.test_clean"), 1.5, "dot"));
-  else if (view.scene?.meta.kind === "confusion") traces.push(line(pick("test", "macro_f1"), say("live.macro_f1"), 1.5, "dot"));
-  const best = view.scene?.meta.floor ?? view.scene?.meta.ceiling ?? view.scene?.meta.majority;
-  if (best !== undefined && at.length) {
-    const label = say(`live.limit.${view.scene.meta.kind}`);
-    traces.push({ x: [0, at.at(-1)], y: [best, best], name: label, mode: "lines", yaxis: "y2", line: { color: view.theme().text, width: 1, dash: "dash" } });
-  }
-  const certified = records.filter((row) => row.certificate);
-  traces.push(...drawCertificates(view, certified, colour));
-  const [top, middle, foot] = certified.length ? [[0.68, 1], [0.34, 0.6], [0, 0.26]] : [[0.56, 1], [0, 0.46], [0, 0]];
-  react(view, node, traces, {
-    ...marks(view),
-    xaxis: { title: say("live.step_axis"), anchor: certified.length ? "y3" : "y2", rangemode: "tozero" },
-    yaxis: { title: say("live.loss"), type: "log", domain: top, tickformat: "~g", nticks: 4 },
-    yaxis2: { title: say(`live.metric.${name}`), domain: middle, rangemode: name === "rmse" ? "tozero" : "normal", nticks: 5 },
-    yaxis3: { title: say("live.stationarity"), type: "log", domain: foot, tickformat: "~g", nticks: 4, visible: certified.length > 0 },
-  });
-}
-
-// How far from stationary: the gradient that should vanish, and the smallest L that covers the rest.
-function drawCertificates(view, certified, colour) {
-  if (!certified.length) return [];
-  const x = certified.map((row) => row.step);
-  const line = (field, label, style) => (
-    { x, y: certified.map((row) => row.certificate[field] || null), name: view.say(label), mode: "lines", yaxis: "y3", line: { color: colour, ...style } }
-  );
-  const found = [line("max_gradient_on", "live.on_support", { width: 1, dash: "dot" })];
-  if (view.method !== "dense") found.push(line("smallest_lipschitz", "live.smallest_l", { width: 2.5, dash: "dot" }));
-  return found;
-}
-
 function drawSparsity(view, node) {
   const { records, say } = view;
-  const steps = records.map((row) => row.step);
+  const time = timeline(view);
+  const steps = records.map((row) => time.at(row.step));
   const traces = [];
   view.drawnBlocks().forEach(({ name, places, weights }, order) => {
     const line = { color: LAYER_COLOURS[order % LAYER_COLOURS.length], width: 1.5, dash: order < LAYER_COLOURS.length ? "solid" : "dot" };
@@ -110,7 +74,7 @@ function drawSparsity(view, node) {
   traces.push({ x: steps, y: records.map((row) => row.churn), yaxis: "y3", mode: "lines", name: say("live.churn"), showlegend: false, line: { color: view.theme().text, width: 1 } });
   react(view, node, traces, {
     ...marks(view),
-    xaxis: { title: say("live.step_axis"), anchor: "y3", rangemode: "tozero" },
+    xaxis: { title: time.title, anchor: "y3", rangemode: "tozero" },
     yaxis: { title: say("live.density"), range: [0, 1.04], domain: [0.66, 1], tickformat: ".0%", nticks: 4 },
     yaxis2: { title: say("live.threshold"), domain: [0.34, 0.6], rangemode: "tozero", nticks: 4 },
     yaxis3: { title: say("live.churn"), domain: [0, 0.26], rangemode: "tozero", tickformat: "~%", nticks: 4 },

@@ -36,6 +36,6 @@ function readMatrices({ meta, arrays }) {
         }
       }
     }
-    return { ...entry, layer: meta.layers[entry.layer], rows, cols, exact, count, kept, value };
+    return { ...entry, place: entry.layer, layer: meta.layers[entry.layer], rows, cols, exact, count, kept, value };
   });
 }

@@ -8,6 +8,7 @@ const NEGATIVE = [33, 102, 172]; // blue against orange: told apart by every kin
 const POSITIVE = [230, 97, 1];
 const PLATES = { both: ["count", "mask"], count: ["count"], mask: ["mask"], value: ["value"], outline: ["outline"] };
 const FEW = 4; // so many matrices stand side by side, count above mask; more are packed in rows
+const FEW_KEPT = 0.01;
 const OUTLINE_CELLS = 4096; // larger matrices have cells of a pixel or two: the pruned are dimmed instead
 const OUTLINE_SCALE = 8;
 
@@ -42,6 +43,7 @@ class MatrixPicture {
     port.addEventListener("pointermove", (event) => this.#point(event, canvas));
     port.addEventListener("pointerdown", (event) => this.#grab(event, port, canvas));
     port.addEventListener("pointerleave", () => this.view.tip.hide());
+    port.addEventListener("click", () => this.#open(port));
     port.addEventListener("dblclick", (event) => this.#zoomAt(event, port, 2));
     port.addEventListener("wheel", (event) => {
       if (!event.ctrlKey && !event.metaKey) return; // a bare wheel scrolls the page; a pinch sends ctrlKey
@@ -58,14 +60,21 @@ class MatrixPicture {
     const centre = { clientX: box.left + box.width / 2, clientY: box.top + box.height / 2 };
     if (event.key === "+" || event.key === "=") this.#zoomAt(centre, port, 1.5);
     else if (event.key === "-") this.#zoomAt(centre, port, 1 / 1.5);
-    else if (event.key === "Escape" || event.key === "0") this.#setZoom({ scale: 1, x: 0, y: 0 }, port);
+    else if (event.key === "Enter") this.#open(port);
+    else if (this.zoom.scale > 1 && (event.key === "Escape" || event.key === "0")) this.#setZoom({ scale: 1, x: 0, y: 0 }, port);
     else if (moves[event.key] && this.zoom.scale > 1) this.#pan(...moves[event.key], port);
     else return;
     event.preventDefault();
     event.stopPropagation();
   }
 
+  // Block means open to every single weight.
+  #open(port) {
+    if (this.matrix && !this.matrix.exact) this.view.openFull?.(this.matrix.place, port);
+  }
+
   #zoomAt(event, port, factor) {
+    if (!this.matrix?.exact) return;
     const box = port.getBoundingClientRect();
     const scale = Math.max(1, Math.min(64, this.zoom.scale * factor));
     const [px, py] = [event.clientX - box.left, event.clientY - box.top];
@@ -98,6 +107,7 @@ class MatrixPicture {
   #point(event, canvas) {
     if (!this.matrix) return;
     const { rows, cols, pool, exact, count, value, kept } = this.matrix;
+    const across = this.matrix.width ?? cols; // of a row that may be drawn as several lines
     const box = canvas.getBoundingClientRect();
     const row = Math.floor(((event.clientY - box.top) / box.height) * rows);
     const col = Math.floor(((event.clientX - box.left) / box.width) * cols);
@@ -105,11 +115,18 @@ class MatrixPicture {
     const cell = row * cols + col;
     const say = this.view.say;
     const where = exact
-      ? say("live.cell", { row: row + 1, col: col + 1 })
+      ? say("live.cell", { row: Math.floor(cell / across) + 1, col: (cell % across) + 1 })
       : say("live.block", { row: row * pool[0] + 1, col: col * pool[1] + 1, rows: pool[0], cols: pool[1] });
     const counted = say("live.count", { count: this.view.number(count[cell]), steps: this.view.number(this.step) });
     const state = exact ? say(kept[cell] ? "live.kept" : "live.pruned") : `${(kept[cell] * 100).toPrecision(3)} %`;
     this.view.tip.show(event, [where, `w = ${String(value[cell])} · ${state}`, counted]);
+  }
+
+  // A share, or the number itself where it is so small that a share says nothing.
+  #keptFact(kept, all) {
+    const { say, number } = this.view;
+    if (kept / all < FEW_KEPT) return say("live.few", { kept: number(kept), all: number(all) });
+    return say("live.share", { share: ((100 * kept) / all).toFixed(1) });
   }
 
   draw(matrix, mode, step, size) {
@@ -118,7 +135,7 @@ class MatrixPicture {
     const [rows, cols] = matrix.layer.shape;
     const share = matrix.layer.kept / (rows * cols);
     setText(this.title, `${name} ${rows}×${cols}`);
-    const kept = this.view.say("live.share", { share: (share * 100).toFixed(1) });
+    const kept = this.#keptFact(matrix.layer.kept, rows * cols);
     setText(this.kept, matrix.layer.prunable ? kept : `${kept} · ${this.view.say("live.exempt")}`);
     for (const [kind, { port, canvas }] of Object.entries(this.plates)) {
       const shown = PLATES[mode].includes(kind);
@@ -126,6 +143,7 @@ class MatrixPicture {
       if (!shown) continue;
       port.style.width = `${size.width}px`;
       port.style.height = `${size.height}px`;
+      port.classList.toggle("sc-opens", !matrix.exact);
       port.setAttribute("aria-label", this.view.say(`live.alt.${kind}`, { name, share: (share * 100).toFixed(1) }));
       paint(canvas, matrix, kind, step, this.view.ink(), this.view.reversed);
     }

@@ -69,10 +69,15 @@ class View {
     this.#buildMatrices();
     const curves = make("div", "sc-curves", this.root);
     this.fitPanel = this.#panel(curves, "sc-fit");
+    const title = this.fitPanel.title;
+    this.fitPanel.title = make("span", "", title);
+    this.choice = new CompareChoice(title, (id) => this.tellCompare(id));
     this.certificate = make("p", "sc-certificate", this.fitPanel.figure);
     this.sparsityPanel = this.#panel(curves, "sc-sparsity");
     this.#buildReplay();
     this.tip = new Tip(this.root);
+    this.full = new FullMatrix(this);
+    this.openFull = (place, opener) => this.full.open(place, opener);
   }
 
   #panel(parent, className) {
@@ -121,6 +126,9 @@ class View {
 
   update({ data, setStateValue }) {
     this.tellState = (state) => setStateValue("state", state);
+    this.tellCompare = (id) => setStateValue("compare", id);
+    this.compare = data.compare;
+    this.choice.show(data.words["live.compare"], data.words["live.compare.none"], data.others, data.compare?.id ?? "");
     Object.assign(this, { words: data.words, language: data.language, pageState: data.state, pageFrozen: data.frozen, autoplay: data.autoplay });
     this.#label();
     loadPlotly(data.plotly).then(() => this.#drawAll(true));
@@ -202,6 +210,10 @@ class View {
   }
 
   #receive(blob) {
+    if (blob.meta.type === "matrix") {
+      this.full.show(blob);
+      return;
+    }
     if (blob.meta.type === "scene") {
       this.scene = blob;
       this.#drawScene();
@@ -365,7 +377,7 @@ class View {
     bar.style.background = `linear-gradient(90deg, ${(this.reversed && counted ? [...stops].reverse() : stops).map(css).join(", ")})`;
     setText(low, counted ? "0" : this.say(this.mode === "value" ? "live.negative" : "live.pruned"));
     setText(high, counted ? this.say("live.steps_kept", { steps: this.number(step) }) : this.say(this.mode === "value" ? "live.positive" : "live.kept"));
-    setText(note, this.say("live.zoom_hint"));
+    setText(note, this.say(this.frame.matrices.every(({ exact }) => exact) ? "live.zoom_hint" : "live.full.hint"));
     this.flip.hidden = !counted;
     setText(this.flip, this.say(this.reversed ? "live.bright_more" : "live.dark_more"));
   }

@@ -1,12 +1,19 @@
-"""`python -m sparsecore bench …`: each prints ratios that were measured side by side in one run."""
+"""`python -m sparsecore bench …`: each prints figures that were measured side by side in one run."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from sparsecore.terminal import JsonFlag, print_figures, refuse
+from sparsecore.config import PARAMETERS
+from sparsecore.corpora import read_corpus
+from sparsecore.home import default_home
+from sparsecore.terminal import JsonFlag, eyes, print_figures, refuse
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, rich_markup_mode=None)
 
@@ -55,3 +62,52 @@ def watching(
     from sparsecore.bench.watching import watching as measure
 
     print_figures(measure(size), as_json)
+
+
+@app.command()
+def text(
+    data: Annotated[
+        Path | None, typer.Option(help="A file of graded texts; left out, the built-in texts.")
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="Each splits the texts anew: such as 0,1,2.")] = "0,1,2",
+    rows: Annotated[
+        str | None, typer.Option(help="Only some, such as baseline,dense,layerwise-0.02.")
+    ] = None,
+    size: Annotated[Literal["demo", "laptop", "paper"], typer.Option(help="Of the network.")] = "laptop",
+    split: Annotated[Literal["random", "time"], typer.Option(help="Of the texts.")] = "random",
+    as_json: JsonFlag = False,
+) -> None:
+    """Dense, layerwise and global text networks beside a linear model; some ten minutes a row and seed."""
+    from sparsecore.bench.text import ROWS
+    from sparsecore.bench.text import text as measure
+
+    try:
+        corpus = None if data is None else read_corpus(data)
+        with _bar() as progress:
+            found = measure(
+                corpus,
+                default_home(),
+                [PARAMETERS["seed"].read(seed) for seed in seeds.split(",")],
+                list(ROWS) if rows is None else rows.split(","),
+                progress,
+                size=size,
+                split=split,
+            )
+    except ValueError as error:  # a ConfigError and a CorpusError are
+        refuse(str(error))
+    print_figures(found, as_json)
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, int, int], None]]:
+    """One bar for each row and seed, on standard error."""
+    shown: dict[str, TaskID] = {}
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=eyes) as bar:
+
+        def progress(what: str, done: int, total: int) -> None:
+            if what not in shown:
+                shown[what] = bar.add_task(what)
+            bar.update(shown[what], completed=done, total=total)
+
+        yield progress

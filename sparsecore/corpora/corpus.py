@@ -1,8 +1,9 @@
-"""A graded corpus, its grades, and the one error for a file that cannot become one."""
+"""A graded corpus, its grades, a file's record, and the one error for a file that cannot become a corpus."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 GRADES = ("低危", "中危", "高危", "超高危")
 
@@ -17,14 +18,29 @@ GRADE_NAMES = MappingProxyType(
     }
 )
 
-SKIP_REASONS = ("empty_text", "ungraded", "unknown_grade", "duplicate", "conflicting")
+SKIP_REASONS = (
+    *("rejected", "withdrawn", "empty_text", "ungraded", "unknown_grade", "duplicate", "conflicting"),
+)
 
-# Below this an 80/20 split leaves fewer than four texts to test on: no accuracy means anything.
-MIN_RECORDS = 20
+# All CVE records ever published are some 300,000. What is more than this only takes time.
+MAX_RECORDS = 2_000_000
 
 # How many of the unknown grades a message quotes, and how long each may be: a sentence, not a listing.
 QUOTED_VALUES = 5
 QUOTED_LENGTH = 30
+
+
+class Record(NamedTuple):
+    """One record of a file: its text and the name of its grade, "" for what it lacks.
+
+    `date` is when it was published, in a way that begins with the day; `left_out` is `"rejected"` or
+    `"withdrawn"` for a record that its publisher took back.
+    """
+
+    text: str
+    grade: str
+    date: str = ""
+    left_out: str = ""
 
 
 class CorpusError(ValueError):
@@ -45,8 +61,9 @@ class Corpus:
     """Texts with a grade each.
 
     `labels[i]` is the index in `GRADES` of `texts[i]`; `skipped` counts the records left out by reason, one
-    of `SKIP_REASONS`; `generated` is true for sentences of `corpora.generator`, about nothing real. Raises
-    ValueError when the numbers of texts and labels differ or a label is not in 0…3.
+    of `SKIP_REASONS`; `generated` is true for sentences of `corpora.generator`, about nothing real; `dates`
+    holds the day of each text, YYYY-MM-DD or "", or nothing at all. Raises ValueError when the numbers of
+    texts, labels and dates differ or a label is not in 0…3.
 
     >>> Corpus("two", ("甲", "乙"), (0, 3), {}, False).counts()
     (1, 0, 0, 1)
@@ -57,10 +74,15 @@ class Corpus:
     labels: tuple[int, ...]
     skipped: dict[str, int]
     generated: bool
+    dates: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.texts) != len(self.labels):
             raise ValueError(f"{len(self.texts)} texts have {len(self.labels)} labels; each text needs one.")
+        if self.dates and len(self.dates) != len(self.texts):
+            raise ValueError(
+                f"{len(self.texts)} texts have {len(self.dates)} dates; each needs one, or none has."
+            )
         wrong = set(self.labels) - set(range(len(GRADES)))
         if wrong:
             raise ValueError(
@@ -70,6 +92,16 @@ class Corpus:
     def counts(self) -> tuple[int, ...]:
         """How many texts each grade has, in the order of `GRADES`."""
         return tuple(self.labels.count(grade) for grade in range(len(GRADES)))
+
+
+def require_no_more(count: int, limit: int) -> None:
+    """Raise CorpusError `too_many_records` once a file has given more of something than any export holds."""
+    if count > limit:
+        raise CorpusError(
+            "too_many_records",
+            f"The file has more than {limit:,} records or parts; send a part of it.",
+            limit=limit,
+        )
 
 
 def quote(values: Iterable[str]) -> list[str]:
@@ -83,75 +115,3 @@ def quote(values: Iterable[str]) -> list[str]:
         "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in v[:QUOTED_LENGTH])
         for v in first
     ]
-
-
-def gather(records: Iterable[tuple[str, str]], name: str) -> Corpus:
-    """A corpus from (text, grade name) pairs, in their order, without those that teach nothing or contradict.
-
-    White space in a text is folded to single blanks, so that an XML and a table of the same texts are equal.
-    A repeated text with one grade is kept once; with several grades every copy is dropped. Grade names are
-    those of `GRADE_NAMES`, in any case. Raises CorpusError `unknown_grades`, `too_few` or `one_class`.
-
-    >>> records = [(f"第{i}条", "高" if i % 2 else "LOW") for i in range(20)]
-    >>> corpus = gather([*records, ("第0条", "低危")], "twenty")
-    >>> corpus.counts(), corpus.skipped
-    ((10, 0, 10, 0), {'duplicate': 1})
-    """
-    skipped = dict.fromkeys(SKIP_REASONS, 0)
-    grades_of: dict[str, list[int]] = {}
-    unknown: dict[str, None] = {}
-    for raw_text, raw_grade in records:
-        text, grade = " ".join(raw_text.split()), raw_grade.strip()
-        if not text:
-            skipped["empty_text"] += 1
-        elif not grade:
-            skipped["ungraded"] += 1
-        elif grade.casefold() not in GRADE_NAMES:
-            skipped["unknown_grade"] += 1
-            if len(unknown) < QUOTED_VALUES:
-                unknown[grade] = None
-        else:
-            grades_of.setdefault(text, []).append(GRADE_NAMES[grade.casefold()])
-    kept = {}
-    for text, grades in grades_of.items():
-        if len(set(grades)) > 1:
-            skipped["conflicting"] += len(grades)
-        else:
-            skipped["duplicate"] += len(grades) - 1
-            kept[text] = grades[0]
-    skipped = {reason: count for reason, count in skipped.items() if count}
-    if unknown and not grades_of:
-        raise _unknown_grades(quote(unknown))
-    _require_enough(kept, skipped)
-    return Corpus(name, tuple(kept), tuple(kept.values()), skipped, generated=False)
-
-
-def _unknown_grades(found: list[str]) -> CorpusError:
-    return CorpusError(
-        "unknown_grades",
-        f"None of the grades in the file is known (found {', '.join(found)}); "
-        f"grades are written {', '.join(GRADE_NAMES)}.",
-        found=found,
-        accepted=list(GRADE_NAMES),
-    )
-
-
-def _require_enough(kept: dict[str, int], skipped: dict[str, int]) -> None:
-    if len(kept) < MIN_RECORDS:
-        why = ", ".join(f"{count} {reason}" for reason, count in skipped.items()) or "none"
-        raise CorpusError(
-            "too_few",
-            f"The file has {len(kept)} usable records (skipped: {why}); at least {MIN_RECORDS} are needed.",
-            usable=len(kept),
-            needed=MIN_RECORDS,
-            skipped=skipped,
-        )
-    classes = set(kept.values())
-    if len(classes) == 1:
-        grade = GRADES[classes.pop()]
-        raise CorpusError(
-            "one_class",
-            f"All {len(kept)} usable records are graded {grade}; at least two different grades are needed.",
-            grade=grade,
-            usable=len(kept),
-        )

@@ -1,10 +1,10 @@
-"""CVSS v3.1 base vectors: the official score, and the grade it stands for."""
+"""CVSS vectors: the official base score, and the grade it stands for."""
 
 from functools import lru_cache
 from types import MappingProxyType
 
-from cvss import CVSS3
-from cvss.exceptions import CVSS3Error
+from cvss import CVSS3, CVSS4
+from cvss.exceptions import CVSS3Error, CVSS4Error
 
 # The eight base metrics and their values, in the order of the specification.
 METRICS = MappingProxyType(
@@ -14,6 +14,9 @@ METRICS = MappingProxyType(
 # Lower bounds of 中危, 高危 and 超高危: CNNVD's scale has the cut points of CVSS v3's (specification,
 # section 5, qualitative severity rating scale).
 CUT_POINTS = (4.0, 7.0, 9.0)
+
+# A v4 vector with all its optional metrics has some 200 characters.
+LONGEST_VECTOR = 500
 
 # All 4·2·3·2·2·3·3·3 base vectors.
 VECTOR_COUNT = 2592
@@ -34,6 +37,22 @@ def base_score(vector: str) -> float:
         raise ValueError(
             f"{vector!r} is no CVSS v3.1 vector such as CVSS:3.1/AV:N/AC:L/…: {error}"
         ) from error
+
+
+def grade_of_vector(vector: str) -> str:
+    """The CVSS name of the grade of a v3 or v4 vector, "" for another one or for the score 0.0.
+
+    >>> grade_of_vector("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"), grade_of_vector("AV:N/AC:L")
+    ('CRITICAL', '')
+    """
+    kind = {"CVSS:3": CVSS3, "CVSS:4": CVSS4}.get(vector[:6])
+    if kind is None or len(vector) > LONGEST_VECTOR:
+        return ""
+    try:
+        name = kind(vector).severities()[0] if kind is CVSS3 else kind(vector).severity
+    except (CVSS3Error, CVSS4Error):
+        return ""
+    return "" if name.upper() == "NONE" else name.upper()
 
 
 def grade_of_score(score: float) -> int:

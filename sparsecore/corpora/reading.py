@@ -1,14 +1,19 @@
-"""A corpus from a file that somebody brings: its format is told by its content, not by its name."""
+"""Graded texts from a file that somebody brings: its format is told by its content, not by its name."""
 
 import codecs
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from os import PathLike
 from pathlib import Path
 
-from sparsecore.corpora.cnvd import read_cnvd
-from sparsecore.corpora.corpus import Corpus, CorpusError, gather
-from sparsecore.corpora.source import Source
+from sparsecore.corpora.archive import Piece, pieces, refuse_nested
+from sparsecore.corpora.corpus import Corpus, CorpusError, Record
+from sparsecore.corpora.intake import Intake
+from sparsecore.corpora.json_records import read_json
+from sparsecore.corpora.sieve import MIN_RECORDS, Sieve
+from sparsecore.corpora.source import Meter
 from sparsecore.corpora.table import read_table
+from sparsecore.corpora.xml_exports import read_xml
 
 # Enough for a byte order mark, an XML declaration and the start of the data.
 HEAD_BYTES = 4096
@@ -17,25 +22,61 @@ HEAD_BYTES = 4096
 # editors. The second byte of a gb18030 character is never one of them.
 BINARY_BYTES = bytes(set(range(32)) - set(b"\t\n\x0b\f\r\x1a\x1b"))
 
-WANTED = "a CNVD XML export or a CSV table in UTF-8 or gb18030 is needed, gzipped or not"
+# Once for the encoding of the whole, once for the records.
+PASSES = 2
+
+WANTED = (
+    "an XML or JSON export of CNVD, CNNVD, NVD, CVE or OSV, or a table (CSV, Excel, JSON) is needed, "
+    "in UTF-8 or gb18030, plain, gzipped or zipped"
+)
+
+Progress = Callable[[int, int], None]
+Cancelled = Callable[[], bool]
 
 
-def read_corpus(path: str | PathLike[str]) -> Corpus:
-    """The graded texts of one file: a CNVD XML export or a table (CSV, TSV), either gzipped or not.
+def read_corpus(
+    path: str | PathLike[str],
+    *,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+    least: int = MIN_RECORDS,
+) -> Corpus:
+    """The graded texts of one file, in any format of the README's table; nothing is written.
 
-    Nothing is written. Raises CorpusError with one sentence and a `code`: `missing`, `directory`,
-    `not_a_file`, `unreadable`, `empty`, `unknown_format`, `bad_gzip`, `too_large`, `record_too_large`,
-    `encoding`, `not_xml`, `dtd`, `other_xml`, `not_csv`, `no_text_column`, `no_label_column`,
-    `unknown_grades`, `too_few`, `one_class`.
+    The columns of a table are found by name or content unless they are given. `progress` is told the bytes
+    read and their total; reading stops, with CorpusError `cancelled`, once `cancelled()` is true. Fewer than
+    `least` usable texts (≥ 1; 20 to train on) are refused. Raises CorpusError with one sentence and a `code`.
 
     >>> read_corpus("/no/such/file.csv")
     Traceback (most recent call last):
     sparsecore.corpora.corpus.CorpusError: There is no file file.csv; choose one that exists.
     """
     path = Path(path)
+    intake = begin(path, text_column, label_column, progress, cancelled)
+    return sift(path, intake, Sieve(hold=True)).corpus(path.name, least)
+
+
+def begin(
+    path: Path,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    progress: Progress | None = None,
+    cancelled: Cancelled | None = None,
+) -> Intake:
+    """The intake of a file; raises CorpusError `missing`, `directory` or `not_a_file`."""
     _require_file(path)
+    meter = Meter(PASSES * path.stat().st_size, progress, cancelled)
+    return Intake(meter, text_column, label_column)
+
+
+def sift(path: Path, intake: Intake, sieve: Sieve) -> Sieve:
+    """The sieve, through which every record of a file has gone; raises CorpusError for what is no export."""
     try:
-        return gather(_records(path), path.name)
+        with pieces(path, intake.meter) as found:
+            for record in _records(found, intake):
+                sieve.take(record)
     except OSError as error:
         raise CorpusError(
             "unreadable",
@@ -43,6 +84,8 @@ def read_corpus(path: str | PathLike[str]) -> Corpus:
             name=path.name,
             reason=error.strerror,
         ) from error
+    intake.meter.finish()
+    return sieve
 
 
 def _require_file(path: Path) -> None:
@@ -55,14 +98,28 @@ def _require_file(path: Path) -> None:
         raise CorpusError("not_a_file", f"{name} is a device or a pipe; choose an ordinary file.", name=name)
 
 
-def _records(path: Path) -> Iterator[tuple[str, str]]:
-    with Source(path) as source:
+def _records(found: list[Piece] | zipfile.ZipFile, intake: Intake) -> Iterator[Record]:
+    if isinstance(found, zipfile.ZipFile):
+        # Imported here: openpyxl costs 0.2 s, which only a workbook is worth.
+        from sparsecore.corpora.workbook import read_workbook
+
+        yield from read_workbook(found, intake)
+        return
+    for piece in found:
+        yield from _piece(piece, intake)
+
+
+def _piece(piece: Piece, intake: Intake) -> Iterator[Record]:
+    with piece() as source:
         head = source.read(HEAD_BYTES).removeprefix(codecs.BOM_UTF8)
+    refuse_nested(head)
     start = head.lstrip()[:1]
     if not start:
         raise CorpusError("empty", f"The file is empty; {WANTED}.")
     if head.translate(None, BINARY_BYTES) != head:
         raise CorpusError("unknown_format", f"The file is binary data of no known kind; {WANTED}.")
+    if start == b"<":
+        return read_xml(piece, head, intake)
     if start in b"{[":
-        raise CorpusError("unknown_format", f"The file looks like JSON, which is not read yet; {WANTED}.")
-    return read_cnvd(path, head) if start == b"<" else read_table(path)
+        return read_json(piece, intake)
+    return read_table(piece, intake)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from sparsecore.corpora.corpus import Corpus, CorpusError
@@ -11,6 +12,10 @@ from sparsecore.corpora.packed import DamagedFile, read_packed, write_packed
 # 64 bits: a shelf of a million corpora has two with one id with a chance of 3 in 10⁸.
 ID_LENGTH = 16
 ID_PATTERN = re.compile(f"[0-9a-f]{{{ID_LENGTH}}}")
+
+
+FIELDS = ("name", "generated", "skipped", "texts", "labels", "dates")
+DIGESTED_AT_ONCE = 1_000  # texts: joined in one piece, a large corpus would be in memory three times
 
 
 def corpus_id(corpus: Corpus) -> str:
@@ -34,9 +39,25 @@ def keep(corpus: Corpus, folder: Path) -> str:
     path = _path(key, folder)
     if path.exists() and not _outdated(path, key, corpus):
         return key
-    fields = ("name", "generated", "skipped", "texts", "labels")
-    write_packed(path, {field: getattr(corpus, field) for field in fields})
+    write_packed(path, {field: getattr(corpus, field) for field in FIELDS})
     return key
+
+
+def rename(key: str, name: str, folder: Path) -> None:
+    """Give a kept corpus another name; raises CorpusError as `load` does."""
+    corpus = replace(load(key, folder), name=name)
+    write_packed(_path(key, folder), {field: getattr(corpus, field) for field in FIELDS})
+
+
+def discard(key: str, folder: Path) -> None:
+    """Take a corpus off the shelf, if it is there."""
+    _path(key, folder).unlink(missing_ok=True)
+
+
+def kept_since(key: str, folder: Path) -> float:
+    """When a corpus was put on the shelf or renamed, in seconds since the epoch; 0 if it is not there."""
+    path = _path(key, folder)
+    return path.stat().st_mtime if path.exists() else 0.0
 
 
 def load(corpus_id: str, folder: Path) -> Corpus:
@@ -68,16 +89,22 @@ def _path(key: str, folder: Path) -> Path:
 
 
 def _digest(texts: tuple[str, ...], labels: tuple[int, ...]) -> str:
-    content = json.dumps([texts, labels], ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(content.encode()).hexdigest()[:ID_LENGTH]
+    """The SHA-256 of the JSON of [texts, labels], taken piece by piece."""
+    digest = hashlib.sha256(b"[[")
+    for start in range(0, len(texts), DIGESTED_AT_ONCE):
+        part = json.dumps(texts[start : start + DIGESTED_AT_ONCE], ensure_ascii=False, separators=(",", ":"))
+        digest.update((b"," if start else b"") + part[1:-1].encode())
+    digest.update(f"],{json.dumps(labels, separators=(',', ':'))}]".encode())
+    return digest.hexdigest()[:ID_LENGTH]
 
 
 def _read(path: Path, key: str) -> Corpus:
     value = read_packed(path)
     try:
         texts, labels = tuple(value["texts"]), tuple(value["labels"])
-        corpus = Corpus(value["name"], texts, labels, dict(value["skipped"]), value["generated"])
-    except (KeyError, TypeError, ValueError) as error:
+        dates = tuple(value.get("dates", ()))
+        corpus = Corpus(value["name"], texts, labels, dict(value["skipped"]), value["generated"], dates)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DamagedFile(f"{path.name} holds no corpus: {error!r}") from error
     if _digest(texts, labels) != key:
         raise DamagedFile(f"{path.name} holds another content than its name says")

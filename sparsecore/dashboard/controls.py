@@ -16,6 +16,7 @@ from sparsecore.config import (
     NOISE,
     PAPER_DENSITIES,
     PARAMETERS,
+    SIZES,
     ConfigError,
     RunConfig,
 )
@@ -177,6 +178,9 @@ def _allowed(error: ConfigError) -> str:
 def follow_task() -> None:
     """After another task or size: the parameters whose default depends on it take that default."""
     task, size = st.session_state["task"], st.session_state["size"]
+    if size not in SIZES[task]:
+        size = SIZES[task][0]
+        put("size", size)
     fresh = RunConfig(task=task, size=size)
     for name in BY_TASK:
         put(name, getattr(fresh, name))
@@ -186,9 +190,10 @@ def follow_task() -> None:
 
 def choice(name: str, on_change: Callable[[], None] | None = None) -> None:
     """One of the table's choices, as a row of segments."""
+    sizes = SIZES[st.session_state["task"]]
     st.segmented_control(
         **_show(name),
-        options=PARAMETERS[name].choices,
+        options=sizes if name == "size" else PARAMETERS[name].choices,
         format_func=lambda value: say(f"{name}.{value}"),
         required=True,
         on_change=on_change,
@@ -201,9 +206,11 @@ def choices(name: str) -> dict[str, str]:
     return {choice: say(f"{name}.{choice}") for choice in PARAMETERS[name].choices}
 
 
-def selection(name: str, options: dict[str, str]) -> None:
-    """One of many, each with a name for people."""
-    st.selectbox(**_show(name), options=options, format_func=lambda value: options.get(value, value))
+def selection(name: str, options: dict[str, str], **more: Any) -> None:
+    """One of many, each with a name for people; with a `placeholder` it may also be none."""
+    if "placeholder" in more:
+        more["index"] = None
+    st.selectbox(**_show(name), options=options, format_func=lambda value: options.get(value, value), **more)
     problem(name)
 
 

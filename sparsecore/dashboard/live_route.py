@@ -25,6 +25,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from sparsecore.dashboard.full_matrix import full_matrix
 from sparsecore.runs.store import Store
 
 POLL_SECONDS = 0.08
@@ -57,13 +58,14 @@ class Tokens:
 
 
 class Viewer:
-    """One connection: messages in order, and of frames only the newest."""
+    """One connection: messages in order, and of frames and whole matrices only the newest."""
 
     def __init__(self, socket: WebSocket) -> None:
         self.socket = socket
         self.messages: list[str] = []
         self.blobs: list[bytes] = []
         self.frame: bytes | None = None
+        self.matrix: bytes | None = None
         self.follows = True
         self.wake = asyncio.Event()
         self.leave = asyncio.Event()
@@ -92,9 +94,11 @@ class Viewer:
             blobs, self.blobs = self.blobs, []
             for blob in blobs:
                 await self.socket.send_bytes(blob)
-            frame, self.frame = self.frame, None
-            if frame is not None:
-                await self.socket.send_bytes(frame)
+            frame, matrix = self.frame, self.matrix
+            self.frame = self.matrix = None
+            for blob in (frame, matrix):
+                if blob is not None:
+                    await self.socket.send_bytes(blob)
 
 
 class Broadcast:
@@ -211,10 +215,15 @@ class LiveRoute:
                 broadcast.task.cancel()
 
     async def _listen(self, viewer: Viewer, run_id: str) -> None:
-        """What a viewer may say: which kept frame it wants, or that it follows the newest again."""
+        """What a viewer may say: which kept frame or whole matrix it wants, or that it follows the newest."""
         try:
             while True:
                 said = _parse(await viewer.socket.receive_text())
+                if isinstance(said.get("matrix"), int):
+                    asked = (self.store, run_id, said["matrix"])
+                    viewer.matrix = await anyio.to_thread.run_sync(full_matrix, *asked)
+                    viewer.wake.set()
+                    continue
                 viewer.follows = said.get("follow") is True
                 if isinstance(said.get("frame"), int):
                     row = await anyio.to_thread.run_sync(self.store.frame, run_id, said["frame"])

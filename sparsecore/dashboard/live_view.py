@@ -9,12 +9,24 @@ from typing import Any
 import plotly
 import streamlit as st
 
+from sparsecore.dashboard.compared import comparable, curves
 from sparsecore.dashboard.live_route import PLOTLY_PATH, TOKEN_SECONDS, tokens
 from sparsecore.dashboard.session import WELCOME, the_store
 from sparsecore.dashboard.words import ASSETS, words
 from sparsecore.runs.run import Run
 
-SCRIPTS = ("frames", "matrices", "charts", "facts", "connection", "view")  # one module, in this order
+# One module, in this order.
+SCRIPTS = (
+    "frames",
+    "matrices",
+    "full",
+    "charts",
+    "fit",
+    "facts",
+    "connection",
+    "view",
+)
+COMPARED = "compared"  # in the session: the run that curves are compared with
 PREFIXES = ("live.", "method.", "task.", "state.")  # of the words that the view shows
 
 
@@ -29,6 +41,8 @@ def _component() -> Any:
 def live_view(run: Run) -> None:
     """Show a run: live while it trains, a replay afterwards. Reruns the page when the run's state changes."""
     language = st.session_state["lang"]
+    others = comparable(the_store(), run)
+    chosen = st.session_state.get(COMPARED)
     _component()(
         key="live",
         data={
@@ -37,12 +51,19 @@ def live_view(run: Run) -> None:
             "state": run.state,
             "frozen": the_store().last_record(run.id).get("frozen", False),
             "plotly": f"{PLOTLY_PATH}?v={plotly.__version__}",
+            "others": others,
+            "compare": curves(the_store(), chosen) if chosen in [other["id"] for other in others] else None,
             "autoplay": run.origin == WELCOME,
             "language": language,
             "words": {k: v for k, v in words(language).items() if k.startswith(PREFIXES)},
         },
         on_state_change=lambda: None,
+        on_compare_change=_compare,
     )
+
+
+def _compare() -> None:
+    st.session_state[COMPARED] = st.session_state["live"].get("compare") or None
 
 
 def _token(run_id: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+DTYPES = {"F64": "<f8", "F32": "<f4", "I64": "<i8", "I32": "<i4", "I16": "<i2", "U8": "u1", "BOOL": "?"}
 HEADER_BYTES = 8  # safetensors: little-endian length of the JSON header that follows
 
 
@@ -38,3 +39,18 @@ def decode_meta(blob: bytes) -> dict[str, Any]:
         return json.loads(header["__metadata__"]["meta"])
     except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError("this is no frame: its header cannot be read.") from error
+
+
+def array_places(header: bytes) -> dict[str, tuple[str, int, int]]:
+    """Of a blob's JSON header: the dtype, the first byte past the header, and the size of each array.
+
+    >>> blob = encode({"x": np.arange(3, dtype=np.float32)}, {})
+    >>> array_places(blob[HEADER_BYTES : HEADER_BYTES + int.from_bytes(blob[:HEADER_BYTES], "little")])
+    {'x': ('<f4', 0, 12)}
+    """
+    found = {}
+    for name, entry in json.loads(header).items():
+        if name != "__metadata__":
+            start, end = entry["data_offsets"]
+            found[name] = DTYPES[entry["dtype"]], start, end - start
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -11,11 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import platformdirs
 from sqlalchemy import Connection, Engine, case, create_engine, delete, event, func, insert, select, update
 from sqlalchemy.engine import Row
 
 from sparsecore.config import PARAMETERS, ConfigError, RunConfig
+from sparsecore.home import default_home
 from sparsecore.runs.log import Entry, append, rewind
 from sparsecore.runs.run import ACTIVE, Run, State
 from sparsecore.runs.tables import checkpoints, commands, log, metadata, runs, settings
@@ -26,12 +25,6 @@ HEARTBEAT_SECONDS = 1.0
 LOST_SECONDS = 10.0  # without a heartbeat for so long, a run's worker is taken for dead
 MAX_CRASHES = 3  # a run whose worker died so often without a new checkpoint is given up
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # run ids are read aloud in class: no look-alikes
-
-
-def default_home() -> Path:
-    """`SPARSECORE_HOME`, else the user's data directory of the operating system."""
-    given = os.environ.get("SPARSECORE_HOME")
-    return Path(given) if given else Path(platformdirs.user_data_dir("sparsecore", appauthor=False))
 
 
 class LostRun(RuntimeError):
@@ -54,7 +47,10 @@ class Store:
         url = f"sqlite+pysqlite:///{self.home / 'store.sqlite3'}"
         engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
         event.listen(engine, "connect", _prepare)
-        metadata.create_all(engine)
+        with engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # one process makes the tables of a new home
+            metadata.create_all(connection)
+            connection.commit()
         return engine
 
     def close(self) -> None:

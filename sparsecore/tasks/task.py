@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ Arrays = dict[str, np.ndarray]
 Metrics = dict[str, dict[str, float]]
 
 # Each use of randomness draws from a stream of its own, so that more of one never shifts another.
-STREAMS = {"train": 1, "test": 2, "split": 3, "batches": 4}
+STREAMS = {"train": 1, "test": 2, "split": 3, "batches": 4, "dropout": 5}
 
 
 class Task(ABC):
@@ -28,12 +29,14 @@ class Task(ABC):
     record_every: steps between two records of loss and sparsity.
     measure_every: steps between two measurements of the metrics.
     patience: measurements without a better `watched` metric after which training ends; None for never.
+    planned_steps: of the size's plan, the last step of a config that names none; None without a plan.
     """
 
     blocks: tuple[str, ...] = ()
     record_every = 20
     measure_every = 20
     patience: int | None = None
+    planned_steps: int | None = None
 
     model: nn.Module
 
@@ -70,6 +73,27 @@ class Task(ABC):
     def watched(self, metrics: Metrics) -> float | None:
         """The figure, higher is better, that `patience` watches."""
         return None
+
+    def pace(self, step: int) -> float:
+        """What the learning rate is multiplied with at the step after `step` steps."""
+        return 1.0
+
+    def facts(self) -> dict[str, Any]:
+        """What a run's result says of the task's sizes."""
+        return {}
+
+    def kept(self) -> Arrays:
+        """What a checkpoint holds beside the network, so that it is of use without the data."""
+        return {}
+
+    @contextmanager
+    def drawing(self, name: str, *more: int) -> Iterator[None]:
+        """torch's random numbers are for a while those of one purpose, and then what they were."""
+        seeds = np.random.SeedSequence([self.config.seed, STREAMS[name], *more])
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(int(seeds.generate_state(1, np.uint32)[0]))
+            yield
 
     def initialise(self, build: Any) -> nn.Module:
         """The network that `build()` makes, with the initial weights of the seed, on the device."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -15,7 +14,6 @@ from sparsecore.runs.store import Store
 
 pytestmark = pytest.mark.browser
 
-DATA = Path(__file__).parents[3] / "shared" / "data" / "exports"
 LONG = "max_steps=1000000&theta=0"
 STEP = "(document.querySelector('.sc-step')?.textContent || '')"
 SHOWN = f"() => document.querySelector('.sc-live:not(.sc-waiting)') && {STEP}"
@@ -310,27 +308,6 @@ def test_settings_that_do_not_fit_are_told_and_nothing_is_written(open_page, ser
     page.get_by_text("got -5.").first.wait_for()
     page.wait_for_timeout(500)
     assert len(Store(server.home).list()) == before
-
-
-def test_a_cnvd_file_is_uploaded_and_trained_on(open_page, server, tmp_path):
-    if not (DATA / "cnvd-956.xml.gz").exists():
-        pytest.skip(f"training on an uploaded CNVD export needs {DATA / 'cnvd-956.xml.gz'}")
-    page = open_page("/?task=vulnerabilities&max_steps=20")
-    wait_for_steps(page, -1)
-    open_more(page)
-    wrong = tmp_path / "picture.png"
-    wrong.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(500))
-    page.locator("input[type=file]").set_input_files(wrong)
-    page.get_by_role("alert").first.wait_for()
-    assert "data" not in page.url.replace("data=&", "")
-    page.locator("input[type=file]").set_input_files(DATA / "cnvd-956.xml.gz")
-    page.get_by_text("212 texts").wait_for()
-    page.keyboard.press("Escape")
-    page.wait_for_function("() => location.href.includes('data=')")
-    run = train(page)
-    page.locator(".sc-source", has_text="cnvd-956").wait_for()
-    wait_for_state(page, "max_steps", 60)
-    assert Store(server.home).get(run).result["steps"] == 20
 
 
 @pytest.mark.parametrize("width", [1280, 390])

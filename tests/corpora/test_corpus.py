@@ -1,6 +1,13 @@
+import re
+from pathlib import Path
+
 import pytest
 
-from sparsecore.corpora.corpus import GRADE_NAMES, GRADES, SKIP_REASONS, Corpus, CorpusError, gather, quote
+from sparsecore import corpora
+from sparsecore.corpora import sieve
+from sparsecore.corpora.corpus import GRADE_NAMES, GRADES, SKIP_REASONS, Corpus, CorpusError, Record, quote
+from sparsecore.corpora.sieve import gather
+from sparsecore.dashboard.words import LANGUAGES, words
 
 TWENTY = [(f"第{i}条", "高" if i % 2 else "低") for i in range(20)]
 
@@ -39,9 +46,20 @@ def test_every_copy_of_a_text_with_two_grades_is_dropped():
 
 
 def test_each_record_left_out_has_one_reason():
-    extra = [("", "高"), ("  ", ""), ("b", " "), ("c", "P1"), ("第0条", "低危"), ("d", "高"), ("d", "中")]
+    taken_back = [Record("e", "高", left_out="withdrawn"), ("** REJECT ** f", "")]
+    extra = [
+        *taken_back,
+        ("", "高"),
+        ("  ", ""),
+        ("b", " "),
+        ("c", "P1"),
+        ("第0条", "低危"),
+        ("d", "高"),
+        ("d", "中"),
+    ]
     corpus = gather([*TWENTY, *extra], "x")
     wanted = {"empty_text": 2, "ungraded": 1, "unknown_grade": 1, "duplicate": 1, "conflicting": 2}
+    wanted |= {"withdrawn": 1, "rejected": 1}
     assert corpus.skipped == wanted
     assert set(wanted) == set(SKIP_REASONS)
     assert len(corpus.texts) + sum(wanted.values()) == len(TWENTY) + len(extra)
@@ -82,3 +100,37 @@ def test_a_corpus_needs_a_label_in_range_for_each_text():
         Corpus("x", ("a", "b"), (0,), {}, False)
     with pytest.raises(ValueError, match=r"0…3, got \[4\]"):
         Corpus("x", ("a",), (4,), {}, False)
+
+
+def test_every_refusal_has_its_sentence_in_both_languages():
+    code = re.compile(r'CorpusError\(\s*f?"([a-z_{}]+)"')
+    folder = Path(corpora.__file__).parent
+    found = {name for file in folder.glob("*.py") for name in code.findall(file.read_text(encoding="utf-8"))}
+    found = found - {"no_{what}_column"} | {"no_text_column", "no_label_column"}
+    for language in LANGUAGES:
+        said = {key.removeprefix("corpus.") for key in words(language) if key.startswith("corpus.")}
+        assert said == found
+
+
+def test_a_file_of_endlessly_many_records_ends(monkeypatch):
+    monkeypatch.setattr(sieve, "MAX_RECORDS", 19)
+    with pytest.raises(CorpusError, match="more than 19 records") as caught:
+        gather(TWENTY, "x")
+    assert caught.value.code == "too_many_records"
+
+
+def test_days_are_kept_in_one_form_and_other_dates_are_not():
+    written = [
+        "2020-01-02T03:04Z",
+        " 2020/1/2",
+        "2020年1月2日",
+        "2020.01.02",
+        "2.1.2020",
+        "2020-01-023",
+        "x",
+        "",
+    ]
+    records = [Record(f"第{i}条", "高" if i % 2 else "低", date) for i, date in enumerate(written * 3)]
+    assert (
+        gather(records, "x").dates == ("2020-01-02",) * 4 + ("",) * 4 + (("2020-01-02",) * 4 + ("",) * 4) * 2
+    )

@@ -59,19 +59,16 @@ def test_an_empty_file_is_told(file_with, content):
     "content",
     [
         b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR",
-        b"PK\x03\x04\x14\x00\x00\x00",
         bytes(range(256)),
         CSV.encode("utf-16"),
-        gzip.compress(gzip.compress(CSV.encode())),
-        b'{"cve": []}',
-        b" [1, 2]",
+        b"\x7fELF\x02\x01\x01\x00",
     ],
-    ids=["png", "zip", "all bytes", "utf-16", "gzip in gzip", "json object", "json list"],
+    ids=["png", "all bytes", "utf-16", "program"],
 )
 def test_other_formats_are_refused_with_the_ones_that_are_read(file_with, content):
     error = error_of(file_with(content))
     assert error.code == "unknown_format"
-    assert "a CNVD XML export or a CSV table in UTF-8 or gb18030 is needed" in str(error)
+    assert "an XML or JSON export of CNVD, CNNVD, NVD, CVE or OSV, or a table" in str(error)
 
 
 def test_a_packed_bomb_of_either_format_is_stopped(file_with, monkeypatch):
@@ -85,7 +82,7 @@ def test_a_packed_bomb_of_either_format_is_stopped(file_with, monkeypatch):
 
 def test_a_failure_leaves_the_folder_as_it_was(file_with):
     path = file_with(gzip.compress(CSV.encode())[:-20])
-    assert error_of(path).code == "bad_gzip"
+    assert error_of(path).code == "bad_archive"
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -97,4 +94,10 @@ def test_importing_needs_neither_torch_nor_streamlit_nor_jieba():
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
-    assert not {"torch", "streamlit", "jieba", "pandas"} & set(loaded)
+    assert not {"torch", "streamlit", "jieba", "pandas", "openpyxl"} & set(loaded)
+
+
+def test_fewer_texts_are_read_where_fewer_will_do(file_with):
+    few = "\n".join(CSV.split("\n")[:6])
+    assert error_of(file_with(few)).code == "too_few"
+    assert read_corpus(file_with(few), least=5).counts() == (3, 0, 2, 0)

@@ -3,19 +3,25 @@ import gzip
 import pytest
 
 from sparsecore.corpora import source
+from sparsecore.corpora.archive import pieces
 from sparsecore.corpora.corpus import CorpusError
-from sparsecore.corpora.source import Source
+from sparsecore.corpora.source import Meter, Source
+
+
+def open_source(path) -> Source:
+    with pieces(path, Meter(0)) as found:
+        return found[0]()
 
 
 def read_all(path):
-    with Source(path) as stream:
+    with open_source(path) as stream:
         return stream.read()
 
 
 def length_read(path):
     """The number of bytes read in pieces of 64 KiB, each a record."""
     length = 0
-    with Source(path) as stream:
+    with open_source(path) as stream:
         while piece := stream.read(2**16):
             stream.new_record()
             length += len(piece)
@@ -50,9 +56,9 @@ def test_gzip_is_told_by_content_and_members_are_joined(file_with):
     ],
 )
 def test_damaged_gzip_is_told_in_one_sentence(file_with, damage):
-    with pytest.raises(CorpusError, match="starts like gzip but cannot be unpacked") as caught:
+    with pytest.raises(CorpusError, match="starts like gzip or zip but cannot be unpacked") as caught:
         read_all(file_with(damage(gzip.compress(bytes(range(256)) * 50))))
-    assert caught.value.code == "bad_gzip"
+    assert caught.value.code == "bad_archive"
 
 
 def test_a_gzip_bomb_ends_at_the_limit_not_at_its_size(file_with, monkeypatch):
@@ -78,6 +84,23 @@ def test_records_may_be_many(file_with):
 
 
 def test_the_file_is_closed(file_with):
-    stream = Source(file_with(gzip.compress(b"abc")))
+    stream = open_source(file_with(gzip.compress(b"abc")))
+    file = stream._stream._under
     stream.close()
-    assert stream._file.closed
+    assert file.closed
+
+
+def test_what_grows_more_than_exports_do_is_stopped_before_the_limit(file_with):
+    with pytest.raises(CorpusError, match="grows more than 200-fold") as caught:
+        length_read(file_with(gzip.compress(b" " * (17 * 2**20))))
+    assert caught.value.code == "too_dense"
+
+
+def test_progress_goes_up_to_the_total_and_cancelling_stops():
+    told = []
+    meter = Meter(10, lambda read, total: told.append((read, total)), lambda: len(told) > 2)
+    meter.add(4)
+    meter.finish()
+    assert told == [(4, 10), (10, 10)]
+    with pytest.raises(CorpusError, match="cancelled"):
+        meter.add(1)

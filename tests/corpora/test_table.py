@@ -5,7 +5,8 @@ import io
 import pytest
 
 from sparsecore.corpora import CorpusError, read_corpus
-from sparsecore.corpora.table import GRADE_COLUMN_NAMES, TEXT_NAMES
+from sparsecore.corpora import table as tables
+from sparsecore.corpora.columns import GRADE_COLUMN_NAMES, TEXT_NAMES
 
 ROWS = [(f'漏洞{i}，可执行任意代码；"严重"\n第二行\t{i}', "高危" if i % 2 else "中危") for i in range(20)]
 TEXTS = tuple(" ".join(text.split()) for text, _ in ROWS)
@@ -66,18 +67,58 @@ def test_blank_lines_and_short_rows_are_borne(file_with):
 
 
 def test_a_missing_text_column_names_the_columns_found_and_accepted(file_with):
-    error = error_of(file_with(table(header=("标题", "label"))))
+    rows = [(f"短{i}", grade) for i, (_, grade) in enumerate(ROWS)]
+    error = error_of(file_with(table(rows, header=("标题", "label"))))
     assert error.code == "no_text_column"
-    assert error.details == {"found": ["标题", "label"], "accepted": list(TEXT_NAMES)}
+    columns = ["标题", "label"]
+    assert error.details == {"found": columns, "accepted": list(TEXT_NAMES), "columns": columns}
     assert "its first columns are: 标题, label" in str(error)
     assert "漏洞描述" in str(error)
 
 
 def test_a_missing_label_column_names_the_columns_found_and_accepted(file_with):
-    error = error_of(file_with(table(header=("描述", "分数"), delimiter=";")))
+    rows = [(text, i + 5) for i, (text, _) in enumerate(ROWS)]
+    error = error_of(file_with(table(rows, header=("描述", "分数"), delimiter=";")))
     assert error.code == "no_label_column"
     assert error.details["found"] == ["描述", "分数"]
     assert "危害等级" in str(error)
+
+
+def test_columns_of_unknown_names_are_found_by_their_content(file_with):
+    rows = [("1", grade, "x", text, "2020-01-01") for text, grade in ROWS]
+    corpus = read_corpus(file_with(table(rows, ("a", "b", "c", "d", "e"))))
+    assert corpus.texts == TEXTS
+    assert corpus.labels == (1, 2) * 10
+
+
+def test_two_columns_of_grades_are_not_guessed_between(file_with):
+    rows = [(text, grade, grade) for text, grade in ROWS]
+    assert error_of(file_with(table(rows, ("a", "b", "c")))).code == "no_label_column"
+
+
+def test_the_columns_a_person_names_are_taken(file_with):
+    rows = [("别的文字" * 9, text, "低危", grade) for text, grade in ROWS]
+    path = file_with(table(rows, ("text", "mine", "label", "Level 2")))
+    corpus = read_corpus(path, text_column="Mine", label_column="level 2")
+    assert (corpus.texts, corpus.labels) == (TEXTS, (1, 2) * 10)
+    with pytest.raises(
+        CorpusError, match=r"no column 'no' for the texts \(its first columns are: text, mine"
+    ):
+        read_corpus(path, text_column="no")
+    with pytest.raises(CorpusError, match="no column 'no' for the labels"):
+        read_corpus(path, label_column="no")
+
+
+def test_one_column_cannot_be_both(file_with):
+    path = file_with(table())
+    with pytest.raises(CorpusError):
+        read_corpus(path, text_column="label", label_column="label")
+
+
+def test_days_of_publication_are_kept(file_with):
+    rows = [(text, grade, "2021/03/04 10:00") for text, grade in ROWS]
+    assert set(read_corpus(file_with(table(rows, ("text", "label", "日期")))).dates) == {"2021-03-04"}
+    assert read_corpus(file_with(table())).dates == ()
 
 
 def test_plain_prose_is_a_table_without_columns(file_with):
@@ -122,3 +163,8 @@ def test_a_file_cut_within_a_character_is_told(file_with, encoding):
 
 def test_binary_zeros_behind_a_good_start_are_refused(file_with):
     assert error_of(file_with(table() * 20 + "\0\0")).code == "unknown_format"
+
+
+def test_blank_lines_without_end_are_not_read_for_ever(file_with, monkeypatch):
+    monkeypatch.setattr(tables, "MAX_RECORDS", 1_000)
+    assert error_of(file_with(table() + "\n" * 2_000)).code == "too_many_records"

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import anyio
+import numpy as np
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient, WebSocketTestSession
@@ -17,7 +18,7 @@ from starlette.websockets import WebSocketDisconnect
 from sparsecore.config import RunConfig
 from sparsecore.dashboard import live_route
 from sparsecore.dashboard.live_route import FORBIDDEN, PLOTLY_PATH, LiveRoute, Tokens, tokens
-from sparsecore.runs.frames import decode_meta
+from sparsecore.runs.frames import decode, decode_meta, encode
 from sparsecore.runs.log import Entry
 from sparsecore.runs.store import Store
 from sparsecore.runs.worker import Worker
@@ -269,6 +270,26 @@ def test_a_frame_of_another_run_cannot_be_fetched(client: TestClient, store: Sto
         view.say({"frame": first})
         view.blob(b"frame 0")
     assert b"secret" not in view.seen
+
+
+def test_a_whole_matrix_comes_to_the_viewer_who_asks(client: TestClient, store: Store):
+    run = store.create(RunConfig(), worker="w")
+    layer = {"name": "head", "shape": [1, 2], "kept": 1}
+    entry = {"layer": 0, "rows": 1, "cols": 2, "pool": [1, 2]}
+    frame = encode({}, {"type": "frame", "matrices": [entry], "layers": [layer]})
+    saved = {
+        "model.head.weight": np.array([[0, 2]], dtype=np.float32),
+        "sparsifier.masks.0": np.array([[False, True]]),
+        "sparsifier.counts.0": np.array([[1, 5]], dtype=np.int32),
+    }
+    store.write(run, "w", 5, [Entry("frame", 5, frame)], encode(saved, {}))
+    with watch(client, store, run) as asking, watch(client, store, run) as other:
+        asking.say({"matrix": 7})
+        asking.say({"matrix": 0})
+        asking.until(lambda: [blob for blob in asking.seen if decode_meta(blob)["type"] == "matrix"])
+        other.blob(frame)
+    assert decode(asking.seen[-1])[0]["value.0"].tolist() == [2.0]
+    assert [decode_meta(blob)["type"] for blob in other.seen] == ["frame"]
 
 
 @pytest.mark.parametrize("said", ["", "no json", "[]", "7", '{"frame": "x"}', json.dumps({"frame": 10**30})])

@@ -1,5 +1,7 @@
 """The store: who trains a run, in which order, what is asked of it, and what survives a crash."""
 
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,8 +11,9 @@ import pytest
 from sqlalchemy import update
 
 from sparsecore.config import ConfigError, RunConfig
+from sparsecore.home import default_home
 from sparsecore.runs.log import Entry
-from sparsecore.runs.store import ALPHABET, LOST_SECONDS, MAX_CRASHES, LostRun, Store, default_home
+from sparsecore.runs.store import ALPHABET, LOST_SECONDS, MAX_CRASHES, LostRun, Store
 from sparsecore.runs.tables import runs
 
 
@@ -386,3 +389,10 @@ def test_threads_that_ask_for_a_setting_at_once_get_the_same(store: Store):
 
     with ThreadPoolExecutor(4) as pool:
         assert len(set(pool.map(ask, "abcd"))) == 1
+
+
+def test_processes_that_open_a_new_home_together_all_find_its_tables(tmp_path):
+    code = f"from pathlib import Path; from sparsecore import Store; Store(Path({str(tmp_path)!r})).list()"
+    opened = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) for _ in range(6)]
+    complaints = [process.communicate(timeout=60)[1].decode() for process in opened]
+    assert [process.returncode for process in opened] == [0] * 6, complaints

@@ -3,7 +3,7 @@ import tracemalloc
 
 import pytest
 
-from sparsecore.corpora import CorpusError, read_corpus
+from sparsecore.corpora import CorpusError, read_corpus, xml_exports
 from sparsecore.corpora.source import MAX_RECORD_BYTES
 
 
@@ -91,10 +91,15 @@ def test_other_encodings_are_refused_by_name(file_with):
 
 def test_xml_that_is_not_well_formed_is_told_with_its_place(file_with):
     with pytest.raises(CorpusError, match="not well-formed at line 2, column") as caught:
-        read_corpus(file_with(EXPORT.replace("第3条", "a < b & c")))
+        read_corpus(file_with(EXPORT.replace("</vulnerability>", "</vulnerabilty>", 1)))
     assert caught.value.code == "not_xml"
     assert caught.value.details["line"] == 2
     assert code_of(file_with(EXPORT[:-30])) == "not_xml"
+
+
+def test_unescaped_signs_in_a_text_are_mended(file_with):
+    corpus = read_corpus(file_with(EXPORT.replace("第3条", "a < b && <script>x</script> <c@d.org> &lt;&#0;")))
+    assert corpus.texts[3] == "a < b && <script>x</script> <c@d.org> <\N{REPLACEMENT CHARACTER}"
 
 
 def test_document_types_and_entities_are_refused(file_with):
@@ -104,12 +109,47 @@ def test_document_types_and_entities_are_refused(file_with):
         assert code_of(file_with(declaration + "<vulnerabilitys>&b;</vulnerabilitys>")) == "dtd"
 
 
-def test_another_root_is_named_and_cnvds_asked_for(file_with, real_file):
+def test_another_root_is_named_and_the_known_ones_asked_for(file_with):
     with pytest.raises(
-        CorpusError, match="root element is <rss>; a CNVD export with the root <vulnerabilitys>"
+        CorpusError, match="root element is <rss>; an export of CNVD with the root <vulnerabilitys>"
     ):
         read_corpus(file_with("<rss><channel/></rss>"))
-    assert code_of(real_file("exports/cnnvd-2000-part.xml")) == "other_xml"
+
+
+CNNVD = '<cnnvd xmlns="http://www.cnnvd.org.cn/vuln/1.0">{}</cnnvd>'
+OLD = (
+    "<entry><name>名</name><published>2000-01-0{}</published><severity>{}</severity>"
+    "<vuln-descript>{}</vuln-descript></entry>"
+)
+NEW = (
+    "<cnnvd_items><published>2000-01-0{}</published>"
+    "<severity><cvss>9</cvss><overallseverity>{}</overallseverity></severity>"
+    "<vuln_descript>{}</vuln_descript></cnnvd_items>"
+)
+
+
+@pytest.mark.parametrize("entry", [OLD, NEW], ids=["old", "new"])
+def test_both_formats_of_cnnvd_are_read(file_with, entry):
+    grades = ("超危", "高危", "中危", "低危")
+    records = [entry.format(1 + i % 9, grades[i % 4], f"第{i}条 a<b") for i in range(20)]
+    corpus = read_corpus(file_with(CNNVD.format("".join([*records, entry.format(1, "", "未定级")]))))
+    assert corpus.texts[:2] == ("第0条 a<b", "第1条 a<b")
+    assert corpus.labels[:4] == (3, 2, 1, 0)
+    assert corpus.dates[:2] == ("2000-01-01", "2000-01-02")
+    assert corpus.skipped == {"ungraded": 1}
+
+
+# Counted apart from this program, with regular expressions over the published files.
+def test_the_real_export_of_cnnvd_is_used_whole(real_file):
+    corpus = read_corpus(real_file("exports/cnnvd-2000-part.xml"))
+    assert corpus.counts() == (19, 78, 78, 22)
+    assert corpus.skipped == {"duplicate": 3}
+
+
+def test_the_real_export_with_unescaped_signs_is_mended(real_file):
+    corpus = read_corpus(real_file("exports/cnnvd-unescaped.xml"))
+    assert corpus.counts() == (1, 5, 9, 5)
+    assert corpus.skipped == {}
 
 
 def test_many_records_are_streamed_and_not_held(file_with):
@@ -124,7 +164,16 @@ def test_many_records_are_streamed_and_not_held(file_with):
     assert peak < 4 * 2**20
 
 
-@pytest.mark.parametrize("filling", ["<a/>", "<a>", "\n", "<!-- -->"])
+def test_deep_nesting_stops_early(file_with):
+    assert code_of(file_with("<vulnerabilitys><vulnerability>" + "<a>" * 200_000)) == "too_deep"
+
+
+@pytest.mark.parametrize("filling", ["<a/>", "\n", "<!-- -->", "<description>x", "&lt;"])
 def test_one_endless_record_stops_early(file_with, filling):
     endless = "<vulnerabilitys><vulnerability>" + filling * (2 * MAX_RECORD_BYTES // len(filling))
     assert code_of(file_with(endless)) == "record_too_large"
+
+
+def test_elements_without_end_are_not_read_for_ever(file_with, monkeypatch):
+    monkeypatch.setattr(xml_exports, "MAX_EVENTS", 1_000)
+    assert code_of(file_with("<vulnerabilitys>" + "<a/>" * 600 + "</vulnerabilitys>")) == "too_many_records"

@@ -1,0 +1,29 @@
+"""Data: bring texts of your own, see what they are, keep them, train on them."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from sparsecore.dashboard import controls, kept_texts
+from sparsecore.dashboard.controls import say
+from sparsecore.dashboard.incoming import incoming
+from sparsecore.dashboard.session import the_store
+from sparsecore.dashboard.transport import language_switch
+
+folder = the_store().home / "corpora"
+controls.load(None)
+
+with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+    st.subheader(say("data.title"), anchor=False)
+    language_switch()
+
+bring, keep = st.columns(2, gap="medium")
+with bring:
+    st.markdown(f"**{say('data.bring')}**")
+    incoming(folder)
+with keep:
+    st.markdown(f"**{say('data.kept_here')}**")
+    chosen = kept_texts.listed(folder)
+if chosen:
+    kept_texts.train_on(chosen)
+    st.switch_page(Path(__file__).with_name("lab.py"))

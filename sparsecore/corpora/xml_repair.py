@@ -1,0 +1,131 @@
+"""XML as real downloads have it, made well-formed as it streams: `<` and `&` that nobody escaped."""
+
+import io
+import re
+
+from sparsecore.corpora.encoding import Utf8
+
+# The elements of CNVD's and CNNVD's records that hold a text and never another element. Within one, all but
+# its own end tag is text.
+FIELDS = (
+    *("number", "cveNumber", "cveUrl", "bidNumber", "title", "serverity", "product", "isEvent", "submitTime"),
+    *("openTime", "discovererName", "referenceLink", "formalWay", "description", "patchName"),
+    *("patchDescription", "name", "vuln-id", "published", "modified", "source", "vuln-type", "thrtype"),
+    *("vuln-descript", "cve-id", "bugtraq-id", "ref-source", "ref-name", "ref-url", "vuln-solution"),
+    *("vuln_id", "vuln_name", "vuln_type", "vuln_descript", "vuln_solution", "cve_id", "bugtraq_id"),
+    *("ref_source", "ref_name", "ref_url", "overallseverity", "vulnName", "vulnDescript"),
+)
+OPENING = re.compile(rf"<({'|'.join(map(re.escape, FIELDS))})(?:\s[^<>]*)?(?<!/)>")
+CLOSING = {field: re.compile(rf"</{re.escape(field)}\s*>|<!\[CDATA\[") for field in FIELDS}
+CDATA, CDATA_END = "<![CDATA[", "]]>"
+
+DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
+AMPERSAND = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});)")
+REFERENCE = re.compile(r"&#(?:([0-9]+)|x([0-9A-Fa-f]+));")
+# Between fields: a "less than", or an address such as <name@host>, is no tag.
+STRAY = re.compile(r"<(?![/!?A-Za-z_])|<(?=[^\s<>/!?\"']*@)")
+# XML 1.0 has no place for them at all.
+FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+
+# The longest tag, or entity, that a chunk may cut in two.
+HELD_BACK = 2**12
+LONGEST_ENTITY = 12
+
+
+class Repaired(Utf8):
+    """The bytes of an XML text in which fields hold only text, escaped, without its XML declaration.
+
+    Escaped texts stay as they are, CDATA is escaped, and a reference to a character that XML has no place for
+    becomes U+FFFD. What lies between fields is mended where no tag can be meant, and else left to the parser.
+
+    >>> text = "<entry><name>a < b & c &lt; <d@e.org></name><refs/></entry>"
+    >>> Repaired(io.StringIO(text)).read().decode()
+    '<entry><name>a &lt; b &amp; c &lt; &lt;d@e.org&gt;</name><refs/></entry>'
+    """
+
+    def __init__(self, text: io.TextIOBase) -> None:
+        super().__init__(text)
+        self._pending = ""
+        self._field = ""
+        self._cdata = False
+        self._started = False
+
+    def change(self, chunk: str, last: bool) -> str:
+        self._pending += chunk
+        if not self._started:
+            if len(self._pending) < HELD_BACK and not last:
+                return ""
+            self._started = True
+            self._pending = DECLARATION.sub("", self._pending, count=1)
+        done: list[str] = []
+        place = 0
+        while True:
+            before = place
+            place = self._step(place, last, done)
+            if place == before or place == len(self._pending):
+                break
+        self._pending = self._pending[place:]
+        return FORBIDDEN.sub(" ", "".join(done))
+
+    def _step(self, place: int, last: bool, done: list[str]) -> int:
+        """Mend up to the next change of state, or as far as is safe; gives the new place."""
+        if self._cdata:
+            return self._through_cdata(place, last, done)
+        if self._field:
+            return self._through_field(place, last, done)
+        text = self._pending
+        found = OPENING.search(text, place)
+        end = found.end() if found else self._safe(place, last)
+        done.append(STRAY.sub("&lt;", AMPERSAND.sub("&amp;", text[place:end])))
+        self._field = found[1] if found else ""
+        return end
+
+    def _through_field(self, place: int, last: bool, done: list[str]) -> int:
+        found = CLOSING[self._field].search(self._pending, place)
+        end = found.start() if found else self._safe(place, last)
+        done.append(_escaped(self._pending[place:end]))
+        if not found:
+            return end
+        if found[0] == CDATA:
+            self._cdata = True
+        else:
+            done.append(found[0])
+            self._field = ""
+        return found.end()
+
+    def _through_cdata(self, place: int, last: bool, done: list[str]) -> int:
+        found = self._pending.find(CDATA_END, place)
+        end = found if found >= 0 else len(self._pending) - (0 if last else len(CDATA_END))
+        end = max(end, place)
+        done.append(_escaped(self._pending[place:end].replace("&", "&amp;")))
+        if found < 0:
+            return end
+        self._cdata = False
+        return found + len(CDATA_END)
+
+    def _safe(self, place: int, last: bool) -> int:
+        """How far the pending text can be passed on without cutting a tag or an entity."""
+        text = self._pending
+        if last:
+            return len(text)
+        end = len(text)
+        tag = text.rfind("<", max(place, end - HELD_BACK))
+        if tag >= 0 and ">" not in text[tag:]:
+            end = tag
+        entity = text.rfind("&", max(place, end - LONGEST_ENTITY), end)
+        return entity if entity >= 0 and ";" not in text[entity:end] else end
+
+
+def _escaped(text: str) -> str:
+    text = AMPERSAND.sub("&amp;", text)
+    if "&#" in text:
+        text = REFERENCE.sub(_reference, text)
+    return text.replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _reference(found: re.Match[str]) -> str:
+    code = int(found[1]) if found[1] else int(found[2], 16)
+    allowed = (
+        code in (9, 10, 13) or 0x20 <= code < 0xD800 or 0xE000 <= code < 0xFFFE or 0x10000 <= code < 0x110000
+    )
+    return found[0] if allowed else "\N{REPLACEMENT CHARACTER}"

@@ -1,0 +1,122 @@
+import gzip
+import io
+import struct
+import zipfile
+
+import pytest
+
+from sparsecore.corpora import CorpusError, archive, inspect, read_corpus, source
+
+CSV = "text,label\n" + "".join(f"第{i}条,{'高危' if i % 2 else '低危'}\n" for i in range(20))
+XML = "".join(
+    f"<vulnerability><description>条{i}</description><serverity>中</serverity></vulnerability>"
+    for i in range(5)
+)
+XML = f"<vulnerabilitys>{XML}</vulnerabilitys>"
+
+
+def zipped(files, method=zipfile.ZIP_DEFLATED):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as packed:
+        for name, content in files.items():
+            packed.writestr(name, content)
+    return buffer.getvalue()
+
+
+def code_of(path):
+    with pytest.raises(CorpusError) as caught:
+        read_corpus(path)
+    assert "\n" not in str(caught.value)
+    return caught.value.code
+
+
+def test_a_zip_is_read_without_unpacking_it(file_with, tmp_path):
+    path = file_with(zipped({"folder/data": CSV}))
+    assert read_corpus(path).counts() == (10, 0, 10, 0)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_files_of_a_zip_are_read_together_whatever_their_formats(file_with):
+    files = {
+        "a.csv": CSV.encode("gb18030"),
+        "b.xml": XML,
+        "c/": "",
+        "empty": "",
+        "__MACOSX/._a": b"\x00\x05",
+        ".x": "z",
+    }
+    found = inspect(file_with(zipped(files)))
+    assert found.format == "CSV + CNVD XML"
+    assert found.rows == 25
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [zipped({"a": CSV}), gzip.compress(CSV.encode()), b"Rar!\x1a\x07", b"7z\xbc\xaf\x27\x1c", b"BZh91AY"],
+    ids=["zip", "gzip", "rar", "7z", "bzip2"],
+)
+def test_an_archive_in_an_archive_is_refused(file_with, inner):
+    assert code_of(file_with(zipped({"data.csv": inner}))) == "nested"
+    assert code_of(file_with(gzip.compress(inner))) == "nested"
+
+
+def test_other_archives_are_named(file_with):
+    assert code_of(file_with(b"Rar!\x1a\x07 and so on")) == "other_archive"
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "a/../../b", "..\\x.csv", "C:\\x.csv"])
+def test_a_name_that_points_out_of_the_archive_is_refused(file_with, tmp_path, name):
+    path = file_with(zipped({"good.csv": CSV, name: CSV}))
+    assert code_of(path) == "unsafe_name"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_zip_bomb_is_refused_by_what_it_states_and_by_what_it_does(file_with):
+    assert code_of(file_with(zipped({"a": "text,label\n" + " " * (64 * 2**20)}))) == "too_dense"
+    lying = bytearray(zipped({"a": "text,label\n" + "a,高\n" * 4_000_000}))
+    at = lying.rindex(b"PK\x01\x02")
+    lying[at + 24 : at + 28] = struct.pack("<I", 1_000)
+    assert code_of(file_with(bytes(lying))) in ("bad_archive", "too_few", "encoding")
+
+
+def test_more_than_the_limit_in_all_is_refused(file_with, monkeypatch):
+    monkeypatch.setattr(source, "MAX_BYTES", 3 * len(CSV))
+    assert code_of(file_with(zipped(dict.fromkeys("abcd", CSV)))) == "too_large"
+
+
+def test_too_many_files_are_refused(file_with, monkeypatch):
+    monkeypatch.setattr(archive, "MAX_FILES", 3)
+    assert code_of(file_with(zipped(dict.fromkeys("abcd", CSV)))) == "too_many_files"
+
+
+def test_a_table_of_contents_of_any_size_is_not_read(file_with):
+    """A hundred thousand entries of a zip cost a hundred megabytes before one could count them."""
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0xFFFE, 0xFFFE, 6 * 2**20, 4, 0)
+    assert code_of(file_with(b"PK\x03\x04" + bytes(6 * 2**20) + end)) == "too_many_files"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"PK\x03\x04\x14\x00\x00\x00",
+        zipped({"a": CSV})[:-10],
+        zipped({"a": CSV}).replace(b"\x08\x00", b"\x0e\x00"),
+        zipped({"a": CSV}, zipfile.ZIP_LZMA),
+        zipped({"a": CSV}, zipfile.ZIP_STORED).replace("第3条".encode(), "第4条".encode()),
+    ],
+    ids=["only the head", "cut", "another method", "lzma", "wrong sum"],
+)
+def test_a_damaged_or_odd_zip_is_told(file_with, content):
+    assert code_of(file_with(content)) == "bad_archive"
+
+
+def test_an_encrypted_zip_is_told(file_with):
+    content = bytearray(zipped({"a": CSV}))
+    content[6] |= 1
+    content[content.rindex(b"PK\x01\x02") + 8] |= 1
+    assert code_of(file_with(bytes(content))) == "bad_archive"
+
+
+def test_a_zip_without_data_is_empty(file_with):
+    assert code_of(file_with(zipped({}))) == "empty"
+    assert code_of(file_with(zipped({"a/": "", "b": ""}))) == "empty"

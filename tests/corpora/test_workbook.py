@@ -1,0 +1,134 @@
+import datetime
+import io
+import zipfile
+from xml.sax.saxutils import escape
+
+import openpyxl
+import pytest
+
+from sparsecore.corpora import CorpusError, inspect, read_corpus
+
+ROWS = [(f"漏洞{i} 可执行 <script>", "高危" if i % 2 else "中危") for i in range(20)]
+SHEET = "xl/worksheets/sheet1.xml"
+
+
+def workbook(rows=ROWS, header=("text", "label"), first=()):
+    book = openpyxl.Workbook()
+    for row in first:
+        book.active.append(row)
+    sheet = book.create_sheet("data") if first == () else book.active
+    for row in (header, *rows):
+        sheet.append(row)
+    buffer = io.BytesIO()
+    book.save(buffer)
+    return buffer.getvalue()
+
+
+def altered(change, name=SHEET):
+    """A good workbook with one part changed."""
+    old, buffer = zipfile.ZipFile(io.BytesIO(workbook(first=[()]))), io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as new:
+        for info in old.infolist():
+            data = old.read(info)
+            new.writestr(info.filename, change(data) if info.filename == name else data)
+    return buffer.getvalue()
+
+
+def code_of(path):
+    with pytest.raises(CorpusError) as caught:
+        read_corpus(path)
+    return caught.value.code
+
+
+def test_the_first_sheet_with_rows_is_read(file_with):
+    path = file_with(workbook())
+    corpus = read_corpus(path)
+    assert corpus.texts == tuple(text for text, _ in ROWS)
+    assert corpus.labels == (1, 2) * 10
+    assert inspect(path).format == "XLSX"
+
+
+def test_columns_of_any_name_blank_rows_numbers_and_days_are_borne(file_with):
+    rows = [(None, text, i % 2, datetime.datetime(2020, 1, 2)) for i, (text, _) in enumerate(ROWS)]
+    rows.insert(3, ())
+    corpus = read_corpus(
+        file_with(workbook(rows, ("x", "a", "b", "date"))), text_column="a", label_column="b"
+    )
+    assert corpus.labels == (0, 1) * 10
+    assert set(corpus.dates) == {"2020-01-02"}
+
+
+def with_shared_texts(texts=ROWS):
+    """A workbook as Excel writes it: its texts in a list of their own, cells refer to them by number."""
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
+    space = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+    words = ["text", "label", "高危", "中危", *(escape(text) for text, _ in texts)]
+    strings = f"<sst {space}>" + "".join(f"<si><r><t>{word}</t></r></si>" for word in words) + "</sst>"
+    cell = '<c r="{}{}" t="s"><v>{}</v></c>'
+    pairs = [(0, 1), *((i + 4, words.index(grade)) for i, (_, grade) in enumerate(texts))]
+    rows = [
+        f'<row r="{n}">{cell.format("A", n, text)}{cell.format("B", n, grade)}</row>'
+        for n, (text, grade) in enumerate(pairs, start=1)
+    ]
+    sheet = f"<worksheet {space}><sheetData>{''.join(rows)}</sheetData></worksheet>"
+    override = f'<Override PartName="/xl/sharedStrings.xml" ContentType="{kind}"/></Types>'
+    old, buffer = zipfile.ZipFile(io.BytesIO(workbook(first=[()]))), io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            data = sheet.encode() if name == SHEET else old.read(name)
+            if name == "[Content_Types].xml" and kind.encode() not in data:
+                data = data.replace(b"</Types>", override.encode())
+            if name != "xl/sharedStrings.xml":
+                new.writestr(name, data)
+        new.writestr("xl/sharedStrings.xml", strings)
+    return buffer.getvalue()
+
+
+def test_excels_shared_texts_are_read(file_with):
+    corpus = read_corpus(file_with(with_shared_texts()))
+    assert (corpus.texts, corpus.labels) == (tuple(text for text, _ in ROWS), (1, 2) * 10)
+
+
+def test_many_shared_texts_are_read_and_one_endless_one_is_refused(file_with):
+    many = [(f"第{i}条" + "漏洞描述" * 40, "高危" if i % 2 else "中危") for i in range(6_000)]
+    assert read_corpus(file_with(with_shared_texts(many))).counts() == (0, 3_000, 3_000, 0)
+    assert code_of(file_with(with_shared_texts([*ROWS, ("长" * 2**20, "高危")]))) == "record_too_large"
+
+
+def test_an_empty_or_damaged_workbook_is_told(file_with):
+    assert code_of(file_with(workbook(rows=(), header=()))) == "empty"
+    assert code_of(file_with(altered(lambda data: data[:-40]))) == "bad_workbook"
+    assert code_of(file_with(altered(lambda data: b"", "xl/workbook.xml"))) == "bad_workbook"
+    inline, absent = b't="inlineStr"><is><t>text</t></is>', b't="s"><v>7</v>'
+    assert code_of(file_with(altered(lambda data: data.replace(inline, absent)))) == "bad_workbook"
+
+
+def test_entities_in_a_workbook_are_refused(file_with):
+    bomb = b'<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>'
+    path = file_with(altered(lambda data: data.replace(b"<worksheet", bomb + b"<worksheet", 1)))
+    assert code_of(path) == "bad_workbook"
+
+
+def test_a_row_of_any_claimed_number_ends(file_with):
+    assert code_of(file_with(altered(lambda d: d.replace(b'<row r="5"', b'<row r="999999999999"')))) in (
+        "too_many_records",
+        "bad_workbook",
+    )
+
+
+def test_cells_far_to_the_right_cost_nothing(file_with):
+    path = file_with(altered(lambda data: data.replace(b'r="B', b'r="XFD')))
+    assert code_of(path) == "no_label_column"
+
+
+@pytest.mark.parametrize("filling", [b"<c/>", b"<!-- <row > -->" * 8])
+def test_one_endless_row_stops_before_it_is_parsed(file_with, filling):
+    def swell(data):
+        return data.replace(b"</row>", filling * (4 * 2**20 // len(filling)) + b"</row>", 1)
+
+    assert code_of(file_with(altered(swell))) == "record_too_large"
+
+
+def test_a_large_honest_workbook_is_read(file_with):
+    rows = [(f"第{i}条" + "漏洞描述" * 30, "高危" if i % 2 else "低危") for i in range(8_000)]
+    assert read_corpus(file_with(workbook(rows))).counts() == (4_000, 0, 4_000, 0)
