@@ -194,7 +194,9 @@ def test_a_paper_size_run_goes_on_from_its_checkpoint_bit_for_bit():
     for _ in range(3):
         training.advance()
         other.advance()
-    assert all(torch.equal(a, b) for a, b in zip(training.before.parameters, other.before.parameters, strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(training.before.parameters, other.before.parameters, strict=True)
+    )
 
 
 def test_lifted_gradients_are_whole_and_thawed_it_is_an_ordinary_module():
