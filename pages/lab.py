@@ -61,7 +61,7 @@ def text_parameters() -> None:
     st.page_link(Path(__file__).with_name("data.py"), label=say("data.link"), icon=":material/upload_file:")
     for name in ("split", "watch"):
         controls.selection(name, controls.choices(name))
-    for name in ("class_weights", "label_smoothing", "dropout"):
+    for name in ("class_weights", "label_smoothing", "dropout", "word_dropout"):
         controls.number(name, format="%g", step=0.05)
 
 

@@ -119,6 +119,7 @@ def test_the_digest_changes_with_every_parameter():
         "split": "time",
         "watch": "test",
         "class_weights": 1.0,
+        "word_dropout": 0.2,
         "label_smoothing": 0.0,
         "dropout": 0.3,
         "precision": "float32",

@@ -30,7 +30,7 @@ SHOWN = "shown"  # the parameters whose widgets were on the screen in the last r
 PROBLEMS = "problems"  # what does not fit now
 LINK_PROBLEMS = "link_problems"  # what did not fit in the link, and the value taken instead
 # Their defaults follow the task and size.
-BY_TASK = ("learning_rate", "noise", "theta", "max_steps", "schedule_steps", "certificate")
+BY_TASK = ("learning_rate", "noise", "theta", "max_steps", "schedule_steps", "certificate", "word_dropout")
 
 
 def say(key: str, **values: Any) -> str:

@@ -16,7 +16,7 @@ from sparsecore.config import RunConfig
 from sparsecore.corpora import GRADES, Corpus
 from sparsecore.corpora.generator import generate
 from sparsecore.corpora.shelf import load
-from sparsecore.corpora.tokens import build_vocabulary, encode, pack_words, tokenize
+from sparsecore.corpora.tokens import UNKNOWN, build_vocabulary, encode, pack_words, tokenize
 from sparsecore.models import TextClassifier
 from sparsecore.tasks.task import Arrays, Metrics, Task
 from sparsecore.tasks.texts.batches import by_length, waste
@@ -94,7 +94,7 @@ class Vulnerabilities(Task):
     def loss(self, step: int) -> Tensor:
         rows = self.batch(step)
         with self._randomness(step), self._precision():
-            logits = self.model(self.tokens[:, : max(1, self.lengths[rows].max())][rows])
+            logits = self.model(self._hidden(self.tokens[:, : max(1, self.lengths[rows].max())][rows]))
         return self._entropy(logits.float(), rows) / len(rows)
 
     def _entropy(self, logits: Tensor, rows: np.ndarray) -> Tensor:
@@ -117,8 +117,17 @@ class Vulnerabilities(Task):
     def _batches(self, epoch: int) -> list[np.ndarray]:
         return by_length(self.parts["train"], self.lengths, self.shape.batch, self.stream("batches", epoch))
 
+    def _hidden(self, tokens: Tensor) -> Tensor:
+        """The same words but for some that a training step reads as unknown."""
+        share = self.config.word_dropout
+        if share == 0:
+            return tokens
+        chosen = torch.rand(tokens.shape, device=tokens.device) < share
+        return torch.where(chosen & (tokens != 0), self.vocabulary[UNKNOWN], tokens)
+
     def _randomness(self, step: int) -> AbstractContextManager[None]:
-        return nullcontext() if self.config.dropout == 0 else self.drawing("dropout", step)
+        drawn = self.config.dropout or self.config.word_dropout
+        return self.drawing("dropout", step) if drawn else nullcontext()
 
     def _precision(self) -> AbstractContextManager[None]:
         return torch.autocast("cuda", torch.bfloat16, enabled=self.half)

@@ -159,6 +159,23 @@ def test_dropout_follows_from_the_seed_and_the_step(cached: Path):
     assert losses[0] != texts(cached, dropout=0.0).loss(4).item()
 
 
+def test_word_dropout_hides_words_but_never_padding(cached: Path):
+    task = texts(cached, word_dropout=0.5)
+    read: list[torch.Tensor] = []
+    task.model.register_forward_pre_hook(lambda _, given: read.append(given[0]))
+    task.loss(4)
+    task.loss(4)
+    rows = task.batch(4)
+    true = task.tokens[rows][:, : read[0].shape[1]]
+    assert torch.equal(read[0], read[1])
+    assert torch.equal(read[0] == 0, true == 0)
+    hidden = (read[0] != true)[true > 1]
+    assert (read[0][read[0] != true] == 1).all()
+    assert 0.4 < hidden.float().mean() < 0.6
+    assert texts(cached, size="laptop").config.word_dropout == 0.3
+    assert texts(cached).config.word_dropout == 0.0
+
+
 def test_nothing_is_left_out_when_texts_are_scored(cached: Path):
     task = texts(cached, dropout=0.9)
     assert torch.equal(task.outputs(), task.outputs())
