@@ -20,7 +20,7 @@ from rich.table import Table
 from sparsecore import data_command, text_commands
 from sparsecore.bench.commands import app as bench
 from sparsecore.config import PARAMETERS, ConfigError, Parameter, RunConfig
-from sparsecore.corpora import Corpus, CorpusError, Kept, kept, read_corpus
+from sparsecore.corpora import Corpus, CorpusError, Kept, named, read_corpus
 from sparsecore.corpora.shelf import keep
 from sparsecore.dashboard.words import words
 from sparsecore.events import Scene
@@ -91,9 +91,8 @@ def train(
 
 def _texts(data: Path) -> Corpus | Kept:
     """The texts of a file, or those kept under a name; a file comes first."""
-    if not data.exists() and (named := [each for each in kept() if str(data) in (each.name, each.id)]):
-        return named[0]
-    return read_corpus(data)
+    found = None if data.exists() else named(str(data))
+    return found or read_corpus(data)
 
 
 def _require_device(name: str) -> None:

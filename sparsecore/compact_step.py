@@ -36,22 +36,21 @@ class CompactStep:
         self._group: dict[str, Any] = {}
         self._place = -1
 
-    def take(self, optimizer: optim.Optimizer) -> bool:
+    def take(self, optimizer: optim.Optimizer) -> None:
         """Put the vector into its place, where the optimiser, the gradient and the states allow it."""
         gradient = self.weight.grad
         if type(optimizer) not in _ELEMENTWISE or gradient is None or not self._find(optimizer):
-            return False
+            return
         state = optimizer.state.get(self.weight, {})
         plain = type(optimizer) is optim.SGD and not self._group["momentum"]
         if self._group.get("differentiable") or not (state or plain):
-            return False  # the optimiser makes its own state at the first step
+            return  # the optimiser makes its own state at the first step
         if not _simple(gradient) or not (self._known(state) or self._learn(state)):
-            return False
+            return
         self._read(gradient)
         optimizer.state[self._values] = {**state, **self._compact}
         self._group["params"][self._place] = self._values
         self.taken = True
-        return True
 
     def _find(self, optimizer: optim.Optimizer) -> bool:
         held = self._group.get("params", ())

@@ -18,16 +18,18 @@ import platformdirs
 _compiling = threading.Lock()
 
 
-def compiled(source: ModuleType, names: Sequence[str], variant: str) -> list[Callable[..., Any]]:
+def compiled(
+    source: ModuleType, names: Sequence[str], variant: str, *called: ModuleType
+) -> list[Callable[..., Any]]:
     """Functions of a module; each is compiled at its first call, or read from the cache.
 
-    Every variant has a folder of its own, and so has every version of the source, of numba and of the
-    processor: numba's index of a folder is not safe against processes that write different code into it
-    at once.
+    called: other modules of compiled functions that these call. Every variant has a folder of its own, and
+    so has every version of the sources, of numba and of the processor: numba's index of a folder is not safe
+    against processes that write different code into it at once.
     """
     passes = [getattr(source, name).py_func for name in names]
     with _compiling:
-        folder, before = _writable(_cache_folder(source) / variant), numba.config.CACHE_DIR
+        folder, before = _writable(_cache_folder(source, *called) / variant), numba.config.CACHE_DIR
         numba.config.CACHE_DIR = str(folder or "")
         try:
             return [numba.njit(nogil=True, cache=folder is not None)(each) for each in passes]
@@ -35,7 +37,7 @@ def compiled(source: ModuleType, names: Sequence[str], variant: str) -> list[Cal
             numba.config.CACHE_DIR = before
 
 
-def _cache_folder(source: ModuleType) -> Path:
+def _cache_folder(*sources: ModuleType) -> Path:
     home = os.environ.get("SPARSECORE_HOME")
     if numba.config.CACHE_DIR:
         root = Path(numba.config.CACHE_DIR)
@@ -44,7 +46,8 @@ def _cache_folder(source: ModuleType) -> Path:
     else:
         root = Path(platformdirs.user_cache_dir("sparsecore", appauthor=False)) / "numba"
     machine = f"{numba.__version__} {llvmlite.binding.get_host_cpu_name()} {_features()}"
-    return root / hashlib.sha256(Path(source.__file__).read_bytes() + machine.encode()).hexdigest()[:16]
+    written = b"".join(Path(source.__file__).read_bytes() for source in sources)
+    return root / hashlib.sha256(written + machine.encode()).hexdigest()[:16]
 
 
 def _features() -> str:

@@ -38,7 +38,7 @@ def inspect(
     file: File, text_column: TextOption = None, label_column: LabelOption = None, as_json: JsonFlag = False
 ) -> None:
     """Say what a file holds: format, rows, grades, records left out, languages, lengths in characters."""
-    with _refusals(), _bar(file) as progress:
+    with refusals(), _bar(file) as progress:
         found = inspect_file(file, text_column=text_column, label_column=label_column, progress=progress)
     _print(found.summary(), _lines(found), as_json)
 
@@ -52,7 +52,7 @@ def add(
     as_json: JsonFlag = False,
 ) -> None:
     """Keep the usable texts of a file; `train vulnerabilities --data NAME` uses them."""
-    with _refusals(), _bar(file) as progress:
+    with refusals(), _bar(file) as progress:
         added = catalogue.add(
             file, name, text_column=text_column, label_column=label_column, progress=progress
         )
@@ -63,8 +63,8 @@ def add(
 @app.command("list")
 def list_(as_json: JsonFlag = False) -> None:
     """List the texts that are kept."""
-    with _refusals():
-        found = list(catalogue.kept())
+    with refusals():
+        found = catalogue.kept()
     if as_json:
         print(json.dumps([each.summary() for each in found], ensure_ascii=False))
         return
@@ -84,13 +84,14 @@ def remove(
     as_json: JsonFlag = False,
 ) -> None:
     """Forget kept texts. A run that has not finished with them can not go on."""
-    with _refusals():
+    with refusals():
         gone = catalogue.remove(name)
     _print({"id": gone.id, "name": gone.name}, [f"removed    {gone.name}"], as_json)
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
+def refusals() -> Iterator[None]:
+    """Say what was wrong with a file or a name, and end with the exit code for it."""
     try:
         yield
     except CorpusError as error:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sparsecore import selection_kernels
+from sparsecore import selection_blocks, selection_kernels
 from sparsecore.compiled import compiled
 from sparsecore.selection import LAYOUTS, Cut, Digit, Survey, refuse_nan
 
@@ -37,7 +37,7 @@ class Kernels(NamedTuple):
 @functools.cache
 def kernels(size: int) -> Kernels:
     """The passes for weights of `size` bytes; every size has a folder of its own in the cache."""
-    return Kernels(*compiled(selection_kernels, Kernels._fields, str(8 * size)))
+    return Kernels(*compiled(selection_kernels, Kernels._fields, str(8 * size), selection_blocks))
 
 
 class HostWeights:
@@ -92,7 +92,7 @@ class HostWeights:
 
     def survey(self, low: int, high: int) -> Survey:
         def look(begin: int, end: int) -> tuple[list[int], np.ndarray, np.ndarray]:
-            room = 0 if low == high else (end - begin) // _ROOM + 2 * selection_kernels.BLOCK
+            room = 0 if low == high else (end - begin) // _ROOM + 2 * selection_blocks.BLOCK
             values, places = np.empty(room, self._like.dtype), np.empty(room, np.int32)
             out = np.empty(4, np.int64)
             self._kernels.survey(self._table, begin, end, low, high, values, places, out)

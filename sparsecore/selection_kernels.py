@@ -3,8 +3,7 @@
 A magnitude orders as its bits without the sign do, read as an integer. A table has one row a tensor, with the
 addresses and sizes named below; positions count through all tensors in order, row by row.
 
-The loops over a block are functions of their own, without branches or carried indices: only so does the
-compiler turn them into vector instructions. For what is not given, a mask say, they get a scratch block.
+For what is not given, a mask say, a pass gives the loops over a block a scratch block.
 """
 
 from __future__ import annotations
@@ -14,17 +13,26 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import carray, int32, njit, types, uint8, uint32, uint64
-from numba.cpython.unsafe.numbers import trailing_zeros
 from numba.extending import intrinsic
+
+from sparsecore.selection_blocks import (
+    BLOCK,
+    STRIP,
+    TAKEN,
+    collect,
+    count_equal,
+    cut,
+    cut_and_count,
+    examine,
+    take_magnitudes,
+    tally,
+)
 
 WEIGHTS, MASK, COUNT, RESERVED, START, SIZE = range(6)  # the columns of a table; an address of 0: not given
 ABOVE, INSIDE, FOUND, TOP = range(4)  # what `survey` tells
 LANES = 4  # histograms side by side: in a run of equal values, none waits for the count before it
-BLOCK = 4096  # weights: even of 8 bytes each, a block and its buffers stay in the second cache
 SAMPLED = 3.0  # standard deviations of a sampled rank: one search in 400 misses the bracket
 _GOLDEN = np.uint64(2654435769)  # 2³² by the golden ratio: its multiples are the most evenly spread
-_STRIP = BLOCK // 8
-_TAKEN = -1  # below every magnitude: a reserved weight does not compete
 
 
 @intrinsic
@@ -46,117 +54,6 @@ def _part(address, like, first, last, scratch):
     return carray(_pointer(address, like), (last,))[first:last]
 
 
-# -- loops over one block -----------------------------------------------------------------------------------
-
-
-@njit
-def _examine(weights, use, low, high, flags):
-    """Flag those from `low` to `high`; the largest, and how many are above `high`; `use`: bits to look at.
-
-    A full block. A byte of the flags has one bit for each of eight weights, `_STRIP` apart.
-    """
-    of = weights.dtype.type
-    top = of(0)
-    above = of(0)
-    for j in range(_STRIP):
-        byte = of(0)
-        for strip in range(8):
-            bits = of(weights[strip * _STRIP + j] & use)
-            top = max(top, bits)
-            above = of(above + of(bits > high))
-            byte = of(byte | (of(1 << strip) if (bits >= low) & (bits <= high) else of(0)))
-        flags[j] = uint8(byte)
-    return np.int64(top), np.int64(above)
-
-
-@njit
-def _collect(flags, weights, use, begin, values, places, found):
-    """Append the flagged: eight bytes of flags are one word."""
-    words = flags.view(np.uint64)
-    free = uint64(found)
-    for j in range(uint64(_STRIP // 8)):
-        word = words[j]
-        while word != uint64(0):
-            bit = uint64(trailing_zeros(word))
-            k = uint64(uint64(8) * j + (bit >> uint64(3)) + uint64(_STRIP) * (bit & uint64(7)))
-            values[free] = weights[k] & use
-            places[free] = int32(begin + np.int64(k))
-            free = uint64(free + uint64(1))
-            word = uint64(word & uint64(word - uint64(1)))
-    return np.int64(free)
-
-
-@njit
-def _count(weights, use, low, high):
-    """The largest, how many are above `high`, how many are from `low` to it."""
-    of = weights.dtype.type
-    top = of(0)
-    above = of(0)
-    least = of(0)
-    for k in range(weights.size):
-        bits = of(weights[k] & use)
-        top = max(top, bits)
-        above = of(above + of(bits > high))
-        least = of(least + of(bits >= low))
-    return np.int64(top), np.int64(above), np.int64(least) - np.int64(above)
-
-
-@njit
-def _magnitudes(weights, reserved, out):
-    of = weights.dtype.type
-    largest = np.iinfo(weights.dtype).max
-    top = of(0)
-    for k in range(weights.size):
-        bits = of(weights[k] & largest)
-        top = max(top, bits)
-        out[k] = bits if reserved[k] == 0 else of(_TAKEN)
-    return top
-
-
-@njit
-def _equal(magnitudes, value):
-    of = magnitudes.dtype.type
-    equal = of(0)
-    for k in range(magnitudes.size):
-        equal = of(equal + of(magnitudes[k] == value))
-    return np.int64(equal)
-
-
-@njit
-def _cut(weights, reserved, least, mask):
-    """Zero the magnitudes below `least`; how many stay, and how many positions of the mask differ."""
-    of = weights.dtype.type
-    largest = np.iinfo(weights.dtype).max
-    kept = int32(0)
-    changed = int32(0)
-    for k in range(weights.size):
-        stays = (of(weights[k] & largest) >= least) | (reserved[k] != 0)
-        one = uint8(stays)
-        kept = int32(kept + int32(one))
-        changed = int32(changed + int32(one ^ mask[k]))
-        mask[k] = one
-        weights[k] = weights[k] if stays else of(0)
-    return kept, changed
-
-
-@njit
-def _cut_and_count(weights, reserved, least, mask, counts):
-    """The same, with one more for the counts of those that stay: one loop over all is the fastest."""
-    of = weights.dtype.type
-    largest = np.iinfo(weights.dtype).max
-    kept = int32(0)
-    changed = int32(0)
-    for k in range(weights.size):
-        stays = (of(weights[k] & largest) >= least) | (reserved[k] != 0)
-        one = uint8(stays)
-        kept = int32(kept + int32(one))
-        changed = int32(changed + int32(one ^ mask[k]))
-        mask[k] = one
-        counts[k] = int32(counts[k] + int32(one))
-        weights[k] = weights[k] if stays else of(0)
-    return kept, changed
-
-
 # -- passes over the positions from `begin` to `end` --------------------------------------------------------
 
 
@@ -168,9 +65,9 @@ def _competing(table, row, first, last, buffer):
     if last - first == BLOCK and table[row, RESERVED] == 0:
         return weights, of(np.iinfo(buffer.dtype).max), 0
     none = np.zeros(BLOCK, np.uint8)
-    top = _magnitudes(weights, _part(table[row, RESERVED], uint8, first, last, none), buffer)
-    buffer[last - first :] = _TAKEN
-    return buffer, of(_TAKEN), np.int64(top)
+    top = take_magnitudes(weights, _part(table[row, RESERVED], uint8, first, last, none), buffer)
+    buffer[last - first :] = TAKEN
+    return buffer, of(TAKEN), np.int64(top)
 
 
 @njit
@@ -182,7 +79,7 @@ def survey(table, begin, end, low, high, values, places, out):
     """
     of = values.dtype.type
     least, most = of(low), of(high)
-    buffer, flags = np.empty(BLOCK, values.dtype), np.empty(_STRIP, np.uint8)
+    buffer, flags = np.empty(BLOCK, values.dtype), np.empty(STRIP, np.uint8)
     above = inside = found = top = 0
     for row in range(table.shape[0]):
         start = table[row, START]
@@ -190,12 +87,12 @@ def survey(table, begin, end, low, high, values, places, out):
         for first in range(max(begin - start, 0), end_here, BLOCK):
             weights, use, other = _competing(table, row, first, min(first + BLOCK, end_here), buffer)
             if found >= 0 and found + BLOCK < values.size:
-                upper, more = _examine(weights, use, least, most, flags)
+                upper, more = examine(weights, use, least, most, flags)
                 base = start + first - begin
-                here = _collect(flags, weights, use, base, values, places, found) - found
+                here = collect(flags, weights, use, base, values, places, found) - found
                 found += here
             else:
-                upper, more, here = _count(weights, use, least, most)
+                upper, more, here = tally(weights, use, least, most)
                 found = -1
             above, inside, top = above + more, inside + here, max(top, upper, other)
     out[ABOVE], out[INSIDE], out[FOUND], out[TOP] = above, inside, found, top
@@ -218,7 +115,7 @@ def histogram(table, begin, end, shift, over, prefix, bins, like):
             weights = _part(table[row, WEIGHTS], like, first, last, buffer)
             reserved = _part(table[row, RESERVED], uint8, first, last, none)
             magnitudes = buffer[: last - first]
-            top = max(top, np.int64(_magnitudes(weights, reserved, magnitudes)))
+            top = max(top, np.int64(take_magnitudes(weights, reserved, magnitudes)))
             for k in range(magnitudes.size):
                 bits = np.int64(magnitudes[k])
                 if bits >> over == prefix:
@@ -238,8 +135,8 @@ def nth_equal(table, begin, end, value, nth, like):
             weights = _part(table[row, WEIGHTS], like, first, last, buffer)
             reserved = _part(table[row, RESERVED], uint8, first, last, none)
             magnitudes = buffer[: last - first]
-            _magnitudes(weights, reserved, magnitudes)
-            equal = _equal(magnitudes, like.dtype.type(value))
+            take_magnitudes(weights, reserved, magnitudes)
+            equal = count_equal(magnitudes, like.dtype.type(value))
             if equal < nth:
                 nth -= equal
                 continue
@@ -299,9 +196,9 @@ def apply(table, begin, end, bits, until, kept, like):
             mask = _part(table[row, MASK], uint8, first, last, new)
             if table[row, COUNT]:
                 counts = _part(table[row, COUNT], int32, first, last, uncounted)
-                stay, changed = _cut_and_count(weights, reserved, enough, mask, counts)
+                stay, changed = cut_and_count(weights, reserved, enough, mask, counts)
             else:
-                stay, changed = _cut(weights, reserved, enough, mask)
+                stay, changed = cut(weights, reserved, enough, mask)
             kept[row] += stay
             kept[-1] += changed
             first = last

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from sparsecore.corpora import CorpusError, read_corpus
-from sparsecore.data_command import ARGUMENT_CODES
+from sparsecore.corpora import read_corpus
+from sparsecore.data_command import refusals
 from sparsecore.runs.store import Store
-from sparsecore.terminal import FAILED, WRONG_ARGUMENTS, JsonFlag, refuse, show
+from sparsecore.terminal import JsonFlag, refuse, show
 
 if TYPE_CHECKING:
     from sparsecore.tasks.texts.grading import Grader, Prediction
@@ -27,10 +27,8 @@ def evaluate(
 ) -> None:
     """Score a run's network on the graded texts of a file."""
     grader = _grader(run)
-    try:
+    with refusals():
         corpus = read_corpus(data, least=1)
-    except CorpusError as error:
-        refuse(str(error), WRONG_ARGUMENTS if error.code in ARGUMENT_CODES else FAILED)
     found = grader.evaluate(corpus)
     if as_json:
         print(json.dumps(found, ensure_ascii=False))

@@ -31,7 +31,7 @@ def projection(
     ] = 1,
     as_json: JsonFlag = False,
 ) -> None:
-    """The exact projection beside other ways to find the largest weights; about four minutes."""
+    """The exact projection beside other ways to find the largest weights; about two minutes."""
     if weights is None:
         if processes > 1:
             refuse("--processes shares the weights of --weights; give both.")

@@ -14,7 +14,7 @@ import torch
 from sparsecore.config import RunConfig
 from sparsecore.corpora import Corpus
 from sparsecore.corpora.shelf import keep
-from sparsecore.events import Ended, Ready
+from sparsecore.events import Ended, Ready, Scene
 from sparsecore.tasks.texts.scores import confuse, scores
 from sparsecore.tasks.vulnerabilities import Vulnerabilities, builtin_corpus
 from sparsecore.training import train
@@ -113,8 +113,8 @@ def _trained(config: RunConfig, home: Path, what: str, progress: Progress) -> di
                 progress(what, step, total)
             case Ended(_, reason, _, result):
                 return result["metrics"]["test"] | {"ended": reason}
-            case _:
-                total = event.meta.get("max_steps", total) if hasattr(event, "meta") else total
+            case Scene(_, meta):
+                total = meta["max_steps"]
     raise AssertionError("a run always ends")
 
 

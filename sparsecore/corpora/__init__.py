@@ -1,6 +1,6 @@
 """Texts with severity grades: read from a file, generated, kept on a shelf, cut into tokens."""
 
-from sparsecore.corpora.catalogue import Kept, add, find, kept, remove
+from sparsecore.corpora.catalogue import Kept, add, find, kept, named, remove
 from sparsecore.corpora.corpus import GRADES, SKIP_REASONS, Corpus, CorpusError
 from sparsecore.corpora.inspection import Inspection, inspect
 from sparsecore.corpora.reading import read_corpus
@@ -16,6 +16,7 @@ __all__ = [
     "find",
     "inspect",
     "kept",
+    "named",
     "read_corpus",
     "remove",
 ]

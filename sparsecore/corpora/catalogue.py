@@ -1,6 +1,5 @@
 """The texts a person keeps, by the names they gave them."""
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
@@ -52,11 +51,12 @@ def add(
     intake = begin(path, text_column, label_column, progress, cancelled)
     sieve = sift(path, intake, Sieve(hold=True))
     corpus = sieve.corpus(given or _clean(path.name))
-    inspection = describe(sieve, " + ".join(intake.formats))
+    inspection = describe(sieve, intake.format)
     del sieve
     key = shelf.corpus_id(corpus)
-    former = next((each for each in kept(folder) if each.id == key), None)
-    _require_free(corpus.name, key, folder)
+    others = kept(folder)
+    former = next((each for each in others if each.id == key), None)
+    _require_free(corpus.name, key, others)
     if former and given and former.name != given:
         shelf.rename(key, given, folder)
     shelf.keep(corpus, folder)
@@ -65,7 +65,7 @@ def add(
     return about
 
 
-def kept(folder: Path | None = None) -> Iterator[Kept]:
+def kept(folder: Path | None = None) -> list[Kept]:
     """All kept texts, in the order of their names; damaged ones are passed over."""
     folder = folder or corpora_folder()
     found = []
@@ -73,14 +73,18 @@ def kept(folder: Path | None = None) -> Iterator[Kept]:
         key = path.name.removesuffix(".json.gz")
         if shelf.ID_PATTERN.fullmatch(key):
             found.append(_look(key, folder))
-    return iter(sorted(filter(None, found), key=lambda each: (each.name, each.id)))
+    return sorted(filter(None, found), key=lambda each: (each.name, each.id))
+
+
+def named(name: str, folder: Path | None = None) -> Kept | None:
+    """The kept texts of this name or id, None where there are none."""
+    return next((each for each in kept(folder) if name in (each.name, each.id)), None)
 
 
 def find(name: str, folder: Path | None = None) -> Kept:
     """The kept texts of this name or id; raises CorpusError `no_such_name`."""
-    for each in kept(folder):
-        if name in (each.name, each.id):
-            return each
+    if found := named(name, folder):
+        return found
     raise CorpusError(
         "no_such_name",
         f"No texts named {_shown(name)} are kept; choose one of those listed.",
@@ -106,8 +110,8 @@ def _clean(name: str) -> str:
     return cleaned
 
 
-def _require_free(name: str, key: str, folder: Path) -> None:
-    if any(each.name == name and each.id != key for each in kept(folder)):
+def _require_free(name: str, key: str, others: list[Kept]) -> None:
+    if any(each.name == name and each.id != key for each in others):
         raise CorpusError(
             "name_taken",
             f"Other texts are already named {name}; choose another name, or remove them.",

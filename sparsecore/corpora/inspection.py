@@ -73,7 +73,7 @@ def preview(
     intake = begin(path, text_column, label_column, progress, cancelled)
     sieve = sift(path, intake, Sieve(hold=False))
     sieve.require(1)
-    return Preview(describe(sieve, " + ".join(intake.formats)), sieve.samples(SAMPLES))
+    return Preview(describe(sieve, intake.format), sieve.samples(SAMPLES))
 
 
 def describe(sieve: Sieve, name: str, skipped: dict[str, int] | None = None) -> Inspection:

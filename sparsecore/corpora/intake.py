@@ -18,3 +18,8 @@ class Intake:
         """Tell that a record of this format has been met."""
         if name not in self.formats:
             self.formats.append(name)
+
+    @property
+    def format(self) -> str:
+        """All formats met, as one name."""
+        return " + ".join(self.formats)

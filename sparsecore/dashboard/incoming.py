@@ -136,18 +136,14 @@ def _kept(held: Incoming, folder: Path) -> None:
     try:
         kept: Kept = held.work.result()
     except CorpusError as error:
-        _retry(held, translated(error), folder)
+        _looked_at(held, folder, translated(error))
         return
     except OSError as error:
-        _retry(held, say("data.disk", reason=plain(error.strerror or error)), folder)
+        _looked_at(held, folder, say("data.disk", reason=plain(error.strerror or error)))
         return
     discard()
     st.session_state[JUST_KEPT] = kept
     st.rerun()
-
-
-def _retry(held: Incoming, refused: str, folder: Path) -> None:
-    _looked_at(held, folder, refused)
 
 
 def _pick(held: Incoming) -> None:

@@ -41,13 +41,11 @@ class Prediction:
     def of(cls, value: dict[str, Any]) -> Prediction:
         """The prediction that `python -m sparsecore predict --json` printed.
 
-        Each token is a pair, or a mapping of `token` and `weight` in this order.
-
-        >>> Prediction.of({"grade": "高危", "probabilities": {"高危": 1}, "tokens": [["漏洞", 0.5]]}).tokens
+        >>> tokens = [{"token": "漏洞", "weight": 0.5}]
+        >>> Prediction.of({"grade": "高危", "probabilities": {"高危": 1}, "tokens": tokens}).tokens
         [('漏洞', 0.5)]
         """
-        pairs = [each.values() if isinstance(each, dict) else each for each in value["tokens"]]
-        tokens = [(str(token), float(weight)) for token, weight in pairs]
+        tokens = [(str(each["token"]), float(each["weight"])) for each in value["tokens"]]
         shares = {str(grade): float(share) for grade, share in value["probabilities"].items()}
         return cls(str(value["grade"]), shares, tokens)
 

@@ -12,9 +12,6 @@ from typing import Any
 AT_ONCE = 2  # for all sessions of a server together: a class of thirty must not stop its pages
 QUICK_SECONDS = 0.5  # what is done by then needs no progress bar
 
-Progress = Callable[[int, int], None]
-Cancelled = Callable[[], bool]
-
 
 class Reading:
     """One piece of work in a thread: `work(progress=…, cancelled=…)`, begun when its turn comes.

@@ -1,0 +1,122 @@
+"""Loops over one block of weights, as integers: the innermost of the passes in `selection_kernels`.
+
+They have no branches and carry no index: only so does the compiler turn them into vector instructions.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import int32, njit, uint8, uint64
+from numba.cpython.unsafe.numbers import trailing_zeros
+
+BLOCK = 4096  # weights: even of 8 bytes each, a block and its buffers stay in the second cache
+STRIP = BLOCK // 8
+TAKEN = -1  # below every magnitude: a reserved weight does not compete
+
+
+@njit
+def examine(weights, use, low, high, flags):
+    """Flag those from `low` to `high`; the largest, and how many are above `high`; `use`: bits to look at.
+
+    A full block. A byte of the flags has one bit for each of eight weights, `STRIP` apart.
+    """
+    of = weights.dtype.type
+    top = of(0)
+    above = of(0)
+    for j in range(STRIP):
+        byte = of(0)
+        for strip in range(8):
+            bits = of(weights[strip * STRIP + j] & use)
+            top = max(top, bits)
+            above = of(above + of(bits > high))
+            byte = of(byte | (of(1 << strip) if (bits >= low) & (bits <= high) else of(0)))
+        flags[j] = uint8(byte)
+    return np.int64(top), np.int64(above)
+
+
+@njit
+def collect(flags, weights, use, begin, values, places, found):
+    """Append the flagged: eight bytes of flags are one word."""
+    words = flags.view(np.uint64)
+    free = uint64(found)
+    for j in range(uint64(STRIP // 8)):
+        word = words[j]
+        while word != uint64(0):
+            bit = uint64(trailing_zeros(word))
+            k = uint64(uint64(8) * j + (bit >> uint64(3)) + uint64(STRIP) * (bit & uint64(7)))
+            values[free] = weights[k] & use
+            places[free] = int32(begin + np.int64(k))
+            free = uint64(free + uint64(1))
+            word = uint64(word & uint64(word - uint64(1)))
+    return np.int64(free)
+
+
+@njit
+def tally(weights, use, low, high):
+    """The largest, how many are above `high`, how many are from `low` to it."""
+    of = weights.dtype.type
+    top = of(0)
+    above = of(0)
+    least = of(0)
+    for k in range(weights.size):
+        bits = of(weights[k] & use)
+        top = max(top, bits)
+        above = of(above + of(bits > high))
+        least = of(least + of(bits >= low))
+    return np.int64(top), np.int64(above), np.int64(least) - np.int64(above)
+
+
+@njit
+def take_magnitudes(weights, reserved, out):
+    of = weights.dtype.type
+    largest = np.iinfo(weights.dtype).max
+    top = of(0)
+    for k in range(weights.size):
+        bits = of(weights[k] & largest)
+        top = max(top, bits)
+        out[k] = bits if reserved[k] == 0 else of(TAKEN)
+    return top
+
+
+@njit
+def count_equal(magnitudes, value):
+    of = magnitudes.dtype.type
+    equal = of(0)
+    for k in range(magnitudes.size):
+        equal = of(equal + of(magnitudes[k] == value))
+    return np.int64(equal)
+
+
+@njit
+def cut(weights, reserved, least, mask):
+    """Zero the magnitudes below `least`; how many stay, and how many positions of the mask differ."""
+    of = weights.dtype.type
+    largest = np.iinfo(weights.dtype).max
+    kept = int32(0)
+    changed = int32(0)
+    for k in range(weights.size):
+        stays = (of(weights[k] & largest) >= least) | (reserved[k] != 0)
+        one = uint8(stays)
+        kept = int32(kept + int32(one))
+        changed = int32(changed + int32(one ^ mask[k]))
+        mask[k] = one
+        weights[k] = weights[k] if stays else of(0)
+    return kept, changed
+
+
+@njit
+def cut_and_count(weights, reserved, least, mask, counts):
+    """The same, with one more for the counts of those that stay: one loop over all is the fastest."""
+    of = weights.dtype.type
+    largest = np.iinfo(weights.dtype).max
+    kept = int32(0)
+    changed = int32(0)
+    for k in range(weights.size):
+        stays = (of(weights[k] & largest) >= least) | (reserved[k] != 0)
+        one = uint8(stays)
+        kept = int32(kept + int32(one))
+        changed = int32(changed + int32(one ^ mask[k]))
+        mask[k] = one
+        counts[k] = int32(counts[k] + int32(one))
+        weights[k] = weights[k] if stays else of(0)
+    return kept, changed
