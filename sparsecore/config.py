@@ -192,8 +192,11 @@ class RunConfig(BaseModel):
             raise explain(error) from None
 
     def digest(self) -> str:
-        """A hash of the config (16 hex digits): equal exactly when every parameter is."""
-        canonical = json.dumps(self.model_dump(), sort_keys=True)
+        """A hash of the config (16 hex digits): equal exactly when every parameter is.
+
+        What has its default is not hashed: a parameter that later versions add leaves old digests valid.
+        """
+        canonical = json.dumps(self.model_dump(exclude_defaults=True), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
