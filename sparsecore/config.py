@@ -78,7 +78,9 @@ SCHEDULE_SHARE = 4  # the density settles after this part of a run: a quarter of
 CERTIFICATE = {(TEXTS, "demo"): "end", (TEXTS, "laptop"): "off", (TEXTS, "paper"): "off"}
 FULL_BATCH_CERTIFICATE = "live"
 # Of tens of thousands of real texts a network soon knows each by its rare words.
-WORD_DROPOUT = {(TEXTS, "laptop"): 0.3}
+WORD_DROPOUT = {(TEXTS, "laptop"): 0.1}
+DROPOUT = {(TEXTS, "laptop"): 0.2}
+USUAL_DROPOUT = 0.1
 
 
 class ConfigError(ValueError):
@@ -99,8 +101,8 @@ def _field(default: Any, *, live: bool = False, **bounds: Any) -> Any:
 class RunConfig(BaseModel):
     """Everything that decides a run: the same config on the same machine gives the same weights.
 
-    `noise`, `learning_rate`, `theta`, `max_steps`, `schedule_steps`, `certificate` and `word_dropout` left
-    out take the default of the task and size. `max_steps` and `schedule_steps` stay None where the size plans
+    `noise`, `learning_rate`, `theta`, `max_steps`, `schedule_steps`, `certificate`, `dropout` and `word_dropout`
+    left out take the default of the task and size. `max_steps` and `schedule_steps` stay None where the size plans
     a number of epochs: the task knows their steps. `split` to `precision` are for texts; the other tasks
     ignore them.
 
@@ -136,9 +138,9 @@ class RunConfig(BaseModel):
     data: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")] | None = _field(None)
     split: Split = _field("random")
     watch: Watch = _field("validation")
-    class_weights: float = _field(0.25, ge=0, le=1)
+    class_weights: float = _field(0.1, ge=0, le=1)
     label_smoothing: float = _field(0.05, ge=0, le=0.5)
-    dropout: float = _field(0.1, ge=0, le=0.9)
+    dropout: float = _field(None, ge=0, le=0.9)
     word_dropout: float = _field(None, ge=0, le=0.9)
     precision: Precision = _field("auto")
 
@@ -155,6 +157,7 @@ class RunConfig(BaseModel):
             "theta": THETA.get(size, PAPER_THETA),
             "noise": NOISE[task].default if task in NOISE else 0.0,
             "certificate": CERTIFICATE.get((task, size), FULL_BATCH_CERTIFICATE),
+            "dropout": DROPOUT.get((task, size), USUAL_DROPOUT),
             "word_dropout": WORD_DROPOUT.get((task, size), 0.0),
         }
         filled |= given

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 Pool = Literal["flat", "mean", "both"]
+PAIR_SCALE = 0.3  # of a pair's first vector beside a word's: most pairs tell little
+PAIR_PRIME = 1_000_003  # spreads pairs over the rows of their table
 
 
 class Perceptron(nn.Module):
@@ -99,7 +101,9 @@ class TextClassifier(nn.Module):
     more than the longest text of the batch. The thesis gives no number of heads; 4 divides every width used
     here. `pool` is what the last layer reads: "flat", all tokens side by side (the thesis), their "mean", or
     "both" mean and maximum. `scaled`: the embedding is small, and multiplied by √width (Vaswani et al.,
-    section 3.4), so that Adam moves it faster. `even`: all matrices of a block start at one scale.
+    section 3.4), so that Adam moves it faster. `even`: all matrices of a block start at one scale. `pairs`:
+    each token's vector has that of the pair it makes with the one before it added, from a table of so many
+    rows which pairs share by a hash (Joulin et al., 2017, section 2.1); 0 for none.
     """
 
     def __init__(
@@ -115,6 +119,7 @@ class TextClassifier(nn.Module):
         pool: Pool = "flat",
         scaled: bool = False,
         even: bool = False,
+        pairs: int = 0,
     ) -> None:
         super().__init__()
         self.length, self.pool = length, pool
@@ -123,6 +128,9 @@ class TextClassifier(nn.Module):
         if scaled:
             with torch.no_grad():
                 self.embedding.weight.div_(self.scale)
+        self.pairs = nn.Embedding(pairs, width) if pairs else None
+        if pairs:
+            nn.init.normal_(self.pairs.weight, std=PAIR_SCALE / self.scale)
         self.register_buffer("positions", _sinusoids(length, width), persistent=False)
         self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(EncoderBlock(width, hidden, 4, dropout) for _ in range(blocks))
@@ -139,7 +147,15 @@ class TextClassifier(nn.Module):
 
     def embedded(self, tokens: Tensor) -> Tensor:
         """The vectors of the tokens, (N, length, width), before their places are added."""
-        return self.embedding(tokens) * self.scale
+        vectors = self.embedding(tokens)
+        if self.pairs is not None:
+            vectors = vectors + self.pairs(self._pair_rows(tokens))
+        return vectors * self.scale
+
+    def _pair_rows(self, tokens: Tensor) -> Tensor:
+        """The row of each token's pair; the first token's is with the start of the text."""
+        before = functional.pad(tokens[:, :-1], (1, 0)).long()
+        return (before * PAIR_PRIME + tokens) % self.pairs.num_embeddings
 
     def classify(self, x: Tensor, padding: Tensor) -> Tensor:
         """The outputs for embedded tokens; `padding` (N, length) is True where there is no token."""

@@ -110,6 +110,26 @@ def test_a_scaled_embedding_starts_with_the_same_vectors_and_learns_faster():
     assert torch.allclose(plain.embedding.weight, 4 * scaled.embedding.weight)
 
 
+def test_a_pair_adds_its_own_vector_to_the_second_word_wherever_it_stands():
+    torch.manual_seed(0)
+    model = TextClassifier(9, 4, 8, 16, 1, 3, pairs=64)
+    alone = TextClassifier(9, 4, 8, 16, 1, 3)
+    alone.embedding.load_state_dict(model.embedding.state_dict())
+    tokens = torch.tensor([[3, 5, 3, 5], [7, 3, 5, 0]])
+    added = model.embedded(tokens) - alone.embedded(tokens)
+    assert torch.equal(added[0, 1], added[0, 3])
+    torch.testing.assert_close(added[0, 1], added[1, 2])
+    assert not torch.allclose(added[0, 0], added[0, 2])  # the start of a text is no word
+    assert alone.pairs is None
+
+
+def test_what_stands_after_a_short_text_does_not_change_its_grade_with_pairs():
+    torch.manual_seed(0)
+    model = TextClassifier(9, 6, 8, 16, 1, 3, pairs=64)
+    short, padded = torch.tensor([[3, 5]]), torch.tensor([[3, 5, 0, 0], [1, 2, 3, 4]])
+    torch.testing.assert_close(model(short)[0], model(padded)[0])
+
+
 def test_dropout_acts_in_training_alone():
     torch.manual_seed(0)
     model = TextClassifier(9, 4, 8, 16, 2, 3, dropout=0.5)

@@ -75,9 +75,10 @@ def text(
     ] = None,
     size: Annotated[Literal["demo", "laptop", "paper"], typer.Option(help="Of the network.")] = "laptop",
     split: Annotated[Literal["random", "time"], typer.Option(help="Of the texts.")] = "random",
+    workers: Annotated[int, typer.Option(min=1, help="Processes, of one thread each.")] = 1,
     as_json: JsonFlag = False,
 ) -> None:
-    """Dense, layerwise and global text networks beside a linear model; some ten minutes a row and seed."""
+    """Dense, layerwise and global text networks beside a linear model; some eight minutes a row and seed."""
     from sparsecore.bench.text import ROWS
     from sparsecore.bench.text import text as measure
 
@@ -90,6 +91,7 @@ def text(
                 [PARAMETERS["seed"].read(seed) for seed in seeds.split(",")],
                 list(ROWS) if rows is None else rows.split(","),
                 progress,
+                workers,
                 size=size,
                 split=split,
             )

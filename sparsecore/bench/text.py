@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import statistics
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -40,6 +43,7 @@ THESIS = {
 }
 # Of the linear model: characters that occur once or twice tell nothing, and more columns cost only memory.
 LEAST_TEXTS, MOST_COLUMNS, REGULARISATION = 3, 200_000, 4.0
+TOLD_EVERY = 10  # steps of a worker process
 
 Progress = Callable[[str, int, int], None]  # a row's name and seed, steps done, steps in all
 
@@ -50,44 +54,84 @@ def text(
     seeds: Sequence[int] = (0, 1, 2),
     rows: Sequence[str] = tuple(ROWS),
     progress: Progress = lambda what, done, total: None,
+    workers: int = 1,
     **parameters: Any,
 ) -> dict[str, Any]:
     """Accuracy and macro-F1 on the test texts of each row, mean and standard deviation over seeds.
 
     Each seed has a split of its own, the same for every row. `corpus` None takes the built-in texts;
-    `parameters` are those of a run (`size`: laptop if not given). On one thread. Raises ValueError for an
-    unknown row, and ConfigError.
+    `parameters` are those of a run (`size`: laptop if not given). One thread a worker, each a process if
+    there are several. Raises ValueError for an unknown row, and ConfigError.
     """
     unknown = [row for row in rows if row not in ROWS]
     if unknown or not rows or not seeds:
         raise ValueError(f"rows must be some of {', '.join(ROWS)}, and seeds one or more; got {unknown}.")
     given = {"task": "vulnerabilities", "size": "laptop"} | parameters
+    name = (corpus or builtin_corpus(given["size"])).name
     if corpus is not None:
         given["data"] = keep(corpus, home / "corpora")
-    name = (corpus or builtin_corpus(given["size"])).name
+    jobs = [_Job(row, _config(row, given, seed), home) for seed in seeds for row in rows]
+    found = _here(jobs, progress) if workers == 1 else _side_by_side(jobs, progress, workers)
+    by_row = {row: [run for job, run in zip(jobs, found, strict=True) if job.row == row] for row in rows}
+    table = [_summary(row, runs) for row, runs in by_row.items()]
+    return {"data": name, "size": given["size"], "seeds": " ".join(map(str, seeds)), "rows": table}
+
+
+class _Job(NamedTuple):
+    row: str
+    config: RunConfig
+    home: Path
+
+
+def _config(row: str, given: dict[str, Any], seed: int) -> RunConfig:
+    return RunConfig.parse(given | (ROWS[row] or {"method": "dense"}) | {"seed": seed})
+
+
+def _here(jobs: Sequence[_Job], progress: Progress) -> list[dict[str, Any]]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        found = [_row(row, given, home, seeds, progress) for row in rows]
+        return [_done(job, progress) for job in jobs]
     finally:
         torch.set_num_threads(threads)
-    return {"data": name, "size": given["size"], "seeds": " ".join(map(str, seeds)), "rows": found}
 
 
-def _row(
-    row: str, given: dict[str, Any], home: Path, seeds: Sequence[int], progress: Progress
-) -> dict[str, Any]:
-    runs = []
-    for seed in seeds:
-        began = time.perf_counter()
-        config = RunConfig.parse(given | (ROWS[row] or {"method": "dense"}) | {"seed": seed})
-        what = f"{row}, seed {seed}"
-        found = (
-            _linear(config, home, what, progress)
-            if row == BASELINE
-            else _trained(config, home, what, progress)
-        )
-        runs.append(found | {"seconds": time.perf_counter() - began})
+def _side_by_side(jobs: Sequence[_Job], progress: Progress, workers: int) -> list[dict[str, Any]]:
+    """In processes of their own; what they tell of their progress comes through a queue."""
+    spawning = multiprocessing.get_context("spawn")
+    told = spawning.Queue()
+    listening = threading.Thread(target=lambda: [progress(*each) for each in iter(told.get, None)])
+    listening.start()
+    try:
+        with ProcessPoolExecutor(workers, spawning, _one_thread, (told,)) as pool:
+            return list(pool.map(_done, jobs))
+    finally:
+        told.put(None)
+        listening.join()
+
+
+_told: Any = None  # in a process of `_side_by_side`: the queue
+
+
+def _one_thread(told: Any) -> None:
+    global _told
+    _told = told
+    torch.set_num_threads(1)
+
+
+def _tell(what: str, done: int, total: int) -> None:
+    if done % TOLD_EVERY == 0:
+        _told.put((what, done, total))
+
+
+def _done(job: _Job, progress: Progress = _tell) -> dict[str, Any]:
+    began = time.perf_counter()
+    work = _linear if job.row == BASELINE else _trained
+    found = work(job.config, job.home, f"{job.row}, seed {job.config.seed}", progress)
+    return found | {"seconds": time.perf_counter() - began}
+
+
+def _summary(row: str, runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "row": row,
         "accuracy": statistics.mean(run["accuracy"] for run in runs),
@@ -95,6 +139,7 @@ def _row(
         "macro_f1": statistics.mean(run["macro_f1"] for run in runs),
         "macro_f1_sd": _spread([run["macro_f1"] for run in runs]),
         "thesis_accuracy": THESIS.get(row),
+        "head_nonzeros": None if row == BASELINE else [run["head_nonzeros"] for run in runs],
         "seconds": statistics.mean(run["seconds"] for run in runs),
         "ended": ", ".join(dict.fromkeys(run["ended"] for run in runs)),
     }
@@ -112,7 +157,8 @@ def _trained(config: RunConfig, home: Path, what: str, progress: Progress) -> di
             case Ready(step):
                 progress(what, step, total)
             case Ended(_, reason, _, result):
-                return result["metrics"]["test"] | {"ended": reason}
+                head = result["layers"][-1]["nonzeros"]
+                return result["metrics"]["test"] | {"ended": reason, "head_nonzeros": head}
             case Scene(_, meta):
                 total = meta["max_steps"]
     raise AssertionError("a run always ends")
@@ -135,7 +181,6 @@ def _linear(config: RunConfig, home: Path, what: str, progress: Progress) -> dic
         min_df=LEAST_TEXTS,
         max_features=MOST_COLUMNS,
         sublinear_tf=True,
-        dtype=np.float32,
     )
     learned = vectors.fit_transform(texts[known])
     progress(what, 1, 3)

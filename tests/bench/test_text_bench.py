@@ -35,6 +35,17 @@ def test_rows_have_means_and_spreads_over_seeds(few: Corpus, tmp_path: Path):
     assert ("layerwise-0.02, seed 1", 2, 3) in told
 
 
+def test_workers_find_what_one_process_finds(few: Corpus, tmp_path: Path):
+    told = []
+    rows = ("baseline", "global-0.1")
+    alone = text(few, tmp_path, (0, 1), rows, **FAST)
+    together = text(few, tmp_path, (0, 1), rows, lambda *what: told.append(what), 2, **FAST)
+    for one, other in zip(alone["rows"], together["rows"], strict=True):
+        assert one | {"seconds": 0} == other | {"seconds": 0}
+    assert ("global-0.1, seed 1", 0, 3) in told
+    assert len(together["rows"][1]["head_nonzeros"]) == 2
+
+
 def test_one_seed_has_no_spread(few: Corpus, tmp_path: Path):
     (row,) = text(few, tmp_path, (0,), ("baseline",), **FAST)["rows"]
     assert row["accuracy_sd"] is row["macro_f1_sd"] is None

@@ -16,7 +16,7 @@ class Shape:
 
     texts: at most so many take part; None for all. generated: so many when no file is given.
     min_count: a rarer word is unknown. batch: texts of a step. evaluated: texts of a part that are scored
-    while it trains. pool, scaled, even: of `TextClassifier`. epochs: the planned number, in which the
+    while it trains. pool, scaled, even, pairs: of `TextClassifier`. epochs: the planned number, in which the
     learning rate rises over `warm_up` epochs and falls to 0 along a cosine; None for one rate and no plan.
     """
 
@@ -33,6 +33,7 @@ class Shape:
     pool: Pool = "flat"
     scaled: bool = False
     even: bool = False
+    pairs: int = 0
     epochs: int | None = None
     warm_up: float = 0.0
 
@@ -49,6 +50,7 @@ class Shape:
             pool=self.pool,
             scaled=self.scaled,
             even=self.even,
+            pairs=self.pairs,
         )
 
 
@@ -73,13 +75,14 @@ SHAPES = {
         width=128,
         hidden=256,
         blocks=2,
-        batch=64,
+        batch=128,
         evaluated=2_000,
         pool="both",
         scaled=True,
         even=True,
-        epochs=6,
-        warm_up=1.0,
+        pairs=32_768,
+        epochs=3,
+        warm_up=0.25,
     ),
     "paper": Shape(
         texts=None,
