@@ -101,10 +101,10 @@ def _field(default: Any, *, live: bool = False, **bounds: Any) -> Any:
 class RunConfig(BaseModel):
     """Everything that decides a run: the same config on the same machine gives the same weights.
 
-    `noise`, `learning_rate`, `theta`, `max_steps`, `schedule_steps`, `certificate`, `dropout` and `word_dropout`
-    left out take the default of the task and size. `max_steps` and `schedule_steps` stay None where the size plans
-    a number of epochs: the task knows their steps. `split` to `precision` are for texts; the other tasks
-    ignore them.
+    `noise`, `learning_rate`, `theta`, `max_steps`, `schedule_steps`, `certificate`, `dropout` and
+    `word_dropout` left out take the default of the task and size. `max_steps` and `schedule_steps` stay None
+    where the size plans a number of epochs: the task knows their steps. `split` to `precision` are for
+    texts; the other tasks ignore them.
 
     >>> RunConfig(task="sinc", size="paper").learning_rate
     0.001

@@ -40,6 +40,15 @@ def test_duplicates_are_never_parted(texts, seed):
     assert sum(map(len, seen)) == len(set.union(*seen))
 
 
+@pytest.mark.parametrize(("count", "validation"), [(1_000, 80), (50_000, 1_000)])
+def test_a_tenth_of_what_does_not_test_validates_but_no_more_than_is_needed(count: int, validation: int):
+    texts, labels = [f"text {n}" for n in range(count)], np.arange(count) % 4
+    by_time = time_split(corpus(texts, [f"{n:06d}" for n in range(count)]), np.arange(count), stream())
+    for parts in (random_split(texts, labels, stream()), by_time):
+        assert len(parts["test"]) == count // 5
+        assert len(parts["validation"]) == validation
+
+
 def test_the_newest_fifth_tests_and_the_newest_of_the_rest_validates():
     days = [f"2020-01-{day:02d}" for day in range(1, 26)]
     texts = [f"text {day}" for day in days]
