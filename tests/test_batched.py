@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sparsecore.batched import stack as stack_module
 from sparsecore.batched.grouping import batchable, fits
@@ -52,7 +54,7 @@ def _double(monkeypatch: pytest.MonkeyPatch):
 
 
 def grid(task: str = "sinc", **parameters: Any) -> list[RunConfig]:
-    shared = {"task": task, "device": "cpu", "max_steps": 60, "theta": 0.0} | parameters
+    shared = {"task": task, "device": "cpu", "max_steps": 40, "theta": 0.0} | parameters
     return [RunConfig(**{"method": m, "density": d, "seed": s} | shared) for m, d, s in GRID]
 
 
@@ -90,6 +92,14 @@ def alone(config: RunConfig, given: dict[int, list[Any]] | None = None, **option
         due = waiting.get(events[-1].step) if isinstance(events[-1], Ready) else None
         reply = due.pop(0) if due else None
     return events
+
+
+def advanced(config: RunConfig, steps: int) -> Training:
+    """A training by itself, after so many steps."""
+    training = Training(config)
+    for _ in range(steps):
+        training.advance()
+    return training
 
 
 def of(kind: type, events: list[Event]) -> list[Any]:
@@ -154,7 +164,7 @@ def test_in_float64_each_model_of_a_batch_is_the_model_alone(task: str):
 
 @pytest.mark.parametrize("task", ["sinc", "spirals"])
 def test_in_float32_they_agree_to_rounding(task: str):
-    configs = grid(task, max_steps=100)
+    configs = grid(task, max_steps=60)[:4]
     for config, events in zip(configs, together(configs), strict=True):
         mine, theirs = last(alone(config)), last(events)
         moved = differing = 0
@@ -165,6 +175,44 @@ def test_in_float32_they_agree_to_rounding(task: str):
                 differing += np.count_nonzero(array != theirs.arrays[name])
                 moved += array.size
         assert differing <= 0.01 * moved
+
+
+@pytest.mark.usefixtures("_double")
+@given(
+    task=st.sampled_from(["sinc", "spirals"]),
+    models=st.lists(
+        st.tuples(
+            st.sampled_from(["dense", "global", "layerwise"]),
+            st.one_of(st.sampled_from([0.001, 0.5, 1.0]), st.floats(0.01, 1.0)),
+            st.integers(0, 5),
+            st.sampled_from([0.001, 0.01, 0.1]),
+        ),
+        min_size=1,
+        max_size=5,
+    ),
+    steps=st.integers(1, 8),
+)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_after_any_steps_of_any_mixture_every_model_is_where_it_is_alone(
+    task: str, models: list[tuple[str, float, int, float]], steps: int
+):
+    configs = [
+        one(task=task, method=method, density=density, seed=seed, learning_rate=rate)
+        for method, density, seed, rate in models
+    ]
+    stack = Stack({place: Training(config) for place, config in enumerate(configs)})
+    found = {}
+    for _ in range(steps):
+        found = stack.advance()
+    for place, config in enumerate(configs):
+        mine, theirs = advanced(config, steps), stack.trainings[stack.keys.index(place)]
+        assert_same_state(mine.checkpoint(), theirs.checkpoint(), 1e-10)
+        assert found[place] is None
+        assert theirs.update == pytest.approx(mine.update, abs=1e-10)
+        ours, others = mine.sparsifier, theirs.sparsifier
+        assert (ours.kept, ours.changed, ours.still) == (others.kept, others.changed, others.still)
+        assert others.jaccard == ours.jaccard
+        assert others.thresholds == pytest.approx(ours.thresholds, abs=1e-10)
 
 
 @pytest.mark.usefixtures("_double")
@@ -244,11 +292,11 @@ def test_the_seconds_of_the_runs_are_shares_of_the_batchs():
 
 
 def test_global_at_5_percent_collapses_at_the_same_step_and_the_others_go_on():
-    configs = [one(method="global", density=0.05, max_steps=120), *grid(max_steps=120)[:2]]
+    configs = [one(method="global", density=0.05, max_steps=80), *grid(max_steps=80)[:2]]
     events = together(configs)
     expected = alone(configs[0])[-1]
     assert (expected.reason, events[0][-1].reason) == ("collapsed", "collapsed")
-    assert events[0][-1].step == expected.step < 120
+    assert events[0][-1].step == expected.step < 80
     assert events[0][-1].detail == expected.detail
     assert [each[-1].reason for each in events[1:]] == ["max_steps", "max_steps"]
     for config, each in zip(configs[1:], events[1:], strict=True):
@@ -273,13 +321,6 @@ def test_patience_is_each_models_own(monkeypatch: pytest.MonkeyPatch):
     expected = [alone(config)[-1] for config in configs]
     assert [(end.reason, end.step) for end in ends] == [(end.reason, end.step) for end in expected]
     assert ends[1].detail["what"] == "patience"
-
-
-def advanced(config: RunConfig, steps: int) -> Training:
-    training = Training(config)
-    for _ in range(steps):
-        training.advance()
-    return training
 
 
 @pytest.mark.usefixtures("_double")
@@ -310,7 +351,8 @@ def test_weights_that_are_not_finite_end_one_model_and_spare_the_others(
     stack.advance()
     spoilt = stack.trainings[1]
     good = {name: value.clone() for name, value in spoilt.task.model.state_dict().items()}
-    masks = [mask.clone() for mask in spoilt.sparsifier.masks]
+    rule = spoilt.sparsifier
+    masks, count = [mask.clone() for mask in rule.masks], rule.counts[1].clone()
     # What a gradient without bounds makes of Adam's average.
     spoilt.optimizer.state[spoilt.task.model.get_parameter(place)]["exp_avg"].view(-1)[0] = math.nan
     found = stack.advance()
@@ -320,7 +362,8 @@ def test_weights_that_are_not_finite_end_one_model_and_spare_the_others(
     for name, value in spoilt.task.model.state_dict().items():
         assert torch.equal(value, good[name]), name
     if layer == "fc2":  # of a NaN under the constraint the projection keeps its hands
-        assert all(torch.equal(a, b) for a, b in zip(masks, spoilt.sparsifier.masks, strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(masks, rule.masks, strict=True))
+        assert torch.equal(rule.counts[1], count)
     for key in (0, 2):
         other = advanced(configs[key], 6)
         for mine, theirs in zip(
@@ -407,7 +450,7 @@ def test_each_goes_on_from_its_own_step_in_any_company():
     ]
     for config, events in zip(configs, together(configs, resume=halfway), strict=True):
         assert_same_state(last(alone(config)), last(events), 1e-10)
-        assert events[-1].result["steps"] == 60
+        assert events[-1].result["steps"] == 40
 
 
 @pytest.mark.usefixtures("_double")
