@@ -73,14 +73,12 @@ def project_many_(
         return [Projection((0,) * len(parts), math.inf, None if masks is None else 0)] * rows
     _refuse_nan(weights, parts)
     held = torch.ones_like(weights, dtype=torch.bool) if masks is None else masks
-    budgets = torch.tensor(keep, device=weights.device)
-    cuts = cut_rows_(weights, budgets, held, counts, torch.ones(rows, 1, dtype=torch.bool).to(weights.device))
+    sound = torch.ones(rows, 1, dtype=torch.bool, device=weights.device)
+    cuts = cut_rows_(weights, torch.tensor(keep, device=weights.device), held, counts, sound)
     kept = kept_of_parts(cuts.stay, list(parts.values())).tolist()
-    figures = zip(kept, cuts.threshold.tolist(), cuts.changed.tolist(), strict=True)
-    return [
-        Projection(tuple(numbers), threshold, None if masks is None else changed)
-        for numbers, threshold, changed in figures
-    ]
+    moved = [None] * rows if masks is None else cuts.changed.tolist()
+    figures = zip(map(tuple, kept), cuts.threshold.tolist(), moved, strict=True)
+    return [Projection(*figure) for figure in figures]
 
 
 def cut_rows_(weights: Tensor, keep: Tensor, masks: Tensor, counts: Tensor | None, sound: Tensor) -> Cuts:

@@ -31,21 +31,16 @@ def batch(
     The ratio is the median of those of the rounds: one by one over batch, above 1 where the batch is faster.
     On a CPU it is for the record only: there the batch is not used.
     """
-    configs = [
-        RunConfig.parse(
-            {"task": task, "size": size, "seed": place, "max_steps": steps, "theta": 0.0, "device": device}
-            | {"method": METHODS[place % 2], "density": DENSITIES[place // 2 % len(DENSITIES)]}
-        )
-        for place in range(models)
-    ]
+    shared = {"task": task, "size": size, "max_steps": steps, "theta": 0.0, "device": device}
+    configs = [RunConfig.parse(shared | _own(place)) for place in range(models)]
     where = resolve_device(device)
-    times: dict[str, list[float]] = {"one_by_one": [], "batch": []}
     ways = {"one_by_one": lambda: _one_by_one(configs), "batch": lambda: _batch(configs)}
-    for way in ways.values():
-        way()  # loads and compiles what is loaded and compiled but once
-    for _ in range(rounds):
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(rounds + 1):
         for name, way in ways.items():
-            times[name].append(_seconds(way, where))
+            seconds = _seconds(way, where)
+            if turn:  # in the first, what is loaded and compiled once is loaded and compiled
+                times[name].append(seconds)
     ratios = [alone / many for alone, many in zip(times["one_by_one"], times["batch"], strict=True)]
     return {
         "device": torch.cuda.get_device_name(where) if where.type == "cuda" else str(where),
@@ -57,6 +52,15 @@ def batch(
         "seconds_one_by_one": statistics.median(times["one_by_one"]),
         "seconds_batch": statistics.median(times["batch"]),
         "ratio": statistics.median(ratios),
+    }
+
+
+def _own(place: int) -> dict[str, Any]:
+    """What one of the models has for itself."""
+    return {
+        "seed": place,
+        "method": METHODS[place % len(METHODS)],
+        "density": DENSITIES[place // len(METHODS) % len(DENSITIES)],
     }
 
 
