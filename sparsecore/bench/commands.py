@@ -46,25 +46,6 @@ def projection(
 
 
 @app.command()
-def step(as_json: JsonFlag = False) -> None:
-    """A training step: dense, projected and frozen; about two minutes."""
-    from sparsecore.bench.step import step as measure
-
-    print_figures(measure(), as_json)
-
-
-@app.command()
-def watching(
-    size: Annotated[Literal["demo", "paper"], typer.Option(help="Of the network that trains.")] = "paper",
-    as_json: JsonFlag = False,
-) -> None:
-    """What a viewer of every frame costs training; about two minutes."""
-    from sparsecore.bench.watching import watching as measure
-
-    print_figures(measure(size), as_json)
-
-
-@app.command()
 def batch(
     models: Annotated[int, typer.Option(min=1, help="So many, trained together and one by one.")] = 16,
     size: Annotated[Literal["demo", "paper"], typer.Option(help="Of the networks.")] = "paper",
@@ -82,6 +63,25 @@ def batch(
     except ValueError as error:  # a device that is not there
         refuse(str(error))
     print_figures(found, as_json)
+
+
+@app.command()
+def step(as_json: JsonFlag = False) -> None:
+    """A training step: dense, projected and frozen; about two minutes."""
+    from sparsecore.bench.step import step as measure
+
+    print_figures(measure(), as_json)
+
+
+@app.command()
+def watching(
+    size: Annotated[Literal["demo", "paper"], typer.Option(help="Of the network that trains.")] = "paper",
+    as_json: JsonFlag = False,
+) -> None:
+    """What a viewer of every frame costs training; about two minutes."""
+    from sparsecore.bench.watching import watching as measure
+
+    print_figures(measure(size), as_json)
 
 
 @app.command()
