@@ -37,8 +37,7 @@ FRAME_SECONDS = 0.1  # at most ten frames a second
 FRAME_SHARE = 0.1  # and frames never take more than this share of the time
 CHECKPOINT_SECONDS = 1.5  # a crash loses at most 2 s of training, writing included,
 CHECKPOINT_SHARE = 0.1  # and more where a large network's are written for longer than this share of the time
-# Of a Training, by a checkpoint.
-REMEMBERED = ("seconds", "measured", "certificate", "ending")
+REMEMBERED = ("seconds", "measured", "certificate", "ending")  # of a Training, by a checkpoint
 PRINTED = ("name", "shape", "prunable", "nonzeros", "density")  # of a layer, in a run's result
 CURVES = ("max_gradient_on", "max_gradient_off", "smallest_lipschitz")  # of a certificate, in a record
 CERTIFY_RECORDS = 10  # records between two live certificates: each costs a pass over the training data
@@ -297,7 +296,7 @@ def train(
 def _loop(training: Training, clock: Callable[[], float]) -> Generator[Event, Command | None, None]:
     next_frame, next_checkpoint = clock() + FRAME_SECONDS, clock() + CHECKPOINT_SECONDS
     # A run that was cut off after its last checkpoint has its ending already.
-    while (ending := training.ending or (yield from _obey(training))) is None:
+    while (ending := training.ending or (yield from obey(training))) is None:
         started = clock()
         ending = training.advance()
         if training.is_recorded and ending is None:
@@ -311,20 +310,20 @@ def _loop(training: Training, clock: Callable[[], float]) -> Generator[Event, Co
             break
         if now >= next_frame:
             yield training.frame()
-            next_frame = _due(clock(), now, FRAME_SECONDS, FRAME_SHARE)
+            next_frame = due(clock(), now, FRAME_SECONDS, FRAME_SHARE)
         if now >= next_checkpoint:
             began = clock()
             yield training.checkpoint()
-            next_checkpoint = _due(clock(), began, CHECKPOINT_SECONDS, CHECKPOINT_SHARE)
-    yield from _finish(training, ending)
+            next_checkpoint = due(clock(), began, CHECKPOINT_SECONDS, CHECKPOINT_SHARE)
+    yield from finish(training, ending)
 
 
-def _due(now: float, began: float, seconds: float, share: float) -> float:
+def due(now: float, began: float, seconds: float, share: float) -> float:
     """When to do again what has taken from `began` to `now`, so that it takes no more of the time."""
     return now + max(seconds, (now - began) * (1 / share - 1))
 
 
-def _obey(training: Training) -> Generator[Event, Command | None, Ending | None]:
+def obey(training: Training) -> Generator[Event, Command | None, Ending | None]:
     """Carry out commands until there are none; the ending if one of them was to stop."""
     while (command := (yield Ready(training.step))) is not None:
         match command:
@@ -338,7 +337,8 @@ def _obey(training: Training) -> Generator[Event, Command | None, Ending | None]
     return None
 
 
-def _finish(training: Training, ending: Ending) -> Generator[Event, Command | None, None]:
+def finish(training: Training, ending: Ending) -> Generator[Event, Command | None, None]:
+    """Tell a run to its end: the last record and frame, the checkpoint, the ending."""
     if not training.is_recorded:
         yield training.record()[0]
     result = training.result()

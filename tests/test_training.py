@@ -29,7 +29,7 @@ from sparsecore.events import (
 )
 from sparsecore.runs.frames import decode, encode
 from sparsecore.tasks.sinc import Sinc
-from sparsecore.training import Training, _due, train
+from sparsecore.training import Training, due, train
 
 
 @pytest.fixture(autouse=True)
@@ -424,5 +424,5 @@ def test_the_cpu_is_always_there_and_a_missing_device_is_named():
 
 
 def test_large_checkpoints_are_rarer_than_small_ones():
-    assert _due(10.1, 10.0, 1.5, 0.1) == 11.6
-    assert _due(11.0, 10.0, 1.5, 0.1) == pytest.approx(20.0)
+    assert due(10.1, 10.0, 1.5, 0.1) == 11.6
+    assert due(11.0, 10.0, 1.5, 0.1) == pytest.approx(20.0)

@@ -46,6 +46,26 @@ def projection(
 
 
 @app.command()
+def batch(
+    models: Annotated[int, typer.Option(min=1, help="So many, trained together and one by one.")] = 16,
+    size: Annotated[Literal["demo", "paper"], typer.Option(help="Of the networks.")] = "paper",
+    task: Annotated[Literal["sinc", "spirals"], typer.Option(help="What they learn.")] = "sinc",
+    device: Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")] = "auto",
+    steps: Annotated[int, typer.Option(min=1, help="Of each model.")] = 200,
+    rounds: Annotated[int, typer.Option(min=1, help="In which both ways take turns.")] = 5,
+    as_json: JsonFlag = False,
+) -> None:
+    """Many models as one batch over the same one by one: the ratio of their times."""
+    from sparsecore.bench.batch import batch as measure
+
+    try:
+        found = measure(models, size, task, device, steps, rounds)
+    except ValueError as error:  # a device that is not there
+        refuse(str(error))
+    print_figures(found, as_json)
+
+
+@app.command()
 def step(as_json: JsonFlag = False) -> None:
     """A training step: dense, projected and frozen; about two minutes."""
     from sparsecore.bench.step import step as measure

@@ -209,21 +209,20 @@ class Sparsifier(ABC):
     def _choose_support(self) -> None:
         if self._held:
             _ = self.counts  # what was held is counted with the masks of then
-        budgets, before = self.budgets(), self.constrained_kept()
-        members = self.members()
+        budgets, members = self.budgets(), self.members()
         if len(members) > 1:
             self._refuse_nan()
-        changed = 0
+        changed, all_kept, thresholds = 0, list(self.kept), {}
         for group, places in members.items():
             try:
                 done = self.select(group, places, budgets[group])
             except NotANumber as error:
                 raise NonFiniteWeights(self.layers[places[error.position]].name) from error
-            self.thresholds[group] = done.threshold
+            thresholds[group] = done.threshold
             changed += done.changed or 0
             for place, kept in zip(places, done.kept, strict=True):
-                self.kept[place] = kept
-        self._note_change(changed, before)
+                all_kept[place] = kept
+        self.note(all_kept, thresholds, changed)
 
     def _refuse_nan(self) -> None:
         """Before the first of several groups is changed; a single group is looked at by the projection."""
@@ -239,6 +238,13 @@ class Sparsifier(ABC):
                 layer.weight.masked_fill_(~mask, 0.0)
         self._note_change(0, self.constrained_kept())
         self._held += 1
+
+    def note(self, kept: Sequence[int], thresholds: dict[str, float], changed: int) -> None:
+        """Take over what a projection did: how many each layer keeps, each group's threshold, what moved."""
+        before = self.constrained_kept()
+        self.kept = list(kept)
+        self.thresholds |= thresholds
+        self._note_change(changed, before)
 
     def _note_change(self, changed: int, before: int) -> None:
         """Jaccard of the last two supports, from their sizes and how many positions differ."""

@@ -28,6 +28,8 @@ def sinc(x: np.ndarray) -> np.ndarray:
 class Sinc(Task):
     """y = sin(x)/x + N(0, `noise`), `noise` a variance; full batch, mean squared error, metric RMSE."""
 
+    criterion = staticmethod(functional.mse_loss)
+
     def __init__(self, config: RunConfig, device: torch.device, home: Path | None = None) -> None:
         super().__init__(config, device, home)
         self.train = self._points("train")
@@ -44,7 +46,7 @@ class Sinc(Task):
         return x.astype(np.float32), y.astype(np.float32)
 
     def loss(self, step: int) -> Tensor:
-        return functional.mse_loss(self.model(self.x), self.y)
+        return self.criterion(self.model(self.x), self.y)
 
     def metrics(self, *, final: bool = False) -> Metrics:
         fitted_train, fitted = self._predict(self.x), self._predict(self.test_x)

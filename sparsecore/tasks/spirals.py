@@ -44,6 +44,8 @@ def best_accuracy(angle_noise: float) -> float:
 class Spirals(Task):
     """rₙ = n/1000, αₙ = 2πn/1000 (+π for class 1) + N(0, noise²); full batch, cross-entropy, accuracy."""
 
+    criterion = staticmethod(functional.cross_entropy)
+
     def __init__(self, config: RunConfig, device: torch.device, home: Path | None = None) -> None:
         super().__init__(config, device, home)
         points, labels = self._points()
@@ -64,7 +66,7 @@ class Spirals(Task):
         return np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=1).astype(np.float32), labels
 
     def loss(self, step: int) -> Tensor:
-        return functional.cross_entropy(self.model(self.x), self.y)
+        return self.criterion(self.model(self.x), self.y)
 
     def metrics(self, *, final: bool = False) -> Metrics:
         return {
