@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -30,6 +31,11 @@ class Local:
 
     def __init__(self, store: Store, workers: int | None = None) -> None:
         self.store, self.supervisor = store, Supervisor(store, workers, spare=False)
+
+    @staticmethod
+    def cores() -> int:
+        """As many runs at once as this machine trains when nobody says how many."""
+        return os.cpu_count() or 1
 
     def run(self, sweep_id: str, listen: Listen) -> None:
         """Train until no cell is queued or running, or the sweep is stopped.
