@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from scipy.stats import t
-
 from sparsecore.runs.sweep import Cell
 
 CONFIDENCE = 0.95
@@ -35,7 +33,7 @@ def described(cell: Cell) -> dict[str, Any]:
 
 
 def summary(cells: Sequence[Cell]) -> list[dict[str, Any]]:
-    """A row for each method and density: over its `n` runs with a result the means, and on `test` an interval."""
+    """A row for each method and density: the means of its `n` runs with a result, an interval of `test`."""
     grid: dict[tuple[str, float], list[Cell]] = {}
     for cell in cells:
         grid.setdefault((cell.config.method, cell.config.density), []).append(cell)
@@ -68,6 +66,8 @@ def interval(values: Sequence[float]) -> tuple[float | None, float | None, float
     >>> interval([1.0])
     (1.0, None, None)
     """
+    from scipy.stats import t  # takes a second: not for commands that need no interval
+
     n = len(values)
     if n == 0:
         return None, None, None

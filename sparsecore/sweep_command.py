@@ -1,4 +1,4 @@
-"""`python -m sparsecore sweep`: train a grid of methods, densities and seeds, on every core or on a cluster."""
+"""`python -m sparsecore sweep`: train a grid of methods, densities and seeds, on every core or a cluster."""
 
 from __future__ import annotations
 

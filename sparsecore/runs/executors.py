@@ -27,10 +27,24 @@ class Executor(Protocol):
 
 
 class Local:
-    """Trains with so many worker processes on this machine, one thread each; all that is queued, in order."""
+    """Trains with so many worker processes on this machine, one thread each; all that is queued, in order.
+
+    As a context it keeps its processes from one sweep to the next.
+    """
 
     def __init__(self, store: Store, workers: int | None = None) -> None:
-        self.store, self.supervisor = store, Supervisor(store, workers, spare=False)
+        self.store, self.workers = store, workers
+        self.supervisor: Supervisor | None = None
+
+    def __enter__(self) -> Local:
+        """Keep the processes from one sweep to the next."""
+        self.supervisor = Supervisor(self.store, self.workers, spare=False)
+        self.supervisor.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        supervisor, self.supervisor = self.supervisor, None
+        supervisor.stop()
 
     @staticmethod
     def cores() -> int:
@@ -42,11 +56,10 @@ class Local:
 
         However it ends, no process is left, and what was training is saved and queued.
         """
-        self.supervisor.start()
-        try:
-            watch(self.store, sweep_id, listen)
-        finally:
-            self.supervisor.stop()
+        if self.supervisor is None:
+            with self:
+                return self.run(sweep_id, listen)
+        return watch(self.store, sweep_id, listen)
 
 
 def watch(store: Store, sweep_id: str, listen: Listen) -> None:
