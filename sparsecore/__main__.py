@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from sparsecore import data_command, sweep_command, text_commands
+from sparsecore import automatic_commands, data_command, sweep_command, text_commands
 from sparsecore.bench.commands import app as bench
 from sparsecore.config import ConfigError, RunConfig
 from sparsecore.corpora import CorpusError
@@ -32,6 +32,8 @@ app.add_typer(bench, name="bench")
 app.command()(text_commands.evaluate)
 app.command()(text_commands.predict)
 app.command()(sweep_command.sweep)
+app.command()(automatic_commands.smallest)
+app.command()(automatic_commands.search)
 
 
 @app.command()
