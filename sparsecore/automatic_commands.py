@@ -40,7 +40,7 @@ def smallest(
     as_json: JsonFlag = False,
     **parameters: Any,
 ) -> None:
-    """Find the smallest ρ within a tolerance of dense, by bisection. Runs that exist are not trained again."""
+    """Find the smallest ρ within a tolerance of dense, by bisection. What exists is not trained again."""
     with _refusals():
         store, spec = _spec(task, (method,), lowest, seeds, parameters, data)
     with _working(f"{task}, {method}") as status, Local(store, workers) as local:
@@ -77,8 +77,8 @@ def search(
     """Search densities a layer with Optuna: a good metric with few weights; prints the Pareto front.
 
     All layers are under a budget here, the first and the last too. Optuna prunes no search with two
-    objectives, so a run is stopped by a rule of its own: when after a quarter of its steps it is a fifth worse
-    than one that keeps no more weights was then.
+    objectives, so a run is stopped by a rule of its own: when after a quarter of its steps it is a fifth
+    worse than one that keeps no more weights was then.
     """
     with _refusals():
         store, spec = _spec(task, ("layerwise",), 1.0, seeds, parameters, data)

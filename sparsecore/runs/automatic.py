@@ -55,7 +55,7 @@ class NoBaseline(RuntimeError):
 
 
 class Bisection:
-    """Looks for the smallest ρ of one method whose test metric is at most a share `tolerance` worse than dense.
+    """Looks for the smallest ρ whose test metric is worse than dense by a share `tolerance` of it at most.
 
     It takes the metric for monotone in ρ, as a bisection must: below a density that fails it looks no
     further. Densities of the thesis come first, since runs of them are the most likely to exist.

@@ -30,6 +30,7 @@ from sparsecore.sparsifiers.layers import group_sizes
 ORIGIN = "search"
 UNIFORM = (0.5, 0.2, 0.1, 0.05)  # the same density for all layers, tried first: what the front is to beat
 LOWEST, HIGHEST = 0.005, 0.95
+ONE_WEIGHT = 0.51  # rounds to a budget of 1: no layer is searched where it is empty
 JUDGED_AT = 0.25  # the share of its steps after which a run may be hopeless,
 MARGIN = 0.2  # namely by this share worse than one that keeps no more weights was at the same step
 STARTUP_TRIALS = 10  # random ones, before the sampler has something to go by
@@ -76,7 +77,10 @@ class Search:
         sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=STARTUP_TRIALS)
         # The metric is turned so that less is better.
         self.study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
-        self.space = {name: FloatDistribution(LOWEST, HIGHEST, log=True) for name in self.sizes}
+        self.space = {
+            name: FloatDistribution(max(LOWEST, ONE_WEIGHT / size), HIGHEST, log=True)
+            for name, size in self.sizes.items()
+        }
         for density in UNIFORM:
             self.study.enqueue_trial(dict.fromkeys(self.sizes, density))
 
@@ -192,7 +196,7 @@ class Search:
 
 
 def prunable(config: RunConfig, home: Path) -> dict[str, int]:
-    """The layers of a config's network that can have a density of their own, and how many weights they have."""
+    """The layers that can have a density of their own, and how many weights each has."""
     task = tasks.build(config, resolve_device("cpu"), home)
     optimizer = torch.optim.SGD(task.model.parameters(), lr=1.0)
     whole = HardThreshold(1.0, scope="layer", exempt=()).attach(task.model, optimizer, blocks=task.blocks)
