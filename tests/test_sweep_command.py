@@ -20,6 +20,7 @@ from sparsecore.summary import interval
 
 ROOT = Path(__file__).parents[1]
 FAILED, WRONG = 1, 2
+PATIENCE_SECONDS = 60.0
 SHORT = ("--max-steps", "25", "--theta", "0", "--workers", "1")
 GRID = ("--methods", "layerwise", "--densities", "1,0.3", "--seeds", "0,1")
 CELL = ["method", "density", "seed", "run", "status", "reason"]
@@ -99,16 +100,30 @@ def test_without_ray_the_cluster_is_refused_with_the_reason(home: Path):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGINT"), reason="Ctrl-C is sent as a signal")
 def test_ctrl_c_keeps_what_was_trained_and_says_how_to_go_on(store: Store, home: Path):
-    command = [sys.executable, "-m", "sparsecore", "sweep", "sinc", "--densities", "0.3", "--workers", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "sparsecore",
+        "sweep",
+        "sinc",
+        "--densities",
+        "0.3",
+        "--methods",
+        "layerwise",
+    ]
+    command += ["--workers", "1"]
     environment = os.environ | {"SPARSECORE_HOME": str(home), "PYTHONPATH": str(ROOT)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env=environment, **pipes) as process:
-        deadline = time.monotonic() + 60
-        while not any(store.checkpoint(run.id) for run in store.list()):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        printed, said = process.communicate(timeout=30)
+        try:
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while not any(store.checkpoint(run.id) for run in store.list()):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            printed, said = process.communicate(timeout=PATIENCE_SECONDS)
+        finally:
+            process.kill()  # nothing to one that has ended
     assert (process.returncode, printed) == (FAILED, "")
     assert "The same command goes on from there" in " ".join(said.split())
     assert [run.state for run in store.list()] == ["paused"]
