@@ -34,10 +34,11 @@ class SweepSpec(BaseModel):
     parameters: dict[str, Any] = Field(default_factory=dict)
 
     def configs(self) -> list[RunConfig]:
-        """The config of every cell, each once: by density, then method, then seed.
+        """The config of every cell, each once: by density, then method, then seed; raises `ConfigError`."""
+        return list(self.by_digest().values())
 
-        A `ConfigError` names the first value that does not fit.
-        """
+    def by_digest(self) -> dict[str, RunConfig]:
+        """The same, each under its digest. A `ConfigError` names the first value that does not fit."""
         for name in self.parameters:
             if name in GRID or name not in PARAMETERS:
                 raise ConfigError(
@@ -49,7 +50,7 @@ class SweepSpec(BaseModel):
             for method in self.methods
             for seed in self.seeds
         )
-        return list({config.digest(): config for config in cells}.values())
+        return {config.digest(): config for config in cells}
 
     def config(self, method: Method, density: float, seed: int) -> RunConfig:
         """The config of one cell."""
@@ -88,13 +89,13 @@ class Cell:
 def cells(configs: Iterable[RunConfig], runs: Sequence[Run]) -> list[Cell]:
     """Each config with the best of these runs that has its digest: one that ended, else the newest."""
     found: dict[str, Run] = {}
-    for run in sorted(runs, key=lambda run: (_rank(run), run.place)):
+    for run in sorted(runs, key=lambda run: (worth(run.state, run.reason), run.place)):
         found[run.config.digest()] = run
     return [Cell(config, found.get(config.digest())) for config in configs]
 
 
-def _rank(run: Run) -> int:
-    """How much a run is worth to a sweep: one that was stopped or failed would be trained again."""
-    if run.active:
-        return 1
-    return 2 if run.state == "ended" and run.reason != "stopped" else 0
+def worth(state: str, reason: str | None) -> int:
+    """How much a run is worth to a sweep; one that was stopped or failed (0) would be trained again."""
+    if state == "ended":
+        return 0 if reason == "stopped" else 3
+    return {"queued": 2, "running": 2, "paused": 1}.get(state, 0)

@@ -1,19 +1,12 @@
-"""The worker: trains one run and writes its log, obeying the commands that the store holds for it.
-
-As a process, `python -m sparsecore.runs.worker HOME`, it imports torch first, and waits on standard
-input for the id of a run: the supervisor keeps one such spare ready, so that a pressed button
-is answered at once. When standard input closes, its server is gone: it saves and ends.
-"""
+"""The worker: trains one run and writes its log, obeying the commands that the store holds for it."""
 
 from __future__ import annotations
 
+import gc
 import json
 import math
-import os
-import sys
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -21,9 +14,8 @@ from typing import Any
 
 import torch
 
-from sparsecore.config import ConfigError, RunConfig
+from sparsecore.config import ConfigError
 from sparsecore.corpora import CorpusError
-from sparsecore.devices import devices
 from sparsecore.events import (
     Change,
     Checkpoint,
@@ -37,21 +29,15 @@ from sparsecore.events import (
     Scene,
     Stop,
 )
-from sparsecore.projection import project_
 from sparsecore.runs.frames import decode, encode
 from sparsecore.runs.log import Entry
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import HEARTBEAT_SECONDS, LostRun, Store
-from sparsecore.selection_few import FEW
-from sparsecore.tasks import TASKS
-from sparsecore.training import Training, train
+from sparsecore.training import train
 
 POLL_SECONDS = 0.05  # how often commands are looked for
 FLUSH_SECONDS = 0.5  # records wait for a frame to share its transaction, but not longer
 PAUSE_HOLD_SECONDS = 60.0  # a paused run keeps its process so long, for quick steps
-NICENESS = 5  # pages stay quick while every core trains
-LARGE = "vulnerabilities"  # the task whose demo network has more than few weights
-LEAVE_SECONDS = 8.0  # after its server is gone a process has so long to save, then it is ended
 
 
 class Worker:
@@ -224,90 +210,30 @@ def _json(values: dict[str, Any]) -> bytes:
 def one_thread() -> None:
     """One thread a worker: several small operations on many threads wait for each other (DESIGN)."""
     torch.set_num_threads(1)
-    torch.set_num_interop_threads(1)
+    if torch.get_num_interop_threads() != 1:  # it may be set once a process
+        torch.set_num_interop_threads(1)
 
 
-def _warm_up(home: Path, task: str) -> None:
-    """A few steps of a small run, for what torch and jieba load only when they are first used."""
-    training = Training(RunConfig.parse({"task": task}), home)
-    training.advance()
-    training.frame()
+def clear() -> None:
+    """Free what a run left: cycles of modules and hooks, and a device's cached memory."""
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
-def _compile() -> None:
-    """Project a little more than few weights: the first time on a machine that takes seconds."""
-    weights = torch.linspace(-1.0, 1.0, 2 * FEW)
-    masks, counts = [torch.zeros(2 * FEW, dtype=torch.bool)], [torch.zeros(2 * FEW, dtype=torch.int32)]
-    done = project_([weights], FEW, masks=masks, counts=counts)
-    project_([weights], FEW, masks=masks, counts=counts, last=done.threshold)
+def train_one(home: Path | str, run_id: str, name: str) -> bool:
+    """Claim a queued run for the worker of this name and train it in this process, with one thread.
 
-
-def _get_ready(home: Path, ordered: threading.Event) -> None:
-    """Load what runs will need, until there is an order."""
-    compiling = threading.Thread(target=_compile, daemon=True)
-    for task in TASKS:
-        if task == LARGE:  # its network needs the compiled loops; the others need not wait for them
-            compiling.start()
-            while compiling.is_alive() and not ordered.is_set():
-                compiling.join(POLL_SECONDS)
-        if not ordered.is_set():
-            _warm_up(home, task)
-
-
-class Order:
-    """What a spare was told to do: one line on standard input, a run and a name. Beats until it is begun."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.words: list[str] = []
-        self.given, self.begun, self.gone = threading.Event(), threading.Event(), threading.Event()
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        """Take the one order; when the other end is let go, the server is no more."""
-        self.words = sys.stdin.readline().split()
-        if self.words:
-            threading.Thread(target=self._beat, daemon=True).start()
-        self.given.set()
-        sys.stdin.read()
-        self.gone.set()
-        time.sleep(LEAVE_SECONDS)
-        os._exit(1)
-
-    def _beat(self) -> None:
-        """A spare that is still loading has its run already, and is not dead."""
-        while not self.begun.wait(HEARTBEAT_SECONDS):
-            try:
-                self.store.beat(*self.words)
-            except LostRun:
-                return
-
-
-def main(home: Path) -> None:
-    """A process of the supervisor's: be ready, wait for a run and a name, train it, end."""
+    What a cluster's process runs. False when the run is no longer to be had. What makes the run impossible
+    is raised, after the store was told.
+    """
     one_thread()
-    store = Store(home)
-    store.set_setting("devices", devices())
-    order = Order(store)
-    _get_ready(home, order.given)
-    order.given.wait()
-    if not order.words:
-        return
-    run_id, name = order.words
-    run = store.get(run_id)
-    if run is None:
-        return
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)  # not before: a spare that gets ready slowly keeps the next person waiting
+    store = Store(Path(home))
     try:
-        order.begun.set()
-        Worker(store, run, name, order.gone).work()
-    except Exception:  # noqa: BLE001 - the store has its sentence; the trace goes to a file
-        logs = store.home / "logs"
-        logs.mkdir(exist_ok=True)
-        (logs / f"{run_id}.txt").write_text(traceback.format_exc(), encoding="utf-8")
-        sys.exit(1)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+        if not store.claim(run_id, name):
+            return False
+        Worker(store, store.get(run_id), name).work()
+        return True
+    finally:
+        store.close()
+        clear()
