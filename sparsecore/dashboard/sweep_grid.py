@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from itertools import groupby
 
+from sparsecore.figures.layers import layer_name
 from sparsecore.runs.sweep import Cell
 
 Say = Callable[..., str]
@@ -140,7 +141,7 @@ def _reason(group: Sequence[Cell], say: Say) -> str:
     cell = f"{say(f'method.{config.method}')} ρ {config.density:g}, {say('sweep.seed', seed=seeds)}"
     step = f"{min((other.run.detail or {}).get('step', 0) for other in group):,}"
     if run.reason == "collapsed" and "layer" in detail:
-        return say("sweep.note.collapsed", cell=cell, layer=detail["layer"], step=step)
+        return say("sweep.note.collapsed", cell=cell, layer=layer_name(detail["layer"], say), step=step)
     if run.reason == "collapsed":
         return say("sweep.note.constant", cell=cell, step=step)
     if run.reason == "diverged":
