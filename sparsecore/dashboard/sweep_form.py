@@ -212,7 +212,7 @@ def plan(spec: SweepSpec) -> str:
 def duration(seconds: float) -> str:
     """A time for people, in the unit that gives one or two digits."""
     if seconds < 100:
-        return say("sweep.time.seconds", n=f"{seconds:.0f}")
+        return say("sweep.time.seconds", n=f"{max(1.0, seconds):.0f}")
     if seconds < 100 * 60:
         return say("sweep.time.minutes", n=f"{seconds / 60:.0f}")
     return say("sweep.time.hours", n=f"{seconds / 3600:,.1f}")

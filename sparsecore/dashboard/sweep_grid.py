@@ -78,6 +78,15 @@ def name(cell: Cell, say: Say) -> str:
     return f"{method} ρ {cell.config.density:g}, {seed}"
 
 
+def legend(cells: Sequence[Cell], say: Say) -> str:
+    """What the numbers in the cells are; empty before the first."""
+    metric = next((cell.metric[0] for cell in cells if cell.metric is not None), None)
+    if metric is None:
+        return ""
+    key = "sweep.values" if metric == "rmse" else "sweep.values.percent"
+    return f'<p class="sp-values">{escape(say(key, metric=say(f"live.metric.{metric}")))}</p>'
+
+
 def _told(cell: Cell, say: Say) -> str:
     told = say(f"sweep.status.{cell.status}")
     if cell.metric is None:
