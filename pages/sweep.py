@@ -39,10 +39,11 @@ if sweep is None:
             open_sweep(sweeps.begin(store, sweep_form.EXAMPLE))
             st.rerun()
         st.markdown(say("sweep.example.what"))
-    found = []
+    cells = []
 else:
     earlier(sweep)
-    found = points(live(sweep))
+    cells = live(sweep)
+found = points(cells)
 
 task = sweep.spec.task if sweep else st.session_state["task"]
 view = sweep_results.view_choices()
@@ -50,6 +51,6 @@ sweep_results.curves(found, task, view)
 if found:
     as_printed = sweep.spec.parameters.get("size") == "paper"
     st.caption(say("sweep.click") if as_printed else f"{say('sweep.click')} {say('sweep.thesis.size')}")
-    sweep_results.table(found, f"sparsecore-{sweep.id}")
+    sweep_results.table(cells, f"sparsecore-{sweep.id}")
 elif sweep is not None:
     st.caption(say("sweep.no_runs"))

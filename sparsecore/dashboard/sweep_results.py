@@ -14,7 +14,9 @@ import streamlit as st
 from sparsecore.dashboard.controls import OTHER_SETTINGS, say
 from sparsecore.dashboard.session import LOOKED_AT
 from sparsecore.figures import layer_densities, metric_curve, run_seconds, weights_left
-from sparsecore.runs.curves import METRICS, Part, Point, by_method, rows
+from sparsecore.runs.curves import METRICS, Part, Point, by_method
+from sparsecore.runs.sweep import Cell
+from sparsecore.summary import described
 from sparsecore.thesis import printed
 
 LAB = Path(__file__).parents[2] / "pages" / "lab.py"
@@ -100,19 +102,13 @@ def open_in_lab(run_id: str) -> None:
     st.switch_page(LAB, query_params={"run": run_id, "lang": st.session_state["lang"]})
 
 
-def table(found: Sequence[Point], name: str) -> None:
-    """Every finished run: sortable, and as a file."""
+def table(cells: Sequence[Cell], name: str) -> None:
+    """Every finished run: sortable, and every cell as a file."""
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.markdown(f"**{say('sweep.table')}**")
-        st.download_button(
-            say("sweep.csv"),
-            as_csv(found),
-            f"{name}.csv",
-            "text/csv",
-            icon=":material/download:",
-            on_click="ignore",
-        )
-    shown = [_shown(row) for row in rows(found)]
+        options = {"icon": ":material/download:", "on_click": "ignore"}
+        st.download_button(say("sweep.csv"), as_csv(cells), f"{name}.csv", "text/csv", **options)
+    shown = [_shown(described(cell)) for cell in cells if cell.metric is not None]
     st.dataframe(
         shown,
         hide_index=True,
@@ -138,15 +134,15 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
         "nonzeros": row["nonzeros"],
         "steps": row["steps"],
         "seconds": round(row["seconds"], 1),
-        "ending": say(f"state.{row['ending']}"),
+        "ending": say(f"state.{row['reason']}"),
     }
 
 
-def as_csv(found: Sequence[Point]) -> str:
-    """Every finished run with every digit, as comma-separated values with a head."""
+def as_csv(cells: Sequence[Cell]) -> str:
+    """Every cell with every digit, as the command line writes it with `--csv`."""
+    rows = [described(cell) for cell in cells]
     text = io.StringIO()
-    table_rows = rows(found)
-    writer = csv.DictWriter(text, list(table_rows[0]) if table_rows else ["run"], lineterminator="\n")
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(table_rows)
+    writer.writerows(rows)
     return text.getvalue()
