@@ -20,8 +20,6 @@ LOOKED_AT = "sweep_looked_at"  # in the session: what the URL forgets when anoth
 LISTED = "sweep_listed"  # the list of earlier sweeps
 DRAWN = "sweep_drawn"  # in the session: how many cells had ended when the page's figures were drawn
 EARLIER = 30  # sweeps to choose from
-LOOKED_THROUGH = 200  # of the newest, for those that people began
-BEGUN = ("page", "cli")
 LIVE_SECONDS, IDLE_SECONDS = 1.0, 10.0
 UNFINISHED = ("queued", "running")
 
@@ -32,15 +30,10 @@ def linked_sweep() -> Sweep | None:
     wanted = asked or st.session_state.get(LOOKED_AT)
     found = sweeps.get(the_store(), wanted) if wanted else None
     if found is None and not asked:
-        found = next(iter(_begun_by_people()), None)
+        found = next(iter(sweeps.recent(the_store(), 1)), None)
     if found is not None:
         open_sweep(found.id)
     return found
-
-
-def _begun_by_people() -> list[Sweep]:
-    """The newest sweeps but those that a search or a bisection made, one for each of its questions."""
-    return [each for each in sweeps.recent(the_store(), LOOKED_THROUGH) if each.origin in BEGUN]
 
 
 def open_sweep(sweep_id: str) -> None:
@@ -62,7 +55,7 @@ def about(sweep: Sweep) -> str:
 
 def earlier(sweep: Sweep) -> None:
     """The list of this server's sweeps; another choice opens that one."""
-    known = {each.id: each for each in _begun_by_people()[:EARLIER]} | {sweep.id: sweep}
+    known = {each.id: each for each in sweeps.recent(the_store(), EARLIER)} | {sweep.id: sweep}
     labels = {sweep_id: _label(each) for sweep_id, each in known.items()}
     st.session_state[LISTED] = sweep.id
     st.selectbox(

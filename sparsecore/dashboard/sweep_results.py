@@ -53,7 +53,7 @@ def curves(found: Sequence[Point], task: str, view: dict[str, Any]) -> None:
     look = {"say": say, "logarithmic": view["axis"] == "log"}
     metric = found[0].metric if found else METRICS[task]
     figure = metric_curve(found, printed(task), metric=metric, parts=PARTS[view["part"]], **look)
-    _draw(figure, "metric", view["format"])
+    draw(figure, "metric", view["format"])
     if not found:
         return
     methods = [method for method in by_method(found) if method != "dense"]
@@ -66,10 +66,10 @@ def _beside(figures: Sequence[tuple[str, go.Figure]], format_: str) -> None:
     for row in range(0, len(figures), 2):
         for column, (name, figure) in zip(st.columns(2, gap="medium"), figures[row : row + 2], strict=False):
             with column:
-                _draw(figure, name, format_)
+                draw(figure, name, format_)
 
 
-def _draw(figure: go.Figure, name: str, format_: str) -> None:
+def draw(figure: go.Figure, name: str, format_: str) -> None:
     """A figure whose picture can be downloaded; a click on a run's point opens it in the Lab."""
     picture = {"format": format_, "filename": f"sparsecore-{name}", "scale": SCALE}
     title = figure.layout.title.text

@@ -19,6 +19,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,15 @@ def _get_ready(home: Path, ordered: threading.Event) -> None:
             _warm_up(home, task)
 
 
+@dataclass(frozen=True)
+class Order:
+    """A run to train, and the name under which this process holds it."""
+
+    run_id: str
+    name: str
+    begun: threading.Event = field(default_factory=threading.Event)
+
+
 class Orders:
     """What a process is told to train: lines on standard input, each a run and a name.
 
@@ -267,22 +277,20 @@ class Orders:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.lines: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
+        self.lines: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
         self.given, self.gone = threading.Event(), threading.Event()
-        self.begun: dict[str, threading.Event] = {}
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def next(self) -> tuple[str, str] | None:
-        """The next run and name, as soon as there is one; None when the server is no more."""
+    def next(self) -> Order | None:
+        """The next one, as soon as there is one; None when the server is no more."""
         return self.lines.get()
 
     def _listen(self) -> None:
         """Take orders; when the other end is let go, the server is no more."""
         for line in sys.stdin:
-            run_id, name = line.split()
-            self.begun[run_id] = begun = threading.Event()
-            threading.Thread(target=self._beat, args=(run_id, name, begun), daemon=True).start()
-            self.lines.put((run_id, name))
+            order = Order(*line.split())
+            threading.Thread(target=self._beat, args=(order,), daemon=True).start()
+            self.lines.put(order)
             self.given.set()
         self.gone.set()
         self.lines.put(None)
@@ -290,10 +298,10 @@ class Orders:
         time.sleep(LEAVE_SECONDS)
         os._exit(1)
 
-    def _beat(self, run_id: str, name: str, begun: threading.Event) -> None:
-        while not begun.wait(HEARTBEAT_SECONDS):
+    def _beat(self, order: Order) -> None:
+        while not order.begun.wait(HEARTBEAT_SECONDS):
             try:
-                self.store.beat(run_id, name)
+                self.store.beat(order.run_id, order.name)
             except LostRun:
                 return
 
@@ -310,21 +318,21 @@ def main(home: Path) -> None:
         if not nice and hasattr(os, "nice"):
             os.nice(NICENESS)  # not before: a spare that gets ready slowly keeps the next person waiting
             nice = True
-        _carry_out(store, orders, *order)
+        _carry_out(store, order, orders.gone)
 
 
-def _carry_out(store: Store, orders: Orders, run_id: str, name: str) -> None:
+def _carry_out(store: Store, order: Order, gone: threading.Event) -> None:
     """Train a run that was ordered, and leave nothing of it in the process."""
-    run = store.get(run_id)
-    orders.begun.pop(run_id).set()
-    if run is None or run.worker != name:
+    run = store.get(order.run_id)
+    order.begun.set()
+    if run is None or run.worker != order.name:
         return
     try:
-        Worker(store, run, name, orders.gone).work()
+        Worker(store, run, order.name, gone).work()
     except Exception:  # noqa: BLE001 - the store has its sentence; the trace goes to a file
         logs = store.home / "logs"
         logs.mkdir(exist_ok=True)
-        (logs / f"{run_id}.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        (logs / f"{order.run_id}.txt").write_text(traceback.format_exc(), encoding="utf-8")
         if torch.cuda.is_initialized():
             sys.exit(1)  # a device may be left in a state that would spoil the next run
     finally:
