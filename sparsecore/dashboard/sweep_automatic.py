@@ -36,7 +36,7 @@ def smallest(spec: SweepSpec | None) -> None:
             1.0,
             format="%g",
             key=TOLERANCE,
-            width=200,
+            width=260,
         )
         methods = ("layerwise", "global")
         options = {"required": True, "default": methods[0], "key": METHOD}
