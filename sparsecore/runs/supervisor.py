@@ -152,7 +152,7 @@ class Supervisor(threading.Thread):
         self.started_children += 1
         environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         process = subprocess.Popen(
-            [sys.executable, "-m", "sparsecore.runs.worker", str(self.store.home)],
+            [sys.executable, "-m", "sparsecore.runs.process", str(self.store.home)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             env=environment,
