@@ -89,9 +89,10 @@ def get(store: Store, sweep_id: str) -> Sweep | None:
     return None if row is None else Sweep.of(row)
 
 
-def recent(store: Store, limit: int = 20) -> list[Sweep]:
-    """Sweeps that a person asked for, newest first."""
-    asked = select(sweeps).where(sweeps.c.origin.not_in(AUTOMATIC))
+def recent(store: Store, limit: int = 20, origin: str | None = None) -> list[Sweep]:
+    """Sweeps that a person asked for, or those of one origin, newest first."""
+    wanted = sweeps.c.origin == origin if origin else sweeps.c.origin.not_in(AUTOMATIC)
+    asked = select(sweeps).where(wanted)
     query = asked.order_by(sweeps.c.place.desc()).limit(limit)
     with store.engine.connect() as connection:
         return [Sweep.of(row) for row in connection.execute(query)]
