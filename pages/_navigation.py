@@ -6,6 +6,7 @@ import streamlit as st
 
 from sparsecore.dashboard.controls import leave, say
 from sparsecore.dashboard.words import LANGUAGES, best_language
+from sparsecore.runs.database import StoreError
 
 PAGES = Path(__file__).parent
 ASSETS = PAGES.parent / "assets"
@@ -34,4 +35,7 @@ page = st.navigation(
 )
 if page.url_path:  # any but the Lab
     leave()
-page.run()
+try:
+    page.run()
+except StoreError as error:
+    st.error(f"{say('store.unreachable')}\n\n{error}", icon=":material/database_off:")

@@ -26,12 +26,14 @@ from sparsecore.dashboard.words import words
 from sparsecore.events import Scene
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import Store
-from sparsecore.terminal import FAILED, JsonFlag, eyes, refuse
+from sparsecore.terminal import FAILED, Commands, JsonFlag, eyes, refuse
 from sparsecore.terminal import show as print_
 
 WORDS = words("en")
 
-app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+app = typer.Typer(
+    cls=Commands, help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None
+)
 app.add_typer(data_command.app, name="data")
 app.add_typer(bench, name="bench")
 app.command()(text_commands.evaluate)

@@ -1,12 +1,20 @@
 """A home folder and a store of their own for every test."""
 
+import importlib.util
+import os
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine
 
+from sparsecore.runs.database import VARIABLE
 from sparsecore.runs.store import Store
+from tests.postgresql import Server, programs
+
+REQUIRE_CLUSTER = "SPARSECORE_REQUIRE_CLUSTER"
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +30,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home folder that does not exist yet, and that `SPARSECORE_HOME` names."""
     folder = tmp_path / "home"
     monkeypatch.setenv("SPARSECORE_HOME", str(folder))
+    monkeypatch.delenv(VARIABLE, raising=False)
     return folder
 
 
@@ -31,3 +40,43 @@ def store(home: Path) -> Iterator[Store]:
     opened = Store(home)
     yield opened
     opened.close()
+
+
+def missing(what: str) -> None:
+    """Skip for want of a package, unless SPARSECORE_REQUIRE_CLUSTER says that it must be there."""
+    if os.environ.get(REQUIRE_CLUSTER):
+        pytest.fail(f"{what}, and {REQUIRE_CLUSTER} is set")
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """One PostgreSQL server for all tests of a session."""
+    if importlib.util.find_spec("psycopg") is None:
+        missing("tests on PostgreSQL need psycopg: pip install -r requirements-cluster.txt")
+    if (found := programs()) is None:
+        missing("tests on PostgreSQL need its server: Debian's package postgresql")
+    server = Server(found)
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def empty_database(postgresql: Server) -> Iterator[str]:
+    """The address of an empty database: a schema of its own on the session's server."""
+    schema = f"test_{uuid.uuid4().hex}"
+    engine = create_engine(postgresql.url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
+    yield f"{postgresql.url}?options=-csearch_path%3D{schema}"
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
+    engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either_database(request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The test runs twice: on SQLite, and with `SPARSECORE_STORE` naming a PostgreSQL database."""
+    if request.param == "postgresql":
+        monkeypatch.setenv(VARIABLE, request.getfixturevalue("empty_database"))
+    return request.param

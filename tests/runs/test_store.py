@@ -16,6 +16,8 @@ from sparsecore.runs.log import Entry
 from sparsecore.runs.store import ALPHABET, LOST_SECONDS, MAX_CRASHES, LostRun, Store
 from sparsecore.runs.tables import runs
 
+pytestmark = pytest.mark.usefixtures("either_database")
+
 
 def running(store: Store, worker: str = "w") -> str:
     """A run that this worker trains."""
