@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import NullPool, create_engine
 
 from sparsecore.runs.database import VARIABLE
 from sparsecore.runs.store import Store
@@ -65,13 +65,12 @@ def postgresql() -> Iterator[Server]:
 def empty_database(postgresql: Server) -> Iterator[str]:
     """The address of an empty database: a schema of its own on the session's server."""
     schema = f"test_{uuid.uuid4().hex}"
-    engine = create_engine(postgresql.url)
+    engine = create_engine(postgresql.url, poolclass=NullPool)  # the server may be restarted meanwhile
     with engine.begin() as connection:
         connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
     yield f"{postgresql.url}?options=-csearch_path%3D{schema}"
     with engine.begin() as connection:
         connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
-    engine.dispose()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -49,8 +49,8 @@ class Server:
         )
 
     def stop(self) -> None:
-        """Break every connection and stop, as a crash does."""
-        self._run("pg_ctl", "stop", "--wait", "--silent", "--mode=immediate")
+        """Break every connection and stop."""
+        self._run("pg_ctl", "stop", "--wait", "--silent", "--mode=fast")
 
     def end(self) -> None:
         """Stop, and leave no file behind."""

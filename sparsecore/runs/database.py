@@ -2,19 +2,20 @@
 
 What differs between the two is here; the store's queries are the same on both.
 
-Two readings are safe on both for one reason: whoever writes to a run's log first updates the run's own row, in the
-same transaction. SQLite has one writer at a time anyway. PostgreSQL has many, and numbers rows when they are
-written, not when they are committed: a reader who asks for `log.id > after` could pass over a row that
-is committed late. Within one run that cannot happen: the second writer waits for the row of the run until the
-first has committed, and only then are its rows numbered. So ids are compared within a run only.
+A reader who follows a run asks for `log.id > after`. PostgreSQL numbers rows when they are written, not when
+they are committed, so such a reader could pass over a row that is committed late. Within one run that cannot
+happen: whoever writes to its log first updates the run's own row, in the same transaction, so that a second
+writer waits there until the first has committed, and only then are its rows numbered. Ids of the log are
+therefore compared within a run only. (SQLite has one writer at a time anyway.)
 """
 
 from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from sqlalchemy import URL, ColumnElement, Connection, Engine, Table, create_engine, event, func, make_url
 from sqlalchemy.dialects import postgresql, sqlite
@@ -30,8 +31,8 @@ PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "journal
 BUSY_SECONDS = 30  # how long a writer waits for another process's write
 CONNECT_SECONDS = 5  # a server that does not answer for so long cannot be reached
 TABLES_LOCK = 0x5BA12C0E  # any number that no other program on the server takes for its own lock
-# A worker needs two connections (its training and its heartbeats), a server's threads a few more for moments; a
-# PostgreSQL of the usual settings has 100 for all.
+# A worker needs two connections (its training and its heartbeats), a server's threads a few more for
+# moments; a PostgreSQL of the usual settings has 100 for all.
 POSTGRESQL = {"pool_size": 2, "max_overflow": 8, "pool_pre_ping": True, "pool_use_lifo": True}
 KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
@@ -57,8 +58,8 @@ def database_url(home: Path, given: str | None = None) -> URL:
         raise StoreError(f"{VARIABLE} is no address of a database; one looks like {EXAMPLE}.") from error
     if url.drivername not in ("postgresql", "postgresql+psycopg"):
         raise StoreError(
-            f"{VARIABLE} names a database of {url.drivername}; it must be PostgreSQL, as in {EXAMPLE}. Without it "
-            "the store is SQLite, in the folder that SPARSECORE_HOME names."
+            f"{VARIABLE} names a database of {url.drivername}; it must be PostgreSQL, as in {EXAMPLE}. "
+            "Without it the store is SQLite, in the folder that SPARSECORE_HOME names."
         )
     return url.set(drivername="postgresql+psycopg")
 
@@ -117,21 +118,18 @@ def _postgresql(url: URL) -> Engine:
             f"{VARIABLE} names a PostgreSQL database, which needs psycopg: "
             "pip install -r requirements-cluster.txt."
         ) from error
-    event.listen(engine, "handle_error", _say_unreachable)
+    event.listen(engine, "handle_error", partial(_say_unreachable, url))
     return engine
 
 
-def _say_unreachable(context: ExceptionContext) -> None:
+def _say_unreachable(url: URL, context: ExceptionContext) -> None:
     """A lost or refused connection becomes one sentence, without the password; other errors stay."""
     refused = context.connection is None and isinstance(context.sqlalchemy_exception, OperationalError)
-    if refused or context.is_disconnect:
-        _unreachable(context)
-
-
-def _unreachable(context: ExceptionContext) -> NoReturn:
-    where = context.engine.url.set(query={}).render_as_string(hide_password=True)
-    why = str(context.original_exception).strip().splitlines()[0].rstrip(".:")
-    raise StoreError(f"the database {where} cannot be reached: {why}.") from context.original_exception
+    # The pool's own ping of an old connection is no failure: it opens another.
+    if not context.is_pre_ping and (refused or context.is_disconnect):
+        where = url.set(query={}).render_as_string(hide_password=True)
+        why = str(context.original_exception).strip().splitlines()[0].rstrip(".:")
+        raise StoreError(f"the database {where} cannot be reached: {why}.") from context.original_exception
 
 
 def _one_at_a_time(connection: Connection) -> None:

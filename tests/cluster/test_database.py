@@ -1,4 +1,4 @@
-"""A store on PostgreSQL: what a server brings that a file does not, and what is said when it cannot be used."""
+"""A store on PostgreSQL: what a server brings that a file does not, and what is said without one."""
 
 import subprocess
 import sys
