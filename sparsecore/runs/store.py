@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,15 +13,15 @@ from sqlalchemy.engine import Row
 
 from sparsecore.config import PARAMETERS, ConfigError, RunConfig
 from sparsecore.home import default_home
+from sparsecore.runs import queue
 from sparsecore.runs.database import clock, database_url, insert_or, open_database
 from sparsecore.runs.log import Entry, append, rewind
-from sparsecore.runs.run import ACTIVE, Run, State
+from sparsecore.runs.run import ACTIVE, Run, State, new_row
 from sparsecore.runs.tables import checkpoints, commands, log, runs, settings
 
 HEARTBEAT_SECONDS = 1.0
 LOST_SECONDS = 10.0  # without a heartbeat for so long, a run's worker is taken for dead
 MAX_CRASHES = 3  # a run whose worker died so often without a new checkpoint is given up
-ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # run ids are read aloud in class: no look-alikes
 
 
 class LostRun(RuntimeError):
@@ -34,7 +33,7 @@ class Store:
 
     Safe from any number of threads and processes, and with PostgreSQL from several machines. A run belongs
     to one worker at a time; what any other writes to it raises `LostRun`. Every call raises `StoreError`
-    when the database cannot be reached. Times are by the database's clock.
+    when the database cannot be reached. Heartbeats are by the database's clock.
     """
 
     def __init__(self, home: Path | None = None, url: str | None = None) -> None:
@@ -58,22 +57,13 @@ class Store:
 
     def create(self, config: RunConfig, origin: str = "page", worker: str | None = None) -> str:
         """A new run, queued; or, when a `worker` is named, begun by it. Gives its id."""
-        now = self._now()
-        run_id = "".join(secrets.choice(ALPHABET) for _ in range(8))
-        row = {
-            "id": run_id,
-            "config": config.model_dump(),
-            "digest": config.digest(),
-            "origin": origin,
-            "state": "running" if worker else "queued",
-            "worker": worker,
-            "created": now,
-            "started": now if worker else None,
-            "heartbeat": now if worker else None,
-        }
+        row = new_row(config, origin)
+        if worker:
+            now = self._now()
+            row |= {"state": "running", "worker": worker, "started": now, "heartbeat": now}
         with self.engine.begin() as connection:
             connection.execute(insert(runs).values(row))
-        return run_id
+        return row["id"]
 
     def get(self, run_id: str) -> Run | None:
         """The run, or None when there is none of this id."""
@@ -95,10 +85,8 @@ class Store:
 
     def queue_place(self, run_id: str) -> int | None:
         """1 for the next to be trained; None when the run is not queued."""
-        mine = select(runs.c.place).where(runs.c.id == run_id, runs.c.state == "queued").scalar_subquery()
-        query = select(func.count()).where(runs.c.state == "queued", runs.c.place <= mine)
         with self.engine.connect() as connection:
-            return connection.execute(query).scalar_one() or None
+            return queue.place_of(connection, run_id)
 
     def delete(self, run_id: str) -> None:
         """Remove a run and all it logged."""
@@ -148,14 +136,15 @@ class Store:
 
     def recover(self, run_id: str, worker: str, what: str) -> None:
         """The worker is dead: queue its run again, or give it up after `MAX_CRASHES` in a row."""
-        mine = (runs.c.id == run_id, runs.c.worker == worker, runs.c.state.in_(("running", "paused")))
+        mine = (runs.c.id == run_id, runs.c.worker == worker, runs.c.state.in_(ACTIVE))
         with self.engine.begin() as connection:
             row = connection.execute(select(runs.c.crashes, runs.c.state).where(*mine)).first()
             if row is None:
                 return
-            state = "queued" if row.state == "running" else "paused"
-            values: dict[str, Any] = {"state": state, "worker": None, "crashes": row.crashes + 1}
-            if row.crashes + 1 >= MAX_CRASHES:
+            crashes = row.crashes + (row.state != "queued")  # one that waited for its worker has not crashed
+            state = "paused" if row.state == "paused" else "queued"
+            values: dict[str, Any] = {"state": state, "worker": None, "crashes": crashes}
+            if crashes >= MAX_CRASHES:
                 values |= {"state": "failed", "ended": self._now(), "error": what}
             connection.execute(update(runs).where(*mine).values(values))
 
@@ -259,7 +248,7 @@ class Store:
     # -- commands -----------------------------------------------------------------------------------------
 
     def command(self, run_id: str, kind: str, values: dict[str, Any] | None = None) -> None:
-        """Ask the run's worker for something: pause, step, stop, or change (live parameters).
+        """Ask the run's worker for something: pause, step, stop, release, or change (live parameters).
 
         A `ConfigError` when a changed value does not fit; nothing is asked then.
         """
