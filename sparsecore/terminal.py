@@ -13,6 +13,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from sparsecore.runs.database import StoreError
+from sparsecore.runs.ray_executor import ClusterError
 
 FAILED, WRONG_ARGUMENTS = 1, 2
 PIPED_WIDTH = 160  # a pipe has no width: no word of a table is cut for it
@@ -22,12 +23,12 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON value on 
 
 
 class Commands(TyperGroup):
-    """The commands of a program: a database that cannot be used ends any of them in one sentence."""
+    """The commands of a program: a database or a cluster that cannot be used ends one in one sentence."""
 
     def invoke(self, ctx: typer.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except StoreError as error:
+        except (ClusterError, StoreError) as error:
             refuse(str(error), FAILED)
 
 

@@ -79,6 +79,11 @@ def is_shared(url: URL) -> bool:
     return url.get_backend_name() != "sqlite"
 
 
+def environment(url: URL) -> dict[str, str]:
+    """What another process on this machine needs to open the same database under the same home."""
+    return {VARIABLE: url.render_as_string(hide_password=False)} if is_shared(url) else {}
+
+
 def clock(engine: Engine) -> float | ColumnElement[float]:
     """Now, in seconds since the epoch, by the one clock that all processes of a store share.
 
