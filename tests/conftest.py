@@ -1,7 +1,6 @@
 """A home folder and a store of their own for every test."""
 
 import importlib.util
-import os
 import sys
 import uuid
 from collections.abc import Iterator
@@ -12,9 +11,7 @@ from sqlalchemy import NullPool, create_engine
 
 from sparsecore.runs.database import VARIABLE
 from sparsecore.runs.store import Store
-from tests.postgresql import Server, programs
-
-REQUIRE_CLUSTER = "SPARSECORE_REQUIRE_CLUSTER"
+from tests.postgresql import Server, missing, programs
 
 
 @pytest.fixture(autouse=True)
@@ -40,13 +37,6 @@ def store(home: Path) -> Iterator[Store]:
     opened = Store(home)
     yield opened
     opened.close()
-
-
-def missing(what: str) -> None:
-    """Skip for want of a package, unless SPARSECORE_REQUIRE_CLUSTER says that it must be there."""
-    if os.environ.get(REQUIRE_CLUSTER):
-        pytest.fail(f"{what}, and {REQUIRE_CLUSTER} is set")
-    pytest.skip(what)
 
 
 @pytest.fixture(scope="session")

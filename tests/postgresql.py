@@ -1,4 +1,4 @@
-"""A real PostgreSQL server in a temporary folder, for the tests that need one."""
+"""A real PostgreSQL server in a temporary folder, and what happens where a part of a cluster is missing."""
 
 from __future__ import annotations
 
@@ -9,9 +9,19 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import pytest
+
+REQUIRE = "SPARSECORE_REQUIRE_CLUSTER"
 DEBIAN = Path("/usr/lib/postgresql")  # Debian keeps the server's programs out of the path
 USER = "postgres"  # Debian's package makes it; the server refuses to run as root
 QUICK = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=60 -c jit=off"
+
+
+def missing(what: str) -> None:
+    """Skip for want of a package, unless SPARSECORE_REQUIRE_CLUSTER says that it must be there."""
+    if os.environ.get(REQUIRE):
+        pytest.fail(f"{what}, and {REQUIRE} is set")
+    pytest.skip(what)
 
 
 def programs() -> Path | None:

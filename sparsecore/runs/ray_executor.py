@@ -23,7 +23,7 @@ from typing import Any
 from sqlalchemy import delete
 
 from sparsecore.config import RunConfig
-from sparsecore.corpora import shelf
+from sparsecore.corpora import CorpusError, shelf
 from sparsecore.home import default_home
 from sparsecore.runs import queue
 from sparsecore.runs.database import StoreError, clock, is_shared
@@ -116,21 +116,23 @@ class Ray:
             with self.store.engine.begin() as connection:
                 queue.reserve(connection, mine, self.name, clock(self.store.engine))
         for run in new:
-            if run.config.device.startswith("cuda") and not self._has_gpus:
-                self.store.fail(run.id, f"it asks for {run.config.device}, and the Ray cluster has no GPU.")
-            else:
+            try:
                 self._start(run)
+            except (CorpusError, ClusterError) as error:
+                self.store.fail(run.id, str(error))
 
     def _start(self, run: Run) -> None:
+        config, texts = run.config, self._texts(run.config)
+        if config.device.startswith("cuda") and not self._has_gpus:
+            raise ClusterError(f"it asks for {config.device}, and the Ray cluster has no GPU.")
+        wants_gpu = self._has_gpus and config.device not in ("cpu", "mps")
+        gpus = self.gpus_per_run if wants_gpu else 0
+        remote = self.ray.remote(_train).options(num_cpus=1, num_gpus=gpus, max_retries=0, name=run.id)
         self.given += 1
         name = f"{self.name}:{self.given}"
-        wants_gpu = run.config.device.startswith("cuda") or (run.config.device == "auto" and self._has_gpus)
-        remote = self.ray.remote(_train).options(
-            num_cpus=1, num_gpus=self.gpus_per_run if wants_gpu else 0, max_retries=0, name=run.id
-        )
         home = str(self.store.home) if self.address is None else None
         url = self.store.url.render_as_string(hide_password=False) if is_shared(self.store.url) else None
-        ref = remote.remote(home, url, run.id, name, run.config.data, self._texts(run.config))
+        ref = remote.remote(home, url, run.id, name, config.data, texts)
         self.tasks[ref] = Task(run.id, name)
 
     def _texts(self, config: RunConfig) -> list[Any]:
@@ -184,8 +186,8 @@ class Ray:
         for ref, task in self.tasks.items():
             if task.name in held:
                 self.store.command(task.run_id, "release")
-            else:
-                self.ray.cancel(ref)
+            else:  # by force: a process that is interrupted as it imports torch could never import it again
+                self.ray.cancel(ref, force=True)
         left = dict(self.tasks)
         self._settle(STOP_SECONDS)
         for ref in self.tasks:

@@ -4,7 +4,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,14 +22,6 @@ from tests.postgresql import Server
 
 ROOT = Path(__file__).parents[2]
 NOBODY = "postgresql+psycopg://ann:secret@127.0.0.1:9/lab"  # port 9: discard, where nothing listens
-
-
-@pytest.fixture
-def shared(home: Path, empty_database: str) -> Iterator[Store]:
-    """An empty store on PostgreSQL."""
-    opened = Store(home, empty_database)
-    yield opened
-    opened.close()
 
 
 def command_line(store: str) -> subprocess.CompletedProcess[str]:
