@@ -35,6 +35,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         environment.setenv("SPARSECORE_HOME", str(home))
         environment.delenv(VARIABLE, raising=False)
         environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        environment.setenv("RAY_agent_register_timeout_ms", "120000")  # on a busy machine
         ray.init(
             "local",
             num_cpus=Cluster.cores,
