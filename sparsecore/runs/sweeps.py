@@ -52,7 +52,7 @@ def begin(store: Store, spec: SweepSpec, origin: str = "page") -> str:
 
     A run that was stopped or failed is trained again, one that ended by itself never. Raises `ConfigError`.
     """
-    configs = {config.digest(): config for config in spec.configs()}
+    configs = spec.by_digest()
     with _turn(store) as connection:
         sweep_id = _enter(connection, spec, list(configs), origin)
         _enqueue(connection, configs)
@@ -102,7 +102,7 @@ def cells_of(store: Store, spec: SweepSpec) -> list[Cell]:
 
     One query, which reads no other run of the store.
     """
-    configs = {config.digest(): config for config in spec.configs()}
+    configs = spec.by_digest()
     with store.engine.connect() as connection:
         best = _best(connection, list(configs), runs)
     found = {digest: Run.of(row, configs[digest]) for digest, row in best.items()}
