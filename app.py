@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,12 +13,16 @@ import anyio.to_thread
 import streamlit as st
 
 from sparsecore.dashboard.live_route import LiveRoute
+from sparsecore.runs.database import StoreError
 from sparsecore.runs.store import Store
 from sparsecore.runs.supervisor import Supervisor
 
 COLLECT_SECONDS = 30.0
 
-store = Store()
+try:
+    store = Store()
+except StoreError as error:  # an address that is none: no page could be served
+    sys.exit(f"Error: {error}")
 
 
 @contextlib.asynccontextmanager

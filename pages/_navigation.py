@@ -6,6 +6,7 @@ import streamlit as st
 
 from sparsecore.dashboard.controls import say, turn_to
 from sparsecore.dashboard.words import LANGUAGES, best_language
+from sparsecore.runs.database import StoreError
 
 PAGES = Path(__file__).parent
 ASSETS = PAGES.parent / "assets"
@@ -34,4 +35,9 @@ page = st.navigation(
     position="top",
 )
 turn_to(page.url_path)
-page.run()
+try:
+    page.run()
+except StoreError as error:
+    st.error(f"{say('store.unreachable')}
+
+{error}", icon=":material/database_off:")

@@ -23,10 +23,12 @@ from sparsecore.events import Scene
 from sparsecore.parameter_flags import DataFlag, open_store, with_parameters
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import Store
-from sparsecore.terminal import FAILED, JsonFlag, eyes, refuse
+from sparsecore.terminal import FAILED, Commands, JsonFlag, eyes, refuse
 from sparsecore.terminal import show as print_
 
-app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+app = typer.Typer(
+    cls=Commands, help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None
+)
 app.add_typer(data_command.app, name="data")
 app.add_typer(bench, name="bench")
 app.command()(text_commands.evaluate)

@@ -10,12 +10,26 @@ import typer
 from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
+from typer.core import TyperGroup
+
+from sparsecore.runs.database import StoreError
+from sparsecore.runs.ray_executor import ClusterError
 
 FAILED, WRONG_ARGUMENTS = 1, 2
 PIPED_WIDTH = 160  # a pipe has no width: no word of a table is cut for it
 
 eyes = Console(stderr=True)
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON value on standard output.")]
+
+
+class Commands(TyperGroup):
+    """The commands of a program: a database or a cluster that cannot be used ends one in one sentence."""
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (ClusterError, StoreError) as error:
+            refuse(str(error), FAILED)
 
 
 def refuse(sentence: str, code: int = WRONG_ARGUMENTS) -> NoReturn:

@@ -1,12 +1,17 @@
 """A home folder and a store of their own for every test."""
 
+import importlib.util
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import NullPool, create_engine
 
+from sparsecore.runs.database import VARIABLE
 from sparsecore.runs.store import Store
+from tests.postgresql import Server, missing, programs
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +27,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home folder that does not exist yet, and that `SPARSECORE_HOME` names."""
     folder = tmp_path / "home"
     monkeypatch.setenv("SPARSECORE_HOME", str(folder))
+    monkeypatch.delenv(VARIABLE, raising=False)
     return folder
 
 
@@ -31,3 +37,35 @@ def store(home: Path) -> Iterator[Store]:
     opened = Store(home)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """One PostgreSQL server for all tests of a session."""
+    if importlib.util.find_spec("psycopg") is None:
+        missing("tests on PostgreSQL need psycopg: pip install -r requirements-cluster.txt")
+    if (found := programs()) is None:
+        missing("tests on PostgreSQL need its server: Debian's package postgresql")
+    server = Server(found)
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def empty_database(postgresql: Server) -> Iterator[str]:
+    """The address of an empty database: a schema of its own on the session's server."""
+    schema = f"test_{uuid.uuid4().hex}"
+    engine = create_engine(postgresql.url, poolclass=NullPool)  # the server may be restarted meanwhile
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
+    yield f"{postgresql.url}?options=-csearch_path%3D{schema}"
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either_database(request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The test runs twice: on SQLite, and with `SPARSECORE_STORE` naming a PostgreSQL database."""
+    if request.param == "postgresql":
+        monkeypatch.setenv(VARIABLE, request.getfixturevalue("empty_database"))
+    return request.param

@@ -21,6 +21,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from sparsecore.config import RunConfig
 from sparsecore.dashboard.live_route import tokens
+from sparsecore.runs.database import VARIABLE
 from sparsecore.runs.store import Store
 
 APP = Path(__file__).parents[2] / "app.py"
@@ -34,6 +35,7 @@ def watching(size: str = "paper", pairs: int = 30, window: float = 2.0) -> dict[
     that what else the machine does falls on both alike. The ratio is the geometric mean over the pairs, with
     its 95 % interval.
     """
+    os.environ.pop(VARIABLE, None)  # a store of its own, wherever the others' is
     with tempfile.TemporaryDirectory(prefix="sparsecore-bench-") as folder, _server(Path(folder)) as address:
         store = Store(Path(folder))
         config = RunConfig.parse({"task": "sinc", "size": size, "theta": 0.0, "max_steps": 10_000_000})

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sparsecore.corpora.corpus import Corpus, CorpusError
-from sparsecore.corpora.packed import DamagedFile, read_packed, write_packed
+from sparsecore.corpora.packed import DamagedFile, read_packed, whole_file, write_packed
 
 # 64 bits: a shelf of a million corpora has two with one id with a chance of 3 in 10⁸.
 ID_LENGTH = 16
@@ -82,6 +82,18 @@ def load(corpus_id: str, folder: Path) -> Corpus:
         raise CorpusError(
             "damaged", f"The kept corpus {corpus_id} is damaged; upload its file again.", id=corpus_id
         ) from error
+
+
+def packed(key: str, folder: Path) -> bytes:
+    """A kept corpus as one blob, for another machine's shelf; raises CorpusError as `load` does."""
+    load(key, folder)
+    return _path(key, folder).read_bytes()
+
+
+def put(key: str, blob: bytes, folder: Path) -> None:
+    """Put a corpus on the shelf as `packed` gave it; whoever loads it finds out if it was damaged."""
+    with whole_file(_path(key, folder)) as file:
+        file.write(blob)
 
 
 def _path(key: str, folder: Path) -> Path:

@@ -107,7 +107,7 @@ class Broadcast:
     def __init__(self, store: Store, run_id: str) -> None:
         self.store, self.run_id = store, run_id
         self.viewers: set[Viewer] = set()
-        self.after = store.last_row(run_id)
+        self.seen = self.told = self.shown = store.last_row(run_id)
         self.status: dict[str, Any] = {}
         self.task: asyncio.Task | None = None
 
@@ -141,11 +141,14 @@ class Broadcast:
     def _read(self) -> tuple[dict[str, Any], list[Row], Row | None]:
         status = status_of(self.store, self.run_id)
         newest = self.store.last_row(self.run_id)
-        if newest <= self.after:
+        if newest <= self.seen:
             return status, [], None
-        rows = self.store.entries(self.run_id, ["scene", "record", "change"], self.after)
-        frame = self.store.frame(self.run_id, newer_than=self.after)
-        self.after = max([newest, *(row.id for row in rows), frame.id if frame else 0])
+        # More may be logged between these readings: each goes on from what it has read itself.
+        rows = self.store.entries(self.run_id, ["scene", "record", "change"], self.told)
+        frame = self.store.frame(self.run_id, newer_than=self.shown)
+        self.seen = newest
+        self.told = rows[-1].id if rows else self.told
+        self.shown = frame.id if frame else self.shown
         return status, rows, frame
 
 

@@ -17,17 +17,18 @@ from sparsecore.runs.tables import runs
 LOOKED_AT = 500  # the newest finished runs of a task and size say enough of its pace
 STARTING_SECONDS = 0.5  # of a run, before its first step and after its last
 # Seconds a step where no run has ended yet: layerwise, ρ = 0.4, with records, on one of two cores. Measured
-# side by side with sinc at paper size while other programs ran, and scaled to what that takes alone.
+# side by side with sinc at paper size while other programs ran, and scaled to what that takes alone; texts at
+# paper size are guessed from the number of their multiplications.
 STEP_SECONDS = {
     ("sinc", "demo"): 0.0007,
     ("sinc", "paper"): 0.0018,
     ("spirals", "demo"): 0.0009,
     ("spirals", "paper"): 0.0065,
     ("vulnerabilities", "demo"): 0.015,
-    ("vulnerabilities", "laptop"): 0.055,
+    ("vulnerabilities", "laptop"): 0.33,
     ("vulnerabilities", "paper"): 4.0,
 }
-PLANNED_STEPS = 4_000  # where the size plans epochs: six of 43,000 texts in batches of 64
+PLANNED_STEPS = 1_000  # where the size plans epochs: three of 44,000 texts in batches of 128
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from sparsecore.runs.supervisor import Supervisor
 from sparsecore.runs.sweep import Cell
 
 LOOK_SECONDS = 0.5  # between two looks at the cells,
-LOOK_SHARE = 0.02  # and longer where a large sweep's take more than this share of the time
+LOOK_SHARE = 0.02  # longer where reading a large sweep's takes more than this share of the time,
+LONGEST_SECONDS = 10.0  # but no longer than this: a machine that is busy for a moment is not a large sweep
 PENDING = ("queued", "running")
 
 Listen = Callable[[Sequence[Cell]], None]
@@ -68,8 +69,8 @@ def watch(store: Store, sweep_id: str, listen: Listen) -> None:
         began = time.monotonic()
         sweep = sweeps.get(store, sweep_id)
         cells = sweeps.cells_of(store, sweep.spec)
+        took = time.monotonic() - began
         listen(cells)
         if sweep.state == "stopped" or not any(cell.status in PENDING for cell in cells):
             return
-        took = time.monotonic() - began
-        time.sleep(max(LOOK_SECONDS, took / LOOK_SHARE))
+        time.sleep(min(max(LOOK_SECONDS, took / LOOK_SHARE), LONGEST_SECONDS))

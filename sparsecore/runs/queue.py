@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, case, func, select, tuple_
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, case, func, select, tuple_, update
 from sqlalchemy.engine import Row
 
 from sparsecore.runs.tables import runs
 
 SWEEP = "sweep"  # the origin of a run that a sweep asked for
+CLUSTER = "ray:"  # how the names of a cluster's workers begin; a queued run with one waits for that cluster
 LAST = case((runs.c.origin == SWEEP, 1), else_=0)
 
 
 def waiting(connection: Connection, limit: int | None = None) -> list[Row]:
-    """Queued runs (id, worker) in the order in which they are trained."""
-    query = select(runs.c.id, runs.c.worker).where(runs.c.state == "queued").order_by(LAST, runs.c.place)
-    return list(connection.execute(query.limit(limit)))
+    """Queued runs (id, worker) in the order in which they are trained; none that waits for a cluster."""
+    free = runs.c.worker.is_(None) | ~runs.c.worker.startswith(CLUSTER)
+    query = select(runs.c.id, runs.c.worker).where(runs.c.state == "queued", free)
+    return list(connection.execute(query.order_by(LAST, runs.c.place).limit(limit)))
+
+
+def reserve(connection: Connection, ids: Sequence[str], cluster: str, now: Any) -> None:
+    """Let these queued runs wait for a cluster of this name, for as long as it beats."""
+    queued = (runs.c.id.in_(ids), runs.c.state == "queued")
+    connection.execute(update(runs).where(*queued).values(worker=cluster, heartbeat=now))
+
+
+def beat(connection: Connection, cluster: str, now: Any) -> None:
+    """Say that the cluster still wants the runs that wait for it."""
+    waiting = (runs.c.state == "queued", runs.c.worker == cluster)
+    connection.execute(update(runs).where(*waiting).values(heartbeat=now))
+
+
+def free(connection: Connection, cluster: str) -> None:
+    """Let anybody train what waits for the cluster."""
+    waiting = (runs.c.state == "queued", runs.c.worker == cluster)
+    connection.execute(update(runs).where(*waiting).values(worker=None))
 
 
 def place_of(connection: Connection, run_id: str) -> int | None:

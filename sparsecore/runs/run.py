@@ -21,19 +21,15 @@ def new_id() -> str:
     return "".join(secrets.choice(ALPHABET) for _ in range(8))
 
 
-def new_row(config: RunConfig, origin: str, worker: str | None = None) -> dict[str, Any]:
-    """A run that is to be in the store's table: queued; or, when a `worker` is named, begun by it."""
-    now = time.time()
+def new_row(config: RunConfig, origin: str) -> dict[str, Any]:
+    """A queued run that is to be in the store's table."""
     return {
         "id": new_id(),
         "config": config.model_dump(),
         "digest": config.digest(),
         "origin": origin,
-        "state": "running" if worker else "queued",
-        "worker": worker,
-        "created": now,
-        "started": now if worker else None,
-        "heartbeat": now if worker else None,
+        "state": "queued",
+        "created": time.time(),
     }
 
 

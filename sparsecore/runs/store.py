@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, case, create_engine, delete, event, func, insert, select, update
+from sqlalchemy import Connection, Engine, case, delete, func, insert, select, update
 from sqlalchemy.engine import Row
 
 from sparsecore.config import PARAMETERS, ConfigError, RunConfig
 from sparsecore.home import default_home
 from sparsecore.runs import queue
+from sparsecore.runs.database import clock, database_url, insert_or, open_database
 from sparsecore.runs.log import Entry, append, rewind
 from sparsecore.runs.run import ACTIVE, Run, State, new_row
-from sparsecore.runs.tables import checkpoints, commands, log, metadata, runs, settings
+from sparsecore.runs.tables import checkpoints, commands, log, runs, settings
 
-PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "journal_size_limit=33554432")
-BUSY_SECONDS = 30  # how long a writer waits for another process's write
 HEARTBEAT_SECONDS = 1.0
 LOST_SECONDS = 10.0  # without a heartbeat for so long, a run's worker is taken for dead
 MAX_CRASHES = 3  # a run whose worker died so often without a new checkpoint is given up
@@ -31,36 +29,38 @@ class LostRun(RuntimeError):
 
 
 class Store:
-    """All runs in one database: SQLite in write-ahead mode, under `home`.
+    """All runs in one database: that of `url` or of `SPARSECORE_STORE`, else SQLite under `home`.
 
-    Safe from any number of threads and processes. A run belongs to one worker at a time; what any other
-    writes to it raises `LostRun`.
+    Safe from any number of threads and processes, and with PostgreSQL from several machines. A run belongs
+    to one worker at a time; what any other writes to it raises `LostRun`. Every call raises `StoreError`
+    when the database cannot be reached. Heartbeats are by the database's clock.
     """
 
-    def __init__(self, home: Path | None = None) -> None:
+    def __init__(self, home: Path | None = None, url: str | None = None) -> None:
         self.home = home or default_home()
         self.home.mkdir(parents=True, exist_ok=True)
+        self.url = database_url(self.home, url)
 
     @cached_property
     def engine(self) -> Engine:
-        url = f"sqlite+pysqlite:///{self.home / 'store.sqlite3'}"
-        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
-        event.listen(engine, "connect", _prepare)
-        with engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")  # one process makes the tables of a new home
-            metadata.create_all(connection)
-            connection.commit()
-        return engine
+        return open_database(self.url)
 
     def close(self) -> None:
-        """Let go of the database's files."""
-        self.engine.dispose()
+        """Let go of the database's files, or of its connections."""
+        if "engine" in self.__dict__:  # not to open what never was
+            self.engine.dispose()
+
+    def _now(self) -> Any:
+        return clock(self.engine)
 
     # -- runs ---------------------------------------------------------------------------------------------
 
     def create(self, config: RunConfig, origin: str = "page", worker: str | None = None) -> str:
         """A new run, queued; or, when a `worker` is named, begun by it. Gives its id."""
-        row = new_row(config, origin, worker)
+        row = new_row(config, origin)
+        if worker:
+            now = self._now()
+            row |= {"state": "running", "worker": worker, "started": now, "heartbeat": now}
         with self.engine.begin() as connection:
             connection.execute(insert(runs).values(row))
         return row["id"]
@@ -97,7 +97,7 @@ class Store:
 
     def claim(self, run_id: str, worker: str, state: Literal["queued", "paused"] = "queued") -> bool:
         """Make the run this worker's if it is still in `state`; a queued one is running from then on."""
-        now = time.time()
+        now = self._now()
         values = {"worker": worker, "heartbeat": now, "started": func.coalesce(runs.c.started, now)}
         free = (runs.c.id == run_id, runs.c.state == state)
         if state == "queued":
@@ -109,11 +109,11 @@ class Store:
 
     def beat(self, run_id: str, worker: str) -> None:
         """Say that the worker lives; `LostRun` when the run is no longer its own."""
-        self._mine(run_id, worker, {"heartbeat": time.time()})
+        self._mine(run_id, worker, {"heartbeat": self._now()})
 
     def set_state(self, run_id: str, worker: str, state: State) -> None:
         """Move the worker's own run to `paused` or `running`."""
-        self._mine(run_id, worker, {"state": state, "heartbeat": time.time()})
+        self._mine(run_id, worker, {"state": state, "heartbeat": self._now()})
 
     def release(self, run_id: str, worker: str) -> None:
         """Let go of the run: one that was running is queued again, a paused one waits for a command."""
@@ -123,33 +123,34 @@ class Store:
     def finish(self, run_id: str, worker: str, step: int, reason: str, detail: dict, result: dict) -> None:
         """The run's ending."""
         ending = {"reason": reason, "detail": detail, "result": result, "step": step}
-        self._mine(run_id, worker, ending | {"state": "ended", "worker": None, "ended": time.time()})
+        self._mine(run_id, worker, ending | {"state": "ended", "worker": None, "ended": self._now()})
 
     def fail(self, run_id: str, error: str, worker: str | None = None) -> None:
         """The run cannot go on; `error` is the sentence to show. A `worker` may only fail its own run."""
         active = (runs.c.id == run_id, runs.c.state.in_(ACTIVE))
         if worker is not None:
             active += (runs.c.worker == worker,)
-        values = {"state": "failed", "worker": None, "ended": time.time(), "error": error}
+        values = {"state": "failed", "worker": None, "ended": self._now(), "error": error}
         with self.engine.begin() as connection:
             connection.execute(update(runs).where(*active).values(values))
 
     def recover(self, run_id: str, worker: str, what: str) -> None:
         """The worker is dead: queue its run again, or give it up after `MAX_CRASHES` in a row."""
-        mine = (runs.c.id == run_id, runs.c.worker == worker, runs.c.state.in_(("running", "paused")))
+        mine = (runs.c.id == run_id, runs.c.worker == worker, runs.c.state.in_(ACTIVE))
         with self.engine.begin() as connection:
             row = connection.execute(select(runs.c.crashes, runs.c.state).where(*mine)).first()
             if row is None:
                 return
-            state = "queued" if row.state == "running" else "paused"
-            values: dict[str, Any] = {"state": state, "worker": None, "crashes": row.crashes + 1}
-            if row.crashes + 1 >= MAX_CRASHES:
-                values |= {"state": "failed", "ended": time.time(), "error": what}
+            crashes = row.crashes + (row.state != "queued")  # one that waited for its worker has not crashed
+            state = "paused" if row.state == "paused" else "queued"
+            values: dict[str, Any] = {"state": state, "worker": None, "crashes": crashes}
+            if crashes >= MAX_CRASHES:
+                values |= {"state": "failed", "ended": self._now(), "error": what}
             connection.execute(update(runs).where(*mine).values(values))
 
     def lost(self) -> list[Run]:
         """Runs whose worker has not been heard of for `LOST_SECONDS`."""
-        old = time.time() - LOST_SECONDS
+        old = self._now() - LOST_SECONDS
         query = select(runs).where(runs.c.worker.is_not(None), runs.c.heartbeat < old)
         with self.engine.connect() as connection:
             return [Run.of(row) for row in connection.execute(query)]
@@ -169,7 +170,7 @@ class Store:
         self, run_id: str, worker: str, step: int, entries: Sequence[Entry], checkpoint: bytes | None = None
     ) -> None:
         """Append to the run's log, and replace its checkpoint, in one transaction."""
-        values: dict[str, Any] = {"step": step, "heartbeat": time.time()}
+        values: dict[str, Any] = {"step": step, "heartbeat": self._now()}
         if checkpoint is not None:
             values["crashes"] = 0
         with self.engine.begin() as connection:
@@ -247,7 +248,7 @@ class Store:
     # -- commands -----------------------------------------------------------------------------------------
 
     def command(self, run_id: str, kind: str, values: dict[str, Any] | None = None) -> None:
-        """Ask the run's worker for something: pause, step, stop, or change (live parameters).
+        """Ask the run's worker for something: pause, step, stop, release, or change (live parameters).
 
         A `ConfigError` when a changed value does not fit; nothing is asked then.
         """
@@ -269,7 +270,7 @@ class Store:
     def _stop_unstarted(self, connection: Connection, run_id: str) -> bool:
         """A run that waits in the queue and has done nothing yet ends at once."""
         waiting = (runs.c.id == run_id, runs.c.state == "queued", runs.c.started.is_(None))
-        values = {"state": "ended", "reason": "stopped", "detail": {}, "ended": time.time()}
+        values = {"state": "ended", "reason": "stopped", "detail": {}, "ended": self._now(), "worker": None}
         return connection.execute(update(runs).where(*waiting).values(values)).rowcount == 1
 
     def resume(self, run_id: str) -> None:
@@ -282,14 +283,15 @@ class Store:
 
     def take_commands(self, run_id: str) -> list[tuple[str, dict[str, Any]]]:
         """The commands given since the last call, oldest first; they are gone from the store then."""
-        query = select(commands).where(commands.c.run_id == run_id).order_by(commands.c.id)
+        waiting = select(commands.c.id).where(commands.c.run_id == run_id)
         with self.engine.connect() as connection:
-            rows = list(connection.execute(query))
-        if rows:
-            taken = delete(commands).where(commands.c.id.in_([row.id for row in rows]))
-            with self.engine.begin() as connection:
-                connection.execute(taken)
-        return [(row.kind, row.values) for row in rows]
+            ids = list(connection.execute(waiting).scalars())
+        if not ids:
+            return []  # asked many times a second: without a write
+        taken = delete(commands).where(commands.c.id.in_(ids)).returning(commands)
+        with self.engine.begin() as connection:
+            rows = list(connection.execute(taken))  # what another has taken meanwhile is not among them
+        return [(row.kind, row.values) for row in sorted(rows, key=lambda row: row.id)]
 
     def commanded(self) -> list[str]:
         """Paused runs without a worker that were given a command."""
@@ -311,20 +313,12 @@ class Store:
         if found is not None:
             return found
         with self.engine.begin() as connection:
-            row = insert(settings).prefix_with("OR IGNORE").values(name=name, value=default())
-            connection.execute(row)
+            row = insert_or(self.engine, settings).values(name=name, value=default())
+            connection.execute(row.on_conflict_do_nothing())
             return connection.execute(query).scalar_one()
 
     def set_setting(self, name: str, value: Any) -> None:
         """Keep a value for all processes."""
+        row = insert_or(self.engine, settings).values(name=name, value=value)
         with self.engine.begin() as connection:
-            connection.execute(delete(settings).where(settings.c.name == name))
-            connection.execute(insert(settings).values(name=name, value=value))
-
-
-def _prepare(connection: Any, _record: Any) -> None:
-    """SQLite: readers never wait for the writer; a crash of the process loses nothing committed."""
-    cursor = connection.cursor()
-    for pragma in PRAGMAS:
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+            connection.execute(row.on_conflict_do_update(index_elements=["name"], set_={"value": value}))

@@ -13,6 +13,7 @@ import uuid
 from dataclasses import dataclass
 
 from sparsecore.runs import queue
+from sparsecore.runs.database import StoreError, environment
 from sparsecore.runs.store import LostRun, Store
 
 TICK_SECONDS = 0.1
@@ -62,6 +63,9 @@ class Supervisor(threading.Thread):
         while not self.ending.wait(TICK_SECONDS):
             try:
                 self._tick()
+            except StoreError as error:
+                logger.warning("%s The supervisor tries again.", error)
+                self.ending.wait(LOST_EVERY_SECONDS)
             except Exception:
                 logger.exception("The supervisor could not do its round; it tries again.")
                 self.ending.wait(1.0)
@@ -150,12 +154,12 @@ class Supervisor(threading.Thread):
 
     def _spawn(self) -> Child:
         self.started_children += 1
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         process = subprocess.Popen(
             [sys.executable, "-m", "sparsecore.runs.process", str(self.store.home)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            env=environment,
+            env=os.environ | threads | environment(self.store.url),
             text=True,
             start_new_session=True,  # Ctrl-C in the server's terminal is the server's; workers save first
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Column,
     Float,
     ForeignKey,
@@ -48,7 +49,7 @@ runs = Table(
 log = Table(
     "log",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("run_id", _run_id(), nullable=False),
     Column("kind", String(8), nullable=False),
     Column("step", Integer, nullable=False),
@@ -57,7 +58,8 @@ log = Table(
     Column("size", Integer, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Index("log_by_run", "run_id", "kind", "id"),
-    sqlite_autoincrement=True,  # a viewer asks for rows past an id: one must never come again
+    # A viewer asks for rows past an id: one must never come again. PostgreSQL's never do.
+    sqlite_autoincrement=True,
 )
 
 checkpoints = Table(

@@ -29,6 +29,7 @@ from sparsecore.events import (
     Scene,
     Stop,
 )
+from sparsecore.runs.database import StoreError
 from sparsecore.runs.frames import decode, encode
 from sparsecore.runs.log import Entry
 from sparsecore.runs.run import Run
@@ -63,7 +64,7 @@ class Worker:
         self.paused_at = self.flushed = time.monotonic()
         self.polled = -math.inf  # commands given before the first step hold from the first step
         self.steps_allowed = 0
-        self.leaving = self.released = False
+        self.let_go = self.leaving = self.released = False
         self.replies: deque[Command] = deque()
         self.pending: list[Entry] = []
 
@@ -78,6 +79,8 @@ class Worker:
             return self._train()
         except LostRun:
             return None
+        except StoreError:
+            raise  # nobody can be told; the run goes on from its checkpoint when it is missed
         except Exception as error:
             self.store.fail(self.run.id, sentence(error), self.name)
             raise
@@ -92,6 +95,8 @@ class Worker:
                 self.store.beat(self.run.id, self.name)
             except LostRun:
                 return
+            except StoreError:
+                continue  # the training meets it too, unless the database is back by then
 
     def _train(self) -> Ended | None:
         resume = self._last_checkpoint()
@@ -176,6 +181,8 @@ class Worker:
                     self.steps_allowed += self.paused
                 case "stop":
                     self.replies.append(Stop())
+                case "release":
+                    self.let_go = True
                 case "change":
                     self._append("change", self.step, _json(values))
                     # Saved at once: a command that was taken is never lost with the process.
@@ -186,7 +193,7 @@ class Worker:
                 raise LostRun(f"run {self.run.id} was taken over.")
             self.paused = run.state != "running"
         held_too_long = self.paused and self.polled - self.paused_at > PAUSE_HOLD_SECONDS
-        if (self.gone.is_set() or held_too_long) and not self.leaving:
+        if (self.gone.is_set() or self.let_go or held_too_long) and not self.leaving:
             self.leaving = True
             self.replies.append(Look())
 
@@ -221,14 +228,14 @@ def clear() -> None:
         torch.cuda.empty_cache()
 
 
-def train_one(home: Path | str, run_id: str, name: str) -> bool:
+def train_one(home: Path | str, run_id: str, name: str, url: str | None = None) -> bool:
     """Claim a queued run for the worker of this name and train it in this process, with one thread.
 
     What a cluster's process runs. False when the run is no longer to be had. What makes the run impossible
     is raised, after the store was told.
     """
     one_thread()
-    store = Store(Path(home))
+    store = Store(Path(home), url)
     try:
         if not store.claim(run_id, name):
             return False

@@ -17,6 +17,8 @@ from sparsecore.runs.run import ALPHABET
 from sparsecore.runs.store import LOST_SECONDS, MAX_CRASHES, LostRun, Store
 from sparsecore.runs.tables import runs
 
+pytestmark = pytest.mark.usefixtures("either_database")
+
 
 def running(store: Store, worker: str = "w") -> str:
     """A run that this worker trains."""

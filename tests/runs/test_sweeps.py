@@ -3,7 +3,9 @@
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +23,14 @@ from sparsecore.runs.tables import runs
 
 METRICS = {"train": {"rmse": 0.07}, "test": {"rmse": 0.08}}
 MANY = 10_000
+
+
+@pytest.fixture
+def store(home: Path, either_database: str) -> Iterator[Store]:
+    """An empty store, on each database."""
+    opened = Store(home)
+    yield opened
+    opened.close()
 
 
 def grid(**more: Any) -> SweepSpec:
@@ -252,8 +262,9 @@ def test_every_task_and_size_has_an_estimate_before_any_run(store: Store, task: 
 
 
 @pytest.fixture
-def many(store: Store) -> Store:
-    """A store of 10,000 finished runs, and among them those of `grid()`."""
+def many(home: Path) -> Iterator[Store]:
+    """A store, a file, of 10,000 finished runs, and among them those of `grid()`."""
+    store = Store(home)
     template = new_row(RunConfig(), "page") | {"state": "ended", "reason": "max_steps", "step": 100}
     template["result"] = {"metrics": METRICS, "seconds": 2.0}
     rows = [template | {"id": f"run{place:05}", "digest": f"{place:016x}"} for place in range(MANY)]
@@ -261,7 +272,8 @@ def many(store: Store) -> Store:
         row |= {"config": config.model_dump(), "digest": config.digest()}
     with store.engine.begin() as connection:
         connection.execute(insert(runs), rows)
-    return store
+    yield store
+    store.close()
 
 
 class Statements(list):

@@ -21,6 +21,8 @@ from sparsecore.runs.worker import Worker
 from sparsecore.tasks.sinc import Sinc
 from sparsecore.training import train
 
+on_either = pytest.mark.usefixtures("either_database")
+
 KINDS = ("scene", "record", "frame", "change")
 PATIENCE_SECONDS = 20.0
 
@@ -109,6 +111,7 @@ def crash_at(step: int) -> Callable[[Event], None]:
 # -- what it writes ---------------------------------------------------------------------------------------
 
 
+@on_either
 def test_a_run_is_written_from_its_scene_to_its_ending(store: Store):
     run = begun(store, density=0.4)
     ended = work(store, run)
@@ -171,6 +174,7 @@ def test_an_unforeseen_error_is_named_with_its_kind(store: Store, monkeypatch: p
     assert store.get(run).error == "ZeroDivisionError: division by zero"
 
 
+@on_either
 def test_it_beats_while_one_step_takes_long(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(worker_module, "HEARTBEAT_SECONDS", 0.02)
     beats: list[float] = []
@@ -203,12 +207,13 @@ def test_a_pause_given_before_the_start_holds_before_the_first_step(store: Store
     assert (store.get(run).state, store.get(run).reason, store.get(run).step) == ("ended", "stopped", 0)
 
 
+@on_either
 def test_each_step_command_takes_exactly_one_step_and_shows_it(store: Store):
     with paused_before_the_first_step(store) as run:
         for step in (1, 2, 3):
             store.command(run, "step")
             soon(lambda step=step: store.checkpoint(run)[0] == step)
-            assert store.frame(run).step == step
+            soon(lambda step=step: store.frame(run).step == step)  # written after the checkpoint
         time.sleep(0.2)
         assert store.checkpoint(run)[0] == 3
         assert store.get(run).state == "paused"
@@ -243,6 +248,7 @@ def test_a_paused_run_goes_on_to_the_same_weights(store: Store):
     assert_same(saved(store, run)[1], straight(config()))
 
 
+@on_either
 def test_a_new_density_holds_from_the_next_step_and_is_logged(store: Store):
     with paused_before_the_first_step(store) as run:
         for step, density in ((1, None), (2, 0.1)):
@@ -286,6 +292,7 @@ def test_pause_stops_a_running_run_where_it_is(store: Store):
 # -- what survives it -------------------------------------------------------------------------------------
 
 
+@on_either
 def test_a_run_that_is_let_go_is_saved_and_another_worker_ends_it_the_same(store: Store):
     run = begun(store, max_steps=2_000)
     with working(store, run) as gone:
@@ -297,6 +304,17 @@ def test_a_run_that_is_let_go_is_saved_and_another_worker_ends_it_the_same(store
     assert store.claim(run, "next")
     assert work(store, run, "next").step == 2_000
     assert_same(saved(store, run)[1], straight(config(max_steps=2_000)))
+
+
+@on_either
+def test_asked_to_release_its_run_it_saves_it_and_queues_it(store: Store):
+    run = begun(store, max_steps=1_000_000)
+    with working(store, run):
+        soon(lambda: store.get(run).step > 0)
+        store.command(run, "release")
+        soon(lambda: store.get(run).state == "queued")
+    left = store.get(run)
+    assert (left.worker, left.step) == (None, store.checkpoint(run)[0])
 
 
 def test_a_long_pause_lets_the_process_go(store: Store, monkeypatch: pytest.MonkeyPatch):
@@ -313,6 +331,7 @@ def test_a_long_pause_lets_the_process_go(store: Store, monkeypatch: pytest.Monk
     assert store.get(run).step == 1
 
 
+@on_either
 def test_a_crash_loses_only_what_came_after_the_last_checkpoint(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
@@ -363,6 +382,7 @@ def test_a_crash_between_the_last_checkpoint_and_the_ending_changes_neither(
     assert_same(saved(store, run)[1], straight(config()))
 
 
+@on_either
 def test_whoever_lost_the_run_writes_no_more_and_does_not_end_it(store: Store):
     def taken(event: Event) -> None:
         if isinstance(event, Frame) and event.step == 0:
