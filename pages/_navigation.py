@@ -38,6 +38,4 @@ turn_to(page.url_path)
 try:
     page.run()
 except StoreError as error:
-    st.error(f"{say('store.unreachable')}
-
-{error}", icon=":material/database_off:")
+    st.error("\n\n".join((say("store.unreachable"), str(error))), icon=":material/database_off:")
