@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from sparsecore.dashboard.controls import leave, say
+from sparsecore.dashboard.controls import say, turn_to
 from sparsecore.dashboard.words import LANGUAGES, best_language
 
 PAGES = Path(__file__).parent
@@ -27,11 +27,11 @@ st.html(ASSETS / "page.css")
 page = st.navigation(
     [
         st.Page(PAGES / "lab.py", title=say("page.lab"), icon=":material/science:", default=True),
+        st.Page(PAGES / "sweep.py", title=say("page.sweep"), icon=":material/grid_on:", url_path="sweep"),
         st.Page(PAGES / "runs.py", title=say("page.runs"), icon=":material/list:", url_path="runs"),
         st.Page(PAGES / "data.py", title=say("page.data"), icon=":material/database:", url_path="data"),
     ],
     position="top",
 )
-if page.url_path:  # any but the Lab
-    leave()
+turn_to(page.url_path)
 page.run()

@@ -28,6 +28,9 @@ from sparsecore.runs.run import Run
 SETTINGS = "settings"  # outlives the widgets when another page is opened
 SHOWN = "shown"  # the parameters whose widgets were on the screen in the last run of the page
 PROBLEMS = "problems"  # what does not fit now
+PAGE = "page"  # the page that is shown
+SWEEP = "sweep"  # the page whose settings are not the Lab's
+OTHER_SETTINGS = "other_settings"  # the Lab's settings while the Sweep page is shown, and the other way round
 LINK_PROBLEMS = "link_problems"  # what did not fit in the link, and the value taken instead
 # Their defaults follow the task and size.
 BY_TASK = ("learning_rate", "noise", "theta", "max_steps", "schedule_steps", "certificate", "word_dropout")
@@ -102,9 +105,17 @@ def put(name: str, value: Any) -> None:
     st.session_state[SETTINGS] = st.session_state[SETTINGS] | {name: value}
 
 
-def leave() -> None:
-    """Another page is shown: no widget of a parameter is on the screen."""
-    st.session_state[SHOWN] = frozenset()
+def turn_to(page: str) -> None:
+    """Another page is shown: no widget is on the screen yet; a sweep's settings are its own."""
+    before = st.session_state.get(PAGE)
+    if page == before:
+        return
+    st.session_state[PAGE], st.session_state[SHOWN] = page, frozenset()
+    if SWEEP in (page, before):
+        kept = st.session_state.get(OTHER_SETTINGS)
+        st.session_state[OTHER_SETTINGS] = st.session_state.pop(SETTINGS, None)
+        if kept is not None:
+            st.session_state[SETTINGS] = kept
 
 
 def _show(name: str) -> dict[str, Any]:
@@ -113,10 +124,15 @@ def _show(name: str) -> dict[str, Any]:
     return {"label": say(f"parameter.{name}"), "help": say(f"parameter.{name}.help"), "key": name}
 
 
+def keep() -> dict[str, Any]:
+    """Keep the settings for when the page is shown again; gives them."""
+    st.session_state[SETTINGS] = present()
+    return st.session_state[SETTINGS]
+
+
 def save() -> dict[str, Any]:
     """Keep the settings for other pages and put them into the URL; gives them."""
-    settings = present()
-    st.session_state[SETTINGS] = settings
+    settings = keep()
     shown = {name: _text(value) for name, value in settings.items() if value is not None}
     shown["lang"] = st.session_state["lang"]
     for name in (*PARAMETERS, "lang"):
@@ -148,15 +164,16 @@ def problem(name: str) -> None:
     if error is None and st.session_state[name] == taken:
         error = in_link
     if error is not None:
-        st.error(_told(error))
+        st.error(told(error))
 
 
 def refusal() -> str:
     """Why these settings cannot be trained, in one sentence."""
-    return _told(next(iter(st.session_state[PROBLEMS].values())))
+    return told(next(iter(st.session_state[PROBLEMS].values())))
 
 
-def _told(error: ConfigError) -> str:
+def told(error: ConfigError) -> str:
+    """What is wrong with a value, in the reader's language."""
     label = say(f"parameter.{error.field}")
     return say("problem", label=label, value=plain(error.value), allowed=_allowed(error))
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from sparsecore.intervals import Mean
 from sparsecore.reproduce.paper import PARTS, PaperTable, Part, paper_table
 from sparsecore.reproduce.plan import Column
 from sparsecore.reproduce.record import Reproduction, Trial
+from sparsecore.runs.curves import interval
 
 Verdict = Literal["better", "worse", "even"]
 COLUMNS: tuple[Column, ...] = ("global", "layerwise", "keep_alive")
@@ -17,6 +18,31 @@ COLUMNS: tuple[Column, ...] = ("global", "layerwise", "keep_alive")
 # A method holds at a ρ while its test metric stays so near that of our own dense runs.
 RMSE_HOLDS = 1.25  # times
 ACCURACY_HOLDS = 1.0  # percentage points: what one text or point in a hundred makes
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean of `count` runs; `half` is half the width of its 95 % interval, None for a single run."""
+
+    mean: float
+    half: float | None
+    count: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Mean | None:
+        """Of these values; None without any.
+
+        >>> Mean.of([1.0, 3.0]).mean, Mean.of([1.0]).half, Mean.of([])
+        (2.0, None, None)
+        """
+        if not values:
+            return None
+        mean, _, high = interval(values)
+        return cls(mean, None if high is None else high - mean, len(values))
+
+    def holds(self, value: float) -> bool:
+        """Whether the interval holds a value; a single run has no interval."""
+        return self.half is not None and abs(value - self.mean) <= self.half
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from html import escape
 from typing import Any
 
-from sparsecore.intervals import Mean
 from sparsecore.reproduce.comparison import (
     ACCURACY_HOLDS,
     COLUMNS,
     RMSE_HOLDS,
     Compared,
     Comparison,
+    Mean,
     Side,
 )
 from sparsecore.reproduce.paper import PaperTable

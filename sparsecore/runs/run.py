@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +13,28 @@ from sparsecore.config import RunConfig
 
 State = Literal["queued", "running", "paused", "ended", "failed"]
 ACTIVE = ("queued", "running", "paused")
+ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # ids are read aloud in class: no look-alikes
+
+
+def new_id() -> str:
+    """The id of a new run or sweep: eight characters."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(8))
+
+
+def new_row(config: RunConfig, origin: str, worker: str | None = None) -> dict[str, Any]:
+    """A run that is to be in the store's table: queued; or, when a `worker` is named, begun by it."""
+    now = time.time()
+    return {
+        "id": new_id(),
+        "config": config.model_dump(),
+        "digest": config.digest(),
+        "origin": origin,
+        "state": "running" if worker else "queued",
+        "worker": worker,
+        "created": now,
+        "started": now if worker else None,
+        "heartbeat": now if worker else None,
+    }
 
 
 @dataclass(frozen=True)
@@ -50,7 +74,7 @@ class Run:
         return head | result | tail | ({"error": self.error} if self.error else {})
 
     @classmethod
-    def of(cls, row: Row) -> Run:
-        """The run of a row of the store's table."""
+    def of(cls, row: Row, config: RunConfig | None = None) -> Run:
+        """The run of a row of the store's table; its config is read again unless it is known."""
         fields = {name: getattr(row, name) for name in cls.__dataclass_fields__ if name != "config"}
-        return cls(config=RunConfig(**row.config), **fields)
+        return cls(config=config or RunConfig(**row.config), **fields)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -15,8 +14,9 @@ from sqlalchemy.engine import Row
 
 from sparsecore.config import PARAMETERS, ConfigError, RunConfig
 from sparsecore.home import default_home
+from sparsecore.runs import queue
 from sparsecore.runs.log import Entry, append, rewind
-from sparsecore.runs.run import ACTIVE, Run, State
+from sparsecore.runs.run import ACTIVE, Run, State, new_row
 from sparsecore.runs.tables import checkpoints, commands, log, metadata, runs, settings
 
 PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "journal_size_limit=33554432")
@@ -24,7 +24,6 @@ BUSY_SECONDS = 30  # how long a writer waits for another process's write
 HEARTBEAT_SECONDS = 1.0
 LOST_SECONDS = 10.0  # without a heartbeat for so long, a run's worker is taken for dead
 MAX_CRASHES = 3  # a run whose worker died so often without a new checkpoint is given up
-ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # run ids are read aloud in class: no look-alikes
 
 
 class LostRun(RuntimeError):
@@ -61,22 +60,10 @@ class Store:
 
     def create(self, config: RunConfig, origin: str = "page", worker: str | None = None) -> str:
         """A new run, queued; or, when a `worker` is named, begun by it. Gives its id."""
-        now = time.time()
-        run_id = "".join(secrets.choice(ALPHABET) for _ in range(8))
-        row = {
-            "id": run_id,
-            "config": config.model_dump(),
-            "digest": config.digest(),
-            "origin": origin,
-            "state": "running" if worker else "queued",
-            "worker": worker,
-            "created": now,
-            "started": now if worker else None,
-            "heartbeat": now if worker else None,
-        }
+        row = new_row(config, origin, worker)
         with self.engine.begin() as connection:
             connection.execute(insert(runs).values(row))
-        return run_id
+        return row["id"]
 
     def get(self, run_id: str) -> Run | None:
         """The run, or None when there is none of this id."""
@@ -98,10 +85,8 @@ class Store:
 
     def queue_place(self, run_id: str) -> int | None:
         """1 for the next to be trained; None when the run is not queued."""
-        mine = select(runs.c.place).where(runs.c.id == run_id, runs.c.state == "queued").scalar_subquery()
-        query = select(func.count()).where(runs.c.state == "queued", runs.c.place <= mine)
         with self.engine.connect() as connection:
-            return connection.execute(query).scalar_one() or None
+            return queue.place_of(connection, run_id)
 
     def delete(self, run_id: str) -> None:
         """Remove a run and all it logged."""

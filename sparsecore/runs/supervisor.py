@@ -12,7 +12,7 @@ import time
 import uuid
 from dataclasses import dataclass
 
-from sparsecore.runs.run import Run
+from sparsecore.runs import queue
 from sparsecore.runs.store import Store
 
 TICK_SECONDS = 0.1
@@ -21,29 +21,34 @@ STOP_SECONDS = 8.0  # workers have so long to save when the server ends
 SPARE_DELAY_SECONDS = 2.0  # a new spare imports torch: not while the run just handed out is starting
 SPARE_RETRY_SECONDS = 5.0  # after a worker that could not even start
 MAX_FALSE_STARTS = 3
+IDLE_SECONDS = 10.0  # processes beyond one spare are kept so long after their run
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class Child:
-    """A worker process; `run_id` is None while it is the spare."""
+    """A worker process; `run_id` is None while it has nothing to do, since `idle_since`."""
 
     process: subprocess.Popen
     name: str
+    idle_since: float
     run_id: str | None = None
+    runs: int = 0  # how many it was handed
 
 
 class Supervisor(threading.Thread):
     """Trains the store's queued runs in order, at most `cores` at once, until `stop()`.
 
-    A paused run keeps its process for a while and takes no core. A run whose process died is queued again
-    and goes on from its last checkpoint.
+    spare: keep a process ready that has nothing to do, for whoever presses a button next.
+
+    A process that has trained its run takes the next one. A paused run keeps its process for a while and
+    takes no core. A run whose process died is queued again and goes on from its last checkpoint.
     """
 
-    def __init__(self, store: Store, cores: int | None = None) -> None:
+    def __init__(self, store: Store, cores: int | None = None, spare: bool = True) -> None:
         super().__init__(name="supervisor", daemon=True)
-        self.store = store
+        self.store, self.spare = store, spare
         self.cores = cores or os.cpu_count() or 1
         self.name_prefix = uuid.uuid4().hex[:8]
         self.children: list[Child] = []
@@ -84,18 +89,20 @@ class Supervisor(threading.Thread):
             for run in self.store.lost():
                 logger.warning("Run %s lost its worker %s.", run.id, run.worker)
                 self.store.recover(run.id, run.worker, "its worker was not heard of any more.")
+        training = self._notice()
         self._keep_spare()
-        self._start_queued()
+        self._start_queued(self.cores - training)
         for run_id in self.store.commanded():
             self._hand(run_id, "paused")
 
     def _reap(self) -> None:
         for child in [child for child in self.children if child.process.poll() is not None]:
             self.children.remove(child)
+            dismissed = child.process.stdin.closed
             _let_go(child.process)
             if child.run_id is not None:
                 self._recover(child)
-            else:
+            elif not (child.runs or dismissed):
                 self.false_starts += 1
                 self.next_spare = time.monotonic() + SPARE_RETRY_SECONDS
                 logger.error("A worker could not start (exit %s).", child.process.returncode)
@@ -104,12 +111,32 @@ class Supervisor(threading.Thread):
         what = f"its worker process ended with code {child.process.returncode}, again and again."
         self.store.recover(child.run_id, child.name, what)
 
+    def _notice(self) -> int:
+        """Note whose run is over; give how many train, their runs being neither paused nor queued."""
+        with self.store.engine.connect() as connection:
+            held = queue.held(connection, [child.name for child in self.children])
+        for child in self.children:
+            row = held.get(child.name)
+            if child.run_id is not None and (row is None or row.id != child.run_id):
+                child.run_id, child.idle_since = None, time.monotonic()
+        return sum(row.state == "running" for row in held.values())
+
     def _keep_spare(self) -> None:
-        if self._spare() is None and time.monotonic() >= self.next_spare:
+        """One process that is idle; more of them only for a while, in which another run may come."""
+        idle = self._idle()
+        if (self.spare or self.false_starts) and not idle and time.monotonic() >= self.next_spare:
             self.children.append(self._spawn())
+        for child in idle[1:]:
+            if time.monotonic() - child.idle_since > IDLE_SECONDS:
+                _let_go(child.process)
+
+    def _idle(self) -> list[Child]:
+        """Children without a run, the one that trained last first: what a run needs is warm in it."""
+        idle = [c for c in self.children if c.run_id is None and not c.process.stdin.closed]
+        return sorted(idle, key=lambda child: (child.runs > 0, child.idle_since), reverse=True)
 
     def _spare(self) -> Child | None:
-        return next((child for child in self.children if child.run_id is None), None)
+        return next(iter(self._idle()), None)
 
     def _spawn(self) -> Child:
         self.started_children += 1
@@ -122,39 +149,40 @@ class Supervisor(threading.Thread):
             text=True,
             start_new_session=True,  # Ctrl-C in the server's terminal is the server's; workers save first
         )
-        return Child(process, f"{self.name_prefix}:{self.started_children}")
+        return Child(process, f"{self.name_prefix}:{self.started_children}", time.monotonic())
 
-    def _start_queued(self) -> None:
-        queued = self.store.list(states=["queued"])
-        if queued and self.false_starts >= MAX_FALSE_STARTS and self._spare() is None:
-            for run in queued:
+    def _start_queued(self, free: int) -> None:
+        hopeless = self.false_starts >= MAX_FALSE_STARTS and self._spare() is None
+        if free <= 0 and not hopeless:
+            return
+        with self.store.engine.connect() as connection:
+            waiting = queue.waiting(connection, None if hopeless else free)
+        for run in waiting:
+            if hopeless:
                 self.store.fail(run.id, "no worker process can start on this server; its console says why.")
-        free = self.cores - self._training()
-        for run in sorted(queued, key=lambda run: run.place)[: max(0, free)]:
-            if not self._wake(run):
+            elif not self._wake(run.id):
                 self._hand(run.id, "queued")
 
-    def _training(self) -> int:
-        """How many cores are taken: children whose run is neither paused nor waiting for its turn."""
-        mine = {child.run_id for child in self.children if child.run_id is not None}
-        return sum(run.id in mine for run in self.store.list(states=["running"]))
-
-    def _wake(self, run: Run) -> bool:
+    def _wake(self, run_id: str) -> bool:
         """A resumed run whose process is still there goes on in it."""
-        holders = (c for c in self.children if c.run_id == run.id and c.process.poll() is None)
+        holders = (c for c in self.children if c.run_id == run_id and c.process.poll() is None)
         holder = next(holders, None)
-        return holder is not None and self.store.claim(run.id, holder.name)
+        return holder is not None and self.store.claim(run_id, holder.name)
 
     def _hand(self, run_id: str, state: str) -> None:
-        spare = self._spare()
-        if spare is None or not self.store.claim(run_id, spare.name, state):
+        """Give the run to a process that is idle, or to a new one where starting them has not failed."""
+        child = self._spare()
+        if child is None and not self.false_starts:
+            child = self._spawn()
+            self.children.append(child)
+        if child is None or not self.store.claim(run_id, child.name, state):
             return
-        spare.run_id = run_id
+        child.run_id, child.runs = run_id, child.runs + 1
         self.false_starts = 0
         self.next_spare = time.monotonic() + SPARE_DELAY_SECONDS
         try:
-            spare.process.stdin.write(f"{run_id} {spare.name}\n")
-            spare.process.stdin.flush()
+            child.process.stdin.write(f"{run_id} {child.name}\n")
+            child.process.stdin.flush()
         except BrokenPipeError:
             logger.warning("The spare worker had ended; run %s is queued again.", run_id)
 

@@ -88,13 +88,13 @@ class Cell:
 def cells(configs: Iterable[RunConfig], runs: Sequence[Run]) -> list[Cell]:
     """Each config with the best of these runs that has its digest: one that ended, else the newest."""
     found: dict[str, Run] = {}
-    for run in sorted(runs, key=lambda run: (_rank(run), run.place)):
+    for run in sorted(runs, key=lambda run: (worth(run.state, run.reason), run.place)):
         found[run.config.digest()] = run
     return [Cell(config, found.get(config.digest())) for config in configs]
 
 
-def _rank(run: Run) -> int:
-    """How much a run is worth to a sweep: one that was stopped or failed would be trained again."""
-    if run.active:
-        return 1
-    return 2 if run.state == "ended" and run.reason != "stopped" else 0
+def worth(state: str, reason: str | None) -> int:
+    """How much a run is worth to a sweep; one that was stopped or failed (0) would be trained again."""
+    if state == "ended":
+        return 0 if reason == "stopped" else 3
+    return {"queued": 2, "running": 2, "paused": 1}.get(state, 0)

@@ -77,6 +77,19 @@ commands = Table(
     Column("values", JSON, nullable=False),
 )
 
+sweeps = Table(
+    "sweeps",
+    metadata,
+    Column("place", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(12), unique=True, nullable=False),
+    Column("digest", String(16), unique=True, nullable=False),
+    Column("spec", JSON, nullable=False),
+    Column("cells", JSON, nullable=False),  # the digests of its runs' configs
+    Column("state", String(8), nullable=False, index=True),
+    Column("origin", String(16), nullable=False),
+    Column("created", Float, nullable=False),
+)
+
 settings = Table(
     "settings",
     metadata,

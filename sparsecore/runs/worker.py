@@ -2,14 +2,17 @@
 
 As a process, `python -m sparsecore.runs.worker HOME`, it imports torch first, and waits on standard
 input for the id of a run: the supervisor keeps one such spare ready, so that a pressed button
-is answered at once. When standard input closes, its server is gone: it saves and ends.
+is answered at once. When that run has ended it waits for another. When standard input closes, its server
+is gone: it saves and ends.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import os
+import queue
 import sys
 import threading
 import time
@@ -224,7 +227,8 @@ def _json(values: dict[str, Any]) -> bytes:
 def one_thread() -> None:
     """One thread a worker: several small operations on many threads wait for each other (DESIGN)."""
     torch.set_num_threads(1)
-    torch.set_num_interop_threads(1)
+    if torch.get_num_interop_threads() != 1:  # it may be set once a process
+        torch.set_num_interop_threads(1)
 
 
 def _warm_up(home: Path, task: str) -> None:
@@ -254,59 +258,102 @@ def _get_ready(home: Path, ordered: threading.Event) -> None:
             _warm_up(home, task)
 
 
-class Order:
-    """What a spare was told to do: one line on standard input, a run and a name. Beats until it is begun."""
+class Orders:
+    """What a process is told to train: lines on standard input, each a run and a name.
+
+    Beats for a run from the moment its order comes until it is begun: a spare that is still loading has its
+    run already, and is not dead.
+    """
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.words: list[str] = []
-        self.given, self.begun, self.gone = threading.Event(), threading.Event(), threading.Event()
+        self.lines: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
+        self.given, self.gone = threading.Event(), threading.Event()
+        self.begun: dict[str, threading.Event] = {}
         threading.Thread(target=self._listen, daemon=True).start()
 
+    def next(self) -> tuple[str, str] | None:
+        """The next run and name, as soon as there is one; None when the server is no more."""
+        return self.lines.get()
+
     def _listen(self) -> None:
-        """Take the one order; when the other end is let go, the server is no more."""
-        self.words = sys.stdin.readline().split()
-        if self.words:
-            threading.Thread(target=self._beat, daemon=True).start()
-        self.given.set()
-        sys.stdin.read()
+        """Take orders; when the other end is let go, the server is no more."""
+        for line in sys.stdin:
+            run_id, name = line.split()
+            self.begun[run_id] = begun = threading.Event()
+            threading.Thread(target=self._beat, args=(run_id, name, begun), daemon=True).start()
+            self.lines.put((run_id, name))
+            self.given.set()
         self.gone.set()
+        self.lines.put(None)
+        self.given.set()
         time.sleep(LEAVE_SECONDS)
         os._exit(1)
 
-    def _beat(self) -> None:
-        """A spare that is still loading has its run already, and is not dead."""
-        while not self.begun.wait(HEARTBEAT_SECONDS):
+    def _beat(self, run_id: str, name: str, begun: threading.Event) -> None:
+        while not begun.wait(HEARTBEAT_SECONDS):
             try:
-                self.store.beat(*self.words)
+                self.store.beat(run_id, name)
             except LostRun:
                 return
 
 
 def main(home: Path) -> None:
-    """A process of the supervisor's: be ready, wait for a run and a name, train it, end."""
+    """A process of the supervisor's: be ready, train one run after another, end when the server is gone."""
     one_thread()
     store = Store(home)
     store.set_setting("devices", devices())
-    order = Order(store)
-    _get_ready(home, order.given)
-    order.given.wait()
-    if not order.words:
-        return
-    run_id, name = order.words
+    orders = Orders(store)
+    _get_ready(home, orders.given)
+    nice = False
+    while (order := orders.next()) is not None:
+        if not nice and hasattr(os, "nice"):
+            os.nice(NICENESS)  # not before: a spare that gets ready slowly keeps the next person waiting
+            nice = True
+        _carry_out(store, orders, *order)
+
+
+def _carry_out(store: Store, orders: Orders, run_id: str, name: str) -> None:
+    """Train a run that was ordered, and leave nothing of it in the process."""
     run = store.get(run_id)
-    if run is None:
+    orders.begun.pop(run_id).set()
+    if run is None or run.worker != name:
         return
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)  # not before: a spare that gets ready slowly keeps the next person waiting
     try:
-        order.begun.set()
-        Worker(store, run, name, order.gone).work()
+        Worker(store, run, name, orders.gone).work()
     except Exception:  # noqa: BLE001 - the store has its sentence; the trace goes to a file
         logs = store.home / "logs"
         logs.mkdir(exist_ok=True)
         (logs / f"{run_id}.txt").write_text(traceback.format_exc(), encoding="utf-8")
-        sys.exit(1)
+        if torch.cuda.is_initialized():
+            sys.exit(1)  # a device may be left in a state that would spoil the next run
+    finally:
+        clear()
+
+
+def clear() -> None:
+    """Free what a run left: cycles of modules and hooks, and a device's cached memory."""
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def train_one(home: Path | str, run_id: str, name: str) -> bool:
+    """Claim a queued run for the worker of this name and train it in this process, with one thread.
+
+    What a cluster's process runs. False when the run is no longer to be had. What makes the run impossible
+    is raised, after the store was told.
+    """
+    one_thread()
+    store = Store(Path(home))
+    try:
+        if not store.claim(run_id, name):
+            return False
+        Worker(store, store.get(run_id), name).work()
+        return True
+    finally:
+        store.close()
+        clear()
 
 
 if __name__ == "__main__":

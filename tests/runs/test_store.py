@@ -13,7 +13,8 @@ from sqlalchemy import update
 from sparsecore.config import ConfigError, RunConfig
 from sparsecore.home import default_home
 from sparsecore.runs.log import Entry
-from sparsecore.runs.store import ALPHABET, LOST_SECONDS, MAX_CRASHES, LostRun, Store
+from sparsecore.runs.run import ALPHABET
+from sparsecore.runs.store import LOST_SECONDS, MAX_CRASHES, LostRun, Store
 from sparsecore.runs.tables import runs
 
 

@@ -1,0 +1,55 @@
+"""Sweep: train a task with every method, density and seed of a grid, and see the metric against ρ."""
+
+import streamlit as st
+
+from sparsecore.dashboard import sweep_form, sweep_results
+from sparsecore.dashboard.controls import plain, say
+from sparsecore.dashboard.session import the_store
+from sparsecore.dashboard.sweep_live import earlier, linked_sweep, live, open_sweep
+from sparsecore.dashboard.transport import language_switch
+from sparsecore.runs import sweeps
+from sparsecore.runs.curves import points
+
+store = the_store()
+sweep = linked_sweep()
+sweep_form.fill(sweep)
+
+with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+    st.subheader(say("sweep.title"), anchor=False)
+    language_switch()
+
+sweep_form.choices()
+spec, refusal = sweep_form.asked()
+with st.container(horizontal=True, vertical_alignment="center", key="sweep_begin"):
+    button = {"type": "primary", "icon": ":material/play_arrow:", "key": "sweep_start"}
+    pressed = st.button(say("sweep.start"), help=say("sweep.start.help"), disabled=spec is None, **button)
+    if spec is None:
+        st.error(refusal)
+    else:
+        st.markdown(f"{sweep_form.plan(spec)} {sweep_form.differences(spec)}")
+if pressed and spec is not None:
+    open_sweep(sweeps.begin(store, spec))
+    st.rerun()
+
+if "sweep" in st.query_params and sweep is None:
+    st.warning(say("sweep.missing", sweep=plain(st.query_params["sweep"])))
+if sweep is None:
+    with st.container(horizontal=True, vertical_alignment="center", key="sweep_example"):
+        if st.button(say("sweep.example"), help=say("sweep.example.help"), icon=":material/bolt:"):
+            open_sweep(sweeps.begin(store, sweep_form.EXAMPLE))
+            st.rerun()
+        st.markdown(say("sweep.example.what"))
+    found = []
+else:
+    earlier(sweep)
+    found = points(live(sweep))
+
+task = sweep.spec.task if sweep else st.session_state["task"]
+view = sweep_results.view_choices()
+sweep_results.curves(found, task, view)
+if found:
+    as_printed = sweep.spec.parameters.get("size") == "paper"
+    st.caption(say("sweep.click") if as_printed else f"{say('sweep.click')} {say('sweep.thesis.size')}")
+    sweep_results.table(found, f"sparsecore-{sweep.id}")
+elif sweep is not None:
+    st.caption(say("sweep.no_runs"))

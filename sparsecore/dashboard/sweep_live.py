@@ -1,0 +1,124 @@
+"""The sweep that is looked at: which one, how far it is, and its Stop and Resume."""
+
+from __future__ import annotations
+
+import time
+
+import streamlit as st
+
+from sparsecore.dashboard.controls import say
+from sparsecore.dashboard.session import the_store
+from sparsecore.dashboard.sweep_form import WORKERS, duration
+from sparsecore.dashboard.sweep_grid import grid, notes, progress_bar
+from sparsecore.runs import sweeps
+from sparsecore.runs.sweep import Cell
+from sparsecore.runs.sweeps import Sweep
+
+LOOKED_AT = "sweep_looked_at"  # in the session: what the URL forgets when another page is opened
+LISTED = "sweep_listed"  # the list of earlier sweeps
+DRAWN = "sweep_drawn"  # in the session: how many cells had ended when the page's figures were drawn
+EARLIER = 30  # sweeps to choose from
+LIVE_SECONDS, IDLE_SECONDS = 1.0, 10.0
+UNFINISHED = ("queued", "running")
+
+
+def linked_sweep() -> Sweep | None:
+    """The sweep of the URL, else the one last looked at, else the newest of this server."""
+    asked = st.query_params.get("sweep")
+    wanted = asked or st.session_state.get(LOOKED_AT)
+    found = sweeps.get(the_store(), wanted) if wanted else None
+    if found is None and not asked:
+        found = next(iter(sweeps.recent(the_store(), 1)), None)
+    if found is not None:
+        open_sweep(found.id)
+    return found
+
+
+def open_sweep(sweep_id: str) -> None:
+    """Look at this sweep from now on; the URL says so."""
+    st.session_state[LOOKED_AT] = sweep_id
+    for name, value in {"sweep": sweep_id, "lang": st.session_state["lang"]}.items():
+        if st.query_params.get(name) != value:
+            st.query_params[name] = value
+
+
+def about(sweep: Sweep) -> str:
+    """A sweep in a few words."""
+    spec = sweep.spec
+    methods = ", ".join(say(f"method.{name}") for name in spec.methods)
+    size = say(f"size.{spec.parameters.get('size', 'demo')}")
+    words = {"densities": len(spec.densities), "seeds": len(spec.seeds), "methods": methods, "size": size}
+    return say("sweep.about", task=say(f"task.{spec.task}"), **words)
+
+
+def earlier(sweep: Sweep) -> None:
+    """The list of this server's sweeps; another choice opens that one."""
+    known = {each.id: each for each in sweeps.recent(the_store(), EARLIER)} | {sweep.id: sweep}
+
+    def label(sweep_id: str) -> str:
+        begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(known[sweep_id].created))
+        return f"{about(known[sweep_id])} · {begun} · {sweep_id}"
+
+    st.session_state[LISTED] = sweep.id
+    st.selectbox(
+        say("sweep.earlier"),
+        list(known),
+        format_func=label,
+        key=LISTED,
+        on_change=lambda: open_sweep(st.session_state[LISTED]),
+    )
+
+
+def live(sweep: Sweep) -> list[Cell]:
+    """How far the sweep is, by itself once a second; gives its cells as they are now."""
+    cells = sweeps.cells_of(the_store(), sweep.spec)
+    st.session_state[DRAWN] = sweep.id, _ended(cells)
+    every = LIVE_SECONDS if _going(sweep, cells) else IDLE_SECONDS
+    st.fragment(_state, run_every=every)(sweep.id)
+    return cells
+
+
+def _state(sweep_id: str) -> None:
+    sweep = sweeps.get(the_store(), sweep_id)
+    cells = sweeps.cells_of(the_store(), sweep.spec)
+    if st.session_state.get(DRAWN) != (sweep_id, _ended(cells)):
+        st.rerun()  # a cell has ended: only now are the figures drawn again
+    going = _going(sweep, cells)
+    with st.container(horizontal=True, vertical_alignment="center", key="sweep_state"):
+        st.markdown(_line(sweep, cells))
+        st.space("stretch")
+        if going:
+            _button("stop", ":material/stop:", sweeps.stop, sweep_id)
+        elif _ended(cells) < len(cells):
+            _button("resume", ":material/resume:", sweeps.resume, sweep_id)
+    st.html(progress_bar(cells, say) + grid(cells, say, st.session_state["lang"]) + notes(cells, say))
+
+
+def _button(action: str, icon: str, act, sweep_id: str) -> None:
+    words = {"label": say(f"sweep.{action}"), "help": say(f"sweep.{action}.help")}
+    if st.button(**words, icon=icon, key=f"sweep_do_{action}"):
+        act(the_store(), sweep_id)
+        st.rerun()
+
+
+def _ended(cells: list[Cell]) -> int:
+    return sum(cell.status in ("done", "collapsed", "failed") for cell in cells)
+
+
+def _going(sweep: Sweep, cells: list[Cell]) -> bool:
+    return sweep.state == "running" and any(cell.status in UNFINISHED for cell in cells)
+
+
+def _line(sweep: Sweep, cells: list[Cell]) -> str:
+    """How many runs are done, training and failed, and the time that is left."""
+    progress = sweeps.progress(cells, WORKERS)
+    if progress.done == progress.total:
+        return say("sweep.done", total=f"{progress.total:,}")
+    told = [say("sweep.parts", done=f"{progress.done:,}", total=f"{progress.total:,}")]
+    told += [say("sweep.parts.running", n=progress.running)] if progress.running else []
+    told += [say("sweep.parts.failed", n=progress.failed)] if progress.failed else []
+    if _going(sweep, cells):
+        told.append(say("sweep.left", time=duration(progress.seconds_left)))
+    elif progress.done + progress.failed < progress.total:
+        told.append(say("sweep.held"))
+    return " · ".join(told)

@@ -1,0 +1,75 @@
+"""The Pareto front of a search over densities a layer, against the uniform curve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from sparsecore.figures.drawing import Say, colour, finished, run_points
+from sparsecore.runs.curves import Point, by_method, front, lower_is_better
+
+FRONT_COLOUR = "#009e73"
+
+
+def pareto(
+    searched: Sequence[Point], uniform: Sequence[Point], *, metric: str, say: Say, logarithmic: bool = True
+) -> go.Figure:
+    """The test metric against the weights kept: every searched run, their front, and runs of one ρ.
+
+    Weights are those that are not zero, in all matrices, so that methods that spare a layer compare fairly.
+    """
+    figure = go.Figure()
+    for method, own in by_method(uniform).items():
+        name = say("figure.one_density", method=say(f"method.{method}"))
+        _line(figure, own, name, colour(method), "uniform", say, mean=True)
+    pairs = [(point.nonzeros, point.test) for point in searched]
+    best = front(pairs, lower=lower_is_better(metric))
+    _line(figure, [searched[i] for i in best], say("figure.front"), FRONT_COLOUR, "front", say)
+    rest = [searched[i] for i in range(len(searched)) if i not in best]
+    hollow = {"color": FRONT_COLOUR, "symbol": "circle-open", "size": 7}
+    dots = run_points(rest, lambda p: p.test, say("figure.searched"), FRONT_COLOUR, say, marker=hollow)
+    dots.update(x=[point.nonzeros for point in rest], name=say("figure.searched"), showlegend=True)
+    figure.add_trace(dots)
+    y: dict[str, Any] = {"title": {"text": say(f"live.metric.{metric}"), "standoff": 8}}
+    if metric != "rmse":
+        y["tickformat"] = ".0%"
+    x = {"title": {"text": say("figure.nonzeros"), "standoff": 8}, "type": "log" if logarithmic else "linear"}
+    return finished(figure, say("figure.pareto"), y, say, logarithmic=logarithmic, x=x)
+
+
+def _line(
+    figure: go.Figure,
+    own: Sequence[Point],
+    name: str,
+    tint: str,
+    what: str,
+    say: Say,
+    *,
+    mean: bool = False,
+) -> None:
+    """Runs with a line through them; with `mean` through their mean at each density."""
+    by_density: dict[float, list[Point]] = {}
+    for place, point in enumerate(own):
+        by_density.setdefault(point.density if mean else place, []).append(point)
+    groups = [
+        (sum(p.nonzeros for p in group) / len(group), sum(p.test for p in group) / len(group))
+        for group in by_density.values()
+    ]
+    through = sorted(groups)
+    dots = run_points(own, lambda p: p.test, name, tint, say, legendgroup=name)
+    dots.update(x=[point.nonzeros for point in own])
+    figure.add_trace(
+        go.Scatter(
+            x=[x for x, _ in through],
+            y=[y for _, y in through],
+            mode="lines",
+            line={"color": tint, "width": 2.5},
+            name=name,
+            legendgroup=name,
+            hoverinfo="skip",
+            meta=what,
+        )
+    )
+    figure.add_trace(dots)

@@ -1,0 +1,133 @@
+"""How long a sweep takes, judged by runs that have ended, and how far it is."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from sparsecore.config import RunConfig
+from sparsecore.runs.store import Store
+from sparsecore.runs.sweep import Cell
+from sparsecore.runs.tables import runs
+
+LOOKED_AT = 500  # the newest finished runs of a task and size say enough of its pace
+STARTING_SECONDS = 0.5  # of a run, before its first step and after its last
+# Seconds a step where no run has ended yet, measured once on one core of a 2-core machine, layerwise,
+# ρ = 0.4: the seconds of a run's result over its steps.
+STEP_SECONDS = {
+    ("sinc", "demo"): 0.0004,
+    ("sinc", "paper"): 0.002,
+    ("spirals", "demo"): 0.0008,
+    ("spirals", "paper"): 0.007,
+    ("vulnerabilities", "demo"): 0.04,
+    ("vulnerabilities", "laptop"): 0.3,
+    ("vulnerabilities", "paper"): 4.0,
+}
+PLANNED_STEPS = 2_000  # of a run whose size plans epochs, as long as nobody knows how many texts there are
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How many of a sweep's cells have ended, train, or failed, and the seconds that the rest will take."""
+
+    total: int
+    done: int
+    running: int
+    failed: int
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run that has ended says about others."""
+
+    method: str
+    density: float
+    max_steps: int | None
+    steps: int
+    seconds: float
+
+
+def remaining(cells: Sequence[Cell], workers: int = 1, known: Sequence[Finished] = ()) -> float:
+    """The seconds that so many workers need for the cells that have not ended.
+
+    Judged by the cells that have, and by other finished runs that are `known`.
+    """
+    return _spread(_left(cells, [*_finished(cells), *known]), workers)
+
+
+def progress(cells: Sequence[Cell], workers: int = 1) -> Progress:
+    """How far these cells are; the time left is judged by those among them that have ended."""
+    count = {status: sum(cell.status == status for cell in cells) for status in ("running", "failed")}
+    done = sum(cell.status in ("done", "collapsed") for cell in cells)
+    return Progress(len(cells), done, count["running"], count["failed"], remaining(cells, workers))
+
+
+def _finished(cells: Iterable[Cell]) -> list[Finished]:
+    found = []
+    for cell in cells:
+        config, run = cell.config, cell.run
+        if cell.status in ("done", "collapsed") and run.result:
+            known = Finished(config.method, config.density, config.max_steps, run.step, run.result["seconds"])
+            found.append(known)
+    return found
+
+
+def finished_like(store: Store, like: RunConfig) -> list[Finished]:
+    """The newest finished runs of the same task and size."""
+    config, result = runs.c.config, runs.c.result
+    query = (
+        select(
+            config["method"].as_string(),
+            config["density"].as_float(),
+            config["max_steps"].as_integer(),
+            runs.c.step,
+            result["seconds"].as_float(),
+        )
+        .where(runs.c.state == "ended", runs.c.reason.in_(("converged", "collapsed", "max_steps")))
+        .where(config["task"].as_string() == like.task, config["size"].as_string() == like.size)
+        .order_by(runs.c.place.desc())
+        .limit(LOOKED_AT)
+    )
+    with store.engine.connect() as connection:
+        return [Finished(*row) for row in connection.execute(query) if row[-1] is not None]
+
+
+def _left(cells: Iterable[Cell], known: Sequence[Finished]) -> list[float]:
+    """The seconds that each unfinished cell still takes."""
+    left = []
+    for cell in cells:
+        if cell.status in ("done", "collapsed", "failed"):
+            continue
+        whole, run = seconds_of(cell.config, known), cell.run
+        if run is not None and run.step and cell.config.max_steps:
+            whole *= 1 - run.step / cell.config.max_steps
+        elif cell.status == "running":
+            whole = max(0.0, whole - (time.time() - run.started))
+        left.append(whole)
+    return left
+
+
+def seconds_of(config: RunConfig, known: Sequence[Finished]) -> float:
+    """The seconds that a run will take: those of the finished runs that are most like it.
+
+    Of the same method and limit of steps, those of the nearest density; else the pace of any of them, as if
+    all steps up to the limit were taken; else a measured constant of the task and size.
+    """
+    alike = [run for run in known if (run.method, run.max_steps) == (config.method, config.max_steps)]
+    if alike:
+        apart = [abs(math.log(run.density / config.density)) for run in alike]
+        nearest = [run.seconds for run, far in zip(alike, apart, strict=True) if far <= min(apart) + 1e-9]
+        return STARTING_SECONDS + sum(nearest) / len(nearest)
+    steps = sum(run.steps for run in known)
+    pace = sum(run.seconds for run in known) / steps if steps else STEP_SECONDS[config.task, config.size]
+    return STARTING_SECONDS + pace * (config.max_steps or PLANNED_STEPS)
+
+
+def _spread(seconds: Sequence[float], workers: int) -> float:
+    """The time until the last of them is done, shared by so many workers."""
+    return max(sum(seconds) / max(1, workers), max(seconds, default=0.0))

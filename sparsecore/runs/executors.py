@@ -1,0 +1,56 @@
+"""What trains a sweep's runs: this machine's cores here; a cluster in `ray_executor`, a file of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from sparsecore.runs import sweeps
+from sparsecore.runs.store import Store
+from sparsecore.runs.supervisor import Supervisor
+from sparsecore.runs.sweep import Cell
+
+LOOK_SECONDS = 0.5  # between two looks at the cells,
+LOOK_SHARE = 0.02  # and longer where a large sweep's take more than this share of the time
+PENDING = ("queued", "running")
+
+Listen = Callable[[Sequence[Cell]], None]
+
+
+class Executor(Protocol):
+    """Trains what a sweep has queued."""
+
+    def run(self, sweep_id: str, listen: Listen) -> None:
+        """Train until no cell is queued or running, or the sweep is stopped; tell how the cells are."""
+
+
+class Local:
+    """Trains with so many worker processes on this machine, one thread each; all that is queued, in order."""
+
+    def __init__(self, store: Store, workers: int | None = None) -> None:
+        self.store, self.supervisor = store, Supervisor(store, workers, spare=False)
+
+    def run(self, sweep_id: str, listen: Listen) -> None:
+        """Train until no cell is queued or running, or the sweep is stopped.
+
+        However it ends, no process is left, and what was training is saved and queued.
+        """
+        self.supervisor.start()
+        try:
+            watch(self.store, sweep_id, listen)
+        finally:
+            self.supervisor.stop()
+
+
+def watch(store: Store, sweep_id: str, listen: Listen) -> None:
+    """Tell how the cells are, until none is queued or running or the sweep is stopped."""
+    while True:
+        began = time.monotonic()
+        sweep = sweeps.get(store, sweep_id)
+        cells = sweeps.cells_of(store, sweep.spec)
+        listen(cells)
+        if sweep.state == "stopped" or not any(cell.status in PENDING for cell in cells):
+            return
+        took = time.monotonic() - began
+        time.sleep(max(LOOK_SECONDS, took / LOOK_SHARE))

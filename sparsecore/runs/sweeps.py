@@ -1,0 +1,203 @@
+"""Sweeps in the store: begun, stopped and resumed from anywhere, and the cells that they have by now.
+
+A sweep enqueues what it lacks as ordinary runs, found by the digest of their config. Killing whatever
+trains them loses nothing: they are queued again by the rules of all runs; and a sweep that is begun again
+asks only for what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Select, delete, exists, insert, select, update
+from sqlalchemy.engine import Row
+
+from sparsecore.config import RunConfig
+from sparsecore.runs.durations import Progress, finished_like, progress, remaining
+from sparsecore.runs.queue import SWEEP
+from sparsecore.runs.run import Run, new_id, new_row
+from sparsecore.runs.store import Store
+from sparsecore.runs.sweep import Cell, SweepSpec, worth
+from sparsecore.runs.tables import commands, log, runs, settings, sweeps
+
+TURN = "sweeps"  # the setting whose row a writer holds: two who begin at once enqueue no run twice
+JUDGED = (runs.c.state, runs.c.reason, runs.c.place)
+CHUNK = 10_000  # digests in one query; SQLite takes 32,766 values
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep as the store knows it; `created` is seconds since the epoch."""
+
+    id: str
+    spec: SweepSpec
+    state: Literal["running", "stopped"]
+    created: float
+    origin: str
+
+    @classmethod
+    def of(cls, row: Row) -> Sweep:
+        """The sweep of a row of the store's table."""
+        return cls(row.id, SweepSpec(**row.spec), row.state, row.created, row.origin)
+
+
+def begin(store: Store, spec: SweepSpec, origin: str = "page") -> str:
+    """Create the sweep, or find it, and enqueue every cell that has no run worth keeping; gives its id.
+
+    A run that was stopped or failed is trained again, one that ended by itself never. Raises `ConfigError`.
+    """
+    configs = {config.digest(): config for config in spec.configs()}
+    with _turn(store) as connection:
+        sweep_id = _enter(connection, spec, list(configs), origin)
+        _enqueue(connection, configs)
+    return sweep_id
+
+
+def resume(store: Store, sweep_id: str) -> None:
+    """Go on with a stopped sweep; nothing for one that the store does not have."""
+    found = get(store, sweep_id)
+    if found is not None:
+        begin(store, found.spec, found.origin)
+
+
+def stop(store: Store, sweep_id: str) -> None:
+    """Take back what is queued, and pause what trains, which goes on from there when the sweep is resumed.
+
+    What another running sweep asks for too, and what a person began, is left alone.
+    """
+    with _turn(store) as connection:
+        mine = connection.execute(select(sweeps.c.cells).where(sweeps.c.id == sweep_id)).scalar_one_or_none()
+        if mine is None:
+            return
+        going = select(sweeps.c.cells).where(sweeps.c.state == "running", sweeps.c.id != sweep_id)
+        wanted = {digest for cells in connection.execute(going).scalars() for digest in cells}
+        for part in _parts([digest for digest in mine if digest not in wanted]):
+            _take_back(connection, part)
+        connection.execute(update(sweeps).where(sweeps.c.id == sweep_id).values(state="stopped"))
+
+
+def get(store: Store, sweep_id: str) -> Sweep | None:
+    """The sweep, or None when there is none of this id."""
+    with store.engine.connect() as connection:
+        row = connection.execute(select(sweeps).where(sweeps.c.id == sweep_id)).first()
+    return None if row is None else Sweep.of(row)
+
+
+def recent(store: Store, limit: int = 20) -> list[Sweep]:
+    """Sweeps, newest first."""
+    query = select(sweeps).order_by(sweeps.c.place.desc()).limit(limit)
+    with store.engine.connect() as connection:
+        return [Sweep.of(row) for row in connection.execute(query)]
+
+
+def cells_of(store: Store, spec: SweepSpec) -> list[Cell]:
+    """Every cell of the grid with the best of the runs that have its config, in the spec's order.
+
+    One query, which reads no other run of the store.
+    """
+    configs = {config.digest(): config for config in spec.configs()}
+    with store.engine.connect() as connection:
+        best = _best(connection, list(configs), runs)
+    found = {digest: Run.of(row, configs[digest]) for digest, row in best.items()}
+    return [Cell(config, found.get(digest)) for digest, config in configs.items()]
+
+
+def estimate(store: Store, spec: SweepSpec, workers: int = 1) -> float:
+    """The seconds that so many workers need for the cells that no finished run spares them."""
+    cells = cells_of(store, spec)
+    return remaining(cells, workers, finished_like(store, cells[0].config))
+
+
+# -- in a transaction -------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _turn(store: Store) -> Iterator[Connection]:
+    """A transaction in which nobody else begins or stops a sweep."""
+    store.setting(TURN, lambda: 0)
+    with store.engine.begin() as connection:
+        connection.execute(update(settings).where(settings.c.name == TURN).values(value=0))
+        yield connection
+
+
+def _enter(connection: Connection, spec: SweepSpec, digests: list[str], origin: str) -> str:
+    digest = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()[:16]
+    found = connection.execute(select(sweeps.c.id).where(sweeps.c.digest == digest)).scalar_one_or_none()
+    if found is not None:
+        connection.execute(update(sweeps).where(sweeps.c.id == found).values(state="running"))
+        return found
+    row = {"id": new_id(), "digest": digest, "spec": spec.model_dump(mode="json"), "cells": digests}
+    row |= {"state": "running", "origin": origin, "created": time.time()}
+    connection.execute(insert(sweeps).values(row))
+    return row["id"]
+
+
+def _enqueue(connection: Connection, configs: dict[str, RunConfig]) -> None:
+    best = _best(connection, list(configs), (runs.c.id, runs.c.digest, runs.c.origin, *JUDGED))
+    held = [row.id for row in best.values() if row.origin == SWEEP and row.state in ("running", "paused")]
+    for part in _parts(held):
+        connection.execute(delete(commands).where(commands.c.run_id.in_(part), commands.c.kind == "pause"))
+        paused = (runs.c.id.in_(part), runs.c.state == "paused")
+        connection.execute(update(runs).where(*paused).values(state="queued"))
+    kept = {digest for digest, row in best.items() if row.id in set(held) or worth(row.state, row.reason) > 1}
+    missing = [new_row(config, SWEEP) for digest, config in configs.items() if digest not in kept]
+    if missing:
+        connection.execute(insert(runs), missing)
+
+
+def _best(connection: Connection, digests: Sequence[str], columns: Any) -> dict[str, Row]:
+    """Of the runs with each digest, the one that is worth most to a sweep, and of equals the newest.
+
+    A run whose parameters were changed while it trained is not a run of its config.
+    """
+    best: dict[str, Row] = {}
+    for part in _parts(digests):
+        for row in connection.execute(_with_digests(part, columns)):
+            other = best.get(row.digest)
+            if other is None or worth(row.state, row.reason) >= worth(other.state, other.reason):
+                best[row.digest] = row
+    return best
+
+
+def _with_digests(digests: Sequence[str], columns: Any) -> Select:
+    changed = exists().where(log.c.run_id == runs.c.id, log.c.kind == "change")
+    query = select(*columns) if isinstance(columns, tuple) else select(columns)
+    return query.where(runs.c.digest.in_(digests), ~changed).order_by(runs.c.place)
+
+
+def _take_back(connection: Connection, digests: Sequence[str]) -> None:
+    cell = (runs.c.digest.in_(digests), runs.c.origin == SWEEP)
+    queued = (*cell, runs.c.state == "queued")
+    connection.execute(delete(runs).where(*queued, runs.c.started.is_(None)))
+    connection.execute(update(runs).where(*queued).values(state="paused"))
+    training = select(runs.c.id).where(*cell, runs.c.state == "running")
+    asked = [
+        {"run_id": run_id, "kind": "pause", "values": {}} for run_id in connection.execute(training).scalars()
+    ]
+    if asked:
+        connection.execute(insert(commands), asked)
+
+
+def _parts(values: Iterable[str]) -> Iterator[list[str]]:
+    values = list(values)
+    for start in range(0, len(values), CHUNK):
+        yield values[start : start + CHUNK]
+
+
+__all__ = [
+    "Progress",
+    "Sweep",
+    "begin",
+    "cells_of",
+    "estimate",
+    "get",
+    "progress",
+    "recent",
+    "resume",
+    "stop",
+]
