@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from sparsecore.projection import project_
-from sparsecore.reproduce.paper import PAPER_BLOCKS, PAPER_WEIGHTS, SORTING, printed
+from sparsecore.reproduce.paper import PAPER_BLOCKS, PAPER_WEIGHTS, SORTING
+from sparsecore.thesis import tables
 
 DENSITY = 0.1  # that of the thesis's Figure 3-14; what is kept changes a full sort not at all
 LARGE = 7e9  # weights: the thesis extrapolates to a model of 7 billion
@@ -50,7 +51,7 @@ def sorting(weights: int = PAPER_WEIGHTS, rounds: int = 5) -> dict[str, Any]:
         }
         for way in whole
     ]
-    paper = {name: printed()[SORTING][name] for name in ("global", "layerwise", "extrapolated_7B")}
+    paper = {name: tables()[SORTING][name] for name in ("global", "layerwise", "extrapolated_7B")}
     return {
         "weights": weights,
         "blocks": PAPER_BLOCKS,

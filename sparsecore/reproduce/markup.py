@@ -123,7 +123,12 @@ def breaking_sentences(whole: Comparison, say: Say) -> list[str]:
         if not whole.column(column):
             continue
         low, at = whole.breaks(column)
-        which = {(True, True): "at", (False, True): "first", (True, False): "never", (False, False): "unknown"}
+        which = {
+            (True, True): "at",
+            (False, True): "first",
+            (True, False): "never",
+            (False, False): "unknown",
+        }
         key = which[low is not None, at is not None]
         values = {"method": say(f"paper.column.{column}"), "low": _rho(low), "at": _rho(at)}
         found.append(say(f"paper.breaks.{key}", **values))
@@ -144,9 +149,7 @@ def settings(found: Reproduction, say: Say) -> str:
         for setting in settings_of(found)
     )
     heads = "".join(f"<th>{escape(say(f'paper.settings.{side}'))}</th>" for side in ("thesis", "ours"))
-    return (
-        f'<table class="sp-paper sp-settings"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
-    )
+    return f'<table class="sp-paper sp-settings"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
 
 
 def provenance(found: Reproduction, say: Say) -> str:

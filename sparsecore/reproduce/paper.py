@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from sparsecore import thesis
 from sparsecore.config import Task
 
-FOLDER = Path(__file__).parents[2] / "assets" / "paper"
+FOLDER = thesis.TABLES.parent
 TABLES = ("3-1", "3-2", "3-4")  # tables of trained networks
 SORTING = "3-5"  # the table of times
 PAPER_WEIGHTS = 1_835_008  # "about 1.8 M": what Table 3-5 sorts (DESIGN)
@@ -68,17 +67,11 @@ class PaperTable:
 
 
 @cache
-def printed() -> dict[str, Any]:
-    """The file of the tables."""
-    return json.loads((FOLDER / "tables.json").read_text(encoding="utf-8"))
-
-
-@cache
 def paper_table(name: str) -> PaperTable:
     """A table by its number; `KeyError` for one that is no table of trained networks."""
     if name not in TABLES:
         raise KeyError(f"{name!r} is not one of {', '.join(TABLES)}.")
-    table = printed()[name]
+    table = thesis.tables()[name]
     percent = table["metric"].endswith("%")
     rows = {
         row["density"]: {method: row[method] for method in ("global", "layerwise")} for row in table["rows"]

@@ -76,9 +76,7 @@ class Picture:
             if f"count.{index}" not in self.arrays:
                 continue
             shape = entry["rows"], entry["cols"]
-            bits = np.unpackbits(
-                self.arrays[f"mask.{index}"], count=shape[0] * shape[1], bitorder="little"
-            )
+            bits = np.unpackbits(self.arrays[f"mask.{index}"], count=shape[0] * shape[1], bitorder="little")
             found.append(
                 {
                     "name": self.meta["layers"][entry["layer"]]["name"],
@@ -138,9 +136,7 @@ def load(path: Path) -> dict[str, Picture]:
     if not path.exists():
         return {}
     arrays, meta = decode(path.read_bytes())
-    return {
-        digest: Picture(arrays=_under(arrays, digest), **described) for digest, described in meta.items()
-    }
+    return {digest: Picture(arrays=_under(arrays, digest), **described) for digest, described in meta.items()}
 
 
 def _under(arrays: dict[str, np.ndarray], digest: str) -> dict[str, np.ndarray]:

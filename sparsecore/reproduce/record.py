@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import subprocess
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sparsecore.reproduce.paper import FOLDER, TABLES
 from sparsecore.reproduce.plan import FLOORS, Column, Plan, column_of
+from sparsecore.runs.curves import Layer, Point
 from sparsecore.runs.sweep import Cell, Status
 
 PACKAGES = ("torch", "numpy")  # those on which the figures depend
@@ -32,7 +34,7 @@ class LayerKept(Record):
 
     name: str
     nonzeros: int
-    density: float
+    weights: int
     prunable: bool
 
 
@@ -84,10 +86,38 @@ class Trial(Record):
             found |= {"metric": name, "train": train, "test": test}
             found |= {name: result[name] for name in ("budget", "nonzeros", "seconds")}
             found["layers"] = tuple(
-                LayerKept(**{name: layer[name] for name in LayerKept.model_fields})
+                LayerKept(
+                    name=layer["name"],
+                    nonzeros=layer["nonzeros"],
+                    weights=math.prod(layer["shape"]),
+                    prunable=layer["prunable"],
+                )
                 for layer in result["layers"]
             )
         return cls(**found)
+
+    def point(self) -> Point | None:
+        """It as a point of the curves; None before it has ended with a figure."""
+        if self.test is None or self.train is None:
+            return None
+        return Point(
+            run=self.run or "",
+            method=self.column,
+            density=self.density,
+            seed=self.seed,
+            collapsed=self.status == "collapsed",
+            reason=self.reason or "",
+            metric=self.metric or "",
+            train=self.train,
+            test=self.test,
+            steps=self.step,
+            seconds=self.seconds or 0.0,
+            kept=self.nonzeros or 0,
+            budget=self.budget or 0,
+            nonzeros=sum(layer.nonzeros for layer in self.layers),
+            weights=sum(layer.weights for layer in self.layers),
+            layers=tuple(Layer(**layer.model_dump()) for layer in self.layers),
+        )
 
 
 class Reproduction(Record):
@@ -116,6 +146,10 @@ class Reproduction(Record):
         """The trials of one cell of the table; at density 1 every column has the dense runs."""
         wanted = "dense" if density == 1 else column
         return tuple(t for t in self.trials if t.column == wanted and t.density == density)
+
+    def points(self) -> list[Point]:
+        """What the curves draw of it."""
+        return [point for trial in self.trials if (point := trial.point()) is not None]
 
     @property
     def densities(self) -> tuple[float, ...]:
@@ -162,7 +196,10 @@ def commit() -> str | None:
     try:
         head = subprocess.run([*ask, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
         changed = subprocess.run(
-            [*ask, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=True
+            [*ask, "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            check=True,
         )
     except (OSError, subprocess.CalledProcessError):
         return None
