@@ -1,15 +1,13 @@
-"""The command line on the dashboard's store: train, runs, show, evaluate, predict, data, bench.
+"""The command line on the dashboard's store: train, sweep, smallest, search, runs, show, evaluate,
+predict, data, bench.
 
 With `--json`, standard output is one JSON value. Everything for eyes goes to standard error.
 """
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
-from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,91 +15,43 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from sparsecore import data_command, text_commands
+from sparsecore import data_command, sweep_command, text_commands
 from sparsecore.bench.commands import app as bench
-from sparsecore.config import PARAMETERS, ConfigError, Parameter, RunConfig
-from sparsecore.corpora import Corpus, CorpusError, Kept, named, read_corpus
-from sparsecore.corpora.shelf import keep
-from sparsecore.dashboard.words import words
+from sparsecore.config import ConfigError, RunConfig
+from sparsecore.corpora import CorpusError
 from sparsecore.events import Scene
+from sparsecore.parameter_flags import DataFlag, open_store, with_parameters
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import Store
 from sparsecore.terminal import FAILED, JsonFlag, eyes, refuse
 from sparsecore.terminal import show as print_
-
-WORDS = words("en")
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 app.add_typer(data_command.app, name="data")
 app.add_typer(bench, name="bench")
 app.command()(text_commands.evaluate)
 app.command()(text_commands.predict)
-
-
-def _with_parameters(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with a flag for every parameter of the table but task and data."""
-    signature = inspect.signature(command, eval_str=True)
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    first, *own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    flags = [
-        inspect.Parameter(row.name, keyword, default=row.default, annotation=_option(row))
-        for row in PARAMETERS.values()
-        if row.name not in ("task", "data")
-    ]
-    parameters = [first, *flags, *(p.replace(kind=keyword) for p in own)]
-    command.__signature__ = signature.replace(parameters=parameters)
-    command.__annotations__ = {p.name: p.annotation for p in parameters}
-    return command
-
-
-def _option(row: Parameter) -> Any:
-    shown = row.default is not None
-    return Annotated[row.kind | None, typer.Option(row.flag, help=WORDS[row.help_key], show_default=shown)]
+app.command()(sweep_command.sweep)
 
 
 @app.command()
-@_with_parameters
+@with_parameters(without=("task", "data"))
 def train(
     task: Annotated[str, typer.Argument(help="sinc, spirals or vulnerabilities.")],
-    data: Annotated[
-        Path | None,
-        typer.Option(help="For vulnerabilities: a file, or a name that `data list` gives."),
-    ] = None,
+    data: DataFlag = None,
     as_json: JsonFlag = False,
     **parameters: Any,
 ) -> None:
     """Train one run here and now. The dashboard shows it while it trains."""
-    given = {"task": task} | parameters
     try:
-        # All that can be wrong is looked at before anything is written.
-        config = RunConfig.parse(given if data is None else given | {"data": "0" * 16})
-        texts = None if data is None else _texts(data)
-        _require_device(config.device)
-        store = Store()
-        if texts is not None:
-            data_id = texts.id if isinstance(texts, Kept) else keep(texts, store.home / "corpora")
-            config = RunConfig.parse(given | {"data": data_id})
+        store, given = open_store({"task": task} | parameters, data)
+        config = RunConfig.parse(given)
     except (ConfigError, CorpusError) as error:
         refuse(str(error))
     run = _train_here(store, config)
     _print_run(run, as_json)
     if run.state == "failed":
         raise typer.Exit(FAILED)
-
-
-def _texts(data: Path) -> Corpus | Kept:
-    """The texts of a file, or those kept under a name; a file comes first."""
-    found = None if data.exists() else named(str(data))
-    return found or read_corpus(data)
-
-
-def _require_device(name: str) -> None:
-    from sparsecore.devices import resolve_device  # imports torch: not before the arguments are right
-
-    try:
-        resolve_device(name)
-    except ValueError as error:
-        refuse(str(error))
 
 
 def _train_here(store: Store, config: RunConfig) -> Run:

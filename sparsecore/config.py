@@ -6,6 +6,7 @@ from `PARAMETERS`; a parameter is written down once, here. Nothing in this file 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass
@@ -81,6 +82,14 @@ FULL_BATCH_CERTIFICATE = "live"
 WORD_DROPOUT = {(TEXTS, "laptop"): 0.3}
 
 
+# What parameters that are text take, to stand after "must be".
+TEXTUAL = {
+    "device": "auto, cpu, mps, cuda or cuda:N",
+    "data": "the name of a kept data set (16 hexadecimal digits)",
+    "layer_densities": "layers with densities greater than 0 and at most 1, such as fc1=0.5,fc2=0.1",
+}
+
+
 class ConfigError(ValueError):
     """A parameter was given a value it does not take.
 
@@ -102,7 +111,7 @@ class RunConfig(BaseModel):
     `noise`, `learning_rate`, `theta`, `max_steps`, `schedule_steps`, `certificate` and `word_dropout` left
     out take the default of the task and size. `max_steps` and `schedule_steps` stay None where the size plans
     a number of epochs: the task knows their steps. `split` to `precision` are for texts; the other tasks
-    ignore them.
+    ignore them. `layer_densities` gives layers a density of their own, "fc1=0.5,fc2=0.1".
 
     >>> RunConfig(task="sinc", size="paper").learning_rate
     0.001
@@ -141,6 +150,7 @@ class RunConfig(BaseModel):
     dropout: float = _field(0.1, ge=0, le=0.9)
     word_dropout: float = _field(None, ge=0, le=0.9)
     precision: Precision = _field("auto")
+    layer_densities: str | None = _field(None)
 
     @model_validator(mode="before")
     @classmethod
@@ -174,7 +184,16 @@ class RunConfig(BaseModel):
             raise ConfigError("noise", self.noise, "0 with a file: label noise is for the built-in corpus")
         if self.split == "time" and self.task == TEXTS and self.data is None:
             raise ConfigError("split", self.split, "random without a file: generated texts have no dates")
+        if self.layer_densities is not None:
+            self._check_layer_densities(self.layer_densities)
         return self
+
+    def _check_layer_densities(self, given: str) -> None:
+        densities_of_layers(given)
+        if self.method == "global":
+            raise ConfigError("layer_densities", given, "left out: a global budget is one for all layers")
+        if self.schedule != "constant":
+            raise ConfigError("layer_densities", given, "left out: a schedule moves one density for all")
 
     def planned(self, steps: int) -> RunConfig:
         """The config with what it leaves to the size's plan of `steps` steps filled in."""
@@ -198,6 +217,22 @@ class RunConfig(BaseModel):
         """
         canonical = json.dumps(self.model_dump(exclude_defaults=True), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def densities_of_layers(text: str) -> dict[str, float]:
+    """The patterns of layer names in `layer_densities`, and their densities; a `ConfigError` for other text.
+
+    >>> densities_of_layers("fc1=0.5, blocks.*=0.1")
+    {'fc1': 0.5, 'blocks.*': 0.1}
+    """
+    found: dict[str, float] = {}
+    for pair in text.split(","):
+        name, _, density = (part.strip() for part in pair.partition("="))
+        with contextlib.suppress(ValueError):
+            found[name] = float(density)
+        if not name or not 0 < found.get(name, 0) <= 1:
+            raise ConfigError("layer_densities", text, TEXTUAL["layer_densities"])
+    return found
 
 
 def quarter(max_steps: int) -> int:
@@ -247,10 +282,8 @@ class Parameter:
         """What values it takes, in English, to stand after "must be"."""
         if self.choices:
             return "one of " + ", ".join(self.choices)
-        if self.name == "device":
-            return "auto, cpu, mps, cuda or cuda:N"
         if self.kind is str:
-            return "the name of a kept data set (16 hexadecimal digits)"
+            return TEXTUAL[self.name]
         number = "a whole number, " if self.kind is int else ""
         if self.minimum is None:
             return number + "a number"

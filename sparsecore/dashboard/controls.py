@@ -17,6 +17,7 @@ from sparsecore.config import (
     PAPER_DENSITIES,
     PARAMETERS,
     SIZES,
+    TEXTUAL,
     ConfigError,
     RunConfig,
 )
@@ -180,7 +181,7 @@ def told(error: ConfigError) -> str:
 
 def _allowed(error: ConfigError) -> str:
     name, parameter = error.field, PARAMETERS[error.field]
-    if name in ("device", "data"):
+    if name in TEXTUAL:
         return say(f"allowed.{name}")
     if name == "noise" and st.session_state.get("data"):
         return say("allowed.no_noise")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -26,21 +27,39 @@ class Executor(Protocol):
 
 
 class Local:
-    """Trains with so many worker processes on this machine, one thread each; all that is queued, in order."""
+    """Trains with so many worker processes on this machine, one thread each; all that is queued, in order.
+
+    As a context it keeps its processes from one sweep to the next.
+    """
 
     def __init__(self, store: Store, workers: int | None = None) -> None:
-        self.store, self.supervisor = store, Supervisor(store, workers, spare=False)
+        self.store, self.workers = store, workers
+        self.supervisor: Supervisor | None = None
+
+    def __enter__(self) -> Local:
+        """Keep the processes from one sweep to the next."""
+        self.supervisor = Supervisor(self.store, self.workers, spare=False)
+        self.supervisor.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        supervisor, self.supervisor = self.supervisor, None
+        supervisor.stop()
+
+    @staticmethod
+    def cores() -> int:
+        """As many runs at once as this machine trains when nobody says how many."""
+        return os.cpu_count() or 1
 
     def run(self, sweep_id: str, listen: Listen) -> None:
         """Train until no cell is queued or running, or the sweep is stopped.
 
         However it ends, no process is left, and what was training is saved and queued.
         """
-        self.supervisor.start()
-        try:
-            watch(self.store, sweep_id, listen)
-        finally:
-            self.supervisor.stop()
+        if self.supervisor is None:
+            with self:
+                return self.run(sweep_id, listen)
+        return watch(self.store, sweep_id, listen)
 
 
 def watch(store: Store, sweep_id: str, listen: Listen) -> None:

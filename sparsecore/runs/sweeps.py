@@ -126,7 +126,9 @@ def _turn(store: Store) -> Iterator[Connection]:
 
 
 def _enter(connection: Connection, spec: SweepSpec, digests: list[str], origin: str) -> str:
-    digest = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()[:16]
+    digest = hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()[
+        :16
+    ]  # the same cells, however asked for
     found = connection.execute(select(sweeps.c.id).where(sweeps.c.digest == digest)).scalar_one_or_none()
     if found is not None:
         connection.execute(update(sweeps).where(sweeps.c.id == found).values(state="running"))

@@ -1,6 +1,8 @@
 """Methods: each holds a network's weights to its own rule after every optimiser step."""
 
-from sparsecore.config import RunConfig
+from collections.abc import Mapping
+
+from sparsecore.config import RunConfig, densities_of_layers
 from sparsecore.floors import KeepAlive
 from sparsecore.schedules import Schedule
 from sparsecore.schedules import make as make_schedule
@@ -17,6 +19,7 @@ def make(config: RunConfig) -> Sparsifier:
     return HardThreshold(
         density_of(config),
         scope="global" if config.method == "global" else "layer",
+        exempt=_exempt(config),
         mode=config.mode,
         keep_alive=floors_of(config),
         freeze_at=config.freeze_at,
@@ -24,9 +27,21 @@ def make(config: RunConfig) -> Sparsifier:
     )
 
 
-def density_of(config: RunConfig) -> Schedule:
-    """The density of every step: from `schedule_start` to `density` over `schedule_steps`, or constant."""
+def density_of(config: RunConfig) -> Schedule | Mapping[str, float]:
+    """The density of every step: from `schedule_start` to `density` over `schedule_steps`, or constant.
+
+    With `layer_densities` a density for each layer; those that it doesn't name have `density`.
+    """
+    if config.layer_densities is not None:
+        return densities_of_layers(config.layer_densities) | {"*": config.density}
     return make_schedule(config.schedule, config.schedule_start, config.density, config.schedule_steps)
+
+
+def _exempt(config: RunConfig) -> tuple[str, ...] | None:
+    """The method's own exempt layers, but for those that are given a density by name."""
+    if config.layer_densities is None:
+        return None
+    return ("first", "last", *(f"!{name}" for name in densities_of_layers(config.layer_densities)))
 
 
 def floors_of(config: RunConfig) -> KeepAlive:

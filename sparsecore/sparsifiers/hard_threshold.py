@@ -24,8 +24,8 @@ class HardThreshold(Sparsifier):
       "layer", a mapping from glob patterns on layer names to densities. May be set while training, and holds
       from the next step.
     scope: "global", one budget over all prunable weights, or "layer", a budget for each layer.
-    exempt: layers under no constraint: "first", "last", glob patterns. Default: with scope "layer" the first
-      and the last, as in the thesis; with "global" none.
+    exempt: layers under no constraint: "first", "last", glob patterns; "!pattern" takes back what others
+      before it named. Default: with scope "layer" the first and the last, as in the thesis; "global" none.
     layers: which weights are prunable: glob patterns on module names, module types, functions
       (name, module) → bool, or a list of these. Default: linear and convolution layers.
     distribution: with scope "layer", "uniform" gives each layer the same density, "erk" (Evci et al., 2020)

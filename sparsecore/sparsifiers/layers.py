@@ -92,18 +92,20 @@ def _refuse_unused(rules: Sequence[str | type | Chooses]) -> None:
 def spared(layers: Sequence[Layer], exempt: Sequence[str]) -> set[str]:
     """The blocks that `exempt` names: the network's "first" and "last", or those that glob patterns match.
 
+    A pattern after a "!" takes back what those before it have named.
+
     Raises `ValueError` for a pattern that matches nothing.
     """
     blocks = list(dict.fromkeys(layer.block for layer in layers))
     ends = {"first": blocks[:1], "last": blocks[-1:]}
     found: set[str] = set()
     for rule in exempt:
-        named = {layer.block for layer in layers if _named(rule, layer)}
+        named = {layer.block for layer in layers if _named(rule.removeprefix("!"), layer)}
         if rule not in ends and not named:
             raise ValueError(
                 f'exempt takes "first", "last" and patterns of module names; {rule!r} matches none.'
             )
-        found |= set(ends.get(rule, ())) | named
+        found = found - named if rule.startswith("!") else found | set(ends.get(rule, ())) | named
     return found
 
 
