@@ -1,4 +1,4 @@
-"""A reproduction as one HTML file: tables, reasons, settings and figures; it opens offline and prints well."""
+"""A reproduction as one HTML file: tables, reasons, settings, figures; it opens offline and prints well."""
 
 from __future__ import annotations
 
@@ -89,7 +89,9 @@ def _figures(whole: Comparison, pictures: Mapping[str, Picture], say: Say, langu
     for figure in figures_of(found.table):
         shown = shown_in(figure, plan, dict(pictures))
         if shown:
-            title = f"{say('paper.figure.number', number=figure.number)} · {say(f'paper.figure.{figure.number}')}"
+            title = (
+                f"{say('paper.figure.number', number=figure.number)} · {say(f'paper.figure.{figure.number}')}"
+            )
             drawn.append(_figure(paper_figure(figure, shown, say), title, f"{language}-{figure.number}"))
     return "".join(drawn)
 

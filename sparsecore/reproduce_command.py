@@ -1,11 +1,10 @@
-"""`python -m sparsecore reproduce 3-1`: a table of the paper again, ours beside theirs, and why they differ."""
+"""`python -m sparsecore reproduce 3-1`: a table of the paper again, ours beside theirs and why."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,40 +12,47 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from sparsecore.config import PARAMETERS, TEXTS, ConfigError
+from sparsecore.config import TEXTS, ConfigError
 from sparsecore.corpora import CorpusError
 from sparsecore.dashboard.words import LANGUAGES, speaker
+from sparsecore.parameter_flags import DataFlag, open_store, read_list, with_parameters
 from sparsecore.reproduce import gather, pictures
 from sparsecore.reproduce.comparison import PARTS, Compared, Comparison, compare
 from sparsecore.reproduce.markup import breaking_sentences, sorting_sentences
-from sparsecore.reproduce.paper import SORTING, TABLES
-from sparsecore.reproduce.plan import Plan
+from sparsecore.reproduce.paper import SORTING, TABLES, paper_table
+from sparsecore.reproduce.plan import FLOORS, Plan
 from sparsecore.reproduce.reasons import Say, reasons
 from sparsecore.reproduce.record import Reproduction, pictures_path, ship
 from sparsecore.reproduce.settings import settings_of
 from sparsecore.runs import sweeps
-from sparsecore.runs.executors import Local
+from sparsecore.runs.executors import Executor, Local
 from sparsecore.runs.store import Store
-from sparsecore.runs.sweep import Cell
+from sparsecore.runs.sweep import GRID, Cell
+from sparsecore.sweep_command import WorkersFlag, changed, executor_of
 from sparsecore.terminal import FAILED, JsonFlag, eyes, print_figures, refuse, show
 
 FACTS = ("density", "column", "status")
+HEADS = ("ρ", "method", "thesis", "ours", "±", "difference", "", "why")
 
 
+@with_parameters(without=(*GRID, "data", "size", *FLOORS))
 def reproduce(
     table: Annotated[str, typer.Argument(help="3-1 (sinc), 3-2 (spirals), 3-4 (texts) or 3-5 (sorting).")],
     seeds: Annotated[str, typer.Option(help="Each draws data and initial weights anew.")] = "0,1,2",
     size: Annotated[str, typer.Option(help="Of the networks: paper is the thesis's.")] = "paper",
     further: Annotated[bool, typer.Option("--further", help="Also ρ = 0.02, 0.01 and 0.005.")] = False,
-    max_steps: Annotated[int | None, typer.Option(help="Of every run; left out, the size's.")] = None,
-    data: Annotated[Path | None, typer.Option(help="For 3-4: a file of graded texts, or a kept name.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; left out, one a core.")] = None,
+    data: DataFlag = None,
+    workers: WorkersFlag = None,
+    executor: Annotated[Literal["local", "ray"], typer.Option(help="What trains the runs.")] = "local",
+    address: Annotated[str | None, typer.Option(help="Of a Ray cluster, such as ray://host:10001.")] = None,
+    gpus_per_run: Annotated[float, typer.Option(min=0, help="With ray; below 1, runs share a GPU.")] = 0.0,
     report: Annotated[Path | None, typer.Option(help="Write one HTML file that needs nothing else.")] = None,
     language: Annotated[Literal["en", "zh", "both"], typer.Option(help="Of the report.")] = "both",
     ship_to: Annotated[
         Path | None, typer.Option("--ship", help="Write the finished data here, such as assets/paper.")
     ] = None,
     as_json: JsonFlag = False,
+    **parameters: Any,
 ) -> None:
     """Train a table of the paper and print ours beside theirs; what the store has already is not trained."""
     if table == SORTING:
@@ -54,16 +60,17 @@ def reproduce(
     if table not in TABLES:
         refuse(f"the table must be one of {', '.join((*TABLES, SORTING))}; got {table!r}.")
     try:
-        plan = _plan(table, seeds, size, further, {"max_steps": max_steps}, data)
+        store, plan = _asked(table, seeds, size, further, parameters, data)
     except (ConfigError, CorpusError) as error:
         refuse(str(error))
-    store = Store()
-    _train(store, plan, workers or os.cpu_count() or 1)
-    whole = compare(gather.found(store, plan))
-    shown = gather.pictures(store, plan)
+    _train(store, plan, executor_of(store, executor, workers, address, gpus_per_run))
+    whole, shown = compare(gather.found(store, plan)), gather.pictures(store, plan)
     if report is not None:
         _write_report(whole.found, shown, report, tuple(LANGUAGES) if language == "both" else (language,))
-    print(json.dumps(as_data(whole), ensure_ascii=False)) if as_json else _print(whole, speaker("en"))
+    if as_json:
+        print(json.dumps(as_data(whole), ensure_ascii=False))
+    else:
+        _print(whole, speaker("en"))
     if ship_to is not None:
         _ship(whole.found, shown, ship_to)
     if any(not trial.finished or trial.status == "failed" for trial in whole.found.trials):
@@ -71,39 +78,41 @@ def reproduce(
     return None
 
 
-def _plan(
-    table: str, seeds: str, size: str, further: bool, given: dict[str, Any], data: Path | None
-) -> Plan:
-    """What is asked for; a `ConfigError` or a `CorpusError` for what does not fit."""
-    numbers = tuple(dict.fromkeys(PARAMETERS["seed"].read(seed) for seed in seeds.split(",")))
-    parameters = {name: value for name, value in given.items() if value is not None}
-    if data is not None:
-        if Plan(table).paper.task != TEXTS:
-            raise ConfigError("data", str(data), f"left out: table {table} reads no texts")
-        from sparsecore.text_commands import kept_id
-
-        parameters["data"] = kept_id(data)
-    plan = Plan(table, numbers, size, further, parameters)
-    plan.configs()  # whatever does not fit is told before anything is written
-    return plan
+def _asked(
+    table: str, seeds: str, size: str, further: bool, parameters: dict[str, Any], data: Path | None
+) -> tuple[Store, Plan]:
+    """The store and what is asked for; a `ConfigError` or a `CorpusError` before anything is written."""
+    task = paper_table(table).task
+    if data is not None and task != TEXTS:
+        raise ConfigError("data", str(data), f"left out: table {table} reads no texts")
+    numbers, given = tuple(dict.fromkeys(read_list("seed", seeds))), changed(parameters)
+    Plan(table, numbers, size, further, given).configs()
+    store, opened = open_store({"task": task, "size": size} | given, data)
+    given = {name: value for name, value in opened.items() if name not in ("task", "size")}
+    return store, Plan(table, numbers, size, further, given)
 
 
-def _train(store: Store, plan: Plan, workers: int) -> None:
-    """Train what is missing, with a bar; Ctrl-C takes back what is queued and keeps what was reached."""
+def _train(store: Store, plan: Plan, executor: Executor) -> None:
+    """Train what is missing, with a bar; Ctrl-C takes back what is queued, keeps the rest and ends with 1."""
     begun = gather.begin(store, plan)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with ExitStack() as leaving, Progress(*columns, console=eyes) as bar:
-        leaving.callback(lambda: [sweeps.stop(store, sweep_id) for sweep_id in begun])
-        total = len(plan.configs())
-        shown = bar.add_task(f"table {plan.table}", total=total)
+    total = len(plan.configs())
+    try:
+        with Progress(*columns, console=eyes) as bar:
+            shown = bar.add_task(f"table {plan.table}", total=total)
 
-        def listen(_cells: Sequence[Cell]) -> None:
-            left = gather.unfinished(gather.cells_of(store, plan))
-            bar.update(shown, completed=total - left)
+            def listen(_cells: Sequence[Cell]) -> None:
+                bar.update(shown, completed=total - gather.unfinished(gather.cells_of(store, plan)))
 
-        for sweep_id in reversed(begun):  # the largest first: one executor trains all that is queued
-            Local(store, workers).run(sweep_id, listen)
-        leaving.pop_all()
+            # The largest first: what is queued before it trains meanwhile, by the same processes.
+            with executor if isinstance(executor, Local) else nullcontext():
+                for sweep_id in reversed(begun):
+                    executor.run(sweep_id, listen)
+    except KeyboardInterrupt:
+        for sweep_id in begun:
+            sweeps.stop(store, sweep_id)
+        eyes.print("Stopped: what was trained is saved. The same command goes on from there.")
+        raise typer.Exit(FAILED) from None
 
 
 def _write_report(
@@ -134,9 +143,7 @@ def as_data(whole: Comparison) -> dict[str, Any]:
     return {
         **found.model_dump(mode="json", exclude={"trials"}),
         "metric": whole.table.metric,
-        "cells": [
-            _cell(cell, whole, speakers) for cells in whole.rows.values() for cell in cells.values()
-        ],
+        "cells": [_cell(cell, whole, speakers) for cells in whole.rows.values() for cell in cells.values()],
         "breaks": {name: breaking_sentences(whole, say) for name, say in speakers.items()},
         "settings": [
             {
@@ -170,7 +177,7 @@ def _cell(cell: Compared, whole: Comparison, speakers: dict[str, Say]) -> dict[s
 
 def _print(whole: Comparison, say: Say) -> None:
     table = whole.table
-    rows = Table("ρ", "method", "thesis", "ours", "±", "difference", "", "why", box=None)
+    rows = Table(*HEADS, box=None)
     for cells in whole.rows.values():
         for cell in cells.values():
             test = cell.test

@@ -153,7 +153,7 @@ class Comparison:
         return self._cell("global", 1.0)
 
     def holds(self, cell: Compared) -> bool | None:
-        """Whether a cell's mean is as good as dense, nearly, and no run collapsed; None before it is known."""
+        """Whether no run collapsed and the mean is nearly as good as dense; None before it is known."""
         dense, ours = self.dense.test.ours, cell.test.ours
         if dense is None or ours is None:
             return None

@@ -26,6 +26,8 @@ from sparsecore.reproduce.settings import settings_of
 Link = Callable[[Trial], str | None]
 ARROWS = {"better": "▲", "worse": "▼", "even": "="}
 NONE = "–"
+# By whether a lowest ρ that holds is known, and one that does not.
+BROKEN = {(True, True): "at", (False, True): "first", (True, False): "never", (False, False): "unknown"}
 HEADS = ("density", "train", "test_paper", "test_ours", "difference", "state", "why")
 
 
@@ -123,13 +125,7 @@ def breaking_sentences(whole: Comparison, say: Say) -> list[str]:
         if not whole.column(column):
             continue
         low, at = whole.breaks(column)
-        which = {
-            (True, True): "at",
-            (False, True): "first",
-            (True, False): "never",
-            (False, False): "unknown",
-        }
-        key = which[low is not None, at is not None]
+        key = BROKEN[low is not None, at is not None]
         values = {"method": say(f"paper.column.{column}"), "low": _rho(low), "at": _rho(at)}
         found.append(say(f"paper.breaks.{key}", **values))
     return found
@@ -194,7 +190,7 @@ def _sorting_row(row: dict[str, Any], say: Say) -> str:
 
 
 def sorting_sentences(found: dict[str, Any], say: Say) -> list[str]:
-    """What the thesis extrapolates to 7 billion weights, and what follows from the figures of this machine."""
+    """What the thesis extrapolates to 7 billion weights, and what follows from the figures here."""
     theirs, ours = found["paper"]["extrapolated_7B"], found["extrapolation"]
     return [
         say(

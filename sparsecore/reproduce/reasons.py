@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 from sparsecore.bounds import best_accuracy, constant_rmse
@@ -93,22 +94,40 @@ def _collapsed(facts: Facts) -> list[Reason]:
     for layer, trials in by_layer.items():
         steps = _span([trial.detail.get("step", trial.step) for trial in trials])
         values = {"count": len(trials), "total": len(cell.trials), "steps": steps}
+        # Past an emptied block of a Transformer its residual stream still carries the input.
+        empty = "empty_block" if facts.whole.table.task == TEXTS else "empty"
         if layer is None:
             found.append(Reason("constant", values, cause=True))
         else:
-            found.append(Reason("empty", values | {"layer": layer}, cause=True))
+            found.append(Reason(empty, values | {"layer": layer}, cause=True))
     return found
 
 
 def _kept_alive(facts: Facts) -> list[Reason]:
     """What the floors mend: the same ρ without them collapsed."""
     cell, whole = facts.cell, facts.whole
-    if cell.column != "keep_alive" or cell.test.ours is None or cell.collapsed:
+    if cell.column != "keep_alive" or cell.test.ours is None:
         return []
+    asked = _asked(cell, whole.found.floors)
+    budget = max(trial.budget or 0 for trial in cell.trials)
+    if asked > budget:
+        return [Reason("floors_give_way", {"asked": f"{asked:,}", "budget": f"{budget:,}"})]
     bare = whole.rows[cell.density].get("global")
+    if cell.collapsed or bare is None or not bare.collapsed:
+        return []
     floors = whole.found.floors
-    values = {"neuron": floors["keep_alive"], "layer": floors["keep_alive_layer"]}
-    return [Reason("alive" if bare is not None and bare.collapsed else "floors", values)]
+    return [Reason("alive", {"neuron": floors["keep_alive"], "layer": floors["keep_alive_layer"]})]
+
+
+def _asked(cell: Compared, floors: dict[str, int]) -> int:
+    """How many weights the floors ask for, by the rule of `KeepAlive.total`, which needs torch."""
+    layers = max((trial.layers for trial in cell.trials), key=len)
+    asked = 0
+    for outputs, *inputs in (layer.shape for layer in layers if layer.prunable):
+        row = prod(inputs)
+        neurons = outputs * min(floors["keep_alive"], row)
+        asked += min(outputs * row, max(floors["keep_alive_layer"], neurons))
+    return asked
 
 
 def _beyond(facts: Facts) -> list[Reason]:
@@ -190,7 +209,7 @@ def _test_points(facts: Facts) -> list[Reason]:
 
 
 def _fits_better(facts: Facts) -> list[Reason]:
-    """Ours is better on the training points too: the thesis's run ended, or was cut off, before it had learned."""
+    """Ours is better on the training points too: the thesis's run ended before it had learnt as much."""
     cell, table = facts.cell, facts.whole.table
     train = cell.train
     if cell.test.verdict != "better" or train.verdict != "better" or cell.collapsed:

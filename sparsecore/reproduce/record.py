@@ -7,6 +7,7 @@ import math
 import platform
 import subprocess
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -33,9 +34,13 @@ class LayerKept(Record):
     """One weight matrix at the end of a run: how many of its weights are left."""
 
     name: str
+    shape: tuple[int, ...]
     nonzeros: int
-    weights: int
     prunable: bool
+
+    @property
+    def weights(self) -> int:
+        return math.prod(self.shape)
 
 
 class Trial(Record):
@@ -86,12 +91,7 @@ class Trial(Record):
             found |= {"metric": name, "train": train, "test": test}
             found |= {name: result[name] for name in ("budget", "nonzeros", "seconds")}
             found["layers"] = tuple(
-                LayerKept(
-                    name=layer["name"],
-                    nonzeros=layer["nonzeros"],
-                    weights=math.prod(layer["shape"]),
-                    prunable=layer["prunable"],
-                )
+                LayerKept(**{name: layer[name] for name in LayerKept.model_fields})
                 for layer in result["layers"]
             )
         return cls(**found)
@@ -116,7 +116,9 @@ class Trial(Record):
             budget=self.budget or 0,
             nonzeros=sum(layer.nonzeros for layer in self.layers),
             weights=sum(layer.weights for layer in self.layers),
-            layers=tuple(Layer(**layer.model_dump()) for layer in self.layers),
+            layers=tuple(
+                Layer(each.name, each.nonzeros, each.weights, each.prunable) for each in self.layers
+            ),
         )
 
 
@@ -190,20 +192,19 @@ def command_of(plan: Plan) -> str:
     return " ".join(parts)
 
 
+@cache
 def commit() -> str | None:
     """The commit of this program, `+changes` if files differ from it; None outside a repository."""
-    ask = ["git", "-C", str(ROOT)]
     try:
-        head = subprocess.run([*ask, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-        changed = subprocess.run(
-            [*ask, "status", "--porcelain", "--untracked-files=no"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        head, changed = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return head.stdout.strip() + ("+changes" if changed.stdout.strip() else "")
+    return head + ("+changes" if changed else "")
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(ROOT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def versions() -> dict[str, str]:
