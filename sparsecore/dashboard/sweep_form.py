@@ -150,6 +150,10 @@ def _others() -> None:
         controls.selection("device", devices(the_store()))
     with right:
         st.caption(say("more.constraint"))
+        controls.selection("schedule", controls.choices("schedule"))
+        if st.session_state["schedule"] != "constant":
+            controls.number("schedule_start", format="%g", step=0.05)
+            controls.number("schedule_steps", step=500)
         controls.choice("mode")
         for name in CONSTRAINT:
             controls.number(name, step=1)
@@ -183,9 +187,16 @@ def asked() -> tuple[SweepSpec | None, str]:
 
 def _changed(config: RunConfig) -> dict[str, Any]:
     """The size, and what is not as usual for the task and size."""
-    usual = RunConfig(task=config.task, size=config.size)
+    usual = RunConfig(task=config.task, size=config.size, max_steps=config.max_steps)
+    steps = RunConfig(task=config.task, size=config.size).max_steps
     changed = {name: getattr(config, name) for name in PARAMETERS if name not in GRID}
-    return {name: value for name, value in changed.items() if name == "size" or value != getattr(usual, name)}
+    if config.schedule == "constant":
+        del changed["schedule_steps"]  # nothing changes in them
+    return {
+        name: value
+        for name, value in changed.items()
+        if name == "size" or value != (steps if name == "max_steps" else getattr(usual, name))
+    }
 
 
 def plan(spec: SweepSpec) -> str:
@@ -201,14 +212,18 @@ def plan(spec: SweepSpec) -> str:
 def duration(seconds: float) -> str:
     """A time for people, in the unit that gives one or two digits."""
     if seconds < 100:
-        return say("sweep.time.seconds", n=f"{seconds:.0f}")
+        return say("sweep.time.seconds", n=f"{max(1.0, seconds):.0f}")
     if seconds < 100 * 60:
         return say("sweep.time.minutes", n=f"{seconds / 60:.0f}")
     return say("sweep.time.hours", n=f"{seconds / 3600:,.1f}")
 
 
+def _shown(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else plain(value)
+
+
 def differences(spec: SweepSpec) -> str:
     """The shared parameters that are not as usual, in words; empty when all are."""
     others = {name: value for name, value in spec.parameters.items() if name != "size"}
-    told = ", ".join(f"{say(f'parameter.{name}')} {plain(value)}" for name, value in others.items())
+    told = ", ".join(f"{say(f'parameter.{name}')} {_shown(value)}" for name, value in others.items())
     return say("sweep.differs", changes=told) if told else ""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 from itertools import groupby
 
+from sparsecore.figures.layers import layer_name
 from sparsecore.runs.sweep import Cell
 
 Say = Callable[..., str]
@@ -77,6 +78,15 @@ def name(cell: Cell, say: Say) -> str:
     return f"{method} ρ {cell.config.density:g}, {seed}"
 
 
+def legend(cells: Sequence[Cell], say: Say) -> str:
+    """What the numbers in the cells are; empty before the first."""
+    metric = next((cell.metric[0] for cell in cells if cell.metric is not None), None)
+    if metric is None:
+        return ""
+    key = "sweep.values" if metric == "rmse" else "sweep.values.percent"
+    return f'<p class="sp-values">{escape(say(key, metric=say(f"live.metric.{metric}")))}</p>'
+
+
 def _told(cell: Cell, say: Say) -> str:
     told = say(f"sweep.status.{cell.status}")
     if cell.metric is None:
@@ -140,7 +150,7 @@ def _reason(group: Sequence[Cell], say: Say) -> str:
     cell = f"{say(f'method.{config.method}')} ρ {config.density:g}, {say('sweep.seed', seed=seeds)}"
     step = f"{min((other.run.detail or {}).get('step', 0) for other in group):,}"
     if run.reason == "collapsed" and "layer" in detail:
-        return say("sweep.note.collapsed", cell=cell, layer=detail["layer"], step=step)
+        return say("sweep.note.collapsed", cell=cell, layer=layer_name(detail["layer"], say), step=step)
     if run.reason == "collapsed":
         return say("sweep.note.constant", cell=cell, step=step)
     if run.reason == "diverged":

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import streamlit as st
 
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.sweep_form import WORKERS, duration
-from sparsecore.dashboard.sweep_grid import grid, notes, progress_bar
+from sparsecore.dashboard.sweep_grid import grid, legend, notes, progress_bar
 from sparsecore.runs import sweeps
+from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import Cell
 from sparsecore.runs.sweeps import Sweep
 
@@ -89,12 +91,13 @@ def _state(sweep_id: str) -> None:
         st.space("stretch")
         if going:
             _button("stop", ":material/stop:", sweeps.stop, sweep_id)
-        elif _ended(cells) < len(cells):
+        elif any(cell.status not in ("done", "collapsed") for cell in cells):
             _button("resume", ":material/resume:", sweeps.resume, sweep_id)
-    st.html(progress_bar(cells, say) + grid(cells, say, st.session_state["lang"]) + notes(cells, say))
+    drawn = grid(cells, say, st.session_state["lang"])
+    st.html(progress_bar(cells, say) + drawn + legend(cells, say) + notes(cells, say))
 
 
-def _button(action: str, icon: str, act, sweep_id: str) -> None:
+def _button(action: str, icon: str, act: Callable[[Store, str], None], sweep_id: str) -> None:
     words = {"label": say(f"sweep.{action}"), "help": say(f"sweep.{action}.help")}
     if st.button(**words, icon=icon, key=f"sweep_do_{action}"):
         act(the_store(), sweep_id)

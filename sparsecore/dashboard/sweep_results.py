@@ -79,7 +79,6 @@ def _draw(figure: go.Figure, name: str, format_: str) -> None:
         alt=title,
         config={
             "displaylogo": False,
-            "displayModeBar": True,
             "modeBarButtonsToRemove": ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"],
             "toImageButtonOptions": picture,
         },

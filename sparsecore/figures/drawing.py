@@ -92,6 +92,30 @@ def _segments(found: Sequence[Mean]) -> Iterable[list[Mean]]:
         yield segment
 
 
+def mean_line(
+    found: Sequence[Mean],
+    name: str,
+    tint: str,
+    say: Say,
+    *,
+    width: float = 2.5,
+    dash: str = "solid",
+    **options: Any,
+) -> go.Scatter:
+    """A line through the means; the hover tells each with its interval."""
+    line = {
+        "x": [mean.density for mean in found],
+        "y": [mean.mean for mean in found],
+        "customdata": [[None, mean_sentence(mean, name, say)] for mean in found],
+        "mode": "lines",
+        "line": {"color": tint, "width": width, "dash": dash},
+        "hovertemplate": RUN,
+        "name": name,
+        "meta": "mean",
+    }
+    return go.Scatter(**(line | options))
+
+
 def mean_sentence(mean: Mean, name: str, say: Say) -> str:
     """What a hover says of a mean."""
     if mean.low is None:
@@ -141,8 +165,21 @@ def run_points(
 
 
 def legend_only(name: str, **options: Any) -> go.Scatter:
-    """An entry of the legend that explains a mark."""
-    return go.Scatter(x=[None], y=[None], name=name, showlegend=True, hoverinfo="skip", meta="key", **options)
+    """An entry of the legend that explains a mark, in a group of its own: one group would be stacked."""
+    entry = {"name": name, "legendgroup": name, "showlegend": True, "hoverinfo": "skip", "meta": "key"}
+    return go.Scatter(x=[None], y=[None], **(entry | options))
+
+
+def scale(figure: go.Figure, *, zero: bool = False) -> dict[str, Any]:
+    """A range that shows every run and every printed value; with `zero` from 0 on.
+
+    Intervals of two or three seeds can be many times as wide as the runs are apart: they are cut off by the
+    frame, and told in full by the hover.
+    """
+    values = [y for trace in figure.data if trace.mode == "markers" for y in trace.y or () if y is not None]
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    room = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
+    return {"range": [0 if zero else low - room, high + room]}
 
 
 def finished(

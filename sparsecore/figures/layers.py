@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
 from sparsecore.figures.drawing import (
     LAYER_COLOURS,
-    RUN,
     Say,
     band,
     finished,
     legend_only,
-    mean_sentence,
+    mean_line,
     run_points,
 )
 from sparsecore.runs.curves import Point, means
+
+WIDEST = 5  # the first layer's line: those that keep the same, as exempt ones do, show beside each other
 
 
 def layer_densities(found: Sequence[Point], method: str, *, say: Say, logarithmic: bool = False) -> go.Figure:
@@ -34,21 +36,11 @@ def layer_densities(found: Sequence[Point], method: str, *, say: Say, logarithmi
             return next(row.density for row in point.layers if row.name == layer)
 
         tint = LAYER_COLOURS[place % len(LAYER_COLOURS)]
-        shown, name = means(own, share), layer_name(layer, place, say)
+        shown, name = means(own, share), layer_name(layer, say)
         figure.add_trace(band(shown, tint, layer))
-        figure.add_trace(
-            go.Scatter(
-                x=[mean.density for mean in shown],
-                y=[mean.mean for mean in shown],
-                customdata=[[None, mean_sentence(mean, name, say)] for mean in shown],
-                mode="lines",
-                line={"color": tint, "width": 2.5, "dash": "solid" if place < len(LAYER_COLOURS) else "dot"},
-                hovertemplate=RUN,
-                name=name,
-                legendgroup=layer,
-                meta=f"layer {layer}",
-            )
-        )
+        width, dash = max(1.5, WIDEST - 1.25 * place), "solid" if place < len(LAYER_COLOURS) else "dot"
+        line = mean_line(shown, name, tint, say, width=width, dash=dash, legendgroup=layer)
+        figure.add_trace(line.update(meta=f"layer {layer}"))
         figure.add_trace(run_points(own, share, name, tint, say, legendgroup=layer))
     _diagonal(figure, own, say)
     y = {"title": {"text": say("figure.kept"), "standoff": 8}, "tickformat": ".0%", "range": [-0.03, 1.05]}
@@ -56,12 +48,12 @@ def layer_densities(found: Sequence[Point], method: str, *, say: Say, logarithmi
     return finished(figure, title, y, say, logarithmic=logarithmic)
 
 
-def layer_name(name: str, place: int, say: Say) -> str:
+def layer_name(name: str, say: Say) -> str:
     """A layer for people: W and its number, or the number of a Transformer's block."""
-    head, _, number = name.partition(".")
-    if head == "blocks":
-        return say("live.block_name", number=int(number) + 1)
-    return f"W{place + 1}" if name.startswith("fc") else name
+    block, linear = re.fullmatch(r"blocks\.(\d+)", name), re.fullmatch(r"fc(\d+)", name)
+    if block:
+        return say("live.block_name", number=int(block[1]) + 1)
+    return f"W{linear[1]}" if linear else name
 
 
 def _diagonal(figure: go.Figure, own: Sequence[Point], say: Say) -> None:

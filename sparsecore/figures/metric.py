@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import plotly.graph_objects as go
 
@@ -15,13 +16,16 @@ from sparsecore.figures.drawing import (
     exact,
     finished,
     legend_only,
-    mean_sentence,
+    mean_line,
     run_points,
+    scale,
 )
-from sparsecore.runs.curves import Mean, Part, Point, by_method, means
+from sparsecore.runs.curves import Part, Point, by_method, means
 from sparsecore.thesis import Printed
 
 WIDTHS = {"test": 3, "train": 1}  # test is bold, train thin
+THESIS = "thesis"  # the group of all its marks in the legend
+OPEN = "diamond-open"
 DASHES = {"test": "solid", "train": "dot"}
 
 
@@ -47,11 +51,11 @@ def metric_curve(
         tint = colour(method, tuple(methods))
         for part in parts:
             _draw(figure, own, part, method, tint, span, say, first=part == parts[0])
-    _thesis(figure, thesis, parts, say)
+    _thesis(figure, thesis, parts, say, alone=not found)
     _keys(figure, found, thesis, parts, say)
-    y = {"title": {"text": say(f"live.metric.{metric}"), "standoff": 8}, "rangemode": "normal"}
+    y = {"title": {"text": say(f"live.metric.{metric}"), "standoff": 8}} | scale(figure)
     if metric != "rmse":
-        y["tickformat"] = ".0%" if _spread(figure) > 0.05 else ".1%"
+        y["tickformat"] = ".0%" if y["range"][1] - y["range"][0] > 0.05 else ".1%"
     return finished(figure, say(f"figure.metric.{metric}"), y, say, logarithmic=logarithmic)
 
 
@@ -72,24 +76,14 @@ def _draw(
     name = say(f"method.{method}")
     told = name if part == "test" else say("figure.part", name=name, part=say(f"figure.{part}"))
     shown = means(own, value)
-    drawn = [Mean(x, m.mean, m.low, m.high, m.n) for m in shown for x in span] if method == "dense" else shown
+    line = mean_line(shown, told, tint, say, width=WIDTHS[part], dash=DASHES[part], legendgroup=method)
+    if method == "dense":
+        line.update(x=span, y=line.y * 2, customdata=[*line.customdata] * 2)
+        shown = [replace(mean, density=end) for mean in shown for end in span]
+    line.update(name=name, showlegend=first, meta=f"mean {part}", error_y=None if first else bars(shown))
     if first:
-        figure.add_trace(band(drawn, tint, method))
-    figure.add_trace(
-        go.Scatter(
-            x=[mean.density for mean in drawn],
-            y=[mean.mean for mean in drawn],
-            customdata=[[None, mean_sentence(mean, told, say)] for mean in (shown * 2)[: len(drawn)]],
-            mode="lines",
-            line={"color": tint, "width": WIDTHS[part], "dash": DASHES[part]},
-            error_y=None if first else bars(drawn),
-            hovertemplate=RUN,
-            name=name,
-            legendgroup=method,
-            showlegend=first,
-            meta=f"mean {part}",
-        )
-    )
+        figure.add_trace(band(shown, tint, method))
+    figure.add_trace(line)
     points = run_points(own, value, told, tint, say, legendgroup=method)
     if part == "train":
         points.marker.size = [size - 3 for size in points.marker.size]
@@ -102,39 +96,38 @@ def _span(found: Sequence[Point], thesis: Sequence[Printed]) -> tuple[float, flo
     return min(densities, default=0.05), 1.0
 
 
-def _thesis(figure: go.Figure, thesis: Sequence[Printed], parts: Sequence[Part], say: Say) -> None:
+def _thesis(
+    figure: go.Figure, thesis: Sequence[Printed], parts: Sequence[Part], say: Say, *, alone: bool
+) -> None:
     for part in parts:
         for method in dict.fromkeys(printed.method for printed in thesis):
             own = [printed for printed in thesis if printed.method == method]
-            sentences = [
-                say(
-                    "figure.printed",
-                    name=say(f"method.{method}"),
-                    part=say(f"figure.{part}"),
-                    density=f"{printed.density:g}",
-                    value=exact(getattr(printed, part)),
-                    table=printed.table,
-                )
-                for printed in own
-            ]
+            size = 11 if part == "test" else 7
+            marker = {"symbol": OPEN, "size": size, "color": colour(method), "line": {"width": 1.5}}
             figure.add_trace(
                 go.Scatter(
                     x=[printed.density for printed in own],
                     y=[getattr(printed, part) for printed in own],
-                    customdata=[[None, sentence] for sentence in sentences],
+                    customdata=[[None, _printed_sentence(printed, part, say)] for printed in own],
                     mode="markers",
-                    marker={
-                        "symbol": "diamond-open",
-                        "size": 11 if part == "test" else 7,
-                        "color": colour(method),
-                        "line": {"width": 1.5},
-                    },
+                    marker=marker,
                     hovertemplate=RUN,
-                    legendgroup="thesis",
+                    legendgroup=method if alone else THESIS,
                     showlegend=False,
                     meta=f"thesis {part}",
                 )
             )
+
+
+def _printed_sentence(printed: Printed, part: Part, say: Say) -> str:
+    return say(
+        "figure.printed",
+        name=say(f"method.{printed.method}"),
+        part=say(f"figure.{part}"),
+        density=f"{printed.density:g}",
+        value=exact(getattr(printed, part)),
+        table=printed.table,
+    )
 
 
 def _keys(
@@ -144,8 +137,9 @@ def _keys(
     grey = colour("dense")
     if not found:
         for method in dict.fromkeys(printed.method for printed in thesis):
-            key = {"symbol": "diamond-open", "size": 11, "color": colour(method)}
-            figure.add_trace(legend_only(say(f"method.{method}"), mode="markers", marker=key))
+            key = {"symbol": OPEN, "size": 11, "color": colour(method)}
+            name = say(f"method.{method}")
+            figure.add_trace(legend_only(name, mode="markers", marker=key, legendgroup=method))
     elif len(parts) > 1:
         line = {"color": grey, "width": WIDTHS["train"], "dash": DASHES["train"]}
         figure.add_trace(legend_only(say("figure.train"), mode="lines", line=line))
@@ -153,10 +147,5 @@ def _keys(
         key = {"symbol": "x", "size": 10, "color": grey}
         figure.add_trace(legend_only(say("figure.collapsed"), mode="markers", marker=key))
     if thesis and found:
-        key = {"symbol": "diamond-open", "size": 11, "color": grey}
-        figure.add_trace(legend_only(say("figure.thesis"), mode="markers", marker=key, legendgroup="thesis"))
-
-
-def _spread(figure: go.Figure) -> float:
-    values = [y for trace in figure.data for y in (trace.y or ()) if y is not None]
-    return max(values, default=1.0) - min(values, default=0.0)
+        key = {"symbol": OPEN, "size": 11, "color": grey}
+        figure.add_trace(legend_only(say("figure.thesis"), mode="markers", marker=key, legendgroup=THESIS))

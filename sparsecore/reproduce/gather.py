@@ -15,6 +15,7 @@ from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import Cell
 
 ORIGIN = "paper"
+RECENT = 200  # of the newest sweeps of a store; a plan that is older is not stopped from its page any more
 
 
 def begin(store: Store, plan: Plan) -> list[str]:
@@ -23,6 +24,12 @@ def begin(store: Store, plan: Plan) -> list[str]:
     The small networks come first: they take seconds, and the page has pictures at once.
     """
     return [sweeps.begin(store, spec, ORIGIN) for spec in reversed(plan.specs().values())]
+
+
+def begun(store: Store, plan: Plan) -> list[sweeps.Sweep]:
+    """The sweeps of the plan that the store has."""
+    specs = list(plan.specs().values())
+    return [sweep for sweep in sweeps.recent(store, RECENT) if sweep.spec in specs]
 
 
 def found(store: Store, plan: Plan) -> Reproduction:

@@ -25,6 +25,7 @@ from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import Cell, SweepSpec, worth
 from sparsecore.runs.tables import commands, log, runs, settings, sweeps
 
+AUTOMATIC = ("smallest", "search")  # origins of the small sweeps that a search takes step by step
 TURN = "sweeps"  # the setting whose row a writer holds: two who begin at once enqueue no run twice
 JUDGED = (runs.c.state, runs.c.reason, runs.c.place)
 CHUNK = 10_000  # digests in one query; SQLite takes 32,766 values
@@ -89,8 +90,9 @@ def get(store: Store, sweep_id: str) -> Sweep | None:
 
 
 def recent(store: Store, limit: int = 20) -> list[Sweep]:
-    """Sweeps, newest first."""
-    query = select(sweeps).order_by(sweeps.c.place.desc()).limit(limit)
+    """Sweeps that a person asked for, newest first."""
+    asked = select(sweeps).where(sweeps.c.origin.not_in(AUTOMATIC))
+    query = asked.order_by(sweeps.c.place.desc()).limit(limit)
     with store.engine.connect() as connection:
         return [Sweep.of(row) for row in connection.execute(query)]
 
