@@ -9,7 +9,7 @@ from sparsecore.dashboard.transport import language_switch
 from sparsecore.dashboard.words import ASSETS
 from sparsecore.reproduce.comparison import compare
 from sparsecore.reproduce.gather import plan_of, shipped_pictures
-from sparsecore.reproduce.paper import SORTING, TABLES
+from sparsecore.reproduce.paper import SORTING
 from sparsecore.reproduce.record import shipped
 
 st.html(ASSETS / "paper" / "paper.css")
@@ -17,15 +17,7 @@ with st.container(horizontal=True, vertical_alignment="center", horizontal_align
     st.subheader(say("paper.title"), anchor=False)
     language_switch()
 
-table = st.segmented_control(
-    say("paper.choose"),
-    (*TABLES, SORTING),
-    default=TABLES[0],
-    required=True,
-    format_func=lambda name: say(f"paper.table.{name}"),
-    key="table",
-    bind="query-params",
-)
+table = paper_run.table()
 st.markdown(say(f"paper.about.{table}"))
 if table == SORTING:
     sorting()
@@ -47,7 +39,8 @@ else:
         st.stop()
     plan = asked
     found, pictures = paper_results.of_store(plan)
-paper_results.provenance(found, pictures)
+if any(trial.finished for trial in found.trials):
+    paper_results.provenance(found, pictures)
 paper_results.tables(compare(found), linked=found is not made)
 paper_results.figures(plan, pictures)
 paper_results.settings(found)

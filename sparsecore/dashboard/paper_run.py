@@ -10,11 +10,13 @@ from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.sweep_form import WORKERS, Misread, duration, read_seeds
 from sparsecore.dashboard.sweep_grid import progress_bar
 from sparsecore.reproduce import gather
-from sparsecore.reproduce.paper import paper_table
+from sparsecore.reproduce.paper import SORTING, TABLES, paper_table
 from sparsecore.reproduce.plan import Plan
 from sparsecore.runs import sweeps
 from sparsecore.runs.sweep import Cell
 
+TABLE = "table"  # in the URL
+CHOSEN, LOOKED_AT = "paper_table", "paper_looked_at"  # the widget; what the URL forgets on another page
 SIZE, SEEDS, FURTHER, SOURCE = "paper_size", "paper_seeds", "paper_further", "paper_source"
 NEXT = "paper_source_next"  # in the session: what a press of Reproduce wants to be shown
 USUAL_SEEDS = "0, 1, 2"
@@ -22,6 +24,25 @@ MOST_SEEDS = 20  # a table has some thirty runs a seed
 DRAWN = "paper_drawn"  # in the session: the plan that is drawn, and how many of its runs had ended
 LIVE_SECONDS, IDLE_SECONDS = 2.0, 15.0
 ENDED = ("done", "collapsed", "failed")
+
+
+def table() -> str:
+    """The table that is looked at: that of the URL, until another is chosen."""
+    names = (*TABLES, SORTING)
+    asked = st.query_params.get(TABLE) or st.session_state.get(LOOKED_AT)
+    st.session_state[CHOSEN] = asked if asked in names else names[0]
+    chosen = st.segmented_control(
+        say("paper.choose"),
+        names,
+        required=True,
+        format_func=lambda name: say(f"paper.table.{name}"),
+        key=CHOSEN,
+        on_change=lambda: st.query_params.update({TABLE: st.session_state[CHOSEN]}),
+    )
+    st.session_state[LOOKED_AT] = chosen
+    if st.query_params.get(TABLE) != chosen:
+        st.query_params[TABLE] = chosen
+    return chosen
 
 
 def source(has_shipped: bool) -> str:

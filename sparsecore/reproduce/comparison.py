@@ -99,11 +99,6 @@ class Compared:
         return tuple(trial for trial in self.trials if trial.status == "failed")
 
     @property
-    def active(self) -> tuple[Trial, ...]:
-        """Runs that wait or train."""
-        return tuple(trial for trial in self.trials if trial.status in ("queued", "running", "paused"))
-
-    @property
     def finished(self) -> int:
         """How many runs have ended by themselves."""
         return sum(trial.finished for trial in self.trials)
@@ -111,12 +106,9 @@ class Compared:
     @property
     def status(self) -> str:
         """missing, queued, running, stopped, failed, collapsed or done: what most needs saying first."""
-        if self.active:
-            return "running" if any(trial.status == "running" for trial in self.active) else "queued"
-        for status in ("failed", "collapsed", "stopped", "missing"):
-            if any(trial.status == status for trial in self.trials):
-                return status
-        return "done" if self.trials else "missing"
+        found = {"stopped" if trial.status == "paused" else trial.status for trial in self.trials}
+        urgent = ("running", "queued", "failed", "collapsed", "stopped", "missing")
+        return next((status for status in urgent if status in found), "done" if found else "missing")
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ def no_link(_trial: Trial) -> None:
 def tables(whole: Comparison, say: Say, link: Link = no_link) -> str:
     """Every column of the table as one HTML table: a row a density, theirs, ours, and why they differ."""
     parts = []
+    widths = "<colgroup>" + "".join(f'<col class="sp-col-{head}">' for head in HEADS) + "</colgroup>"
     for column in COLUMNS:
         cells = whole.column(column)
         if not cells:
@@ -54,14 +55,15 @@ def tables(whole: Comparison, say: Say, link: Link = no_link) -> str:
         caption = f"<b>{escape(say(f'paper.column.{column}'))}</b> <small>{escape(help_)}</small>"
         parts.append(
             f'<table class="sp-paper sp-{column}"><caption>{caption}</caption>'
-            f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+            f"{widths}<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
         )
     return "".join(parts) + f'<p class="sp-note">{escape(say("paper.interval"))}</p>'
 
 
 def _row(cell: Compared, whole: Comparison, say: Say, link: Link) -> str:
     table, test = cell.table, cell.test
-    told = " ".join(reason.sentence(say) for reason in reasons(cell, whole))
+    why = [reason for reason in reasons(cell, whole) if reason.key != "missing"]  # its state says so
+    told = " ".join(reason.sentence(say) for reason in why)
     values = {
         "train": f"{_paper(table, cell.train)} / {_mean(table, cell.train.ours)}",
         "test_paper": _paper(table, test),
@@ -102,11 +104,11 @@ def _state(cell: Compared, say: Say, link: Link) -> str:
     count = counted.get(cell.status, cell.finished)
     told = escape(say(f"paper.status.{cell.status}", count=count, total=len(cell.trials)))
     links = [
-        f'<a href="{escape(address)}" target="_self">{trial.seed}</a>'
+        f'<a href="{escape(address)}" target="_self">{escape(say("live.seed", seed=trial.seed))}</a>'
         for trial in cell.trials
         if (address := link(trial)) is not None
     ]
-    return f'<span class="sp-state sp-is-{cell.status}">{told}</span> {" ".join(links)}'.strip()
+    return f'<span class="sp-state sp-is-{cell.status}">{told}</span> <small>{" · ".join(links)}</small>'
 
 
 def breaks(whole: Comparison, say: Say) -> str:

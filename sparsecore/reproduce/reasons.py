@@ -68,10 +68,10 @@ def reasons(cell: Compared, whole: Comparison) -> list[Reason]:
 def _progress(facts: Facts) -> list[Reason]:
     cell = facts.cell
     planned = len(cell.trials)
-    if cell.finished == planned:
-        return [] if planned else [Reason("missing")]
-    if not cell.finished and not cell.active:
+    if not cell.finished:
         return [Reason("missing")]
+    if cell.finished == planned:
+        return []
     return [Reason("unfinished", {"done": cell.finished, "total": planned})]
 
 

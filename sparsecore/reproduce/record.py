@@ -21,6 +21,8 @@ from sparsecore.runs.sweep import Cell, Status
 
 PACKAGES = ("torch", "numpy")  # those on which the figures depend
 ROOT = Path(__file__).parents[2]
+# Of the program: what is shipped beside it may be newer than the commit that made it.
+CHANGED = ("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)assets/paper")
 FINISHED = ("done", "collapsed", "failed")
 
 
@@ -196,7 +198,7 @@ def command_of(plan: Plan) -> str:
 def commit() -> str | None:
     """The commit of this program, `+changes` if files differ from it; None outside a repository."""
     try:
-        head, changed = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no")
+        head, changed = _git("rev-parse", "HEAD"), _git(*CHANGED)
     except (OSError, subprocess.CalledProcessError):
         return None
     return head + ("+changes" if changed else "")
