@@ -24,7 +24,7 @@ Say = Callable[..., str]
 
 # The file holds all that it shows: no policy lets it ask another place for anything.
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
-CONFIG = {"displaylogo": False, "responsive": True, "showLink": False, "plotlyServerURL": ""}
+CONFIG = {"displaylogo": False, "responsive": True, "plotlyServerURL": ""}
 STYLE = """
 :root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "PingFang SC",
