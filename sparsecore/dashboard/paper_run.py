@@ -49,12 +49,12 @@ def source(has_shipped: bool) -> str:
     """Which reproduction is shown: the shipped one, or the runs of this server."""
     if not has_shipped:
         return "store"
-    if NEXT in st.session_state:
-        st.session_state[SOURCE] = st.session_state.pop(NEXT)
+    # Set in the session, not as a default: a widget with another default is another widget.
+    wanted = st.session_state.pop(NEXT, None)
+    st.session_state[SOURCE] = wanted or st.session_state.get(SOURCE, "shipped")
     return st.segmented_control(
         say("paper.source"),
         ("shipped", "store"),
-        default="shipped" if SOURCE not in st.session_state else None,
         required=True,
         format_func=lambda name: say(f"paper.source.{name}"),
         key=SOURCE,

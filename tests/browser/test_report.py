@@ -15,6 +15,8 @@ from sparsecore.runs.worker import Worker
 
 pytestmark = pytest.mark.browser
 
+PATIENCE_SECONDS = 120  # ten figures and five megabytes of script on busy cores without a graphics card
+
 
 @pytest.fixture
 def path(store: Store, tmp_path: Path) -> Path:
@@ -37,7 +39,8 @@ def test_it_draws_offline_without_a_single_request(path: Path, browser):
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda said: said.type == "error" and complaints.append(said.text))
-    page.goto(path.as_uri())
+    page.set_default_timeout(PATIENCE_SECONDS * 1000)
+    page.goto(path.as_uri(), wait_until="commit")
     page.locator("#zh-3-5 .main-svg").first.wait_for()
     assert page.locator(".js-plotly-plot").count() == 10
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
