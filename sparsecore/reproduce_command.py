@@ -65,12 +65,9 @@ def reproduce(
         refuse(str(error))
     _train(store, plan, executor_of(store, executor, workers, address, gpus_per_run))
     whole, shown = compare(gather.found(store, plan)), gather.pictures(store, plan)
+    _print(whole, as_json)
     if report is not None:
         _write_report(whole.found, shown, report, tuple(LANGUAGES) if language == "both" else (language,))
-    if as_json:
-        print(json.dumps(as_data(whole), ensure_ascii=False))
-    else:
-        _print(whole, speaker("en"))
     if ship_to is not None:
         _ship(whole.found, shown, ship_to)
     if any(not trial.finished or trial.status == "failed" for trial in whole.found.trials):
@@ -175,8 +172,11 @@ def _cell(cell: Compared, whole: Comparison, speakers: dict[str, Say]) -> dict[s
     return facts | {"holds": whole.holds(cell), "reasons": [reason.key for reason in told], "why": sentences}
 
 
-def _print(whole: Comparison, say: Say) -> None:
-    table = whole.table
+def _print(whole: Comparison, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(as_data(whole), ensure_ascii=False))
+        return
+    say, table = speaker("en"), whole.table
     rows = Table(*HEADS, box=None)
     for cells in whole.rows.values():
         for cell in cells.values():

@@ -186,7 +186,8 @@ def _sorting_row(row: dict[str, Any], say: Say) -> str:
         ratio = row.get(f"{scope}_over_ours")
         over = "" if ratio is None else f" <small>{_three(ratio)} {escape(say('paper.sorting.over'))}</small>"
         label = escape(say(f"paper.column.{scope}"))
-        seconds = f"{_three(row[scope])} {escape(say('paper.sorting.seconds'))}"
+        value = f"{row[scope]:g}" if row["way"] == "paper" else _three(row[scope])  # as printed
+        seconds = f"{value} {escape(say('paper.sorting.seconds'))}"
         cells.append(f'<td data-label="{label}">{seconds}{over}</td>')
     return f'<tr><th scope="row">{escape(say("paper.sorting." + row["way"]))}</th>{"".join(cells)}</tr>'
 
