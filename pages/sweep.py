@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from sparsecore.dashboard import sweep_form, sweep_results
+from sparsecore.dashboard import sweep_automatic, sweep_form, sweep_results
 from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.sweep_live import earlier, linked_sweep, live, open_sweep
@@ -39,17 +39,27 @@ if sweep is None:
             open_sweep(sweeps.begin(store, sweep_form.EXAMPLE))
             st.rerun()
         st.markdown(say("sweep.example.what"))
-    found = []
+    cells = []
 else:
     earlier(sweep)
-    found = points(live(sweep))
+    cells = live(sweep)
+found = points(cells)
 
 task = sweep.spec.task if sweep else st.session_state["task"]
 view = sweep_results.view_choices()
 sweep_results.curves(found, task, view)
+if sweep is not None:
+    front = sweep_automatic.front_figure(sweep.spec, found, view["axis"] == "log")
+    if front is not None:
+        sweep_results.draw(front, "pareto", view["format"])
 if found:
     as_printed = sweep.spec.parameters.get("size") == "paper"
     st.caption(say("sweep.click") if as_printed else f"{say('sweep.click')} {say('sweep.thesis.size')}")
-    sweep_results.table(found, f"sparsecore-{sweep.id}")
+    sweep_results.table(cells, f"sparsecore-{sweep.id}")
 elif sweep is not None:
     st.caption(say("sweep.no_runs"))
+
+sweep_automatic.smallest(spec)
+if sweep is not None and front is None:
+    st.caption(say("search.none"))
+    st.code(sweep_automatic.command(sweep.spec), language=None, wrap_lines=True)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.status import Status
@@ -21,6 +21,9 @@ from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import GRID, Cell, SweepSpec
 from sparsecore.sweep_command import WorkersFlag, changed
 from sparsecore.terminal import FAILED, JsonFlag, eyes, refuse, show
+
+if TYPE_CHECKING:  # it imports torch and Optuna
+    from sparsecore.runs.search import Search
 
 TaskArgument = Annotated[str, typer.Argument(help="sinc, spirals or vulnerabilities.")]
 SeedsFlag = Annotated[str, typer.Option(help="Averaged over; such as 0,1,2.")]
@@ -91,9 +94,13 @@ def search(
     with _working(f"{task}, {trials} trials") as status, Local(store, workers) as local:
         found = Search(store, local, spec, sampler_seed)
         found.run(trials, together, lambda n, cells: status.update(f"trial {n + 1}: {_counts(cells)}"))
+    _print_search(found, as_json)
+
+
+def _print_search(found: Search, as_json: bool) -> None:
     front = found.front()
     if as_json:
-        head = {"task": task, "metric": found.metric, "layers": found.sizes}
+        head = {"task": found.spec.task, "metric": found.metric, "layers": found.sizes}
         rows = {"trials": [trial.summary() for trial in found.trials]}
         print(json.dumps(head | rows | {"front": [trial.number for trial in front]}))
         return

@@ -47,7 +47,9 @@ def sweep(
     workers: WorkersFlag = None,
     executor: Annotated[Literal["local", "ray"], typer.Option(help="What trains the runs.")] = "local",
     address: Annotated[str | None, typer.Option(help="Of a Ray cluster, such as ray://host:10001.")] = None,
-    gpus_per_run: Annotated[float, typer.Option(min=0, help="With ray; below 1, runs share a GPU.")] = 0.0,
+    gpus_per_run: Annotated[
+        float | None, typer.Option(min=0, help="With ray: below 1, several runs share a GPU.")
+    ] = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write one row a cell to this file.")] = None,
     as_json: JsonFlag = False,
     **parameters: Any,
@@ -77,14 +79,15 @@ def changed(parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def executor_of(
-    store: Store, name: str, workers: int | None, address: str | None, gpus_per_run: float
+    store: Store, name: str, workers: int | None, address: str | None, gpus_per_run: float | None
 ) -> Executor:
     """What trains the runs; a sentence and exit code 2 where this machine lacks it."""
     if name == "local":
         return Local(store, workers)
     try:
         ray = importlib.import_module("sparsecore.runs.ray_executor")
-        return ray.Ray(store, address, gpus_per_run)
+        share = {} if gpus_per_run is None else {"gpus_per_run": gpus_per_run}
+        return ray.Ray(store, address, workers=workers, **share)
     except ImportError as error:
         refuse(f"--executor ray needs requirements-cluster.txt, which is not installed here ({error}).")
     except (ValueError, RuntimeError) as error:  # an address or a store that no cluster can use

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparsecore.config import NOISE, PAPER_DENSITIES, PARAMETERS, ConfigError, RunConfig
+from sparsecore.config import (
+    NOISE,
+    PAPER_DENSITIES,
+    PARAMETERS,
+    ConfigError,
+    RunConfig,
+    densities_of_layers,
+)
 
 KEPT = "0123456789abcdef"
 
@@ -123,6 +130,7 @@ def test_the_digest_changes_with_every_parameter():
         "label_smoothing": 0.0,
         "dropout": 0.3,
         "precision": "float32",
+        "layer_densities": "blocks.0=0.5",
     }
     assert other.keys() == PARAMETERS.keys()
     digests = {
@@ -211,3 +219,32 @@ def test_given_steps_beat_the_plan():
 def test_what_is_for_texts_alone_is_ignored_elsewhere():
     config = RunConfig(task="sinc", split="time", watch="test", dropout=0.5)
     assert (config.split, config.watch, config.dropout) == ("time", "test", 0.5)
+
+
+# -- densities of layers ----------------------------------------------------------------------------------
+
+
+def test_layers_may_have_densities_of_their_own():
+    config = RunConfig.parse({"layer_densities": "fc1=0.5, blocks.*=1e-2"})
+    assert densities_of_layers(config.layer_densities) == {"fc1": 0.5, "blocks.*": 0.01}
+    assert RunConfig(layer_densities=None).digest() == RunConfig().digest() != config.digest()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "fc1", "fc1=", "=0.5", "fc1=0", "fc1=1.5", "fc1=nan", "fc1=0.5,,", "fc1=x"]
+)
+def test_text_that_gives_no_layer_a_density_is_refused(text: str):
+    with pytest.raises(ConfigError, match="layer_densities must be layers with densities"):
+        RunConfig.parse({"layer_densities": text})
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"method": "global"}, "a global budget is one"),
+        ({"schedule": "cubic"}, "a schedule moves one density"),
+    ],
+)
+def test_densities_of_layers_need_a_budget_a_layer_and_no_schedule(more: dict[str, str], reason: str):
+    with pytest.raises(ConfigError, match=reason):
+        RunConfig.parse({"layer_densities": "fc1=0.5"} | more)

@@ -69,6 +69,14 @@ def test_exempt_takes_patterns_beside_first_and_last():
         HardThreshold(0.5, exempt=("boddy",)).attach(model, optimizer)
 
 
+def test_a_pattern_after_a_sign_takes_back_what_was_exempt():
+    model = Tower()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    exempt = ("first", "last", "body.*", "!head", "!body.u*")
+    sparsifier = HardThreshold(0.5, scope="layer", exempt=exempt).attach(model, optimizer)
+    assert {layer.name for layer in sparsifier.layers if layer.group} == {"stem", "body.up", "head"}
+
+
 def test_a_compiled_model_is_looked_into_and_names_stay_as_they_were():
     model = Tower()
     compiled = torch.compile(model)

@@ -65,6 +65,21 @@ def watching(
 
 
 @app.command()
+def sweep(
+    steps: Annotated[int, typer.Option(min=50, help="At most, of a run; 16000 is the whole sweep.")] = 2_000,
+    repeats: Annotated[int, typer.Option(min=1, help="Of each way, in turns.")] = 2,
+    pairs: Annotated[int, typer.Option(min=1, help="Of training with a store and without.")] = 8,
+    as_json: JsonFlag = False,
+) -> None:
+    """A sweep of sinc beside a plain script, two workers beside one, the store's cost; some ten minutes."""
+    from sparsecore.bench.sweep import sweep as measure
+
+    with _bar() as progress:
+        found = measure(steps, repeats, pairs, progress)
+    print_figures(found, as_json)
+
+
+@app.command()
 def text(
     data: Annotated[
         Path | None, typer.Option(help="A file of graded texts; left out, the built-in texts.")

@@ -26,8 +26,8 @@ WORKERS = os.cpu_count() or 1
 EXAMPLE = SweepSpec(
     task="sinc",
     densities=(1.0, 0.4, 0.2, 0.1),
-    seeds=(0, 1),
-    parameters={"size": "demo", "max_steps": 4_000},
+    seeds=(0, 1, 2),
+    parameters={"size": "demo", "max_steps": 2_000},
 )
 BESIDE = ("learning_rate", "noise", "max_steps", "theta")
 CONSTRAINT = ("keep_alive", "keep_alive_layer", "freeze_at", "freeze_settled")

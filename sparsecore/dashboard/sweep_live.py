@@ -56,19 +56,20 @@ def about(sweep: Sweep) -> str:
 def earlier(sweep: Sweep) -> None:
     """The list of this server's sweeps; another choice opens that one."""
     known = {each.id: each for each in sweeps.recent(the_store(), EARLIER)} | {sweep.id: sweep}
-
-    def label(sweep_id: str) -> str:
-        begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(known[sweep_id].created))
-        return f"{about(known[sweep_id])} · {begun} · {sweep_id}"
-
+    labels = {sweep_id: _label(each) for sweep_id, each in known.items()}
     st.session_state[LISTED] = sweep.id
     st.selectbox(
         say("sweep.earlier"),
-        list(known),
-        format_func=label,
+        list(labels),
+        format_func=lambda sweep_id: labels[sweep_id],
         key=LISTED,
         on_change=lambda: open_sweep(st.session_state[LISTED]),
     )
+
+
+def _label(sweep: Sweep) -> str:
+    begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(sweep.created))
+    return f"{about(sweep)} · {begun} · {sweep.id}"
 
 
 def live(sweep: Sweep) -> list[Cell]:

@@ -14,7 +14,9 @@ import streamlit as st
 from sparsecore.dashboard.controls import OTHER_SETTINGS, say
 from sparsecore.dashboard.session import LOOKED_AT
 from sparsecore.figures import layer_densities, metric_curve, run_seconds, weights_left
-from sparsecore.runs.curves import METRICS, Part, Point, by_method, rows
+from sparsecore.runs.curves import METRICS, Part, Point, by_method
+from sparsecore.runs.sweep import Cell
+from sparsecore.summary import described
 from sparsecore.thesis import printed
 
 LAB = Path(__file__).parents[2] / "pages" / "lab.py"
@@ -51,7 +53,7 @@ def curves(found: Sequence[Point], task: str, view: dict[str, Any]) -> None:
     look = {"say": say, "logarithmic": view["axis"] == "log"}
     metric = found[0].metric if found else METRICS[task]
     figure = metric_curve(found, printed(task), metric=metric, parts=PARTS[view["part"]], **look)
-    _draw(figure, "metric", view["format"])
+    draw(figure, "metric", view["format"])
     if not found:
         return
     methods = [method for method in by_method(found) if method != "dense"]
@@ -64,10 +66,10 @@ def _beside(figures: Sequence[tuple[str, go.Figure]], format_: str) -> None:
     for row in range(0, len(figures), 2):
         for column, (name, figure) in zip(st.columns(2, gap="medium"), figures[row : row + 2], strict=False):
             with column:
-                _draw(figure, name, format_)
+                draw(figure, name, format_)
 
 
-def _draw(figure: go.Figure, name: str, format_: str) -> None:
+def draw(figure: go.Figure, name: str, format_: str) -> None:
     """A figure whose picture can be downloaded; a click on a run's point opens it in the Lab."""
     picture = {"format": format_, "filename": f"sparsecore-{name}", "scale": SCALE}
     title = figure.layout.title.text
@@ -100,19 +102,13 @@ def open_in_lab(run_id: str) -> None:
     st.switch_page(LAB, query_params={"run": run_id, "lang": st.session_state["lang"]})
 
 
-def table(found: Sequence[Point], name: str) -> None:
-    """Every finished run: sortable, and as a file."""
+def table(cells: Sequence[Cell], name: str) -> None:
+    """Every finished run: sortable, and every cell as a file."""
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.markdown(f"**{say('sweep.table')}**")
-        st.download_button(
-            say("sweep.csv"),
-            as_csv(found),
-            f"{name}.csv",
-            "text/csv",
-            icon=":material/download:",
-            on_click="ignore",
-        )
-    shown = [_shown(row) for row in rows(found)]
+        options = {"icon": ":material/download:", "on_click": "ignore"}
+        st.download_button(say("sweep.csv"), as_csv(cells), f"{name}.csv", "text/csv", **options)
+    shown = [_shown(described(cell)) for cell in cells if cell.metric is not None]
     st.dataframe(
         shown,
         hide_index=True,
@@ -138,15 +134,15 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
         "nonzeros": row["nonzeros"],
         "steps": row["steps"],
         "seconds": round(row["seconds"], 1),
-        "ending": say(f"state.{row['ending']}"),
+        "ending": say(f"state.{row['reason']}"),
     }
 
 
-def as_csv(found: Sequence[Point]) -> str:
-    """Every finished run with every digit, as comma-separated values with a head."""
+def as_csv(cells: Sequence[Cell]) -> str:
+    """Every cell with every digit, as the command line writes it with `--csv`."""
+    rows = [described(cell) for cell in cells]
     text = io.StringIO()
-    table_rows = rows(found)
-    writer = csv.DictWriter(text, list(table_rows[0]) if table_rows else ["run"], lineterminator="\n")
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(table_rows)
+    writer.writerows(rows)
     return text.getvalue()

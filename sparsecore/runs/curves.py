@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from scipy.special import stdtrit
 
+from sparsecore.runs.automatic import LOWER_IS_BETTER
 from sparsecore.runs.sweep import Cell
 
 Part = Literal["train", "test"]
 CONFIDENCE = 0.95
-LOWER_IS_BETTER = ("rmse", "rmse_clean", "loss")
 METRICS = {"sinc": "rmse", "spirals": "accuracy", "vulnerabilities": "accuracy"}  # the first of each task
 UNCOUNTED = "embedding"  # a table of rows, not a weight matrix; nothing ever prunes it
 
@@ -187,27 +187,3 @@ def front(values: Sequence[tuple[float, float]], *, lower: bool) -> list[int]:
             best = sign * values[place][1]
             found.append(place)
     return found
-
-
-def rows(found: Iterable[Point]) -> list[dict[str, Any]]:
-    """The finished runs as a table: one row a run, by density, method and seed."""
-    ordered = sorted(found, key=lambda point: (-point.density, point.method, point.seed))
-    return [
-        {
-            "run": point.run,
-            "method": point.method,
-            "density": point.density,
-            "seed": point.seed,
-            "ending": point.reason,
-            "metric": point.metric,
-            "train": point.train,
-            "test": point.test,
-            "kept": point.kept,
-            "budget": point.budget,
-            "nonzeros": point.nonzeros,
-            "weights": point.weights,
-            "steps": point.steps,
-            "seconds": point.seconds,
-        }
-        for point in ordered
-    ]

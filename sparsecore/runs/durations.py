@@ -19,11 +19,11 @@ STARTING_SECONDS = 0.5  # of a run, before its first step and after its last
 # Seconds a step where no run has ended yet, measured once on one core of a 2-core machine, layerwise,
 # ρ = 0.4: the seconds of a run's result over its steps.
 STEP_SECONDS = {
-    ("sinc", "demo"): 0.0004,
-    ("sinc", "paper"): 0.002,
-    ("spirals", "demo"): 0.0008,
-    ("spirals", "paper"): 0.007,
-    ("vulnerabilities", "demo"): 0.04,
+    ("sinc", "demo"): 0.0007,
+    ("sinc", "paper"): 0.0018,
+    ("spirals", "demo"): 0.0009,
+    ("spirals", "paper"): 0.0065,
+    ("vulnerabilities", "demo"): 0.015,
     ("vulnerabilities", "laptop"): 0.3,
     ("vulnerabilities", "paper"): 4.0,
 }
@@ -99,11 +99,11 @@ def finished_like(store: Store, like: RunConfig) -> list[Finished]:
 
 def _left(cells: Iterable[Cell], known: Sequence[Finished]) -> list[float]:
     """The seconds that each unfinished cell still takes."""
-    left = []
+    guess, left = Guess(known), []
     for cell in cells:
         if cell.status in ("done", "collapsed", "failed"):
             continue
-        whole, run = seconds_of(cell.config, known), cell.run
+        whole, run = guess.seconds(cell.config), cell.run
         if run is not None and run.step and cell.config.max_steps:
             whole *= 1 - run.step / cell.config.max_steps
         elif cell.status == "running":
@@ -112,20 +112,29 @@ def _left(cells: Iterable[Cell], known: Sequence[Finished]) -> list[float]:
     return left
 
 
-def seconds_of(config: RunConfig, known: Sequence[Finished]) -> float:
+class Guess:
     """The seconds that a run will take: those of the finished runs that are most like it.
 
-    Of the same method and limit of steps, those of the nearest density; else the pace of any of them, as if
-    all steps up to the limit were taken; else a measured constant of the task and size.
+    Of the same method and limit of steps, the mean of those of the nearest density; else the pace of any of
+    them, as if all steps up to the limit were taken; else a measured constant of the task and size.
     """
-    alike = [run for run in known if (run.method, run.max_steps) == (config.method, config.max_steps)]
-    if alike:
-        apart = [abs(math.log(run.density / config.density)) for run in alike]
-        nearest = [run.seconds for run, far in zip(alike, apart, strict=True) if far <= min(apart) + 1e-9]
-        return STARTING_SECONDS + sum(nearest) / len(nearest)
-    steps = sum(run.steps for run in known)
-    pace = sum(run.seconds for run in known) / steps if steps else STEP_SECONDS[config.task, config.size]
-    return STARTING_SECONDS + pace * (config.max_steps or PLANNED_STEPS)
+
+    def __init__(self, known: Sequence[Finished]) -> None:
+        self.alike: dict[tuple[str, int | None], dict[float, list[float]]] = {}
+        for run in known:
+            densities = self.alike.setdefault((run.method, run.max_steps), {})
+            densities.setdefault(run.density, []).append(run.seconds)
+        steps = sum(run.steps for run in known)
+        self.pace = sum(run.seconds for run in known) / steps if steps else None
+
+    def seconds(self, config: RunConfig) -> float:
+        """What a run of this config takes in all."""
+        alike = self.alike.get((config.method, config.max_steps))
+        if alike:
+            nearest = min(alike, key=lambda density: abs(math.log(density / config.density)))
+            return STARTING_SECONDS + sum(alike[nearest]) / len(alike[nearest])
+        pace = self.pace or STEP_SECONDS[config.task, config.size]
+        return STARTING_SECONDS + pace * (config.max_steps or PLANNED_STEPS)
 
 
 def _spread(seconds: Sequence[float], workers: int) -> float:

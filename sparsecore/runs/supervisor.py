@@ -13,7 +13,7 @@ import uuid
 from dataclasses import dataclass
 
 from sparsecore.runs import queue
-from sparsecore.runs.store import Store
+from sparsecore.runs.store import LostRun, Store
 
 TICK_SECONDS = 0.1
 LOST_EVERY_SECONDS = 2.0
@@ -21,6 +21,7 @@ STOP_SECONDS = 8.0  # workers have so long to save when the server ends
 SPARE_DELAY_SECONDS = 2.0  # a new spare imports torch: not while the run just handed out is starting
 SPARE_RETRY_SECONDS = 5.0  # after a worker that could not even start
 MAX_FALSE_STARTS = 3
+START_SECONDS = 60.0  # a process may take so long before its first sign of life
 IDLE_SECONDS = 10.0  # processes beyond one spare are kept so long after their run
 
 logger = logging.getLogger(__name__)
@@ -28,11 +29,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Child:
-    """A worker process; `run_id` is None while it has nothing to do, since `idle_since`."""
+    """A worker process; `run_id` is None while it has nothing to do."""
 
     process: subprocess.Popen
     name: str
-    idle_since: float
+    since: float  # the moment when it was started, handed a run, or had done with one
     run_id: str | None = None
     runs: int = 0  # how many it was handed
 
@@ -86,6 +87,7 @@ class Supervisor(threading.Thread):
         self._reap()
         if time.monotonic() >= self.next_search:
             self.next_search = time.monotonic() + LOST_EVERY_SECONDS
+            self._beat_for_beginners()
             for run in self.store.lost():
                 logger.warning("Run %s lost its worker %s.", run.id, run.worker)
                 self.store.recover(run.id, run.worker, "its worker was not heard of any more.")
@@ -94,6 +96,14 @@ class Supervisor(threading.Thread):
         self._start_queued(self.cores - training)
         for run_id in self.store.commanded():
             self._hand(run_id, "paused")
+
+    def _beat_for_beginners(self) -> None:
+        """A process that still imports torch, on a busy machine for long, has its run and is not dead."""
+        for child in self.children:
+            begins = child.runs == 1 and time.monotonic() - child.since < START_SECONDS
+            if begins and child.run_id is not None:
+                with contextlib.suppress(LostRun):
+                    self.store.beat(child.run_id, child.name)
 
     def _reap(self) -> None:
         for child in [child for child in self.children if child.process.poll() is not None]:
@@ -118,7 +128,7 @@ class Supervisor(threading.Thread):
         for child in self.children:
             row = held.get(child.name)
             if child.run_id is not None and (row is None or row.id != child.run_id):
-                child.run_id, child.idle_since = None, time.monotonic()
+                child.run_id, child.since = None, time.monotonic()
         return sum(row.state == "running" for row in held.values())
 
     def _keep_spare(self) -> None:
@@ -127,13 +137,13 @@ class Supervisor(threading.Thread):
         if (self.spare or self.false_starts) and not idle and time.monotonic() >= self.next_spare:
             self.children.append(self._spawn())
         for child in idle[1:]:
-            if time.monotonic() - child.idle_since > IDLE_SECONDS:
+            if time.monotonic() - child.since > IDLE_SECONDS:
                 _let_go(child.process)
 
     def _idle(self) -> list[Child]:
         """Children without a run, the one that trained last first: what a run needs is warm in it."""
         idle = [c for c in self.children if c.run_id is None and not c.process.stdin.closed]
-        return sorted(idle, key=lambda child: (child.runs > 0, child.idle_since), reverse=True)
+        return sorted(idle, key=lambda child: (child.runs > 0, child.since), reverse=True)
 
     def _spare(self) -> Child | None:
         return next(iter(self._idle()), None)
@@ -142,7 +152,7 @@ class Supervisor(threading.Thread):
         self.started_children += 1
         environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         process = subprocess.Popen(
-            [sys.executable, "-m", "sparsecore.runs.worker", str(self.store.home)],
+            [sys.executable, "-m", "sparsecore.runs.process", str(self.store.home)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             env=environment,
@@ -177,7 +187,7 @@ class Supervisor(threading.Thread):
             self.children.append(child)
         if child is None or not self.store.claim(run_id, child.name, state):
             return
-        child.run_id, child.runs = run_id, child.runs + 1
+        child.run_id, child.since, child.runs = run_id, time.monotonic(), child.runs + 1
         self.false_starts = 0
         self.next_spare = time.monotonic() + SPARE_DELAY_SECONDS
         try:

@@ -34,10 +34,11 @@ class SweepSpec(BaseModel):
     parameters: dict[str, Any] = Field(default_factory=dict)
 
     def configs(self) -> list[RunConfig]:
-        """The config of every cell, each once: by density, then method, then seed.
+        """The config of every cell, each once: by density, then method, then seed; raises `ConfigError`."""
+        return list(self.by_digest().values())
 
-        A `ConfigError` names the first value that does not fit.
-        """
+    def by_digest(self) -> dict[str, RunConfig]:
+        """The same, each under its digest. A `ConfigError` names the first value that does not fit."""
         for name in self.parameters:
             if name in GRID or name not in PARAMETERS:
                 raise ConfigError(
@@ -49,7 +50,7 @@ class SweepSpec(BaseModel):
             for method in self.methods
             for seed in self.seeds
         )
-        return list({config.digest(): config for config in cells}.values())
+        return {config.digest(): config for config in cells}
 
     def config(self, method: Method, density: float, seed: int) -> RunConfig:
         """The config of one cell."""

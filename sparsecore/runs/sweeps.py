@@ -52,7 +52,7 @@ def begin(store: Store, spec: SweepSpec, origin: str = "page") -> str:
 
     A run that was stopped or failed is trained again, one that ended by itself never. Raises `ConfigError`.
     """
-    configs = {config.digest(): config for config in spec.configs()}
+    configs = spec.by_digest()
     with _turn(store) as connection:
         sweep_id = _enter(connection, spec, list(configs), origin)
         _enqueue(connection, configs)
@@ -89,9 +89,10 @@ def get(store: Store, sweep_id: str) -> Sweep | None:
     return None if row is None else Sweep.of(row)
 
 
-def recent(store: Store, limit: int = 20) -> list[Sweep]:
-    """Sweeps that a person asked for, newest first."""
-    asked = select(sweeps).where(sweeps.c.origin.not_in(AUTOMATIC))
+def recent(store: Store, limit: int = 20, origin: str | None = None) -> list[Sweep]:
+    """Sweeps that a person asked for, or those of one origin, newest first."""
+    wanted = sweeps.c.origin == origin if origin else sweeps.c.origin.not_in(AUTOMATIC)
+    asked = select(sweeps).where(wanted)
     query = asked.order_by(sweeps.c.place.desc()).limit(limit)
     with store.engine.connect() as connection:
         return [Sweep.of(row) for row in connection.execute(query)]
@@ -102,7 +103,7 @@ def cells_of(store: Store, spec: SweepSpec) -> list[Cell]:
 
     One query, which reads no other run of the store.
     """
-    configs = {config.digest(): config for config in spec.configs()}
+    configs = spec.by_digest()
     with store.engine.connect() as connection:
         best = _best(connection, list(configs), runs)
     found = {digest: Run.of(row, configs[digest]) for digest, row in best.items()}

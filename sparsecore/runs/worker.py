@@ -1,22 +1,12 @@
-"""The worker: trains one run and writes its log, obeying the commands that the store holds for it.
-
-As a process, `python -m sparsecore.runs.worker HOME`, it imports torch first, and waits on standard
-input for the id of a run: the supervisor keeps one such spare ready, so that a pressed button
-is answered at once. When that run has ended it waits for another. When standard input closes, its server
-is gone: it saves and ends.
-"""
+"""The worker: trains one run and writes its log, obeying the commands that the store holds for it."""
 
 from __future__ import annotations
 
 import gc
 import json
 import math
-import os
-import queue
-import sys
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -24,9 +14,8 @@ from typing import Any
 
 import torch
 
-from sparsecore.config import ConfigError, RunConfig
+from sparsecore.config import ConfigError
 from sparsecore.corpora import CorpusError
-from sparsecore.devices import devices
 from sparsecore.events import (
     Change,
     Checkpoint,
@@ -40,21 +29,15 @@ from sparsecore.events import (
     Scene,
     Stop,
 )
-from sparsecore.projection import project_
 from sparsecore.runs.frames import decode, encode
 from sparsecore.runs.log import Entry
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import HEARTBEAT_SECONDS, LostRun, Store
-from sparsecore.selection_few import FEW
-from sparsecore.tasks import TASKS
-from sparsecore.training import Training, train
+from sparsecore.training import train
 
 POLL_SECONDS = 0.05  # how often commands are looked for
 FLUSH_SECONDS = 0.5  # records wait for a frame to share its transaction, but not longer
 PAUSE_HOLD_SECONDS = 60.0  # a paused run keeps its process so long, for quick steps
-NICENESS = 5  # pages stay quick while every core trains
-LARGE = "vulnerabilities"  # the task whose demo network has more than few weights
-LEAVE_SECONDS = 8.0  # after its server is gone a process has so long to save, then it is ended
 
 
 class Worker:
@@ -231,106 +214,6 @@ def one_thread() -> None:
         torch.set_num_interop_threads(1)
 
 
-def _warm_up(home: Path, task: str) -> None:
-    """A few steps of a small run, for what torch and jieba load only when they are first used."""
-    training = Training(RunConfig.parse({"task": task}), home)
-    training.advance()
-    training.frame()
-
-
-def _compile() -> None:
-    """Project a little more than few weights: the first time on a machine that takes seconds."""
-    weights = torch.linspace(-1.0, 1.0, 2 * FEW)
-    masks, counts = [torch.zeros(2 * FEW, dtype=torch.bool)], [torch.zeros(2 * FEW, dtype=torch.int32)]
-    done = project_([weights], FEW, masks=masks, counts=counts)
-    project_([weights], FEW, masks=masks, counts=counts, last=done.threshold)
-
-
-def _get_ready(home: Path, ordered: threading.Event) -> None:
-    """Load what runs will need, until there is an order."""
-    compiling = threading.Thread(target=_compile, daemon=True)
-    for task in TASKS:
-        if task == LARGE:  # its network needs the compiled loops; the others need not wait for them
-            compiling.start()
-            while compiling.is_alive() and not ordered.is_set():
-                compiling.join(POLL_SECONDS)
-        if not ordered.is_set():
-            _warm_up(home, task)
-
-
-class Orders:
-    """What a process is told to train: lines on standard input, each a run and a name.
-
-    Beats for a run from the moment its order comes until it is begun: a spare that is still loading has its
-    run already, and is not dead.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.lines: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
-        self.given, self.gone = threading.Event(), threading.Event()
-        self.begun: dict[str, threading.Event] = {}
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def next(self) -> tuple[str, str] | None:
-        """The next run and name, as soon as there is one; None when the server is no more."""
-        return self.lines.get()
-
-    def _listen(self) -> None:
-        """Take orders; when the other end is let go, the server is no more."""
-        for line in sys.stdin:
-            run_id, name = line.split()
-            self.begun[run_id] = begun = threading.Event()
-            threading.Thread(target=self._beat, args=(run_id, name, begun), daemon=True).start()
-            self.lines.put((run_id, name))
-            self.given.set()
-        self.gone.set()
-        self.lines.put(None)
-        self.given.set()
-        time.sleep(LEAVE_SECONDS)
-        os._exit(1)
-
-    def _beat(self, run_id: str, name: str, begun: threading.Event) -> None:
-        while not begun.wait(HEARTBEAT_SECONDS):
-            try:
-                self.store.beat(run_id, name)
-            except LostRun:
-                return
-
-
-def main(home: Path) -> None:
-    """A process of the supervisor's: be ready, train one run after another, end when the server is gone."""
-    one_thread()
-    store = Store(home)
-    store.set_setting("devices", devices())
-    orders = Orders(store)
-    _get_ready(home, orders.given)
-    nice = False
-    while (order := orders.next()) is not None:
-        if not nice and hasattr(os, "nice"):
-            os.nice(NICENESS)  # not before: a spare that gets ready slowly keeps the next person waiting
-            nice = True
-        _carry_out(store, orders, *order)
-
-
-def _carry_out(store: Store, orders: Orders, run_id: str, name: str) -> None:
-    """Train a run that was ordered, and leave nothing of it in the process."""
-    run = store.get(run_id)
-    orders.begun.pop(run_id).set()
-    if run is None or run.worker != name:
-        return
-    try:
-        Worker(store, run, name, orders.gone).work()
-    except Exception:  # noqa: BLE001 - the store has its sentence; the trace goes to a file
-        logs = store.home / "logs"
-        logs.mkdir(exist_ok=True)
-        (logs / f"{run_id}.txt").write_text(traceback.format_exc(), encoding="utf-8")
-        if torch.cuda.is_initialized():
-            sys.exit(1)  # a device may be left in a state that would spoil the next run
-    finally:
-        clear()
-
-
 def clear() -> None:
     """Free what a run left: cycles of modules and hooks, and a device's cached memory."""
     gc.collect()
@@ -354,7 +237,3 @@ def train_one(home: Path | str, run_id: str, name: str) -> bool:
     finally:
         store.close()
         clear()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

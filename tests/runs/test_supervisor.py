@@ -16,9 +16,11 @@ import torch
 from sparsecore.config import RunConfig
 from sparsecore.events import Checkpoint
 from sparsecore.runs import supervisor as supervisor_module
+from sparsecore.runs import sweeps
 from sparsecore.runs.frames import decode
 from sparsecore.runs.store import Store
 from sparsecore.runs.supervisor import Supervisor
+from sparsecore.runs.sweep import SweepSpec
 from sparsecore.training import train
 
 PATIENCE_SECONDS = 60.0
@@ -34,9 +36,9 @@ def soon(condition: Callable[[], Any]) -> Any:
 
 
 @contextmanager
-def supervising(store: Store, cores: int) -> Iterator[Supervisor]:
+def supervising(store: Store, cores: int, spare: bool = True) -> Iterator[Supervisor]:
     """A running supervisor, which leaves no process behind."""
-    supervisor = Supervisor(store, cores)
+    supervisor = Supervisor(store, cores, spare)
     supervisor.start()
     try:
         yield supervisor
@@ -93,6 +95,94 @@ def test_runs_are_trained_in_order_one_a_core_and_a_paused_one_takes_none(store:
     assert {device["name"] for device in store.setting("devices", list)} >= {"cpu"}
 
 
+def final(store: Store, run: str) -> dict[str, np.ndarray]:
+    """The arrays of the run's last checkpoint."""
+    return decode(store.checkpoint(run)[1])[0]
+
+
+def straight(config: RunConfig) -> dict[str, np.ndarray]:
+    """The same, of a run trained without a store."""
+    torch.set_num_threads(1)
+    return [event for event in train(config) if isinstance(event, Checkpoint)][-1].arrays
+
+
+def assert_same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        assert np.array_equal(one[name], other[name]), name
+
+
+def test_one_process_trains_many_runs_each_as_if_it_were_the_first(store: Store):
+    given = [
+        {"task": "vulnerabilities", "max_steps": 3, "seed": 4},
+        {"task": "spirals", "method": "global", "keep_alive": 1, "seed": 2},
+        {"layer_densities": "fc9=0.1"},  # no such layer: this one fails, and the process goes on
+        {"mode": "latent", "density": 0.1},
+        {"task": "vulnerabilities", "max_steps": 3, "seed": 4, "method": "dense"},
+        {"seed": 3},
+    ]
+    configs = [RunConfig.parse({"theta": 0.0, "max_steps": 40} | values) for values in given]
+    ids = [store.create(config) for config in configs]
+    with supervising(store, cores=1, spare=False) as supervisor:
+        soon(lambda: all(not store.get(run).active for run in ids))
+        assert supervisor.started_children == 1
+        assert supervisor.children[0].runs == len(ids)
+    assert [store.get(run).state for run in ids] == ["ended"] * 2 + ["failed"] + ["ended"] * 3
+    assert "fc9" in store.get(ids[2]).error
+    for run, config in zip(ids, configs, strict=True):
+        if store.get(run).state == "ended":
+            assert_same(final(store, run), straight(config))
+
+
+def test_an_idle_process_that_dies_is_replaced_and_costs_no_run(store: Store):
+    first = short(store)
+    with supervising(store, cores=1, spare=False) as supervisor:
+        soon(lambda: ended(store, first))
+        soon(lambda: supervisor.children[0].run_id is None)
+        os.kill(supervisor.children[0].process.pid, signal.SIGKILL)
+        soon(lambda: not supervisor.children)
+        second = short(store, seed=1)
+        soon(lambda: ended(store, second))
+    assert supervisor.false_starts == 0
+
+
+def test_processes_beyond_one_spare_are_let_go_after_a_while(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(supervisor_module, "IDLE_SECONDS", 0.5)
+    runs = [short(store, seed) for seed in range(2)]
+    with supervising(store, cores=2) as supervisor:
+        soon(lambda: all(ended(store, run) for run in runs))
+        soon(lambda: supervisor.started_children >= 2 and len(supervisor.children) == 1)
+        assert supervisor.children[0].run_id is None
+
+
+def test_a_sweep_keeps_nobody_waiting(store: Store):
+    sweeps.begin(
+        store, SweepSpec(task="sinc", densities=(0.4,), seeds=(0, 1, 2), parameters={"max_steps": 99})
+    )
+    queued = store.list()[::-1]
+    with supervising(store, cores=1, spare=False):
+        soon(lambda: store.get(queued[0].id).state == "running")
+        mine = short(store)
+        soon(lambda: ended(store, mine))
+        soon(lambda: not store.list(states=["queued", "running"]))
+    order = sorted(store.list(), key=lambda run: run.started)
+    assert [run.id for run in order] == [queued[0].id, mine, *(run.id for run in queued[1:])]
+
+
+@pytest.mark.slow
+def test_fifty_runs_leave_no_more_memory_in_a_process_than_ten(store: Store):
+    ids = [short(store, seed) for seed in range(50)]
+    sizes: list[int] = []
+    with supervising(store, cores=1, spare=False) as supervisor:
+        for run in ids:
+            soon(lambda run=run: ended(store, run))
+            status = Path(f"/proc/{supervisor.children[0].process.pid}/status").read_text()
+            sizes.append(int(status.split("VmRSS:")[1].split()[0]))
+        assert supervisor.started_children == 1
+    print(f"\nMB after 1, 10, 25 and 50 runs: {[round(sizes[at] / 1024) for at in (0, 9, 24, 49)]}")
+    assert sizes[-1] < sizes[9] + 20 * 1024
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="killing outright is not tested on this system")
 def test_a_killed_worker_costs_nothing_but_time(store: Store):
     config = RunConfig(theta=0.0, max_steps=1_500)
@@ -106,13 +196,8 @@ def test_a_killed_worker_costs_nothing_but_time(store: Store):
         assert not ended(store, run)
         os.kill(process_of(supervisor, run), signal.SIGKILL)
         soon(lambda: ended(store, run))
-    torch.set_num_threads(1)
-    expected = [event for event in train(config) if isinstance(event, Checkpoint)][-1].arrays
-    step, blob = store.checkpoint(run)
-    arrays = decode(blob)[0]
-    assert step == store.get(run).step == 1_500
-    for name, array in expected.items():
-        assert np.array_equal(arrays[name], array), name
+    assert store.checkpoint(run)[0] == store.get(run).step == 1_500
+    assert_same(final(store, run), straight(config))
     records = [row.step for row in store.entries(run, ["record"])]
     assert records == sorted(set(records))
     assert (records[0], records[-1]) == (0, 1_500)

@@ -1,0 +1,93 @@
+"""Bisections that this server carries out, each in a thread; the supervisor trains the runs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from sparsecore.runs import sweeps
+from sparsecore.runs.automatic import ORIGIN, Bisection, NoBaseline, Smallest
+from sparsecore.runs.executors import Listen, watch
+from sparsecore.runs.store import Store
+from sparsecore.runs.sweep import Cell, SweepSpec
+
+logger = logging.getLogger(__name__)
+
+
+class Cancelled(Exception):
+    """The reader pressed Stop."""
+
+
+class Watched:
+    """An executor that trains nothing itself: the server's supervisor does, and this waits for it."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def run(self, sweep_id: str, listen: Listen) -> None:
+        """Wait until the sweep's cells have ended, or somebody stops it."""
+        watch(self.store, sweep_id, listen)
+
+
+class Finding(threading.Thread):
+    """One bisection; has an `answer` or a `problem`, or looks at `density` with `ended` of `cells` done.
+
+    A server that ends loses nothing but the thread: the same question again finds the runs that exist.
+    """
+
+    def __init__(self, store: Store, spec: SweepSpec, tolerance: float) -> None:
+        super().__init__(name="bisection", daemon=True)
+        self.store, self.spec, self.tolerance = store, spec, tolerance
+        self.answer: Smallest | None = None
+        self.problem = ""
+        self.density, self.ended, self.cells = 1.0, 0, len(spec.seeds)
+        self.given_up = threading.Event()
+
+    def run(self) -> None:
+        bisection = Bisection(self.store, Watched(self.store), self.spec, self.tolerance)
+        try:
+            self.answer = bisection.find(tell=self._tell)
+        except Cancelled:
+            self._take_back()
+        except NoBaseline as error:
+            self.problem = str(error)
+        except Exception as error:
+            logger.exception("A bisection could not go on.")
+            self.problem = f"{type(error).__name__}: {error}"
+
+    def cancel(self) -> None:
+        """Ask for no more runs; those of the density that is looked at are taken back."""
+        self.given_up.set()
+
+    def _tell(self, density: float, cells: list[Cell]) -> None:
+        self.density, self.cells = density, len(cells)
+        self.ended = sum(cell.status in ("done", "collapsed", "failed") for cell in cells)
+        if self.given_up.is_set():
+            raise Cancelled
+
+    def _take_back(self) -> None:
+        spec = self.spec.model_copy(update={"densities": (self.density,)})
+        sweeps.stop(self.store, sweeps.begin(self.store, spec, ORIGIN))
+
+
+_asked: dict[tuple[str, str, float], Finding] = {}
+_turn = threading.Lock()
+
+
+def _key(store: Store, spec: SweepSpec, tolerance: float) -> tuple[str, str, float]:
+    return str(store.home), spec.model_dump_json(), tolerance
+
+
+def asked(store: Store, spec: SweepSpec, tolerance: float) -> Finding | None:
+    """The bisection of this question, if anyone on this server has asked it."""
+    return _asked.get(_key(store, spec, tolerance))
+
+
+def ask(store: Store, spec: SweepSpec, tolerance: float) -> Finding:
+    """Begin it, unless it is going on or answered already: two who ask the same share the answer."""
+    with _turn:
+        found = asked(store, spec, tolerance)
+        if found is None or not (found.is_alive() or found.answer):
+            found = _asked[_key(store, spec, tolerance)] = Finding(store, spec, tolerance)
+            found.start()
+        return found

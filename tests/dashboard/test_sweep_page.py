@@ -1,0 +1,191 @@
+"""The Sweep page: begins, shows, stops and resumes a sweep, and answers at once beside 10,000 runs."""
+
+import csv
+import io
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert
+from streamlit.testing.v1 import AppTest
+
+from sparsecore.config import RunConfig
+from sparsecore.dashboard import session, sweep_results
+from sparsecore.runs import sweeps
+from sparsecore.runs.run import new_row
+from sparsecore.runs.store import Store
+from sparsecore.runs.sweep import Cell, SweepSpec
+from sparsecore.runs.tables import runs
+
+PAGE = str(Path(__file__).parents[2] / "pages" / "sweep.py")
+SPEC = SweepSpec(task="sinc", densities=(1.0, 0.4, 0.1), seeds=(0, 1), parameters={"size": "demo"})
+MANY = 10_000
+
+
+@pytest.fixture(autouse=True)
+def the_store(store: Store) -> Iterator[Store]:
+    """The pages' store is this test's."""
+    session.the_store.cache_clear()
+    yield store
+    session.the_store.cache_clear()
+
+
+def opened(language: str = "en", **query: str) -> AppTest:
+    app = AppTest.from_file(PAGE, default_timeout=60)
+    app.session_state["lang"] = language
+    for name, value in query.items():
+        app.query_params[name] = value
+    return app.run()
+
+
+def row(config: RunConfig, test: float = 0.08, reason: str = "max_steps") -> dict:
+    """A finished run as the store has it."""
+    kept = round(256 * config.density)
+    layers = [
+        {"name": "fc1", "shape": [16, 1], "prunable": False, "nonzeros": 16, "density": 1.0},
+        {"name": "fc2", "shape": [16, 16], "prunable": True, "nonzeros": kept, "density": config.density},
+    ]
+    result = {
+        "metrics": {"train": {"rmse": 0.07}, "test": {"rmse": test}},
+        "layers": layers,
+        "steps": 100,
+        "seconds": 2.0,
+        "nonzeros": kept,
+        "budget": kept,
+    }
+    ending = {"state": "ended", "reason": reason, "detail": {}, "result": result, "step": 100}
+    return new_row(config, "sweep") | ending
+
+
+def finish(store: Store, configs, **more) -> None:
+    with store.engine.begin() as connection:
+        connection.execute(insert(runs), [row(config, **more) for config in configs])
+
+
+def charts(app: AppTest) -> list[str]:
+    return [chart.proto.id.rpartition("-")[2] for chart in app.get("plotly_chart")]
+
+
+def states(store: Store) -> list[str]:
+    return [cell.status for cell in sweeps.cells_of(store, SPEC)]
+
+
+def test_with_no_sweep_the_thesis_is_drawn_and_a_press_begins_a_small_one(store: Store):
+    app = opened()
+    assert not app.exception
+    assert len(app.get("plotly_chart")) == 1
+    next(button for button in app.button if button.label == "Try a small one").click().run()
+    assert not app.exception
+    (sweep,) = sweeps.recent(store)
+    assert app.query_params["sweep"] in (sweep.id, [sweep.id])
+    assert sweep.spec.parameters["size"] == "demo"
+    assert any("0 of 21 done" in text.value for text in app.markdown)
+
+
+def test_start_enqueues_what_was_chosen_and_only_what_is_missing(store: Store):
+    finish(store, [SPEC.config("global", 0.1, 0)])
+    app = opened()
+    app.text_input(key="sweep_densities").set_value("1, 0.4 .1")
+    app.text_input(key="sweep_seeds").set_value("0-1").run()
+    assert any("**10 runs**, 9 of them new" in text.value for text in app.markdown)
+    app.button(key="sweep_start").click().run()
+    assert not app.exception
+    assert sweeps.recent(store)[0].spec == SPEC
+    assert sorted(states(store)) == ["done", *["queued"] * 9]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("densities", "1, 2", "“2” is no density"),
+        ("seeds", "x", "“x” is no seed"),
+        ("seeds", "", "at least one"),
+    ],
+)
+def test_what_does_not_fit_is_told_and_cannot_be_started(store: Store, field, value, told):
+    app = opened()
+    app.text_input(key=f"sweep_{field}").set_value(value).run()
+    assert told in app.error[0].value
+    assert app.button(key="sweep_start").disabled
+
+
+def test_a_finished_sweep_has_its_curves_layers_costs_and_table(store: Store):
+    finish(store, SPEC.configs())
+    sweep = sweeps.begin(store, SPEC)
+    app = opened()  # the newest
+    assert not app.exception
+    assert app.query_params["sweep"] in (sweep, [sweep])
+    assert len(app.get("plotly_chart")) == 5
+    assert len(app.dataframe[0].value) == 10
+    assert any("10 runs, all done" in text.value for text in app.markdown)
+    assert "sweep_do_stop" not in [button.key for button in app.button]
+
+
+def test_stop_and_resume(store: Store):
+    finish(store, [SPEC.config("global", 0.1, 0)])
+    app = opened(sweep=sweeps.begin(store, SPEC))
+    app.button(key="sweep_do_stop").click().run()
+    assert sorted(states(store)) == ["done", *["missing"] * 9]
+    app.button(key="sweep_do_resume").click().run()
+    assert not app.exception
+    assert sorted(states(store)) == ["done", *["queued"] * 9]
+
+
+def test_the_choices_are_those_of_the_sweep_that_is_opened(store: Store):
+    other = SPEC.model_copy(update={"densities": (0.3,), "seeds": (4,), "methods": ("global",)})
+    first, second = sweeps.begin(store, SPEC), sweeps.begin(store, other)
+    app = opened(sweep=second)
+    assert (app.text_input(key="sweep_densities").value, app.text_input(key="sweep_seeds").value) == (
+        "0.3",
+        "4",
+    )
+    app.selectbox(key="sweep_listed").set_value(first).run()
+    assert app.text_input(key="sweep_densities").value == "1, 0.4, 0.1"
+    assert app.query_params["sweep"] in (first, [first])
+
+
+def test_a_sweep_of_a_search_is_not_in_the_list(store: Store):
+    mine = sweeps.begin(store, SPEC)
+    sweeps.begin(store, SPEC.model_copy(update={"densities": (0.3,)}), "search")
+    assert opened().selectbox(key="sweep_listed").options[0].endswith(mine)
+    assert len(opened().selectbox(key="sweep_listed").options) == 1
+
+
+def test_a_sweep_that_is_not_there_is_told():
+    assert "nosuch" in opened(sweep="nosuch").warning[0].value
+
+
+def test_the_page_speaks_chinese(store: Store):
+    finish(store, SPEC.configs(), reason="collapsed")
+    sweeps.begin(store, SPEC)
+    app = opened("zh")
+    assert not app.exception
+    assert "全部完成" in " ".join(text.value for text in app.markdown)
+
+
+def test_the_file_has_every_cell_with_every_digit(store: Store):
+    config = SPEC.config("global", 0.1, 0)
+    finish(store, [config], test=0.0812345678901)
+    read = list(csv.DictReader(io.StringIO(sweep_results.as_csv(sweeps.cells_of(store, SPEC)))))
+    assert len(read) == len(SPEC.configs())
+    (done,) = [line for line in read if line["status"] == "done"]
+    assert (float(done["test"]), done["method"], done["density"]) == (0.0812345678901, "global", "0.1")
+    assert sweep_results.as_csv([Cell(config, None)]).count("\n") == 2
+
+
+def test_beside_ten_thousand_runs_the_page_answers_within_a_second(store: Store):
+    finish(store, (RunConfig(seed=seed, density=0.3, max_steps=77) for seed in range(MANY)))
+    finish(store, SPEC.configs())
+    sweep = sweeps.begin(store, SPEC)
+    app = opened(sweep=sweep)
+    quickest = min(_seconds(app) for _ in range(3))
+    assert not app.exception
+    assert quickest < 1
+
+
+def _seconds(app: AppTest) -> float:
+    """Of this process's work: what other processes take of a busy machine is not the page's."""
+    began = time.process_time()
+    app.run()
+    return time.process_time() - began

@@ -1,0 +1,228 @@
+"""Figures: what their traces hold, for whom a colour stands, and what a click finds."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from sparsecore.dashboard.words import words
+from sparsecore.figures import layer_densities, metric_curve, pareto, run_seconds, weights_left
+from sparsecore.figures.drawing import METHOD_COLOURS, band, colour
+from sparsecore.runs.curves import Layer, Mean, Point, interval
+from sparsecore.thesis import printed
+
+
+def say(key: str, **values) -> str:
+    return words("en")[key].format(**values) if values else words("en")[key]
+
+
+def point(method: str, density: float, seed: int, test: float, **more) -> Point:
+    """A finished run of a network of 100 + 1,000 weights."""
+    kept = round(1_000 * density)
+    values = {
+        "run": f"{method[0]}{density:g}s{seed}",
+        "collapsed": False,
+        "reason": "max_steps",
+        "metric": "rmse",
+        "train": test - 0.01,
+        "steps": 100,
+        "seconds": 10 * density + seed,
+        "kept": kept,
+        "budget": kept,
+        "nonzeros": kept + 100,
+        "weights": 1_100,
+        "layers": (Layer("fc1", 100, 100, False), Layer("fc2", kept, 1_000, True)),
+    }
+    return Point(method=method, density=density, seed=seed, test=test, **(values | more))
+
+
+FOUND = [
+    point("dense", 1.0, 0, 0.075),
+    point("dense", 1.0, 1, 0.071),
+    *(point("global", 0.4, seed, 0.08 + seed / 100) for seed in range(3)),
+    *(point("global", 0.1, seed, 0.35, collapsed=seed == 0, reason="collapsed") for seed in range(3)),
+    point("layerwise", 0.4, 0, 0.076),
+]
+
+
+def traces(figure, meta: str) -> list:
+    return [trace for trace in figure.data if trace.meta == meta]
+
+
+def of(figure, meta: str, method: str):
+    return next(trace for trace in traces(figure, meta) if trace.legendgroup == method)
+
+
+def test_means_and_intervals_of_a_method_by_density():
+    figure = metric_curve(FOUND, metric="rmse", say=say)
+    line, area = of(figure, "mean test", "global"), of(figure, "band", "global")
+    assert list(line.x) == [0.1, 0.4]
+    assert list(line.y) == pytest.approx([0.35, 0.09])
+    low, high = interval([0.08, 0.09, 0.10])[1:]
+    # Once along the upper bounds and back along the lower ones.
+    assert list(area.x) == [0.1, 0.4, 0.4, 0.1, None]
+    assert area.y[1:3] == pytest.approx((high, low))
+    assert f"95 % interval {low:.6g} to {high:.6g}" in line.customdata[1][1]
+
+
+def test_every_run_is_a_point_with_its_id_and_a_collapsed_one_is_a_cross():
+    figure = metric_curve(FOUND, metric="rmse", say=say)
+    runs = {
+        told[0]: (x, y)
+        for trace in traces(figure, "runs")
+        for told, x, y in zip(trace.customdata, trace.x, trace.y, strict=True)
+    }
+    assert runs == {found.run: (found.density, found.test) for found in FOUND}
+    dots = of(figure, "runs", "global")
+    crosses = [
+        told[0] for told, symbol in zip(dots.customdata, dots.marker.symbol, strict=True) if symbol == "x"
+    ]
+    assert crosses == ["g0.1s0"]
+    assert "collapsed" in dots.customdata[3][1]
+    assert "collapsed" in [trace.name for trace in traces(figure, "key")]
+    assert "0.08<br>seed 0, run g0.4s0" in dots.customdata[0][1]
+
+
+def test_dense_is_a_horizontal_line_over_all_that_is_drawn():
+    figure = metric_curve(FOUND, metric="rmse", say=say)
+    line = of(figure, "mean test", "dense")
+    assert (line.x, line.y) == ((0.1, 1.0), pytest.approx((0.073, 0.073)))
+    assert "ρ 1" in line.customdata[0][1]
+    assert set(of(figure, "band", "dense").x) == {0.1, 1.0, None}
+
+
+def test_each_method_has_its_colour_everywhere():
+    for figure in (
+        metric_curve(FOUND, metric="rmse", say=say),
+        run_seconds(FOUND, say=say),
+        weights_left(FOUND, say=say),
+    ):
+        for trace in figure.data:
+            if trace.legendgroup in METHOD_COLOURS and trace.meta.startswith("mean"):
+                assert trace.line.color == METHOD_COLOURS[trace.legendgroup]
+    assert colour("dense") == "#7f7f7f"
+    assert len({colour(name, ("a", "b", "c")) for name in "abc"} | set(METHOD_COLOURS.values())) == 6
+
+
+def test_beside_test_train_is_thin_and_shares_the_legends_entry():
+    figure = metric_curve(FOUND, metric="rmse", say=say, parts=("test", "train"))
+    test, train = (of(figure, f"mean {part}", "global") for part in ("test", "train"))
+    assert test.line.width > train.line.width
+    assert list(train.y) == pytest.approx([0.34, 0.08])
+    assert (test.showlegend, train.showlegend) == (True, False)
+    half = interval([0.07, 0.08, 0.09])[2] - 0.08
+    assert train.error_y.array[1] == pytest.approx(half)
+    assert "global, train" in train.customdata[0][1]
+
+
+def test_the_thesis_is_open_diamonds_that_no_click_opens():
+    figure = metric_curve(FOUND, printed("sinc"), metric="rmse", say=say)
+    marks = [
+        trace for trace in traces(figure, "thesis test") if trace.marker.color == METHOD_COLOURS["layerwise"]
+    ]
+    assert dict(zip(marks[0].x, marks[0].y, strict=True))[0.05] == 0.6575
+    assert all(told[0] is None for told in marks[0].customdata)
+    assert "Table 3-1" in marks[0].customdata[0][1]
+    assert marks[0].marker.symbol == "diamond-open"
+
+
+def test_with_no_run_the_thesis_alone_is_drawn_with_a_legend():
+    figure = metric_curve([], printed("vulnerabilities"), metric="accuracy", say=say, logarithmic=True)
+    assert {trace.name for trace in traces(figure, "key")} == {"dense", "global", "layerwise"}
+    assert figure.layout.yaxis.tickformat == ".0%"
+    assert 10 ** figure.layout.xaxis.range[0] < 0.01
+
+
+def test_the_axis_of_density_is_linear_or_logarithmic():
+    linear = metric_curve(FOUND, metric="rmse", say=say)
+    assert linear.layout.xaxis.type == "linear"
+    logarithmic = metric_curve(FOUND, metric="rmse", say=say, logarithmic=True).layout.xaxis
+    assert logarithmic.type == "log"
+    low, high = logarithmic.range
+    assert low < math.log10(0.1)
+    assert high > 0
+    assert "0.1" in logarithmic.ticktext
+
+
+def test_the_range_shows_every_run_and_is_not_blown_up_by_a_wide_interval():
+    wide = [point("global", 0.4, 0, 0.1), point("global", 0.4, 1, 0.9)]
+    low, high = metric_curve(wide, metric="rmse", say=say).layout.yaxis.range
+    assert low < 0.1 < 0.9 < high < 1.0
+
+
+def test_a_band_is_interrupted_where_a_single_run_has_no_interval():
+    found = [Mean(0.1, 1, 0.5, 1.5, 2), Mean(0.2, 1, None, None, 1), Mean(0.4, 1, 0.9, 1.1, 3)]
+    area = band(found, "#000000", "a")
+    assert list(area.x) == [0.1, 0.1, None, 0.4, 0.4, None]
+    assert list(area.y) == [1.5, 0.5, None, 1.1, 0.9, None]
+
+
+def test_the_density_of_every_layer_of_one_method():
+    figure = layer_densities(FOUND, "global", say=say)
+    lines = {trace.name: trace for trace in figure.data if str(trace.meta).startswith("layer")}
+    assert lines.keys() == {"W1", "W2"}
+    assert list(lines["W1"].y) == [1.0, 1.0]
+    assert list(lines["W2"].y) == pytest.approx([0.1, 0.4])
+    assert {told[0] for trace in traces(figure, "runs") for told in trace.customdata} == {
+        found.run for found in FOUND if found.method == "global"
+    }
+    (alike,) = traces(figure, "uniform")
+    assert alike.x == alike.y
+
+
+def test_a_transformers_blocks_are_numbered_from_one():
+    layers = (Layer("blocks.0", 1, 10, True), Layer("blocks.1", 2, 10, True), Layer("out", 4, 4, False))
+    figure = layer_densities([point("layerwise", 0.1, 0, 0.7, layers=layers)], "layerwise", say=say)
+    assert [trace.name for trace in figure.data if str(trace.meta).startswith("layer")] == [
+        "block 1",
+        "block 2",
+        "out",
+    ]
+
+
+def test_time_and_nonzeros_of_every_run():
+    seconds, left = run_seconds(FOUND, say=say), weights_left(FOUND, say=say)
+    assert list(of(seconds, "mean", "global").y) == pytest.approx([2.0, 5.0])
+    assert list(of(left, "mean", "global").y) == [200, 500]
+    assert seconds.layout.yaxis.range[0] == 0
+    assert "1,100" not in seconds.to_json()
+    assert any("500" in told[1] for told in of(left, "mean", "global").customdata)
+
+
+def test_the_front_against_runs_of_one_density():
+    searched = [
+        point("layerwise", 0.2, 0, 0.09, run="a"),
+        point("layerwise", 0.3, 0, 0.08, run="b"),
+        point("layerwise", 0.3, 0, 0.2, run="beaten", nonzeros=450),
+    ]
+    figure = pareto(searched, FOUND, metric="rmse", say=say)
+    (front,) = traces(figure, "front")
+    assert list(zip(front.x, front.y, strict=True)) == [(300, 0.09), (400, 0.08)]
+    by_id = {
+        told[0]: x
+        for trace in traces(figure, "runs")
+        for told, x in zip(trace.customdata, trace.x, strict=True)
+    }
+    assert by_id["beaten"] == 450
+    uniform = next(t for t in traces(figure, "uniform") if t.line.color == METHOD_COLOURS["global"])
+    assert list(uniform.y) == pytest.approx([0.35, 0.09])
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("metric", ["rmse", "accuracy"])
+def test_both_languages_have_every_word(language, metric):
+    def told(key: str, **values) -> str:
+        return words(language)[key].format(**values)
+
+    found = [replace(each, metric=metric) for each in FOUND]
+    for figure in (
+        metric_curve(found, printed("sinc"), metric=metric, say=told, parts=("test", "train")),
+        layer_densities(found, "global", say=told),
+        layer_densities([], "global", say=told, logarithmic=True),
+        run_seconds(found, say=told),
+        weights_left(found, say=told, logarithmic=True),
+        pareto(found, found, metric=metric, say=told),
+    ):
+        assert figure.layout.title.text
+        assert figure.layout.xaxis.title.text
+        assert figure.layout.yaxis.title.text

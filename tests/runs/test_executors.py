@@ -1,0 +1,118 @@
+"""A sweep trained by this machine's processes: to its end, or until it is stopped, and never twice."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+from sparsecore.runs import sweeps, worker
+from sparsecore.runs.executors import Local
+from sparsecore.runs.store import Store
+from sparsecore.runs.sweep import Cell, SweepSpec
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_SECONDS = 60.0
+
+
+def grid(max_steps: int = 30, **more: object) -> SweepSpec:
+    return SweepSpec(
+        **{"task": "sinc", "densities": (1.0, 0.3), "parameters": {"max_steps": max_steps, "theta": 0.0}}
+        | more
+    )
+
+
+def test_every_cell_is_trained_and_told_of(store: Store):
+    sweep = sweeps.begin(store, grid())
+    heard: list[list[str]] = []
+    Local(store, workers=2).run(sweep, lambda cells: heard.append([cell.status for cell in cells]))
+    assert heard[0] == ["queued"] * 3
+    assert heard[-1] == ["done"] * 3
+    assert store.get(store.list()[0].id).step == 30
+
+
+def test_a_sweep_that_is_all_there_starts_nothing(store: Store):
+    sweep = sweeps.begin(store, grid())
+    with Local(store, workers=1) as local:
+        local.run(sweep, lambda cells: None)
+        before = [run.id for run in store.list()]
+        again = sweeps.begin(store, grid())
+        local.run(again, lambda cells: None)
+        assert local.supervisor.started_children == 1
+    assert [run.id for run in store.list()] == before
+
+
+def test_stopped_from_elsewhere_it_returns_with_what_was_reached_and_goes_on_when_resumed(store: Store):
+    sweep = sweeps.begin(store, grid(max_steps=600, densities=(0.3,), methods=("layerwise",), seeds=(0, 1)))
+
+    def stop_once_it_trains(cells: Sequence[Cell]) -> None:
+        if any(cell.run is not None and cell.run.step > 0 for cell in cells):
+            sweeps.stop(store, sweep)
+
+    Local(store, workers=1).run(sweep, stop_once_it_trains)
+    left = store.list()
+    assert [run.state for run in left] == ["paused"] or left[0].state == "queued"
+    reached = store.checkpoint(left[0].id)[0]
+    assert reached > 0
+    sweeps.resume(store, sweep)
+    begun_at: list[int] = []
+
+    def listen(cells: Sequence[Cell]) -> None:
+        begun_at.extend(cell.run.step for cell in cells if cell.run.id == left[0].id)
+
+    Local(store, workers=1).run(sweep, listen)
+    assert begun_at[0] >= reached
+    assert [run.step for run in store.list()] == [600, 600]
+    assert left[0].id in {run.id for run in store.list()}
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="killing outright is not tested on this system")
+def test_killed_outright_and_started_again_nothing_is_lost_and_nothing_repeated(store: Store, home: Path):
+    command = ["sweep", "sinc", "--densities", "0.3,0.2", "--methods", "layerwise", "--theta", "0"]
+    arguments = [
+        sys.executable,
+        "-m",
+        "sparsecore",
+        *command,
+        "--max-steps",
+        "700",
+        "--workers",
+        "1",
+        "--json",
+    ]
+    environment = os.environ | {"SPARSECORE_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        arguments, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not any(store.checkpoint(run.id) for run in store.list()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    while any(run.worker for run in store.list()):  # its workers notice, save and let go
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    saved = {run.id: run.step for run in store.list()}
+    assert max(saved.values()) > 0
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {run.id for run in store.list()} == saved.keys()
+    for run in store.list():
+        steps = [row.step for row in store.entries(run.id, ["record"])]
+        assert steps == sorted(set(steps))
+        assert (steps[0], steps[-1]) == (0, 700)
+
+
+def test_a_remote_process_trains_one_run_that_it_claims(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(worker, "one_thread", lambda: torch.set_num_threads(1))
+    sweeps.begin(store, grid(densities=(1.0,)))
+    run = store.list()[0].id
+    assert worker.train_one(store.home, run, "node:1")
+    assert (store.get(run).state, store.get(run).step) == ("ended", 30)
+    assert not worker.train_one(store.home, run, "node:2")
