@@ -1,5 +1,5 @@
-"""The command line on the dashboard's store: train, sweep, smallest, search, runs, show, evaluate,
-predict, data, bench.
+"""The command line on the dashboard's store: train, sweep, reproduce, smallest, search, runs, show,
+evaluate, predict, data, bench.
 
 With `--json`, standard output is one JSON value. Everything for eyes goes to standard error.
 """
@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from sparsecore import automatic_commands, data_command, sweep_command, text_commands
+from sparsecore import automatic_commands, data_command, reproduce_command, sweep_command, text_commands
 from sparsecore.bench.commands import app as bench
 from sparsecore.config import ConfigError, RunConfig
 from sparsecore.corpora import CorpusError
@@ -34,6 +34,7 @@ app.add_typer(bench, name="bench")
 app.command()(text_commands.evaluate)
 app.command()(text_commands.predict)
 app.command()(sweep_command.sweep)
+app.command()(reproduce_command.reproduce)
 app.command()(automatic_commands.smallest)
 app.command()(automatic_commands.search)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 ASSETS = Path(__file__).parents[2] / "assets"
 LANGUAGES = {"en": "English", "zh": "中文"}
@@ -16,6 +18,20 @@ def words(language: str) -> dict[str, str]:
     if language not in LANGUAGES:
         raise KeyError(f"no words in {language!r}; there are {', '.join(LANGUAGES)}.")
     return json.loads((ASSETS / "words" / f"{language}.json").read_text(encoding="utf-8"))
+
+
+def speaker(language: str) -> Callable[..., str]:
+    """What says a word in a language, with values in its places.
+
+    >>> speaker("en")("live.seed", seed=3)
+    'seed 3'
+    """
+
+    def say(key: str, **values: Any) -> str:
+        text = words(language)[key]
+        return text.format(**values) if values else text
+
+    return say
 
 
 def best_language(locale: str | None) -> str:

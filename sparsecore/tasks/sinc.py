@@ -10,19 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sparsecore.bounds import SINC_REACH, sinc
 from sparsecore.config import RunConfig
 from sparsecore.models import Perceptron
 from sparsecore.tasks.task import Arrays, Metrics, Task
 
 WIDTHS = {"demo": (1, 16, 16, 1), "paper": (1, 200, 300, 1)}
 POINTS = 300  # training points (thesis); as many fresh test points, which the thesis does not give
-RANGE = 10.0  # x ~ U(−10, 10): the thesis names no range
 GRID = 320  # points of the drawn curve
-
-
-def sinc(x: np.ndarray) -> np.ndarray:
-    """sin(x)/x, 1 at 0; numpy's own sinc is sin(πx)/(πx)."""
-    return np.sinc(x / np.pi)
 
 
 class Sinc(Task):
@@ -36,12 +31,12 @@ class Sinc(Task):
         self.test = self._points("test")
         self.x, self.y = (self.tensor(part[:, None]) for part in self.train)
         self.test_x = self.tensor(self.test[0][:, None])
-        self.grid = np.linspace(-RANGE, RANGE, GRID, dtype=np.float32)
+        self.grid = np.linspace(-SINC_REACH, SINC_REACH, GRID, dtype=np.float32)
         self.model = self.initialise(lambda: Perceptron(WIDTHS[config.size]))
 
     def _points(self, part: str) -> tuple[np.ndarray, np.ndarray]:
         stream = self.stream(part)
-        x = stream.uniform(-RANGE, RANGE, POINTS)
+        x = stream.uniform(-SINC_REACH, SINC_REACH, POINTS)
         y = sinc(x) + stream.normal(0.0, np.sqrt(self.config.noise), POINTS)
         return x.astype(np.float32), y.astype(np.float32)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import erf, pi, sqrt
+from math import pi
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sparsecore.bounds import best_accuracy
 from sparsecore.config import RunConfig
 from sparsecore.models import Perceptron
 from sparsecore.tasks.task import Arrays, Metrics, Task
@@ -20,25 +21,6 @@ POINTS = 1000  # a class (thesis)
 TRAIN_SHARE = 0.8
 GRID = 64  # cells a side of the drawn decision boundary
 EDGE = 1.15  # the drawn square reaches a little past the outermost radius of 1
-
-
-def best_accuracy(angle_noise: float) -> float:
-    """What a perfect classifier scores when the angle has noise of this standard deviation.
-
-    P(|τZ| < π/2) mod 2π: noise past a quarter turn lands on the other spiral, past three quarters back.
-
-    >>> round(best_accuracy(1.0), 3)
-    0.884
-    """
-    if angle_noise == 0:
-        return 1.0
-
-    def below(angle: float) -> float:
-        return erf(angle / angle_noise / sqrt(2))
-
-    turns = int(6 * angle_noise / (2 * pi)) + 1
-    own = below(pi / 2)
-    return own + sum(below(2 * pi * t + pi / 2) - below(2 * pi * t - pi / 2) for t in range(1, turns + 1))
 
 
 class Spirals(Task):

@@ -1,0 +1,256 @@
+"""The counterparts of the paper's figures: pure functions from pictures of runs to a plotly figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from sparsecore.figures.drawing import Say, colour, faint
+from sparsecore.reproduce.pictures import Kind, PaperFigure, Picture
+
+HEIGHT = 340
+TEXT_SIZE = 13
+CLASS_COLOURS = ("#0072b2", "#d55e00")  # Okabe–Ito blue and vermilion
+CHANCE_SCALE = [[0.0, CLASS_COLOURS[0]], [0.5, "#f4f4f4"], [1.0, CLASS_COLOURS[1]]]
+POINT_COLOUR = "#8a8a8a"
+NARROWEST = 5  # a matrix of one column is drawn as wide as so many, or its ticks overlap
+CHANCES = 255  # what a probability of 1 is stored as
+
+
+def paper_figure(figure: PaperFigure, pictures: Sequence[Picture], say: Say) -> go.Figure:
+    """The counterpart of one of the paper's figures, of the runs it shows, in their order."""
+    return DRAWN[figure.kind](pictures, say)
+
+
+def shot_name(picture: Picture, say: Say) -> str:
+    """A run in a few words: its method and ρ."""
+    if picture.method == "dense":
+        return say("paper.figure.dense")
+    return say("paper.figure.shot", method=say(f"method.{picture.method}"), density=f"{picture.density:g}")
+
+
+def counts(pictures: Sequence[Picture], say: Say) -> go.Figure:
+    """The steps after which each weight was kept, one map a layer with one scale for all: bright is often."""
+    matrices = pictures[0].matrices()
+    figure = _maps(matrices, say)
+    most = max(int(matrix["count"].max()) for matrix in matrices)
+    for place, matrix in enumerate(matrices, start=1):
+        times = say("paper.figure.times")
+        told = f"{say('paper.figure.from')} %{{x}}, {say('paper.figure.to')} %{{y}}: %{{z:,}} {times}"
+        cells = go.Heatmap(
+            z=matrix["count"], coloraxis="coloraxis", hovertemplate=f"{told}<extra></extra>", xgap=1, ygap=1
+        )
+        figure.add_trace(cells, row=1, col=place)
+    bar = {"title": {"text": say("paper.figure.times"), "side": "right"}, "thickness": 12}
+    figure.update_layout(coloraxis={"colorscale": "Viridis", "cmin": 0, "cmax": most, "colorbar": bar})
+    return _laid_out(figure)
+
+
+def mask(pictures: Sequence[Picture], say: Say) -> go.Figure:
+    """Where the final weights are not zero, one map a layer, in the method's colour."""
+    matrices = pictures[0].matrices()
+    figure = _maps(matrices, say)
+    tint = colour(pictures[0].method)
+    words = np.array([say("paper.figure.zero"), say("paper.figure.kept")])
+    for place, matrix in enumerate(matrices, start=1):
+        kept = matrix["mask"].astype(np.uint8)
+        told = f"{say('paper.figure.from')} %{{x}}, {say('paper.figure.to')} %{{y}}: %{{customdata}}"
+        cells = go.Heatmap(
+            z=kept,
+            customdata=words[kept],
+            zmin=0,
+            zmax=1,
+            colorscale=[[0, faint("#808080", 0.14)], [1, tint]],
+            showscale=False,
+            hovertemplate=f"{told}<extra></extra>",
+            xgap=1,
+            ygap=1,
+        )
+        figure.add_trace(cells, row=1, col=place)
+    return _laid_out(figure)
+
+
+def _maps(matrices: Sequence[dict[str, Any]], say: Say) -> go.Figure:
+    """One place a layer, as wide as it has columns, with its kept weights above it."""
+    titles = [
+        say(
+            "paper.figure.layer",
+            name=f"W{place}",
+            kept=f"{int(matrix['mask'].sum()):,}",
+            total=f"{matrix['mask'].size:,}",
+        )
+        for place, matrix in enumerate(matrices, start=1)
+    ]
+    widths = [max(NARROWEST, matrix["mask"].shape[1]) for matrix in matrices]
+    figure = make_subplots(
+        rows=1, cols=len(matrices), column_widths=widths, subplot_titles=titles, horizontal_spacing=0.09
+    )
+    figure.update_xaxes(showgrid=False, zeroline=False, title=say("paper.figure.from"), dtick=5)
+    figure.update_yaxes(showgrid=False, zeroline=False, autorange="reversed", dtick=5)
+    figure.update_yaxes(title=say("paper.figure.to"), col=1)
+    for place, matrix in enumerate(matrices, start=1):
+        rows, columns = matrix["mask"].shape
+        if columns == 1:
+            figure.update_xaxes(tickvals=[0], col=place)
+        if rows == 1:
+            figure.update_yaxes(tickvals=[0], col=place)
+    return figure
+
+
+def fits(pictures: Sequence[Picture], say: Say) -> go.Figure:
+    """The fitted curve of each run over the training points, beside each other on equal axes."""
+    figure = _beside(pictures, say)
+    for place, picture in enumerate(pictures, start=1):
+        arrays, first = picture.arrays, place == 1
+        dots = {"color": POINT_COLOUR, "size": 4, "opacity": 0.5}
+        dash = {"color": "#d55e00", "width": 2, "dash": "dash"}
+        line = {"color": colour(picture.method), "width": 3}
+        name = shot_name(picture, say)
+        traces = (
+            go.Scatter(
+                x=arrays["train.x"],
+                y=arrays["train.y"],
+                mode="markers",
+                marker=dots,
+                name=say("paper.figure.points"),
+                legendgroup="points",
+                showlegend=first,
+            ),
+            go.Scatter(
+                x=arrays["grid.x"],
+                y=arrays["grid.y"],
+                mode="lines",
+                line=dash,
+                name=say("paper.figure.true"),
+                legendgroup="true",
+                showlegend=first,
+            ),
+            go.Scatter(x=arrays["grid.x"], y=arrays["picture.fit"], mode="lines", line=line, name=name),
+        )
+        for trace in traces:
+            figure.add_trace(trace, row=1, col=place)
+    figure.update_xaxes(title="x", zeroline=False)
+    figure.update_yaxes(title="y", zeroline=False, matches="y")
+    return _laid_out(figure, legend=True)
+
+
+def points(pictures: Sequence[Picture], say: Say) -> go.Figure:
+    """The two spirals: training points filled, test points open."""
+    figure = go.Figure()
+    for trace in _classes(pictures[0], say, size=5):
+        figure.add_trace(trace)
+    return _laid_out(_square(figure), legend=True)
+
+
+def boundaries(pictures: Sequence[Picture], say: Say) -> go.Figure:
+    """The probability of class 1 over the plane, with the points, for each run."""
+    figure = _beside(pictures, say)
+    for place, picture in enumerate(pictures, start=1):
+        edge, cells = picture.meta["edge"], picture.meta["grid"]
+        centres = (np.arange(cells) + 0.5) / cells * 2 * edge - edge
+        chance = picture.arrays["picture.chance"].reshape(cells, cells) / CHANCES
+        plane = go.Heatmap(
+            x=centres,
+            y=centres,
+            z=chance.astype(np.float32),
+            coloraxis="coloraxis",
+            hovertemplate="x %{x:.2f}, y %{y:.2f}: %{z:.0%}<extra></extra>",
+        )
+        figure.add_trace(plane, row=1, col=place)
+        for trace in _classes(picture, say, size=3, legend=place == 1):
+            figure.add_trace(trace, row=1, col=place)
+    bar = {
+        "title": {"text": say("paper.figure.chance"), "side": "right"},
+        "thickness": 12,
+        "tickformat": ".0%",
+    }
+    figure.update_layout(coloraxis={"colorscale": CHANCE_SCALE, "cmin": 0, "cmax": 1, "colorbar": bar})
+    return _laid_out(_square(figure), legend=True)
+
+
+def _classes(picture: Picture, say: Say, size: int, *, legend: bool = True) -> list[go.Scatter]:
+    """The points of each class, each with a shape of its own."""
+    xy, labels = picture.arrays["points"], picture.arrays["labels"]
+    tested = np.arange(len(labels)) >= picture.meta["train"]
+    traces = []
+    for number, shape in enumerate(("circle", "square")):
+        mine = labels == number
+        symbols = np.where(tested[mine], f"{shape}-open", shape)
+        edge = {"width": 0.5, "color": "#ffffff"}
+        marker = {"size": size, "color": CLASS_COLOURS[number], "symbol": symbols.tolist(), "line": edge}
+        traces.append(
+            go.Scatter(
+                x=xy[mine, 0],
+                y=xy[mine, 1],
+                mode="markers",
+                marker=marker,
+                name=say("paper.figure.class", number=number),
+                legendgroup=str(number),
+                showlegend=legend,
+                hoverinfo="skip",
+            )
+        )
+    return traces
+
+
+def epochs(pictures: Sequence[Picture], say: Say) -> go.Figure:
+    """The test accuracy of text networks while they trained, each in its method's colour."""
+    figure = go.Figure()
+    counted = all(picture.meta.get("steps_an_epoch") for picture in pictures)
+    for picture in pictures:
+        steps = picture.arrays["epochs.step"]
+        figure.add_trace(
+            go.Scatter(
+                x=steps / picture.meta["steps_an_epoch"] if counted else steps,
+                y=100 * picture.arrays["epochs.test"],
+                mode="lines+markers",
+                marker={"size": 5},
+                line={"color": colour(picture.method), "width": 3},
+                name=shot_name(picture, say),
+            )
+        )
+    figure.update_xaxes(title=say("paper.figure.epoch" if counted else "paper.figure.step"), zeroline=False)
+    figure.update_yaxes(title=say("paper.figure.accuracy"), zeroline=False)
+    return _laid_out(figure, legend=True)
+
+
+def _beside(pictures: Sequence[Picture], say: Say) -> go.Figure:
+    names = [shot_name(picture, say) for picture in pictures]
+    return make_subplots(rows=1, cols=len(pictures), subplot_titles=names, horizontal_spacing=0.08)
+
+
+def _square(figure: go.Figure) -> go.Figure:
+    """The plane with equal units on both axes."""
+    figure.update_xaxes(title="x", zeroline=False, constrain="domain")
+    figure.update_yaxes(title="y", zeroline=False, constrain="domain")
+    for axis in list(figure.select_yaxes()):
+        axis.scaleanchor = (axis.plotly_name or "yaxis").replace("yaxis", "x")
+    return figure
+
+
+def _laid_out(figure: go.Figure, *, legend: bool = False) -> go.Figure:
+    figure.update_annotations(font_size=TEXT_SIZE)
+    figure.update_layout(
+        template="plotly_white",
+        height=HEIGHT + (40 if legend else 0),
+        margin={"l": 8, "r": 8, "t": 32, "b": 8},
+        showlegend=legend,
+        legend={"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top", "font": {"size": 12}},
+    )
+    figure.update_xaxes(automargin=True)
+    figure.update_yaxes(automargin=True)
+    return figure
+
+
+DRAWN: dict[Kind, Callable[[Sequence[Picture], Say], go.Figure]] = {
+    "counts": counts,
+    "mask": mask,
+    "fit": fits,
+    "points": points,
+    "boundary": boundaries,
+    "epochs": epochs,
+}
