@@ -5,15 +5,16 @@ import streamlit as st
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.transport import language_switch
+from sparsecore.dashboard.visitor import visitor, whose
 
 SHOWN = 200
-NAMED = ("run", "task", "size", "method", "seed", "state", "metric", "origin")
+NAMED = ("run", "task", "size", "method", "seed", "state", "metric", "origin", "whose")
 
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
     st.subheader(say("runs.title"), anchor=False)
     language_switch()
 
-rows = []
+rows, person = [], visitor()
 for run in the_store().list(limit=SHOWN):
     test = (run.result or {}).get("metrics", {}).get("test", {})
     name, value = next(iter(test.items()), ("", None))
@@ -30,6 +31,7 @@ for run in the_store().list(limit=SHOWN):
             "step": run.step,
             "metric": "" if value is None else f"{name} {value:.4f}",
             "origin": say(f"origin.{run.origin}"),
+            "whose": say(f"owner.{whose(run, person)}"),
         }
     )
 if rows:

@@ -23,6 +23,7 @@ from sparsecore.batched.grouping import LARGEST, batchable, fits
 from sparsecore.batched.training import Leave, Reply, train_many
 from sparsecore.config import RunConfig
 from sparsecore.events import Checkpoint, Command, Ended, Event, Ready
+from sparsecore.runs import queue
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import HEARTBEAT_SECONDS, LostRun, Store
 from sparsecore.runs.tables import commands, runs
@@ -197,7 +198,10 @@ def take(store: Store, name: str, largest: int = LARGEST, *, anywhere: bool = Fa
 
     Empty when there is none.
     """
-    query = select(runs).where(runs.c.state == "queued", runs.c.origin == ORIGIN).order_by(runs.c.place)
+    line = queue.line()
+    query = (
+        select(runs).join(line, line.c.id == runs.c.id).where(runs.c.origin == ORIGIN).order_by(line.c.nth)
+    )
     with store.engine.connect() as connection:
         queued = [Run.of(row) for row in connection.execute(query.limit(LOOKED_THROUGH))]
     fitting = [run for run in queued if in_batch(run.config, anywhere=anywhere)]
