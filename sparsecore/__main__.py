@@ -1,5 +1,5 @@
 """The command line on the dashboard's store: train, sweep, reproduce, smallest, search, runs, show,
-evaluate, predict, export, import, data, bench.
+evaluate, predict, export, import, doctor, data, bench.
 
 With `--json`, standard output is one JSON value. Everything for eyes goes to standard error.
 """
@@ -19,6 +19,7 @@ from sparsecore import (
     archive_commands,
     automatic_commands,
     data_command,
+    doctor,
     reproduce_command,
     sweep_command,
     text_commands,
@@ -46,6 +47,7 @@ app.command()(automatic_commands.smallest)
 app.command()(automatic_commands.search)
 app.command()(archive_commands.export)
 app.command("import")(archive_commands.import_)
+app.command()(doctor.doctor)
 
 
 @app.command()

@@ -21,7 +21,6 @@ from sparsecore.runs.frames import HEADER_BYTES, array_places, decode
 from sparsecore.runs.log import LIMITS, MB
 from sparsecore.runs.strict_json import LONGEST_TEXT, NotStrict, read
 
-MAX_ENTRY = 16 * MB  # of one row: a frame has 0.7 MB at most, a scene as much
 MAX_HEADER = MB  # of a blob
 SLACK = 2  # a log may have as many times what it is thinned to
 FEW = {"scene": 1, "change": 10_000}  # rows of the kinds that are never thinned
@@ -86,7 +85,7 @@ def _log(found: shapes.Manifest) -> None:
         rows = [row for row in found.log if row.kind == kind]
         limit = LIMITS.get(kind)
         most = FEW[kind] if limit is None else SLACK * limit.rows
-        size = MAX_ENTRY if limit is None else SLACK * limit.size
+        size = shapes.MAX_ENTRY if limit is None else SLACK * limit.size
         if len(rows) > most or sum(row.size for row in rows) > size:
             raise Misfit(f"there are more rows of kind {kind} than a log keeps")
         for before, after in pairwise(rows):

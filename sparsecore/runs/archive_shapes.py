@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+MAX_ENTRY = 16_000_000  # bytes of one row: a frame has 0.7 MB at most, a scene as much
 Reason = Literal["converged", "collapsed", "diverged", "max_steps", "stopped"]
 Count = Annotated[int, Field(ge=0, le=2**48)]
 Step = Annotated[int, Field(ge=0, le=10_000_000)]
@@ -262,7 +263,7 @@ class ArchivedEntry(Exact):
     step: Step
     nth: Annotated[int, Field(ge=0, le=100_000_000)]
     stride: Annotated[int, Field(ge=1, le=2**24)]
-    size: Annotated[int, Field(ge=0)]
+    size: Annotated[int, Field(ge=0, le=MAX_ENTRY)]
     sha256: Digest
 
 

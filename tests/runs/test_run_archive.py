@@ -89,11 +89,18 @@ def archive(elsewhere: Store) -> bytes:
     return exported(elsewhere, trained(elsewhere, task="spirals"))
 
 
+class Parts(dict):
+    """Members by name; shown in few words when an example fails."""
+
+    def __repr__(self) -> str:
+        return f"Parts({', '.join(self)})"
+
+
 @pytest.fixture(scope="module")
-def parts(archive: bytes) -> dict[str, bytes]:
+def parts(archive: bytes) -> Parts:
     """Its members."""
     reading = Reading(io.BytesIO(archive))
-    return {name: reading.read(name) for name in NAMES}
+    return Parts({name: reading.read(name) for name in NAMES})
 
 
 def packed(parts: dict[str, bytes]) -> bytes:
@@ -420,9 +427,7 @@ def described(of: str, name: str | None = None, array: Any = None, **meta: Any) 
 
     def change(manifest: dict, rows: list[bytes], saved: list[bytes]) -> None:
         kinds = [entry["kind"] for entry in manifest["log"]]
-        where, place = (
-            (saved, 0) if kind == "checkpoint" else (rows, max(np.flatnonzero(np.array(kinds) == kind)))
-        )
+        where, place = (saved, 0) if of == "checkpoint" else (rows, len(kinds) - 1 - kinds[::-1].index(of))
         arrays, old = decode(where[place])
         where[place] = encode(arrays | ({name: np.asarray(array)} if name else {}), old | meta)
 
