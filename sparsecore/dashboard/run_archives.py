@@ -24,9 +24,8 @@ POLL_SECONDS = 0.3
 def save(runs: Sequence[Run]) -> None:
     """Choose a run and have it as a file; the file is made when the button is pressed."""
     names = {run.id: f"{say(f'task.{run.config.task}')} · {label(run)}" for run in runs}
-    chosen = st.selectbox(
-        say("archive.run"), list(names), format_func=names.get, index=None, key="archive_run"
-    )
+    options = {"format_func": names.get, "index": None, "placeholder": say("archive.choose")}
+    chosen = st.selectbox(say("archive.run"), list(names), key="archive_run", **options)
     st.download_button(
         say("archive.save"),
         partial(_exported, chosen),
