@@ -139,9 +139,10 @@ class Contents:
         if len(_array(self.scene, "labels", "iu", 1)) != len(grades):
             raise Misfit("it does not count each grade")
         for text in sample:
-            fitting(tuple[str, int], tuple(text))
-            if not 0 <= text[1] < len(grades):
-                raise Misfit("a text has a grade that there is not")
+            match text:
+                case [str(), int(grade)] if 0 <= grade < len(grades):
+                    continue
+            raise Misfit("a text has a grade that there is not")
 
     def _record(self, step: int, payload: bytes) -> None:
         values = _read(payload)

@@ -24,10 +24,14 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Shape(BaseModel):
+    """What must be there; more may stand beside it."""
+
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
 
 class Exact(BaseModel):
+    """Nothing else may stand beside what is named."""
+
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
@@ -73,6 +77,8 @@ class Drawn(Shape):
 
 
 class Group(Shape):
+    """One group of layers in a certificate."""
+
     threshold: Number
 
 
@@ -152,6 +158,8 @@ SCENES = {"sinc": Curve, "spirals": Boundary, "vulnerabilities": Confusion}
 
 
 class CertifiedRecord(Shape):
+    """The certificate's curves in a record."""
+
     max_gradient_on: Number
     max_gradient_off: Number
     smallest_lipschitz: Number
@@ -196,36 +204,46 @@ class TextResult(Result):
 
 
 class Theta(Shape):
+    """The detail of a run whose last step was short."""
+
     what: Literal["theta"]
     update: float
     theta: float
 
 
 class Patience(Shape):
+    """That of one that was better no more."""
+
     what: Literal["patience"]
     times: Count
     best: float
 
 
 class Empty(Shape):
+    """That of one with an empty layer."""
+
     what: Literal["empty"]
     step: Step
     layer: Name
 
 
 class Constant(Shape):
+    """That of one whose output ignores the input."""
+
     what: Literal["constant"]
     step: Step
 
 
 class Diverged(Shape):
+    """That of one with numbers that are none."""
+
     what: Literal["loss", "weights"]
     step: Step
     layer: Name | None = None
 
 
 class Nothing(Exact):
-    pass
+    """The detail of an ending that has none."""
 
 
 DETAILS: dict[str, Any] = {
@@ -238,6 +256,8 @@ DETAILS: dict[str, Any] = {
 
 
 class Endings(Shape):
+    """What a checkpoint remembers of the endings."""
+
     best: Number
     stale: Count
     flat: Count
@@ -268,6 +288,8 @@ class ArchivedEntry(Exact):
 
 
 class ArchivedCheckpoint(Exact):
+    """The checkpoint, as the manifest lists it."""
+
     step: Step
     size: Annotated[int, Field(ge=0)]
     sha256: Digest

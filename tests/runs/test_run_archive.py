@@ -33,6 +33,7 @@ from sparsecore.runs.archive_file import (
     Writing,
     file_digest,
 )
+from sparsecore.runs.batch_worker import train_batches
 from sparsecore.runs.frames import decode, encode
 from sparsecore.runs.log import Entry
 from sparsecore.runs.run_archive import Imported, export_run, import_run
@@ -220,6 +221,13 @@ def test_every_kind_of_run_passes_its_own_checks(store: Store, elsewhere: Store,
     run = trained(elsewhere, **parameters)
     assert imported(store, exported(elsewhere, run)).new
     assert rows_of(store, run) == rows_of(elsewhere, run)
+
+
+def test_a_run_that_was_trained_in_a_batch_passes_too(store: Store, elsewhere: Store):
+    ids = [elsewhere.create(config(seed=seed), origin="sweep") for seed in (1, 2)]
+    train_batches(elsewhere, ids, "b", anywhere=True)
+    for run in ids:
+        assert imported(store, exported(elsewhere, run)).state == "ended"
 
 
 def test_a_run_that_never_began_comes_paused(store: Store, elsewhere: Store):
@@ -497,6 +505,23 @@ LIES = {
 @pytest.mark.parametrize("change", LIES.values(), ids=LIES.keys())
 def test_a_lie_under_right_hashes_is_refused(store: Store, parts: dict[str, bytes], change: Callable):
     assert refusal(store, rewritten(parts, change)).code in ("content", "version")
+
+
+def test_texts_with_grades_that_are_none_are_refused(store: Store, elsewhere: Store):
+    run = trained(elsewhere, task="vulnerabilities", max_steps=1)
+    reading = Reading(io.BytesIO(exported(elsewhere, run)))
+    whole = {name: reading.read(name) for name in NAMES}
+    for lie in (
+        {"sample": [["text", 4]]},
+        {"sample": [["text", "1"]]},
+        {"sample": [[1, 1]]},
+        {"sample": [["text"]]},
+        {"sample": "text"},
+        {"grades": ["<b>low</b>", "b", "c", "d"]},
+        {"grades": ["a"]},
+        {"name": None},
+    ):
+        assert refusal(store, rewritten(whole, described("scene", **lie))).code == "content", lie
 
 
 def test_a_change_that_no_run_lets_change_is_refused(store: Store, elsewhere: Store):
