@@ -519,7 +519,7 @@ def test_texts_with_grades_that_are_none_are_refused(store: Store, elsewhere: St
         {"sample": "text"},
         {"grades": ["<b>low</b>", "b", "c", "d"]},
         {"grades": ["a"]},
-        {"name": None},
+        {"majority": 2.0},
     ):
         assert refusal(store, rewritten(whole, described("scene", **lie))).code == "content", lie
 
