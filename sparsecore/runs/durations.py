@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from sparsecore.config import RunConfig
+from sparsecore.runs.run import IMPORT
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import Cell
 from sparsecore.runs.tables import runs
@@ -79,7 +80,7 @@ def _finished(cells: Iterable[Cell]) -> list[Finished]:
 
 
 def finished_like(store: Store, like: RunConfig) -> list[Finished]:
-    """The newest finished runs of the same task and size."""
+    """The newest finished runs of the same task and size; not those of other machines."""
     config, result = runs.c.config, runs.c.result
     query = (
         select(
@@ -90,7 +91,11 @@ def finished_like(store: Store, like: RunConfig) -> list[Finished]:
             result["seconds"].as_float(),
         )
         .where(runs.c.state == "ended", runs.c.reason.in_(("converged", "collapsed", "max_steps")))
-        .where(config["task"].as_string() == like.task, config["size"].as_string() == like.size)
+        .where(
+            runs.c.origin != IMPORT,
+            config["task"].as_string() == like.task,
+            config["size"].as_string() == like.size,
+        )
         .order_by(runs.c.place.desc())
         .limit(LOOKED_AT)
     )

@@ -297,7 +297,7 @@ def test_a_sweeps_cells_are_one_query_that_reads_no_other_run(many: Store, monke
     assert statuses(many, grid()) == ["done"] * 6
     assert (len(statements), statements.read) == (1, 6)
     with many.engine.connect() as connection:
-        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statements[0]}", ("x",) * 7).all()
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statements[0]}", ("x",) * 8).all()
     assert any("USING INDEX ix_runs_digest" in row[-1] for row in plan)
 
 
