@@ -1,6 +1,6 @@
 """Lab: pick a task and a ρ, press Train, and watch it happen."""
 
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -54,17 +54,6 @@ def training_parameters() -> None:
     controls.selection("certificate", controls.choices("certificate"))
 
 
-def text_parameters() -> None:
-    """Which texts, how they are divided, and what is done for rare grades and against overfitting."""
-    st.caption(say("more.texts"))
-    kept_texts.choose(store.home / "corpora")
-    st.page_link(Path(__file__).with_name("data.py"), label=say("data.link"), icon=":material/upload_file:")
-    for name in ("split", "watch"):
-        controls.selection(name, controls.choices(name))
-    for name in ("class_weights", "label_smoothing", "dropout", "word_dropout"):
-        controls.number(name, format="%g", step=0.05)
-
-
 def constraint_parameters() -> None:
     """What the rule ‖w‖₀ ≤ s is over time, what it is applied to, and what it must spare."""
     st.caption(say("more.constraint"))
@@ -89,7 +78,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", key="choices"):
     with st.popover(say("more"), icon=":material/tune:"):
         groups = [training_parameters, constraint_parameters]
         if st.session_state["task"] == TEXTS:
-            groups.insert(0, text_parameters)
+            groups.insert(0, partial(kept_texts.parameters, store.home / "corpora"))
         for column, group in zip(st.columns(len(groups)), groups, strict=True):
             with column:
                 group()

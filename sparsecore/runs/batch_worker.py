@@ -27,7 +27,7 @@ from sparsecore.config import RunConfig
 from sparsecore.events import Checkpoint, Command, Ended, Event, Ready
 from sparsecore.runs import queue
 from sparsecore.runs.database import StoreError, clock
-from sparsecore.runs.process import LEAVE_SECONDS, NICENESS
+from sparsecore.runs.process import NICENESS, end_with_server
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import HEARTBEAT_SECONDS, LostRun, Store
 from sparsecore.runs.tables import commands, runs
@@ -235,7 +235,7 @@ def main(home: Path, name: str, *, anywhere: bool) -> int:
     """
     one_thread()
     store, gone = Store(home), threading.Event()
-    threading.Thread(target=_listen, args=(gone,), daemon=True).start()
+    end_with_server(gone)
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     code = NOTHING_TAKEN
@@ -246,14 +246,6 @@ def main(home: Path, name: str, *, anywhere: bool) -> int:
             if queue.has_people(connection):
                 break
     return 0 if gone.is_set() else code
-
-
-def _listen(gone: threading.Event) -> None:
-    """When the other end of standard input is let go, the server is no more."""
-    sys.stdin.read()
-    gone.set()
-    time.sleep(LEAVE_SECONDS)
-    os._exit(1)
 
 
 def _arguments() -> argparse.Namespace:

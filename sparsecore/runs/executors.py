@@ -67,6 +67,21 @@ class Local:
         return watch(self.store, sweep_id, listen)
 
 
+class Cancelled(Exception):
+    """Whoever asked for a sweep wants no more of it."""
+
+
+class Elsewhere:
+    """Trains nothing itself: a server's supervisor does, and this waits for it."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def run(self, sweep_id: str, listen: Listen) -> None:
+        """Wait until the sweep's cells have ended, or somebody stops it."""
+        watch(self.store, sweep_id, listen)
+
+
 def watch(store: Store, sweep_id: str, listen: Listen) -> None:
     """Tell how the cells are, until none is queued or running or the sweep is stopped."""
     while True:
