@@ -1,6 +1,6 @@
 """Lab: pick a task and a ρ, press Train, and watch it happen."""
 
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -54,6 +54,14 @@ def training_parameters() -> None:
     controls.selection("certificate", controls.choices("certificate"))
 
 
+def text_parameters() -> None:
+    """Which texts, and what is done with them."""
+    st.caption(say("more.texts"))
+    kept_texts.choose(store.home / "corpora")
+    st.page_link(Path(__file__).with_name("data.py"), label=say("data.link"), icon=":material/upload_file:")
+    kept_texts.treatment()
+
+
 def constraint_parameters() -> None:
     """What the rule ‖w‖₀ ≤ s is over time, what it is applied to, and what it must spare."""
     st.caption(say("more.constraint"))
@@ -78,7 +86,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", key="choices"):
     with st.popover(say("more"), icon=":material/tune:"):
         groups = [training_parameters, constraint_parameters]
         if st.session_state["task"] == TEXTS:
-            groups.insert(0, partial(kept_texts.parameters, store.home / "corpora"))
+            groups.insert(0, text_parameters)
         for column, group in zip(st.columns(len(groups)), groups, strict=True):
             with column:
                 group()

@@ -15,16 +15,12 @@ from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.incoming import JUST_KEPT, facts, translated
 from sparsecore.dashboard.text_figures import grade_bar
 
-DATA = Path(__file__).parents[2] / "pages" / "data.py"
 REMOVING = "removing"  # in the session: the texts that were asked to be removed
 REFUSED = "remove_refused"
 
 
-def parameters(folder: Path) -> None:
-    """Which texts, how they are divided, and what is done for rare grades and against overfitting."""
-    st.caption(say("more.texts"))
-    choose(folder)
-    st.page_link(DATA, label=say("data.link"), icon=":material/upload_file:")
+def treatment() -> None:
+    """How texts are divided, and what is done for rare grades and against overfitting."""
     for name in ("split", "watch"):
         controls.selection(name, controls.choices(name))
     for name in ("class_weights", "label_smoothing", "dropout", "word_dropout"):

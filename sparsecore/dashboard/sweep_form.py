@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -144,10 +143,16 @@ def _others() -> None:
     """What all runs of the sweep share."""
     groups = [_training, _constraint]
     if st.session_state["task"] == TEXTS:
-        groups.insert(0, partial(kept_texts.parameters, the_store().home / "corpora"))
+        groups.insert(0, _texts)
     for column, group in zip(st.columns(len(groups)), groups, strict=True):
         with column:
             group()
+
+
+def _texts() -> None:
+    st.caption(say("more.texts"))
+    kept_texts.choose(the_store().home / "corpora")
+    kept_texts.treatment()
 
 
 def _training() -> None:

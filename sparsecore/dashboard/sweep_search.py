@@ -61,7 +61,7 @@ def _state(store: Store, spec: SweepSpec, trials: int) -> None:
             held = {"disabled": going.is_cancelled, "key": "search_stop"}
             if st.button(say("sweep.stop"), icon=":material/stop:", **held):
                 going.cancel()
-                st.rerun(scope="fragment")
+                st.rerun()
     elif going.problem:
         st.error(say("search.problem", reason=going.problem))
     elif going.is_cancelled:

@@ -281,10 +281,10 @@ def test_a_change_of_one_is_logged_and_holds(store: Store):
     with training(store, runs):
         soon(lambda: all(store.get(run_id).step > 20 for run_id in runs))
         store.command(runs[0], "change", {"density": 0.1})
-        soon(lambda: store.changes(runs[0]))
+        (change,) = soon(lambda: store.entries(runs[0], ["change"]))
+        soon(lambda: store.get(runs[0]).step > change.step)  # it holds from the next step
         for run_id in runs:
             store.command(run_id, "stop")
-    (change,) = store.entries(runs[0], ["change"])
     assert json.loads(change.payload) == {"density": 0.1}
     assert [store.get(run_id).result["nonzeros"] for run_id in runs] == [26, 102]
 
