@@ -21,7 +21,7 @@ from sparsecore.config import RunConfig
 from sparsecore.devices import resolve_device
 from sparsecore.runs import sweeps
 from sparsecore.runs.automatic import LOWER_IS_BETTER, is_worse
-from sparsecore.runs.executors import Executor
+from sparsecore.runs.executors import Cancelled, Executor
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import Cell, SweepSpec
 from sparsecore.sparsifiers import HardThreshold
@@ -134,9 +134,14 @@ class Search:
                     if cell.status == "running" and self._hopeless(trial, cell):
                         self.store.command(cell.run.id, "stop")
 
-        for sweep_id in begun:
-            self.executor.run(sweep_id, listen)
-        listen(())
+        try:
+            for sweep_id in begun:
+                self.executor.run(sweep_id, listen)
+            listen(())
+        except (Cancelled, KeyboardInterrupt):
+            for sweep_id in begun:
+                sweeps.stop(self.store, sweep_id)
+            raise
 
     def _known(self, trial: Trial) -> bool:
         """Whether all its cells have ended, be it because an earlier search found them hopeless."""
