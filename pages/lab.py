@@ -56,14 +56,11 @@ def training_parameters() -> None:
 
 
 def text_parameters() -> None:
-    """Which texts, how they are divided, and what is done for rare grades and against overfitting."""
+    """Which texts, and what is done with them."""
     st.caption(say("more.texts"))
     kept_texts.choose(store.home / "corpora")
     st.page_link(Path(__file__).with_name("data.py"), label=say("data.link"), icon=":material/upload_file:")
-    for name in ("split", "watch"):
-        controls.selection(name, controls.choices(name))
-    for name in ("class_weights", "label_smoothing", "dropout", "word_dropout"):
-        controls.number(name, format="%g", step=0.05)
+    kept_texts.treatment()
 
 
 def constraint_parameters() -> None:

@@ -9,8 +9,8 @@ from sparsecore.dashboard.transport import language_switch
 from sparsecore.dashboard.words import ASSETS
 from sparsecore.reproduce.comparison import compare
 from sparsecore.reproduce.gather import plan_of, shipped_pictures
-from sparsecore.reproduce.paper import SORTING
 from sparsecore.reproduce.record import shipped
+from sparsecore.thesis import SORTING
 
 st.html(ASSETS / "paper" / "paper.css")
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):

@@ -1,7 +1,8 @@
-"""Runs: everything that was trained on this server, newest first."""
+"""Runs: everything that was trained on this server or brought to it, newest first; a run as a file."""
 
 import streamlit as st
 
+from sparsecore.dashboard import run_archives
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.transport import language_switch
@@ -14,8 +15,13 @@ with st.container(horizontal=True, vertical_alignment="center", horizontal_align
     st.subheader(say("runs.title"), anchor=False)
     language_switch()
 
+listing = st.container()
+saving, bringing = st.columns(2, gap="medium")
+with bringing:
+    run_archives.bring()  # before the list is read: what has come is in it
+found = the_store().list(limit=SHOWN)
 rows, person = [], visitor()
-for run in the_store().list(limit=SHOWN):
+for run in found:
     test = (run.result or {}).get("metrics", {}).get("test", {})
     name, value = next(iter(test.items()), ("", None))
     rows.append(
@@ -35,7 +41,7 @@ for run in the_store().list(limit=SHOWN):
         }
     )
 if rows:
-    st.dataframe(
+    listing.dataframe(
         rows,
         hide_index=True,
         height="content" if len(rows) < 18 else 640,
@@ -47,4 +53,7 @@ if rows:
         },
     )
 else:
-    st.info(say("runs.empty"))
+    listing.info(say("runs.empty"))
+if rows:
+    with saving:
+        run_archives.save(found)

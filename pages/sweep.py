@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from sparsecore.dashboard import sweep_automatic, sweep_form, sweep_results
+from sparsecore.dashboard import sweep_automatic, sweep_form, sweep_results, sweep_search
 from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.sweep_live import earlier, linked_sweep, live, open_sweep
@@ -51,7 +51,7 @@ task = sweep.spec.task if sweep else st.session_state["task"]
 view = sweep_results.view_choices()
 sweep_results.curves(found, task, view)
 if sweep is not None:
-    front = sweep_automatic.front_figure(sweep.spec, found, view["axis"] == "log")
+    front = sweep_search.front_figure(sweep.spec, found, view["axis"] == "log")
     if front is not None:
         sweep_results.draw(front, "pareto", view["format"])
 if found:
@@ -62,6 +62,4 @@ elif sweep is not None:
     st.caption(say("sweep.no_runs"))
 
 sweep_automatic.smallest(spec)
-if sweep is not None and front is None:
-    st.caption(say("search.none"))
-    st.code(sweep_automatic.command(sweep.spec), language=None, wrap_lines=True)
+sweep_search.search(spec, sweep.spec if sweep else None, view)

@@ -1,5 +1,5 @@
 """The command line on the dashboard's store: train, sweep, reproduce, smallest, search, runs, show,
-evaluate, predict, data, bench.
+evaluate, predict, export, import, doctor, data, bench.
 
 With `--json`, standard output is one JSON value. Everything for eyes goes to standard error.
 """
@@ -15,7 +15,15 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from sparsecore import automatic_commands, data_command, reproduce_command, sweep_command, text_commands
+from sparsecore import (
+    archive_commands,
+    automatic_commands,
+    data_command,
+    doctor,
+    reproduce_command,
+    sweep_command,
+    text_commands,
+)
 from sparsecore.bench.commands import app as bench
 from sparsecore.config import ConfigError, RunConfig
 from sparsecore.corpora import CorpusError
@@ -37,6 +45,9 @@ app.command()(sweep_command.sweep)
 app.command()(reproduce_command.reproduce)
 app.command()(automatic_commands.smallest)
 app.command()(automatic_commands.search)
+app.command()(archive_commands.export)
+app.command("import")(archive_commands.import_)
+app.command()(doctor.doctor)
 
 
 @app.command()

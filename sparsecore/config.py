@@ -162,6 +162,8 @@ class RunConfig(BaseModel):
             return given
         given = {name: value for name, value in given.items() if value is not None}
         task, size = given.get("task", "sinc"), given.get("size", "demo")
+        if not (isinstance(task, str) and isinstance(size, str)):
+            return given  # nothing has a default then; pydantic says what is wrong
         filled = {
             "learning_rate": LEARNING_RATE.get((task, size), PAPER_LEARNING_RATE),
             "max_steps": MAX_STEPS.get((task, size), PAPER_MAX_STEPS),

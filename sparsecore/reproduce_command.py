@@ -19,7 +19,6 @@ from sparsecore.parameter_flags import DataFlag, open_store, read_list, with_par
 from sparsecore.reproduce import gather, pictures
 from sparsecore.reproduce.comparison import PARTS, Compared, Comparison, compare
 from sparsecore.reproduce.markup import breaking_sentences, sorting_sentences
-from sparsecore.reproduce.paper import SORTING, TABLES, paper_table
 from sparsecore.reproduce.plan import FLOORS, Plan
 from sparsecore.reproduce.reasons import Say, reasons
 from sparsecore.reproduce.record import Reproduction, pictures_path, ship
@@ -30,6 +29,7 @@ from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import GRID, Cell
 from sparsecore.sweep_command import WorkersFlag, changed, executor_of
 from sparsecore.terminal import FAILED, JsonFlag, eyes, print_figures, refuse, show
+from sparsecore.thesis import SORTING, TABLES, paper_table
 
 FACTS = ("density", "column", "status")
 HEADS = ("ρ", "method", "thesis", "ours", "±", "difference", "", "why")

@@ -22,6 +22,7 @@ from sparsecore.config import PARAMETERS, ConfigError
 from sparsecore.corpora import CorpusError
 from sparsecore.parameter_flags import DataFlag, open_store, read_list, with_parameters
 from sparsecore.runs import sweeps
+from sparsecore.runs.batching import Choice
 from sparsecore.runs.executors import Executor, Local
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import GRID, Cell, SweepSpec
@@ -50,6 +51,9 @@ def sweep(
     gpus_per_run: Annotated[
         float | None, typer.Option(min=0, help="With ray: below 1, several runs share a GPU.")
     ] = None,
+    batch: Annotated[
+        Choice, typer.Option(help="Train small networks as one: auto is on a GPU, always on a CPU too.")
+    ] = "auto",
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write one row a cell to this file.")] = None,
     as_json: JsonFlag = False,
     **parameters: Any,
@@ -66,7 +70,7 @@ def sweep(
         spec.configs()
     except (ConfigError, CorpusError) as error:
         refuse(str(error))
-    trains = executor_of(store, executor, workers, address, gpus_per_run)
+    trains = executor_of(store, executor, workers, address, gpus_per_run, batch)
     cells = train_all(store, spec, trains, workers)
     _print(spec, cells, csv_file, as_json)
     if not all(cell.status in ("done", "collapsed") for cell in cells):
@@ -79,11 +83,18 @@ def changed(parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def executor_of(
-    store: Store, name: str, workers: int | None, address: str | None, gpus_per_run: float | None
+    store: Store,
+    name: str,
+    workers: int | None,
+    address: str | None,
+    gpus_per_run: float | None,
+    batch: Choice = "auto",
 ) -> Executor:
     """What trains the runs; a sentence and exit code 2 where this machine lacks it."""
     if name == "local":
-        return Local(store, workers)
+        return Local(store, workers, batch)
+    if batch == "always":
+        refuse("--batch always is for --executor local; a cluster trains its runs one by one.")
     try:
         ray = importlib.import_module("sparsecore.runs.ray_executor")
         share = {} if gpus_per_run is None else {"gpus_per_run": gpus_per_run}

@@ -248,3 +248,10 @@ def test_text_that_gives_no_layer_a_density_is_refused(text: str):
 def test_densities_of_layers_need_a_budget_a_layer_and_no_schedule(more: dict[str, str], reason: str):
     with pytest.raises(ConfigError, match=reason):
         RunConfig.parse({"layer_densities": "fc1=0.5"} | more)
+
+
+@pytest.mark.parametrize("name", ["task", "size"])
+@pytest.mark.parametrize("value", [[], {}, 3])
+def test_a_task_or_size_that_is_no_text_is_refused_by_name(name: str, value: object):
+    with pytest.raises(ConfigError, match=f"^{name} must be one of"):
+        RunConfig.parse({name: value})

@@ -22,6 +22,7 @@ SERVED = [
     "sparsecore.summary",
     "sparsecore.runs.frames",
     "sparsecore.runs.saved_arrays",
+    "sparsecore.runs.run_archive",
     "sparsecore.__main__",
 ]
 HEAVY = ("torch", "jieba", "optuna")

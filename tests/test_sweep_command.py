@@ -16,7 +16,6 @@ from typer.testing import CliRunner, Result
 
 from sparsecore.__main__ import app
 from sparsecore.runs.store import Store
-from sparsecore.summary import interval
 
 ROOT = Path(__file__).parents[1]
 FAILED, WRONG = 1, 2
@@ -151,11 +150,3 @@ def test_a_search_prints_its_trials_and_the_front(home: Path):
     run = Store(home).get(printed["trials"][1]["runs"][0])
     assert run.config.layer_densities == "fc1=0.2,fc2=0.2,fc3=0.2"
     assert run.result["nonzeros"] == run.result["budget"] == 57
-
-
-def test_an_interval_needs_two_values():
-    assert interval([]) == (None, None, None)
-    assert interval([2.0]) == (2.0, None, None)
-    mean, low, high = interval([1.0, 2.0, 4.0])
-    assert mean == pytest.approx(7 / 3)
-    assert mean - low == high - mean == pytest.approx(4.30265 * 1.527525 / 3**0.5, rel=1e-5)

@@ -8,6 +8,9 @@ from sparsecore.config import RunConfig
 
 TASKS = ("sinc", "spirals")  # a perceptron each, and the whole training set at every step
 LARGEST = 64  # models: past that a GPU is busy, and a batch has more to lose
+LOOKED_THROUGH = 20 * LARGEST  # queued runs among which a batch is put together
+NOTHING_TAKEN = 3  # the exit code of a batch process that found no run to take
+ANYWHERE = "--anywhere"  # the flag that lets it take the runs of every device
 
 
 def fits(config: RunConfig) -> bool:

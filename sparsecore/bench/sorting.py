@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from sparsecore.projection import project_
-from sparsecore.reproduce.paper import PAPER_BLOCKS, PAPER_WEIGHTS, SORTING
-from sparsecore.thesis import tables
+from sparsecore.thesis import PAPER_BLOCKS, PAPER_WEIGHTS, SORTING, tables
 
 DENSITY = 0.1  # that of the thesis's Figure 3-14; what is kept changes a full sort not at all
 LARGE = 7e9  # weights: the thesis extrapolates to a model of 7 billion

@@ -7,27 +7,12 @@ import threading
 
 from sparsecore.runs import sweeps
 from sparsecore.runs.automatic import ORIGIN, Bisection, NoBaseline, Smallest
-from sparsecore.runs.executors import Listen, watch
+from sparsecore.runs.executors import Cancelled, Elsewhere
 from sparsecore.runs.people import HOST, Person
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import Cell, SweepSpec
 
 logger = logging.getLogger(__name__)
-
-
-class Cancelled(Exception):
-    """The reader pressed Stop."""
-
-
-class Watched:
-    """An executor that trains nothing itself: the server's supervisor does, and this waits for it."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-
-    def run(self, sweep_id: str, listen: Listen) -> None:
-        """Wait until the sweep's cells have ended, or somebody stops it."""
-        watch(self.store, sweep_id, listen)
 
 
 class Finding(threading.Thread):
@@ -45,7 +30,7 @@ class Finding(threading.Thread):
         self.given_up = threading.Event()
 
     def run(self) -> None:
-        bisection = Bisection(self.store, Watched(self.store), self.spec, self.tolerance, self.by)
+        bisection = Bisection(self.store, Elsewhere(self.store), self.spec, self.tolerance, self.by)
         try:
             self.answer = bisection.find(tell=self._tell)
         except Cancelled:

@@ -19,6 +19,14 @@ REMOVING = "removing"  # in the session: the texts that were asked to be removed
 REFUSED = "remove_refused"
 
 
+def treatment() -> None:
+    """How texts are divided, and what is done for rare grades and against overfitting."""
+    for name in ("split", "watch"):
+        controls.selection(name, controls.choices(name))
+    for name in ("class_weights", "label_smoothing", "dropout", "word_dropout"):
+        controls.number(name, format="%g", step=0.05)
+
+
 def choose(folder: Path) -> None:
     """Which texts a run trains on: kept ones, or the generated ones."""
     options = {each.id: f"{each.name} ({each.inspection.rows:,})" for each in kept(folder)}

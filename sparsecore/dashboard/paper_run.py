@@ -11,10 +11,10 @@ from sparsecore.dashboard.sweep_form import WORKERS, Misread, duration, read_see
 from sparsecore.dashboard.sweep_grid import progress_bar
 from sparsecore.dashboard.visitor import attempt, may, visitor
 from sparsecore.reproduce import gather
-from sparsecore.reproduce.paper import SORTING, TABLES, paper_table
 from sparsecore.reproduce.plan import Plan
 from sparsecore.runs import sweeps
 from sparsecore.runs.sweep import Cell
+from sparsecore.thesis import SORTING, TABLES, paper_table
 
 TABLE = "table"  # in the URL
 CHOSEN, LOOKED_AT = "paper_table", "paper_looked_at"  # the widget; what the URL forgets on another page

@@ -15,8 +15,7 @@ from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.reading import Reading
 from sparsecore.dashboard.session import the_store
 from sparsecore.reproduce import markup
-from sparsecore.reproduce.paper import PAPER_BLOCKS, SORTING
-from sparsecore.thesis import tables
+from sparsecore.thesis import PAPER_BLOCKS, SORTING, tables
 
 KEPT = "paper.sorting"  # the setting of the store that holds the last measurement
 TIMEOUT_SECONDS = 300  # two full heap sorts in Python, on a busy machine

@@ -1,8 +1,7 @@
-"""Densities that are found, not chosen: the smallest ρ within a tolerance, and the front of a search."""
+"""A density that is found, not chosen: the smallest ρ within a tolerance of dense."""
 
 from __future__ import annotations
 
-import plotly.graph_objects as go
 import streamlit as st
 
 from sparsecore.dashboard import bisections
@@ -10,19 +9,14 @@ from sparsecore.dashboard.bisections import Finding
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.visitor import attempt, visitor
-from sparsecore.figures import pareto
 from sparsecore.figures.drawing import exact
-from sparsecore.runs import sweeps
 from sparsecore.runs.automatic import Smallest
-from sparsecore.runs.curves import Point, points
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import SweepSpec
 
 TOLERANCE, METHOD = "smallest_tolerance", "smallest_method"
 USUAL_TOLERANCE = 5.0  # percent of the dense metric
-LOOKED_THROUGH, DRAWN = 400, 100  # of the newest sweeps, and of these the choices of a search that are drawn
 LIVE_SECONDS = 1.0
-SEARCH = "search"
 
 
 def smallest(spec: SweepSpec | None) -> None:
@@ -104,32 +98,3 @@ def _answered(found: Smallest) -> None:
             "within": say("smallest.within"),
         },
     )
-
-
-def searched(spec: SweepSpec) -> list[Point]:
-    """The finished runs of searches over densities a layer, of the same task and parameters as the sweep."""
-
-    def shared(parameters: dict) -> dict:
-        return {name: value for name, value in parameters.items() if name != "layer_densities"}
-
-    alike = [
-        each.spec
-        for each in sweeps.recent(the_store(), LOOKED_THROUGH, SEARCH)
-        if each.spec.task == spec.task and shared(each.spec.parameters) == shared(spec.parameters)
-    ]
-    return [point for each in alike[:DRAWN] for point in points(sweeps.cells_of(the_store(), each))]
-
-
-def command(spec: SweepSpec) -> str:
-    """What begins a search like this sweep, on the command line."""
-    flags = {"seeds": ",".join(str(seed) for seed in spec.seeds)} | spec.parameters
-    told = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in flags.items())
-    return f"python -m sparsecore search {spec.task} {told} --trials 30"
-
-
-def front_figure(spec: SweepSpec, found: list[Point], logarithmic: bool) -> go.Figure | None:
-    """The Pareto front of the searches like this sweep, against its curves; None without a search."""
-    tried = searched(spec)
-    if not tried:
-        return None
-    return pareto(tried, found, metric=tried[0].metric, say=say, logarithmic=logarithmic)

@@ -141,24 +141,38 @@ def choices() -> None:
 
 def _others() -> None:
     """What all runs of the sweep share."""
-    left, right = st.columns(2)
-    with left:
-        st.caption(say("more.training"))
-        for name in BESIDE:
+    groups = [_training, _constraint]
+    if st.session_state["task"] == TEXTS:
+        groups.insert(0, _texts)
+    for column, group in zip(st.columns(len(groups)), groups, strict=True):
+        with column:
+            group()
+
+
+def _texts() -> None:
+    st.caption(say("more.texts"))
+    kept_texts.choose(the_store().home / "corpora")
+    kept_texts.treatment()
+
+
+def _training() -> None:
+    st.caption(say("more.training"))
+    for name in BESIDE:
+        if name != "noise" or not st.session_state.get("data"):  # kept texts have labels of their own
             step = {"format": "%g", "step": 1e-3} if name in FRACTIONS else {"step": 1000}
             controls.number(name, **step)
-        controls.selection("device", devices(the_store()))
-    with right:
-        st.caption(say("more.constraint"))
-        controls.selection("schedule", controls.choices("schedule"))
-        if st.session_state["schedule"] != "constant":
-            controls.number("schedule_start", format="%g", step=0.05)
-            controls.number("schedule_steps", step=500)
-        controls.choice("mode")
-        for name in CONSTRAINT:
-            controls.number(name, step=1)
-        if st.session_state["task"] == TEXTS:
-            kept_texts.choose(the_store().home / "corpora")
+    controls.selection("device", devices(the_store()))
+
+
+def _constraint() -> None:
+    st.caption(say("more.constraint"))
+    controls.selection("schedule", controls.choices("schedule"))
+    if st.session_state["schedule"] != "constant":
+        controls.number("schedule_start", format="%g", step=0.05)
+        controls.number("schedule_steps", step=500)
+    controls.choice("mode")
+    for name in CONSTRAINT:
+        controls.number(name, step=1)
 
 
 def asked() -> tuple[SweepSpec | None, str]:

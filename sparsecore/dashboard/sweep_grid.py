@@ -60,6 +60,20 @@ def _chip(cell: Cell, say: Say, language: str) -> str:
     return f'<a href="{link}" target="_self" aria-label="{title}">{text}</a>'
 
 
+def training(cells: Sequence[Cell], say: Say, language: str) -> str:
+    """The runs that train now, each a link to see it live in the Lab; empty when none does."""
+    running = [cell for cell in cells if cell.status == "running"]
+    if not running:
+        return ""
+    links = [
+        f'<a href="/?run={cell.run.id}&lang={language}" target="_self">{escape(name(cell, say))}</a>'
+        for cell in running[:TOLD]
+    ]
+    if len(running) > TOLD:
+        links.append(escape(say("sweep.training.more", n=len(running) - TOLD)))
+    return f'<p class="sp-training">{escape(say("sweep.training"))} {" · ".join(links)}</p>'
+
+
 def done_share(cell: Cell) -> float | None:
     """How much of its steps a running cell has done; None where nobody knows how many there will be."""
     last = cell.config.max_steps

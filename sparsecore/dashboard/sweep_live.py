@@ -10,7 +10,7 @@ import streamlit as st
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.sweep_form import WORKERS, duration
-from sparsecore.dashboard.sweep_grid import grid, legend, notes, progress_bar
+from sparsecore.dashboard.sweep_grid import grid, legend, notes, progress_bar, training
 from sparsecore.dashboard.visitor import attempt, hint, may, visitor, whose
 from sparsecore.runs import sweeps
 from sparsecore.runs.sweep import Cell
@@ -94,7 +94,8 @@ def _state(sweep_id: str) -> None:
             _button("stop", ":material/stop:", sweeps.stop, sweep)
         elif any(cell.status not in ("done", "collapsed") for cell in cells):
             _button("resume", ":material/resume:", sweeps.resume, sweep)
-    drawn = grid(cells, say, st.session_state["lang"])
+    language = st.session_state["lang"]
+    drawn = training(cells, say, language) + grid(cells, say, language)
     st.html(progress_bar(cells, say) + drawn + legend(cells, say) + notes(cells, say))
 
 

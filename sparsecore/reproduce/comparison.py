@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from sparsecore.reproduce.paper import PARTS, PaperTable, Part, paper_table
 from sparsecore.reproduce.plan import Column
 from sparsecore.reproduce.record import Reproduction, Trial
 from sparsecore.runs.curves import interval
+from sparsecore.thesis import PARTS, PaperTable, Part, paper_table
 
 Verdict = Literal["better", "worse", "even"]
 COLUMNS: tuple[Column, ...] = ("global", "layerwise", "keep_alive")

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sparsecore.config import RunConfig
-from sparsecore.reproduce.paper import FOLDER
 from sparsecore.reproduce.pictures import PaperFigure, Picture, Shot, figures_of, load, picture_of
 from sparsecore.reproduce.plan import Plan
 from sparsecore.reproduce.record import Reproduction, pictures_path, reproduction
@@ -14,6 +13,7 @@ from sparsecore.runs import sweeps
 from sparsecore.runs.people import HOST, Person
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import Cell
+from sparsecore.thesis import FOLDER
 
 ORIGIN = "paper"
 RECENT = 200  # of the newest sweeps of a store; a plan that is older is not stopped from its page any more

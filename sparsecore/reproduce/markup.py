@@ -18,10 +18,10 @@ from sparsecore.reproduce.comparison import (
     Mean,
     Side,
 )
-from sparsecore.reproduce.paper import PaperTable
 from sparsecore.reproduce.reasons import Say, reasons
 from sparsecore.reproduce.record import Reproduction, Trial
 from sparsecore.reproduce.settings import settings_of
+from sparsecore.thesis import PaperTable
 
 Link = Callable[[Trial], str | None]
 ARROWS = {"better": "▲", "worse": "▼", "even": "="}

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sparsecore.config import SIZES, TEXTS, ConfigError, RunConfig
-from sparsecore.reproduce.paper import PaperTable, paper_table
 from sparsecore.reproduce.pictures import FIGURES
 from sparsecore.runs.sweep import SweepSpec
+from sparsecore.thesis import PaperTable, paper_table
 
 METHODS = ("global", "layerwise")
 FURTHER = (0.02, 0.01, 0.005)  # below the paper's, on request: where does each method break?

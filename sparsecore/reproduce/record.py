@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from sparsecore.reproduce.paper import FOLDER, TABLES
 from sparsecore.reproduce.plan import FLOORS, Column, Plan, column_of
 from sparsecore.runs.curves import Layer, Point
 from sparsecore.runs.sweep import Cell, Status
+from sparsecore.thesis import FOLDER, TABLES
 
 PACKAGES = ("torch", "numpy")  # those on which the figures depend
 ROOT = Path(__file__).parents[2]

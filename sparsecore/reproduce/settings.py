@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from sparsecore.bounds import SINC_REACH, best_accuracy
 from sparsecore.config import RunConfig
-from sparsecore.reproduce.paper import paper_table
 from sparsecore.reproduce.reasons import PRINTED_ANGLE_NOISE, Say
 from sparsecore.reproduce.record import Reproduction
+from sparsecore.thesis import paper_table
 
 _SHARED = (
     ("initial", "open"),

@@ -8,7 +8,9 @@ worker a core is the better way. What it does not take is left to ordinary worke
 
 from __future__ import annotations
 
+import argparse
 import math
+import os
 import sys
 import threading
 import time
@@ -19,18 +21,17 @@ from pathlib import Path
 import torch
 from sqlalchemy import select, update
 
-from sparsecore.batched.grouping import LARGEST, batchable, fits
+from sparsecore.batched.grouping import ANYWHERE, LARGEST, LOOKED_THROUGH, NOTHING_TAKEN, batchable, fits
 from sparsecore.batched.training import Leave, Reply, train_many
 from sparsecore.config import RunConfig
 from sparsecore.events import Checkpoint, Command, Ended, Event, Ready
 from sparsecore.runs import queue
+from sparsecore.runs.database import StoreError, clock
+from sparsecore.runs.process import NICENESS, end_with_server
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import HEARTBEAT_SECONDS, LostRun, Store
 from sparsecore.runs.tables import commands, runs
 from sparsecore.runs.worker import POLL_SECONDS, Worker, one_thread, sentence
-
-ORIGIN = "sweep"
-LOOKED_THROUGH = 20 * LARGEST  # queued runs among which a batch is put together
 
 
 class Member(Worker):
@@ -99,6 +100,9 @@ class Member(Worker):
 class BatchWorker:
     """Runs, claimed by `name`, that this process trains as one. They are of one group of `batchable`.
 
+    None is told of an error that may be another's: they stay this worker's, and once it is missed ordinary
+    workers train them one by one.
+
     gone: set when they are to be let go (the server has ended): all are saved and queued again.
     listen: called with every event and the id of its run.
     """
@@ -120,15 +124,17 @@ class BatchWorker:
     def work(self) -> dict[str, Ended]:
         """Train until each has ended, was paused or taken over, or all are let go; the endings, by run.
 
-        What makes training impossible is raised, after the store was told of every run that had not ended.
+        What makes training impossible is raised; one that trained by itself is told of it.
         """
         beating = threading.Thread(target=self._beat, daemon=True)
         beating.start()
         try:
             self._train()
+        except StoreError:
+            raise  # nobody can be told; the runs go on from their checkpoints when they are missed
         except Exception as error:
-            for member in self.members:
-                self.store.fail(member.run.id, sentence(error), self.name)
+            if len(self.members) == 1:
+                self.store.fail(self.members[0].run.id, sentence(error), self.name)
             raise
         finally:
             self.done.set()
@@ -164,9 +170,12 @@ class BatchWorker:
     def _beat(self) -> None:
         """One heartbeat for all: each finds out by itself when it is no longer this worker's."""
         while not self.done.wait(HEARTBEAT_SECONDS):
-            with self.store.engine.begin() as connection:
-                mine = runs.c.worker == self.name
-                connection.execute(update(runs).where(mine).values(heartbeat=time.time()))
+            beat = update(runs).where(runs.c.worker == self.name)
+            try:
+                with self.store.engine.begin() as connection:
+                    connection.execute(beat.values(heartbeat=clock(self.store.engine)))
+            except StoreError:
+                continue  # the training meets it too, unless the database is back by then
 
 
 def train_batches(
@@ -196,12 +205,11 @@ def train_batches(
 def take(store: Store, name: str, largest: int = LARGEST, *, anywhere: bool = False) -> list[Run]:
     """Claim the first queued run of a sweep that `in_batch` takes, and with it all that fit beside it.
 
-    Empty when there is none.
+    Empty when there is none. Left alone is what waits for a cluster, or for a process that paused it, and a
+    run whose last worker died.
     """
     line = queue.line()
-    query = (
-        select(runs).join(line, line.c.id == runs.c.id).where(runs.c.origin == ORIGIN).order_by(line.c.nth)
-    )
+    query = select(runs).join(line, line.c.id == runs.c.id).where(queue.FOR_BATCH).order_by(line.c.nth)
     with store.engine.connect() as connection:
         queued = [Run.of(row) for row in connection.execute(query.limit(LOOKED_THROUGH))]
     fitting = [run for run in queued if in_batch(run.config, anywhere=anywhere)]
@@ -221,15 +229,34 @@ def _claim(store: Store, queued: Sequence[Run], name: str) -> list[Run]:
     return [store.get(run.id) for run in queued if store.claim(run.id, name)]
 
 
-def main(home: Path, *, anywhere: bool) -> None:
-    """Train batch after batch until no run is left that a batch takes, or the server is gone."""
+def main(home: Path, name: str, *, anywhere: bool) -> int:
+    """Train batch after batch until no run is left that a batch takes, or the server is gone; an exit code.
+
+    It ends after a batch when a run waits that no sweep asked for: whose turn it is the supervisor says.
+    """
     one_thread()
     store, gone = Store(home), threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), gone.set()), daemon=True).start()
-    name = f"batch:{uuid.uuid4().hex[:8]}"
+    end_with_server(gone)
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    code = NOTHING_TAKEN
     while not gone.is_set() and (batch := take(store, name, anywhere=anywhere)):
+        code = 0
         BatchWorker(store, batch, name, gone).work()
+        with store.engine.connect() as connection:
+            if queue.has_people(connection):
+                break
+    return 0 if gone.is_set() else code
+
+
+def _arguments() -> argparse.Namespace:
+    asked = argparse.ArgumentParser(prog="python -m sparsecore.runs.batch_worker")
+    asked.add_argument("home", type=Path)
+    asked.add_argument("--name", default=f"batch:{uuid.uuid4().hex[:8]}", help="who holds the runs")
+    asked.add_argument(ANYWHERE, dest="anywhere", action="store_true", help="runs of every device")
+    return asked.parse_args()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), anywhere="--anywhere" in sys.argv[2:])
+    given = _arguments()
+    sys.exit(main(given.home, given.name, anywhere=given.anywhere))

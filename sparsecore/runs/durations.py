@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from sparsecore.config import RunConfig
+from sparsecore.runs.run import IMPORT
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import Cell
 from sparsecore.runs.tables import runs
 
 LOOKED_AT = 500  # the newest finished runs of a task and size say enough of its pace
 STARTING_SECONDS = 0.5  # of a run, before its first step and after its last
+# A run sets the pace of others once its steps, or the time they took, outweigh its start and end: one that
+# collapsed at once would make every step as long as those.
+PACE_STEPS, PACE_SECONDS = 500, 30.0
 # Seconds a step where no run has ended yet: layerwise, ρ = 0.4, with records, on one of two cores. Measured
 # side by side with sinc at paper size while other programs ran, and scaled to what that takes alone; texts at
 # paper size are guessed from the number of their multiplications.
@@ -52,6 +56,10 @@ class Finished:
     steps: int
     seconds: float
 
+    @property
+    def sets_pace(self) -> bool:
+        return self.steps >= PACE_STEPS or self.seconds >= PACE_SECONDS
+
 
 def remaining(cells: Sequence[Cell], workers: int = 1, known: Sequence[Finished] = ()) -> float:
     """The seconds that so many workers need for the cells that have not ended.
@@ -79,7 +87,7 @@ def _finished(cells: Iterable[Cell]) -> list[Finished]:
 
 
 def finished_like(store: Store, like: RunConfig) -> list[Finished]:
-    """The newest finished runs of the same task and size."""
+    """The newest finished runs of the same task and size; not those of other machines."""
     config, result = runs.c.config, runs.c.result
     query = (
         select(
@@ -90,7 +98,11 @@ def finished_like(store: Store, like: RunConfig) -> list[Finished]:
             result["seconds"].as_float(),
         )
         .where(runs.c.state == "ended", runs.c.reason.in_(("converged", "collapsed", "max_steps")))
-        .where(config["task"].as_string() == like.task, config["size"].as_string() == like.size)
+        .where(
+            runs.c.origin != IMPORT,
+            config["task"].as_string() == like.task,
+            config["size"].as_string() == like.size,
+        )
         .order_by(runs.c.place.desc())
         .limit(LOOKED_AT)
     )
@@ -117,7 +129,8 @@ class Guess:
     """The seconds that a run will take: those of the finished runs that are most like it.
 
     Of the same method and limit of steps, the mean of those of the nearest density; else the pace of any of
-    them, as if all steps up to the limit were taken; else a measured constant of the task and size.
+    them that took more than a few steps, as if all steps up to the limit were taken; else a measured constant
+    of the task and size.
     """
 
     def __init__(self, known: Sequence[Finished]) -> None:
@@ -125,8 +138,9 @@ class Guess:
         for run in known:
             densities = self.alike.setdefault((run.method, run.max_steps), {})
             densities.setdefault(run.density, []).append(run.seconds)
-        steps = sum(run.steps for run in known)
-        self.pace = sum(run.seconds for run in known) / steps if steps else None
+        long = [run for run in known if run.sets_pace]
+        steps = sum(run.steps for run in long)
+        self.pace = sum(run.seconds for run in long) / steps if steps else None
 
     def seconds(self, config: RunConfig) -> float:
         """What a run of this config takes in all."""

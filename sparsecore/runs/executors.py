@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from sparsecore.runs import sweeps
+from sparsecore.runs.batching import Choice
 from sparsecore.runs.store import Store
 from sparsecore.runs.supervisor import Supervisor
 from sparsecore.runs.sweep import Cell
@@ -31,15 +32,18 @@ class Local:
     """Trains with so many worker processes on this machine, one thread each; all that is queued, in order.
 
     As a context it keeps its processes from one sweep to the next.
+
+    batching: whether small runs train as one batch, which is one of the processes; `auto` is where there is a
+    GPU.
     """
 
-    def __init__(self, store: Store, workers: int | None = None) -> None:
-        self.store, self.workers = store, workers
+    def __init__(self, store: Store, workers: int | None = None, batching: Choice = "auto") -> None:
+        self.store, self.workers, self.batching = store, workers, batching
         self.supervisor: Supervisor | None = None
 
     def __enter__(self) -> Local:
         """Keep the processes from one sweep to the next."""
-        self.supervisor = Supervisor(self.store, self.workers, spare=False)
+        self.supervisor = Supervisor(self.store, self.workers, spare=False, batching=self.batching)
         self.supervisor.start()
         return self
 
@@ -61,6 +65,21 @@ class Local:
             with self:
                 return self.run(sweep_id, listen)
         return watch(self.store, sweep_id, listen)
+
+
+class Cancelled(Exception):
+    """Whoever asked for a sweep wants no more of it."""
+
+
+class Elsewhere:
+    """Trains nothing itself: a server's supervisor does, and this waits for it."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def run(self, sweep_id: str, listen: Listen) -> None:
+        """Wait until the sweep's cells have ended, or somebody stops it."""
+        watch(self.store, sweep_id, listen)
 
 
 def watch(store: Store, sweep_id: str, listen: Listen) -> None:

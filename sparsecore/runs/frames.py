@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 DTYPES = {"F64": "<f8", "F32": "<f4", "I64": "<i8", "I32": "<i4", "I16": "<i2", "U8": "u1", "BOOL": "?"}
+DTYPES |= {"U32": "<u4", "U16": "<u2"}
 HEADER_BYTES = 8  # safetensors: little-endian length of the JSON header that follows
 
 

@@ -68,6 +68,18 @@ class Order:
     begun: threading.Event = field(default_factory=threading.Event)
 
 
+def end_with_server(gone: threading.Event) -> None:
+    """Set `gone` when the other end of standard input is let go; soon after that the process is ended."""
+
+    def listen() -> None:
+        sys.stdin.read()
+        gone.set()
+        time.sleep(LEAVE_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=listen, daemon=True).start()
+
+
 class Orders:
     """What a process is told to train: lines on standard input, each a run and a name.
 

@@ -18,6 +18,8 @@ from sparsecore.runs.tables import runs, turns
 
 SWEEP = "sweep"  # the origin of a run that a sweep asked for
 CLUSTER = "ray:"  # how the names of a cluster's workers begin; a queued run with one waits for that cluster
+# A sweep's run that nobody holds and whose last worker did not die: a batch may have been what killed it.
+FOR_BATCH = and_(runs.c.origin == SWEEP, runs.c.worker.is_(None), runs.c.crashes == 0)
 LAST = case((runs.c.origin == SWEEP, 1), else_=0)
 
 
@@ -55,9 +57,9 @@ def line(*more: ColumnElement) -> Subquery:
 
 
 def waiting(connection: Connection, limit: int | None = None) -> list[Row]:
-    """Queued runs (id, worker) in the order in which they are trained; none that waits for a cluster."""
-    queued = line()
-    query = select(queued.c.id, queued.c.worker).where(queued.c["for"] == "")
+    """Queued runs (id, worker, for_batch) in the order of training; none that waits for a cluster."""
+    queued = line(FOR_BATCH.label("for_batch"))
+    query = select(queued.c.id, queued.c.worker, queued.c.for_batch).where(queued.c["for"] == "")
     return list(connection.execute(query.order_by(queued.c.nth).limit(limit)))
 
 
@@ -92,6 +94,18 @@ def place_of(connection: Connection, run_id: str) -> int | None:
     """1 for the next to be trained; None when the run is not queued."""
     queued = line()
     return connection.execute(select(queued.c.nth).where(queued.c.id == run_id)).scalar_one_or_none()
+
+
+def has_people(connection: Connection) -> bool:
+    """Whether a run waits that no sweep asked for."""
+    asked = (runs.c.state == "queued", runs.c.worker.is_(None), runs.c.origin != SWEEP)
+    return connection.execute(select(runs.c.id).where(*asked).limit(1)).first() is not None
+
+
+def held_by(connection: Connection, worker: str) -> list[str]:
+    """The runs that this worker holds."""
+    mine = (runs.c.worker == worker, runs.c.state.in_(("queued", "running", "paused")))
+    return list(connection.execute(select(runs.c.id).where(*mine).order_by(runs.c.place)).scalars())
 
 
 def held(connection: Connection, workers: list[str]) -> dict[str, Row]:

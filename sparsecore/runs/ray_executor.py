@@ -217,7 +217,10 @@ class Ray:
             else:  # the cluster's processes run this very code
                 self.ray.init(self.address, runtime_env={"py_modules": [str(PACKAGE)]}, **quiet)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            why = str(error).strip().partition("\n")[0].rstrip(".")
+            lines = [line.strip(" .:") for line in str(error).splitlines() if line.strip()] or [repr(error)]
+            why = ": ".join(
+                dict.fromkeys((lines[0], lines[-1]))
+            )  # what failed, and how it ended on the server
             raise ClusterError(
                 f"Ray cannot be reached at {self.address or 'this machine'}: {why}."
             ) from error

@@ -13,6 +13,7 @@ from sparsecore.config import RunConfig
 
 State = Literal["queued", "running", "paused", "ended", "failed"]
 ACTIVE = ("queued", "running", "paused")
+IMPORT = "import"  # the origin of a run that came in a file from elsewhere
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # ids are read aloud in class: no look-alikes
 
 

@@ -21,7 +21,8 @@ from sparsecore.config import RunConfig
 from sparsecore.devices import resolve_device
 from sparsecore.runs import sweeps
 from sparsecore.runs.automatic import LOWER_IS_BETTER, is_worse
-from sparsecore.runs.executors import Executor
+from sparsecore.runs.executors import Cancelled, Executor
+from sparsecore.runs.people import HOST, Person
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import Cell, SweepSpec
 from sparsecore.sparsifiers import HardThreshold
@@ -67,9 +68,11 @@ class Search:
     after a quarter of its steps a run is compared with the trials that keep no more weights.
     """
 
-    def __init__(self, store: Store, executor: Executor, spec: SweepSpec, seed: int = 0) -> None:
+    def __init__(
+        self, store: Store, executor: Executor, spec: SweepSpec, seed: int = 0, by: Person = HOST
+    ) -> None:
         """spec: the task, seeds and parameters; its densities and methods are left aside."""
-        self.store, self.executor, self.spec = store, executor, spec
+        self.store, self.executor, self.spec, self.by = store, executor, spec, by
         self.sizes = prunable(spec.config("dense", 1.0, spec.seeds[0]), store.home)
         self.trials: list[Trial] = []
         self.metric: str | None = None
@@ -124,19 +127,25 @@ class Search:
         return Trial(asked.number, densities, kept, self.spec.model_copy(update=update), uniform)
 
     def _train(self, batch: Sequence[Trial], tell: Tell) -> None:
-        begun = [sweeps.begin(self.store, trial.spec, ORIGIN) for trial in batch if not self._known(trial)]
+        unknown = [trial for trial in batch if not self._known(trial)]
+        begun = [sweeps.begin(self.store, trial.spec, ORIGIN, self.by) for trial in unknown]
 
         def listen(_cells: Sequence[Cell]) -> None:
             for trial in batch:
                 trial.cells = sweeps.cells_of(self.store, trial.spec)
                 tell(trial.number, trial.cells)
                 for cell in trial.cells:
-                    if cell.status == "running" and self._hopeless(trial, cell):
-                        self.store.command(cell.run.id, "stop")
+                    if self._hopeless(trial, cell):
+                        self.store.command(cell.run.id, "stop", by=self.by)
 
-        for sweep_id in begun:
-            self.executor.run(sweep_id, listen)
-        listen(())
+        try:
+            for sweep_id in begun:
+                self.executor.run(sweep_id, listen)
+            listen(())
+        except (Cancelled, KeyboardInterrupt):
+            for sweep_id in begun:
+                sweeps.stop(self.store, sweep_id, self.by)
+            raise
 
     def _known(self, trial: Trial) -> bool:
         """Whether all its cells have ended, be it because an earlier search found them hopeless."""
@@ -161,7 +170,12 @@ class Search:
     # -- the rule for the hopeless ------------------------------------------------------------------------
 
     def _hopeless(self, trial: Trial, cell: Cell) -> bool:
-        """Whether a run with no more weights and the same seed was better by the margin at the same step."""
+        """Whether a run with no more weights and the same seed was better by the margin at the same step.
+
+        A run that another person has asked for too is not ours to stop.
+        """
+        if cell.status != "running" or not self.by.may(cell.run.owner, cell.run.origin):
+            return False
         limit = cell.config.max_steps
         if self.metric is None or limit is None or cell.run.step < JUDGED_AT * limit:
             return False

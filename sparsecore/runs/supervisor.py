@@ -13,6 +13,7 @@ import uuid
 from dataclasses import dataclass
 
 from sparsecore.runs import queue
+from sparsecore.runs.batching import Batching, Choice
 from sparsecore.runs.database import StoreError, environment
 from sparsecore.runs.store import LostRun, Store
 
@@ -43,16 +44,20 @@ class Supervisor(threading.Thread):
     """Trains the store's queued runs in order, at most `cores` at once, until `stop()`.
 
     spare: keep a process ready that has nothing to do, for whoever presses a button next.
+    batching: whether small runs of sweeps train as one, in a process that counts as one core.
 
     A process that has trained its run takes the next one. A paused run keeps its process for a while and
     takes no core. A run whose process died is queued again and goes on from its last checkpoint.
     """
 
-    def __init__(self, store: Store, cores: int | None = None, spare: bool = True) -> None:
+    def __init__(
+        self, store: Store, cores: int | None = None, spare: bool = True, batching: Choice = "auto"
+    ) -> None:
         super().__init__(name="supervisor", daemon=True)
         self.store, self.spare = store, spare
         self.cores = cores or os.cpu_count() or 1
         self.name_prefix = uuid.uuid4().hex[:8]
+        self.batching = Batching(store, batching, self.name_prefix, self._start)
         self.children: list[Child] = []
         self.started_children = 0
         self.false_starts = 0
@@ -75,17 +80,21 @@ class Supervisor(threading.Thread):
         self.ending.set()
         if self.is_alive():
             self.join()
-        for child in self.children:
-            _let_go(child.process)
+        batch = [self.batching.process] if self.batching.process else []
+        processes = [child.process for child in self.children] + batch
+        for process in processes:
+            _let_go(process)
         deadline = time.monotonic() + STOP_SECONDS
-        for child in self.children:
+        for process in processes:
             try:
-                child.process.wait(max(0.0, deadline - time.monotonic()))
+                process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                child.process.kill()
-                child.process.wait()
+                process.kill()
+                process.wait()
+        for child in self.children:
             if child.run_id is not None:
                 self._recover(child)  # does nothing to a run that its worker let go
+        self.batching.reap()
 
     def _tick(self) -> None:
         self._reap()
@@ -97,7 +106,7 @@ class Supervisor(threading.Thread):
                 self.store.recover(run.id, run.worker, "its worker was not heard of any more.")
         training = self._notice()
         self._keep_spare()
-        self._start_queued(self.cores - training)
+        self._start_queued(self.cores - training - (self.batching.process is not None))
         for run_id in self.store.commanded():
             self._hand(run_id, "paused")
 
@@ -110,6 +119,7 @@ class Supervisor(threading.Thread):
                     self.store.beat(child.run_id, child.name)
 
     def _reap(self) -> None:
+        self.batching.reap()
         for child in [child for child in self.children if child.process.poll() is not None]:
             self.children.remove(child)
             dismissed = child.process.stdin.closed
@@ -154,28 +164,40 @@ class Supervisor(threading.Thread):
 
     def _spawn(self) -> Child:
         self.started_children += 1
+        process = self._start("sparsecore.runs.process", str(self.store.home))
+        return Child(process, f"{self.name_prefix}:{self.started_children}", time.monotonic())
+
+    def _start(self, module: str, *arguments: str) -> subprocess.Popen:
+        """A process of one thread that trains for this store, until its standard input is closed."""
         threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sparsecore.runs.process", str(self.store.home)],
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             env=os.environ | threads | environment(self.store.url),
             text=True,
             start_new_session=True,  # Ctrl-C in the server's terminal is the server's; workers save first
         )
-        return Child(process, f"{self.name_prefix}:{self.started_children}", time.monotonic())
 
     def _start_queued(self, free: int) -> None:
         hopeless = self.false_starts >= MAX_FALSE_STARTS and self._spare() is None
         if free <= 0 and not hopeless:
             return
         with self.store.engine.connect() as connection:
-            waiting = queue.waiting(connection, None if hopeless else free)
+            limit = None if hopeless else free + self.batching.looked_through
+            waiting = queue.waiting(connection, limit)
+        left = self.batching.left(waiting)
         for run in waiting:
             if hopeless:
                 self.store.fail(run.id, "no worker process can start on this server; its console says why.")
-            elif not self._wake(run.id):
-                self._hand(run.id, "queued")
+            elif free <= 0:
+                return
+            elif run.id in left:
+                free -= self.batching.start()
+            else:
+                free -= 1
+                if not self._wake(run.id):
+                    self._hand(run.id, "queued")
 
     def _wake(self, run_id: str) -> bool:
         """A resumed run whose process is still there goes on in it."""

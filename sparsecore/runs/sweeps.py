@@ -21,7 +21,7 @@ from sparsecore.config import RunConfig
 from sparsecore.runs.durations import Progress, finished_like, progress, remaining
 from sparsecore.runs.people import HOST, Person
 from sparsecore.runs.queue import SWEEP
-from sparsecore.runs.run import Run, new_id, new_row
+from sparsecore.runs.run import IMPORT, Run, new_id, new_row
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import Cell, SweepSpec, worth
 from sparsecore.runs.tables import commands, log, runs, settings, sweeps
@@ -176,7 +176,8 @@ def _enqueue(connection: Connection, configs: dict[str, RunConfig], by: Person) 
 def _best(connection: Connection, digests: Sequence[str], columns: Any) -> dict[str, Row]:
     """Of the runs with each digest, the one that is worth most to a sweep, and of equals the newest.
 
-    A run whose parameters were changed while it trained is not a run of its config.
+    A run whose parameters were changed while it trained is not a run of its config, and the figures of an
+    imported one are somebody else's word.
     """
     best: dict[str, Row] = {}
     for part in _parts(digests):
@@ -190,7 +191,8 @@ def _best(connection: Connection, digests: Sequence[str], columns: Any) -> dict[
 def _with_digests(digests: Sequence[str], columns: Any) -> Select:
     changed = exists().where(log.c.run_id == runs.c.id, log.c.kind == "change")
     query = select(*columns) if isinstance(columns, tuple) else select(columns)
-    return query.where(runs.c.digest.in_(digests), ~changed).order_by(runs.c.place)
+    own = runs.c.origin != IMPORT
+    return query.where(runs.c.digest.in_(digests), ~changed, own).order_by(runs.c.place)
 
 
 def _take_back(connection: Connection, digests: Sequence[str]) -> None:

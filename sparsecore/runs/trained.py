@@ -31,7 +31,7 @@ def grader(store: Store, run_id: str) -> Grader:
     cache.mkdir(exist_ok=True)
     try:
         return Grader.of(run.config, decode(found[1])[0], cache)
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:  # the second: an imported checkpoint of another network
         raise NotTrained(f"run {run_id} cannot grade: {error}") from error
 
 

@@ -185,7 +185,7 @@ def test_the_teacher_commands_every_run_until_he_drops_the_right(served: Store):
 def test_no_page_commands_the_store_without_saying_who_asks():
     """Whatever a page forgets here would be the command line's, which may do everything."""
     asked = {"command", "resume", "delete", "create", "begin", "stop", "ask"}
-    of = {"store", "the_store()", "sweeps", "gather", "bisections"}
+    of = {"store", "the_store()", "sweeps", "gather", "bisections", "searches"}
     for path in [*(ROOT / "pages").glob("*.py"), *(ROOT / "sparsecore" / "dashboard").glob("*.py")]:
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):

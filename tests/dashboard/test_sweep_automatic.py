@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import insert
 
 from sparsecore.config import RunConfig
-from sparsecore.dashboard import bisections, session, sweep_automatic
+from sparsecore.dashboard import bisections, session, sweep_search
 from sparsecore.dashboard.bisections import Finding, ask, asked
 from sparsecore.runs import sweeps
 from sparsecore.runs.run import new_row
@@ -112,13 +112,13 @@ def test_a_search_of_the_same_task_and_parameters_is_drawn(store: Store):
         with store.engine.begin() as connection:
             connection.execute(insert(runs), [row(config, 0.08) for config in spec.configs()])
         sweeps.begin(store, spec, "search")
-    (point,) = sweep_automatic.searched(SPEC)
+    (point,) = sweep_search.searched(SPEC)
     assert (point.density, point.test, point.nonzeros) == (0.2, 0.08, 51)
-    assert sweep_automatic.searched(SPEC.model_copy(update={"task": "spirals"})) == []
+    assert sweep_search.searched(SPEC.model_copy(update={"task": "spirals"})) == []
 
 
 def test_the_command_that_begins_a_search_has_the_sweeps_parameters():
     spec = SPEC.model_copy(update={"seeds": (0, 1), "parameters": {"size": "paper", "max_steps": 500}})
-    assert sweep_automatic.command(spec) == (
+    assert sweep_search.command(spec) == (
         "python -m sparsecore search sinc --seeds 0,1 --size paper --max-steps 500 --trials 30"
     )

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from sparsecore.config import RunConfig
-from sparsecore.dashboard.sweep_grid import done_share, grid, legend, notes, progress_bar
+from sparsecore.dashboard.sweep_grid import TOLD, done_share, grid, legend, notes, progress_bar, training
 from sparsecore.dashboard.words import words
 from sparsecore.runs.run import Run
 from sparsecore.runs.sweep import Cell, SweepSpec
@@ -54,6 +54,20 @@ def test_every_state_has_a_sign_or_a_number(made, chip):
 def test_a_run_that_has_begun_is_a_link_to_the_lab_in_the_readers_language():
     assert 'href="/?run=abc&lang=zh"' in grid([cell(result=result(0.1))], say, "zh")
     assert "href" not in grid([cell(state="queued"), cell(seed=1)], say, "en")
+
+
+def test_the_runs_that_train_now_are_named_and_lead_to_the_lab():
+    made = [cell(density=0.4, seed=2, state="running", step=9), cell(state="queued"), cell(seed=1)]
+    html = training(made, say, "zh")
+    assert html.count("<a") == 1
+    assert '<a href="/?run=abc&lang=zh" target="_self">' in html
+    assert "ρ 0.4, seed 2" in html
+    assert training(made[1:], say, "en") == ""
+
+
+def test_of_many_that_train_at_once_the_first_are_named():
+    html = training([cell(seed=seed, state="running") for seed in range(TOLD + 3)], say, "en")
+    assert (html.count("<a"), "and 3 more" in html) == (TOLD, True)
 
 
 def test_densities_are_columns_and_dense_is_one_place_for_all_methods():

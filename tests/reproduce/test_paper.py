@@ -4,9 +4,9 @@ import pytest
 
 from sparsecore.bounds import SINC_REACH, constant_rmse
 from sparsecore.config import ConfigError
-from sparsecore.reproduce.paper import TABLES, paper_table
 from sparsecore.reproduce.pictures import FIGURES
 from sparsecore.reproduce.plan import FLOORS, KEPT_ALIVE_AT, Plan, column_of
+from sparsecore.thesis import TABLES, paper_table
 
 
 def test_a_table_has_what_is_printed():

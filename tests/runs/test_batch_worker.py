@@ -17,9 +17,10 @@ import pytest
 import torch
 
 from sparsecore.batched import training as batched_training
+from sparsecore.batched.grouping import NOTHING_TAKEN
 from sparsecore.config import RunConfig
 from sparsecore.events import Checkpoint, Ended, Event, Ready
-from sparsecore.runs import batch_worker
+from sparsecore.runs import batch_worker, queue
 from sparsecore.runs.batch_worker import BatchWorker, in_batch, take, train_batches
 from sparsecore.runs.frames import decode, decode_meta
 from sparsecore.runs.store import Store
@@ -135,7 +136,7 @@ def test_a_listener_hears_of_every_run(store: Store):
         assert isinstance(mine[-1], Ended)
 
 
-def test_what_is_wrong_with_the_training_is_said_of_every_run(store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_what_is_wrong_with_one_is_not_said_of_the_others(store: Store, monkeypatch: pytest.MonkeyPatch):
     def stumble(outputs: torch.Tensor, targets: torch.Tensor) -> None:
         raise ZeroDivisionError("division by zero")
 
@@ -143,7 +144,11 @@ def test_what_is_wrong_with_the_training_is_said_of_every_run(store: Store, monk
     runs = queued(store, 2)
     with pytest.raises(ZeroDivisionError):
         together(store, runs)
-    assert {store.get(run_id).error for run_id in runs} == {"ZeroDivisionError: division by zero"}
+    assert {(store.get(run_id).state, store.get(run_id).worker) for run_id in runs} == {("running", "b")}
+    store.recover(runs[0], "b", "its worker is gone.")
+    with pytest.raises(ZeroDivisionError):
+        together(store, runs[:1])
+    assert store.get(runs[0]).error == "ZeroDivisionError: division by zero"
 
 
 def test_all_beat_while_one_step_takes_long(store: Store, monkeypatch: pytest.MonkeyPatch):
@@ -183,6 +188,19 @@ def test_it_takes_the_first_that_waits_and_what_fits_beside_it(store: Store):
     assert [run.id for run in take(store, "c", 2, anywhere=True)] == sinc[:2]
     assert {store.get(run_id).state for run_id in (page, *latent, sinc[2])} == {"queued"}
     assert {store.get(run_id).worker for run_id in spiral + more} == {"b"}
+
+
+def test_it_leaves_what_waits_for_somebody_or_has_lost_its_worker(store: Store):
+    runs = queued(store, 4)
+    with store.engine.begin() as connection:
+        queue.reserve(connection, runs[:1], "ray:cluster", time.time())
+    assert store.claim(runs[1], "w")
+    store.set_state(runs[1], "w", "paused")
+    store.resume(runs[1])
+    assert store.claim(runs[2], "w")
+    store.recover(runs[2], "w", "it is gone.")
+    assert {store.get(run_id).state for run_id in runs} == {"queued"}
+    assert [run.id for run in take(store, "b", anywhere=True)] == runs[3:]
 
 
 def test_a_run_that_another_claimed_first_is_left_to_it(store: Store):
@@ -263,10 +281,10 @@ def test_a_change_of_one_is_logged_and_holds(store: Store):
     with training(store, runs):
         soon(lambda: all(store.get(run_id).step > 20 for run_id in runs))
         store.command(runs[0], "change", {"density": 0.1})
-        soon(lambda: store.changes(runs[0]))
+        (change,) = soon(lambda: store.entries(runs[0], ["change"]))
+        soon(lambda: store.get(runs[0]).step > change.step)  # it holds from the next step
         for run_id in runs:
             store.command(run_id, "stop")
-    (change,) = store.entries(runs[0], ["change"])
     assert json.loads(change.payload) == {"density": 0.1}
     assert [store.get(run_id).result["nonzeros"] for run_id in runs] == [26, 102]
 
@@ -345,6 +363,22 @@ def test_the_process_empties_the_queue_and_ends(store: Store):
     with process(store) as child:
         assert child.wait(PATIENCE_SECONDS) == 0
     assert {store.get(run_id).reason for run_id in runs} == {"max_steps"}
+
+
+def test_a_process_that_finds_nothing_to_take_says_so(store: Store):
+    run = queued(store, 1, mode="latent")
+    with process(store) as child:
+        assert child.wait(PATIENCE_SECONDS) == NOTHING_TAKEN
+    assert store.get(run[0]).state == "queued"
+
+
+def test_after_a_batch_the_process_gives_way_to_a_run_that_a_person_asked_for(store: Store):
+    sinc, spirals = queued(store, 2), queued(store, 2, task="spirals")
+    page = store.create(config(), "page")
+    with process(store) as child:
+        assert child.wait(PATIENCE_SECONDS) == 0
+    assert [store.get(run_id).state for run_id in sinc] == ["ended"] * 2
+    assert [store.get(run_id).state for run_id in (*spirals, page)] == ["queued"] * 3
 
 
 @pytest.mark.slow

@@ -203,9 +203,11 @@ def test_a_run_that_a_person_asks_for_goes_before_all_of_a_sweep(store: Store):
 # -- how long ---------------------------------------------------------------------------------------------
 
 
-def cell(density: float = 0.4, status: str = "queued", step: int = 0, seconds: float = 0.0) -> Cell:
+def cell(
+    density: float = 0.4, status: str = "queued", step: int = 0, seconds: float = 0.0, **parameters: object
+) -> Cell:
     """A cell as a sweep of 100 steps may hold it."""
-    config = RunConfig(density=density, max_steps=100)
+    config = RunConfig.parse({"density": density, "max_steps": 100} | parameters)
     row = dict.fromkeys(Run.__dataclass_fields__) | new_row(config, "sweep") | {"place": 1}
     row |= {"config": config, "step": step, "state": status}
     if status == "ended":
@@ -220,6 +222,21 @@ def test_the_time_left_is_that_of_finished_cells_nearest_in_density():
     progress = sweeps.progress([*done, cell(0.5), cell(0.06)], workers=1)
     assert (progress.total, progress.done, progress.running, progress.failed) == (4, 2, 0, 0)
     assert progress.seconds_left == pytest.approx(10.0 + 2 * durations.STARTING_SECONDS)
+
+
+def test_a_run_of_few_steps_does_not_set_the_pace_of_the_others():
+    collapsed = cell(0.05, "ended", 4, seconds=0.4, method="global", max_steps=50_000)
+    waiting = cell(max_steps=50_000)
+    usual = durations.STARTING_SECONDS + 50_000 * durations.STEP_SECONDS["sinc", "demo"]
+    assert sweeps.progress([collapsed, waiting]).seconds_left == pytest.approx(usual)
+    whole = cell(0.4, "ended", 50_000, seconds=100.0, method="global", max_steps=50_000)
+    known = durations.STARTING_SECONDS + 100.0
+    assert sweeps.progress([collapsed, whole, waiting]).seconds_left == pytest.approx(known)
+
+
+def test_few_steps_that_took_long_set_the_pace():
+    slow = cell(0.4, "ended", 20, seconds=40.0, method="global")
+    assert sweeps.progress([slow, cell()]).seconds_left == pytest.approx(200.0 + durations.STARTING_SECONDS)
 
 
 def test_what_a_running_cell_has_done_is_not_left():
@@ -297,7 +314,7 @@ def test_a_sweeps_cells_are_one_query_that_reads_no_other_run(many: Store, monke
     assert statuses(many, grid()) == ["done"] * 6
     assert (len(statements), statements.read) == (1, 6)
     with many.engine.connect() as connection:
-        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statements[0]}", ("x",) * 7).all()
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statements[0]}", ("x",) * 8).all()
     assert any("USING INDEX ix_runs_digest" in row[-1] for row in plan)
 
 

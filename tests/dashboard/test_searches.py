@@ -1,0 +1,157 @@
+"""A search that the page asks for: a process of its own, how far it is, its stop, and what it draws."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from sparsecore.dashboard import searches, session, sweep_search
+from sparsecore.dashboard.searches import Searching, ask, asked
+from sparsecore.dashboard.words import words
+from sparsecore.runs import sweeps
+from sparsecore.runs.people import HOST
+from sparsecore.runs.store import Store
+from sparsecore.runs.sweep import SweepSpec
+
+PAGE = str(Path(__file__).parents[2] / "pages" / "sweep.py")
+SPEC = SweepSpec(task="sinc", densities=(1.0, 0.4), seeds=(0,), parameters={"size": "demo", "max_steps": 50})
+PATIENCE_SECONDS = 120.0  # the process imports torch and Optuna
+
+
+@pytest.fixture(autouse=True)
+def the_store(store: Store) -> Iterator[Store]:
+    """The pages' store is this test's, and no search outlives it."""
+    session.the_store.cache_clear()
+    yield store
+    for searching in searches._asked.values():
+        searching.cancel(HOST)
+        searching.join(PATIENCE_SECONDS)
+    searches._asked.clear()
+    session.the_store.cache_clear()
+
+
+def result(kept: int) -> dict:
+    """Of a run that gets better with every weight it keeps."""
+    layer = {"name": "fc2", "shape": [16, 16], "prunable": True, "nonzeros": kept, "density": kept / 256}
+    metrics = {part: {"rmse": 0.1 + 1 / (1 + kept)} for part in ("train", "test")}
+    counts = {"steps": 50, "seconds": 1.0, "nonzeros": kept, "budget": kept}
+    return {"metrics": metrics, "layers": [layer]} | counts
+
+
+@pytest.fixture
+def trainer(store: Store) -> Iterator[None]:
+    """Ends every queued run at once, as a supervisor's workers would after a while."""
+    over = threading.Event()
+
+    def train() -> None:
+        while not over.wait(0.02):
+            for run in store.list(states=["queued"]):
+                if store.claim(run.id, "w"):
+                    made = result(round(256 * run.config.density))
+                    store.finish(run.id, "w", 50, "max_steps", {}, made)
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+
+
+def wait(searching: Searching) -> Searching:
+    searching.join(PATIENCE_SECONDS)
+    assert not searching.is_alive()
+    return searching
+
+
+@pytest.mark.usefixtures("trainer")
+def test_the_trials_are_runs_that_the_supervisor_trains(store: Store):
+    found = wait(ask(store, SPEC, 5, HOST))
+    assert (found.done, found.failed, found.problem, found.is_answered) == (5, 0, "", True)
+    assert found.front >= 4  # at the least the uniform ones, each better and larger than the next
+    assert len(sweep_search.searched(SPEC)) == 5
+    before = len(store.list())
+    assert ask(store, SPEC.model_copy(update={"densities": (0.1,)}), 5) is found
+    assert asked(store, SPEC, 6) is None
+    assert wait(ask(store, SPEC, 4, HOST)).done == 4
+    assert len(store.list()) == before  # fewer choices are the first of the same
+
+
+def test_stop_takes_back_what_is_queued_and_the_same_search_may_be_asked_again(store: Store):
+    searching = ask(store, SPEC, 5, HOST)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not store.list(states=["queued"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    searching.cancel(HOST)
+    assert not wait(searching).is_answered
+    assert searching.problem == ""
+    assert store.list() == []
+    assert ask(store, SPEC, 5, HOST) is not searching
+
+
+def test_what_makes_it_impossible_is_told(store: Store):
+    texts = SweepSpec(task="vulnerabilities", densities=(1.0,), parameters={"data": "0" * 16})
+    searching = wait(ask(store, texts, 2))
+    assert not searching.is_answered
+    assert "0" * 16 in searching.problem
+
+
+def test_a_process_that_dies_is_the_problem(store: Store):
+    searching = ask(store, SPEC, 5, HOST)
+    searching.process.kill()
+    assert "ended with code -9" in wait(searching).problem
+
+
+# -- on the page ------------------------------------------------------------------------------------------
+
+
+def opened(**query: str) -> AppTest:
+    app = AppTest.from_file(PAGE, default_timeout=60)
+    app.session_state["lang"] = "en"
+    for name, value in query.items():
+        app.query_params[name] = value
+    return app.run()
+
+
+@pytest.mark.usefixtures("trainer")
+def test_a_press_begins_it_and_its_front_is_drawn_against_the_uniform_curve(store: Store):
+    app = opened(sweep=sweeps.begin(store, SPEC))
+    app.number_input(key="search_trials").set_value(4).run()
+    app.button(key="search_start").click().run()
+    assert not app.exception
+    (searching,) = searches._asked.values()
+    assert searching.trials == 4
+    wait(searching)
+    app.run()
+    assert not app.exception
+    assert any("All 4 choices are tried" in box.value for box in app.success)
+    titles = [chart.proto.id.rpartition("-")[2] for chart in app.get("plotly_chart")]
+    assert "sweep_pareto" in titles
+
+
+def test_it_can_be_stopped_and_says_that_what_was_trained_is_kept(store: Store):
+    app = opened(sweep=sweeps.begin(store, SPEC))
+    app.button(key="search_start").click().run()
+    app.button(key="search_stop").click().run()
+    assert not app.exception
+    (searching,) = searches._asked.values()
+    wait(searching)
+    assert any(box.value.startswith("Stopped after 0 of 30") for box in app.run().info)
+
+
+def test_for_texts_the_parameters_of_texts_are_offered_and_asked_for():
+    names = {"split", "watch", "class_weights", "label_smoothing", "dropout", "word_dropout"}
+    app = opened(task="sinc")
+    assert not names & {widget.key for widget in (*app.selectbox, *app.number_input)}
+    app = opened(task="vulnerabilities")
+    assert not app.exception
+    assert names <= {widget.key for widget in (*app.selectbox, *app.number_input)}
+    app.number_input(key="dropout").set_value(0.3)
+    app.selectbox(key="watch").set_value("test").run()
+    assert not app.exception
+    told = " ".join(text.value for text in app.markdown)
+    assert words("en")["parameter.dropout"] in told
+    assert words("en")["parameter.watch"] in told
