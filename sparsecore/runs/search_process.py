@@ -1,8 +1,8 @@
 """A search's process: `python -m sparsecore.runs.search_process HOME` carries out one search for a server.
 
-Its question is the first line of standard input, `{"spec": …, "trials": 30, "together": 2, "owner": …}`; on standard
-output it tells how far it is, a line of JSON at every change. It trains nothing: the server's supervisor
-does. When standard input closes, it takes back what is queued and ends.
+Its question is the first line of standard input, `{"spec": …, "trials": 30, "together": 2, "owner": …}`; on
+standard output it tells how far it is, a line of JSON at every change. It trains nothing: the server's
+supervisor does. When standard input closes, it takes back what is queued and ends.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def test_the_trials_are_runs_that_the_supervisor_trains(store: Store):
     assert found.front >= 4  # at the least the uniform ones, each better and larger than the next
     assert len(sweep_search.searched(SPEC)) == 5
     before = len(store.list())
-    assert ask(store, SPEC.model_copy(update={"densities": (0.1,)}), 5) is found
+    assert ask(store, SPEC.model_copy(update={"densities": (0.1,)}), 5, HOST) is found
     assert asked(store, SPEC, 6) is None
     assert wait(ask(store, SPEC, 4, HOST)).done == 4
     assert len(store.list()) == before  # fewer choices are the first of the same
@@ -94,7 +94,7 @@ def test_stop_takes_back_what_is_queued_and_the_same_search_may_be_asked_again(s
 
 def test_what_makes_it_impossible_is_told(store: Store):
     texts = SweepSpec(task="vulnerabilities", densities=(1.0,), parameters={"data": "0" * 16})
-    searching = wait(ask(store, texts, 2))
+    searching = wait(ask(store, texts, 2, HOST))
     assert not searching.is_answered
     assert "0" * 16 in searching.problem
 
