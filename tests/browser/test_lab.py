@@ -122,7 +122,7 @@ def test_rho_changes_while_it_trains_and_the_budget_follows_exactly(open_page, s
     slider.focus()
     page.keyboard.press("ArrowLeft")
     page.locator(".sc-kept", has_text="86 of 288").wait_for()
-    assert "density=0.3" in page.url
+    page.wait_for_url(lambda url: "density=0.3" in url)  # the picture may be quicker than the page
     assert Store(server.home).changes(run) == {"density": 0.3}
     stop(page)
 
