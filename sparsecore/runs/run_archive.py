@@ -154,7 +154,7 @@ def _refusing(where: str) -> Iterator[None]:
     """What does not fit refuses the file; `where` says in which part of it."""
     try:
         yield
-    except (checks.Misfit, ConfigError, ValueError) as error:
+    except (checks.Misfit, ConfigError) as error:
         why = str(error).rstrip(".")
         sentence = f"The run archive is refused: {where}: {why}."
         raise ArchiveError("content", sentence, where=where, why=why) from error
