@@ -48,6 +48,8 @@ def step_of(page) -> int:
 
 
 def press(page, name: str) -> None:
+    """Press a button of the page at rest: Streamlit drops a click that meets a run of the script."""
+    page.locator('[data-test-script-state="notRunning"]').wait_for()
     page.get_by_role("button", name=re.compile(rf"^\W*{name}\b|\b{name} \w$")).first.click()
 
 
@@ -397,6 +399,7 @@ def test_the_view_and_the_run_come_back_after_the_server_was_killed(open_page, a
     wait_for_steps(page, -1)
     run = train(page)
     reached = wait_for_steps(page, 100, 60)
+    expect(page.locator(".js-plotly-plot")).to_have_count(4)  # the charts' script has come
     server.process.kill()
     wait_for_state(page, "offline")
     expect(page.locator(".sc-matrix canvas").first).to_be_visible()
