@@ -129,9 +129,8 @@ def _turn(store: Store) -> Iterator[Connection]:
 
 
 def _enter(connection: Connection, spec: SweepSpec, digests: list[str], origin: str) -> str:
-    digest = hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()[
-        :16
-    ]  # the same cells, however asked for
+    together = "".join(sorted(digests))  # the same cells, however asked for
+    digest = hashlib.sha256(together.encode()).hexdigest()[:16]
     found = connection.execute(select(sweeps.c.id).where(sweeps.c.digest == digest)).scalar_one_or_none()
     if found is not None:
         connection.execute(update(sweeps).where(sweeps.c.id == found).values(state="running"))
