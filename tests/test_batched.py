@@ -20,9 +20,10 @@ from sparsecore.batched.stack import Stack
 from sparsecore.batched.training import Leave, train_many
 from sparsecore.config import RunConfig
 from sparsecore.events import Change, Checkpoint, Ended, Event, Frame, Look, Ready, Record, Scene, Stop
+from sparsecore.run_in_progress import Training
 from sparsecore.runs.frames import decode, encode
 from sparsecore.tasks import Task
-from sparsecore.training import Training, train
+from sparsecore.training import train
 
 # Method, density, seed.
 GRID = [

@@ -14,9 +14,9 @@ from typer.testing import CliRunner, Result
 
 from sparsecore.__main__ import app
 from sparsecore.config import RunConfig
+from sparsecore.run_in_progress import Training
 from sparsecore.runs import worker
 from sparsecore.runs.store import Store
-from sparsecore.training import Training
 
 ROOT = Path(__file__).parents[1]
 FAILED, WRONG = 1, 2

@@ -6,8 +6,9 @@ from torch import nn
 
 from sparsecore.config import RunConfig
 from sparsecore.events import Change, Ended, Frame, Ready, Record, Stop
+from sparsecore.run_in_progress import Training
 from sparsecore.sparsifiers import HardThreshold
-from sparsecore.training import Training, train
+from sparsecore.training import train
 
 
 def network() -> tuple[nn.Module, torch.optim.Optimizer]:

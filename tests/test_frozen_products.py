@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from sparsecore import frozen as frozen_layers
+from sparsecore.run_in_progress import Training
 from sparsecore.sparse_linear import Support, sparse_linear
 from sparsecore.sparsifiers import HardThreshold
-from sparsecore.training import Training
 from tests.test_freezing import short
 
 CSR = [{"path": "csr", "milliseconds": {"csr": 1.0, "dense": 2.0}}]

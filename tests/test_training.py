@@ -27,9 +27,10 @@ from sparsecore.events import (
     Scene,
     Stop,
 )
+from sparsecore.run_in_progress import Training
 from sparsecore.runs.frames import decode, encode
 from sparsecore.tasks.sinc import Sinc
-from sparsecore.training import Training, due, train
+from sparsecore.training import due, train
 
 
 @pytest.fixture(autouse=True)

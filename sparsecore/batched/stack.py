@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from sparsecore.batched.supports import Held, Supports
 from sparsecore.endings import Ending
-from sparsecore.training import Training
+from sparsecore.run_in_progress import Training
 
 
 class Stack:

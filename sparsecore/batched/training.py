@@ -12,13 +12,14 @@ from sparsecore.batched.grouping import fits
 from sparsecore.batched.stack import Stack, part
 from sparsecore.config import RunConfig
 from sparsecore.endings import Ending
-from sparsecore.events import Checkpoint, Command, Event, Record, Scene
+from sparsecore.events import Checkpoint, Command, Event, Record
+from sparsecore.run_in_progress import Training
 from sparsecore.training import (
     CHECKPOINT_SECONDS,
     CHECKPOINT_SHARE,
     FRAME_SECONDS,
     FRAME_SHARE,
-    Training,
+    begin,
     due,
     finish,
     obey,
@@ -63,16 +64,9 @@ def train_many(
         if saved is not None:
             training.restore(saved)
     for place, training in running.items():
-        yield from _named(place, _begin(training, resume is None or resume[place] is None))
+        is_new = resume is None or resume[place] is None
+        yield from _named(place, begin(training, is_new=is_new))
     yield from _Batch(running, clock).train()
-
-
-def _begin(training: Training, is_new: bool) -> Iterator[Event]:
-    arrays, meta = training.task.scene()
-    yield Scene(arrays, meta | {"max_steps": training.config.max_steps})
-    yield training.frame()
-    if is_new:
-        yield training.record()[0]
 
 
 def _named(place: int, events: Iterator[Event] | Generator) -> Telling:
@@ -138,12 +132,9 @@ class _Batch:
         told: list[tuple[int, Record]] = []
         for place, ending in found.items():
             training = self.running[place]
-            if training.is_recorded and ending is None:
-                record, found[place] = training.record()
+            record, found[place] = training.after_step(ending)
+            if record is not None:
                 told.append((place, record))
-            if found[place] is None and training.step >= training.config.max_steps:
-                over = training.endings.collapse(training.step, training.sparsifier)
-                found[place] = over or ("max_steps", {})
         share = (self.clock() - started) / len(found)
         for place in found:
             self.running[place].seconds += share

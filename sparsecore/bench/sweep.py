@@ -8,23 +8,21 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
 
+from sparsecore.bench.own_home import own_home
 from sparsecore.config import RunConfig
+from sparsecore.run_in_progress import Training
 from sparsecore.runs import sweeps
 from sparsecore.runs.executors import Local
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import SweepSpec
 from sparsecore.runs.worker import Worker, one_thread
-from sparsecore.training import Training
 
 DENSITIES = (0.9, 0.5, 0.2, 0.1, 0.05)
 METHODS = ("global", "layerwise")
@@ -80,8 +78,8 @@ def plain(steps: int) -> list[int]:
 
 def ours(steps: int, workers: int) -> list[int]:
     """The grid as a sweep on a store of its own; how many steps each run took."""
-    with _home() as folder:
-        store = Store(Path(folder))
+    with own_home() as home:
+        store = Store(home)
         parameters = {"size": "paper", "max_steps": steps}
         spec = SweepSpec(task="sinc", methods=METHODS, densities=DENSITIES, parameters=parameters)
         Local(store, workers).run(sweeps.begin(store, spec), lambda cells: None)
@@ -130,8 +128,8 @@ def bare(config: RunConfig) -> None:
 
 def stored(config: RunConfig) -> None:
     """The same by a worker, into a store, with a progress bar."""
-    with _home() as folder, Progress(console=Console(file=sys.stderr, quiet=True)) as bar:
-        store = Store(Path(folder))
+    with own_home() as home, Progress(console=Console(file=sys.stderr, quiet=True)) as bar:
+        store = Store(home)
         shown = bar.add_task("run", total=config.max_steps)
         run = store.get(store.create(config, worker="bench"))
 
@@ -140,10 +138,6 @@ def stored(config: RunConfig) -> None:
 
         Worker(store, run, "bench", listen=listen).work()
         store.close()
-
-
-def _home() -> AbstractContextManager[str]:
-    return tempfile.TemporaryDirectory(prefix="sparsecore-bench-")
 
 
 def warm_up() -> None:

@@ -8,7 +8,6 @@ import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -19,9 +18,9 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
+from sparsecore.bench.own_home import own_home
 from sparsecore.config import RunConfig
 from sparsecore.dashboard.live_route import tokens
-from sparsecore.runs.database import VARIABLE
 from sparsecore.runs.store import Store
 
 APP = Path(__file__).parents[2] / "app.py"
@@ -35,9 +34,8 @@ def watching(size: str = "paper", pairs: int = 30, window: float = 2.0) -> dict[
     that what else the machine does falls on both alike. The ratio is the geometric mean over the pairs, with
     its 95 % interval.
     """
-    os.environ.pop(VARIABLE, None)  # a store of its own, wherever the others' is
-    with tempfile.TemporaryDirectory(prefix="sparsecore-bench-") as folder, _server(Path(folder)) as address:
-        store = Store(Path(folder))
+    with own_home() as home, _server(home) as address:
+        store = Store(home)
         config = RunConfig.parse({"task": "sinc", "size": size, "theta": 0.0, "max_steps": 10_000_000})
         run_id = store.create(config)
         _wait(lambda: len(store.frames(run_id)) > 20, "the run to begin")

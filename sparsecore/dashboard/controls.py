@@ -27,14 +27,24 @@ from sparsecore.dashboard.words import words
 from sparsecore.runs.run import Run
 
 SETTINGS = "settings"  # outlives the widgets when another page is opened
-SHOWN = "shown"  # the parameters whose widgets were on the screen in the last run of the page
+SHOWN = "shown"  # the parameters whose widgets were on the screen when the page was last run to its end
+SHOWING = "showing"  # those that this run of the page has come to by now
 PROBLEMS = "problems"  # what does not fit now
 PAGE = "page"  # the page that is shown
 SWEEP = "sweep"  # the page whose settings are not the Lab's
 OTHER_SETTINGS = "other_settings"  # the Lab's settings while the Sweep page is shown, and the other way round
 LINK_PROBLEMS = "link_problems"  # what did not fit in the link, and the value taken instead
 # Their defaults follow the task and size.
-BY_TASK = ("learning_rate", "noise", "theta", "max_steps", "schedule_steps", "certificate", "word_dropout")
+BY_TASK = (
+    "learning_rate",
+    "noise",
+    "theta",
+    "max_steps",
+    "schedule_steps",
+    "certificate",
+    "dropout",
+    "word_dropout",
+)
 
 
 def say(key: str, **values: Any) -> str:
@@ -63,7 +73,7 @@ def load(run: Run | None) -> None:
         known = name in shown and name in st.session_state
         # Set anew each time: a widget in a popover mounts late, and mounts with what the last run set.
         st.session_state[name] = st.session_state[name] if known else value
-    st.session_state[SHOWN] = frozenset()
+    st.session_state[SHOWING] = frozenset()
 
 
 def _from_url(run: Run | None) -> tuple[dict[str, Any], dict[str, ConfigError]]:
@@ -121,13 +131,17 @@ def turn_to(page: str) -> None:
 
 def _show(name: str) -> dict[str, Any]:
     """What every widget of a parameter is given; notes that it is on the screen."""
-    st.session_state[SHOWN] |= {name}
+    st.session_state[SHOWING] |= {name}
     return {"label": say(f"parameter.{name}"), "help": say(f"parameter.{name}.help"), "key": name}
 
 
 def keep() -> dict[str, Any]:
-    """Keep the settings for when the page is shown again; gives them."""
+    """Keep the settings for when the page is shown again; gives them.
+
+    A run of the page that another interrupts does not come here: what was entered before it is still known.
+    """
     st.session_state[SETTINGS] = present()
+    st.session_state[SHOWN] = st.session_state[SHOWING]
     return st.session_state[SETTINGS]
 
 

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import asdict
 
 from sparsecore.runs.database import environment
 from sparsecore.runs.people import Person
@@ -41,7 +42,7 @@ class Searching(threading.Thread):
             text=True,
             start_new_session=True,  # Ctrl-C in the server's terminal is the server's
         )
-        asked = {"spec": spec.model_dump(mode="json"), "owner": by.owner}
+        asked = {"spec": spec.model_dump(mode="json"), "by": asdict(by)}
         question = asked | {"trials": trials, "together": TOGETHER}
         self.process.stdin.write(json.dumps(question) + "\n")
         self.process.stdin.flush()

@@ -237,7 +237,11 @@ def _decoded(payload: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     header, places = _header(payload)
     if any(dtype not in SHOWN for dtype, _, _ in places.values()):
         raise Misfit("it has an array of numbers that a browser has not")
-    return decode(payload)[0], _meta(header)
+    try:
+        arrays, _ = decode(payload)
+    except ValueError as error:
+        raise Misfit("its description is none") from error
+    return arrays, _meta(header)
 
 
 def _meta(header: dict[str, Any]) -> dict[str, Any]:

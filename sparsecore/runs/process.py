@@ -21,11 +21,11 @@ import torch
 from sparsecore.config import RunConfig
 from sparsecore.devices import devices
 from sparsecore.projection import project_
+from sparsecore.run_in_progress import Training
 from sparsecore.runs.store import HEARTBEAT_SECONDS, LostRun, Store
 from sparsecore.runs.worker import POLL_SECONDS, Worker, clear, one_thread
 from sparsecore.selection_few import FEW
 from sparsecore.tasks import TASKS
-from sparsecore.training import Training
 
 NICENESS = 5  # pages stay quick while every core trains
 LARGE = "vulnerabilities"  # the task whose demo network has more than few weights

@@ -135,7 +135,7 @@ class Search:
                 trial.cells = sweeps.cells_of(self.store, trial.spec)
                 tell(trial.number, trial.cells)
                 for cell in trial.cells:
-                    if self._hopeless(trial, cell):
+                    if cell.status == "running" and self._is_ours(cell) and self._hopeless(trial, cell):
                         self.store.command(cell.run.id, "stop", by=self.by)
 
         try:
@@ -170,12 +170,7 @@ class Search:
     # -- the rule for the hopeless ------------------------------------------------------------------------
 
     def _hopeless(self, trial: Trial, cell: Cell) -> bool:
-        """Whether a run with no more weights and the same seed was better by the margin at the same step.
-
-        A run that another person has asked for too is not ours to stop.
-        """
-        if cell.status != "running" or not self.by.may(cell.run.owner, cell.run.origin):
-            return False
+        """Whether a run with no more weights and the same seed was better by the margin at the same step."""
         limit = cell.config.max_steps
         if self.metric is None or limit is None or cell.run.step < JUDGED_AT * limit:
             return False
@@ -188,6 +183,10 @@ class Search:
             if other.config.seed == cell.config.seed
         ]
         return mine is not None and any(self._far_worse(mine, self._early(rival)) for rival in rivals)
+
+    def _is_ours(self, cell: Cell) -> bool:
+        """Whether its run may be stopped: one that another person asked for too may not."""
+        return cell.run.owner == self.by.owner
 
     def _far_worse(self, value: float, rival: float | None) -> bool:
         if rival is None:

@@ -1,6 +1,6 @@
 """A search's process: `python -m sparsecore.runs.search_process HOME` carries out one search for a server.
 
-Its question is the first line of standard input, `{"spec": …, "trials": 30, "together": 2, "owner": …}`; on
+Its question is the first line of standard input, `{"spec": …, "trials": 30, "together": 2, "by": …}`; on
 standard output it tells how far it is, a line of JSON at every change. It trains nothing: the server's
 supervisor does. When standard input closes, it takes back what is queued and ends.
 """
@@ -64,7 +64,7 @@ def main(home: Path) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     store = Store(home)
     try:
-        by = Person(question["owner"])
+        by = Person(**question["by"])
         search = Search(store, Elsewhere(store), SweepSpec(**question["spec"]), by=by)
         tell = Teller(search, gone)
         tell()

@@ -156,7 +156,8 @@ def _enter(connection: Connection, spec: SweepSpec, digests: list[str], origin: 
 
 def _key(digests: list[str], owner: str | None) -> str:
     """The same for the same cells of the same person, however asked for."""
-    return hashlib.sha256("".join([*sorted(digests), owner or ""]).encode()).hexdigest()[:16]
+    together = "".join([*sorted(digests), owner or ""])
+    return hashlib.sha256(together.encode()).hexdigest()[:16]
 
 
 def _enqueue(connection: Connection, configs: dict[str, RunConfig], by: Person) -> None:

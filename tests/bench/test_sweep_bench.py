@@ -6,9 +6,9 @@ import torch
 from sparsecore.bench import plain_sweep
 from sparsecore.bench import sweep as bench
 from sparsecore.config import RunConfig
+from sparsecore.run_in_progress import Training
 from sparsecore.runs import worker
 from sparsecore.tasks.sinc import Sinc
-from sparsecore.training import Training
 
 
 @pytest.mark.parametrize(("method", "density"), [("dense", 1.0), ("global", 0.2), ("layerwise", 0.05)])

@@ -48,6 +48,8 @@ def step_of(page) -> int:
 
 
 def press(page, name: str) -> None:
+    """Press a button of the page at rest: Streamlit drops a click that meets a run of the script."""
+    page.locator('[data-test-script-state="notRunning"]').wait_for()
     page.get_by_role("button", name=re.compile(rf"^\W*{name}\b|\b{name} \w$")).first.click()
 
 
@@ -122,7 +124,7 @@ def test_rho_changes_while_it_trains_and_the_budget_follows_exactly(open_page, s
     slider.focus()
     page.keyboard.press("ArrowLeft")
     page.locator(".sc-kept", has_text="86 of 288").wait_for()
-    assert "density=0.3" in page.url
+    page.wait_for_url(lambda url: "density=0.3" in url)  # the picture may be quicker than the page
     assert Store(server.home).changes(run) == {"density": 0.3}
     stop(page)
 
@@ -397,6 +399,7 @@ def test_the_view_and_the_run_come_back_after_the_server_was_killed(open_page, a
     wait_for_steps(page, -1)
     run = train(page)
     reached = wait_for_steps(page, 100, 60)
+    expect(page.locator(".js-plotly-plot")).to_have_count(4)  # the charts' script has come
     server.process.kill()
     wait_for_state(page, "offline")
     expect(page.locator(".sc-matrix canvas").first).to_be_visible()

@@ -10,9 +10,10 @@ from sparsecore.config import RunConfig
 from sparsecore.corpora import Corpus
 from sparsecore.corpora.generator import generate
 from sparsecore.corpora.shelf import keep
+from sparsecore.run_in_progress import Training
 from sparsecore.tasks.texts import shapes
 from sparsecore.tasks.texts.shapes import Shape
-from sparsecore.training import Training, train
+from sparsecore.training import train
 
 TINY = Shape(
     texts=None,
