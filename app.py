@@ -11,8 +11,10 @@ from pathlib import Path
 
 import anyio.to_thread
 import streamlit as st
+from starlette.middleware import Middleware
 
 from sparsecore.dashboard.live_route import LiveRoute
+from sparsecore.dashboard.owner_cookie import GiveOwner
 from sparsecore.runs.database import StoreError
 from sparsecore.runs.store import Store
 from sparsecore.runs.supervisor import Supervisor
@@ -50,5 +52,6 @@ async def _collect() -> None:
 app = st.App(
     Path(__file__).parent / "pages" / "_navigation.py",
     routes=LiveRoute(store).routes(),
+    middleware=[Middleware(GiveOwner, store=store)],
     lifespan=lifespan,
 )

@@ -18,6 +18,7 @@ from sparsecore.dashboard.session import (
     welcome_run,
 )
 from sparsecore.dashboard.transport import devices, language_switch, transport
+from sparsecore.dashboard.visitor import attempt, may, tell_refusal, visitor, whose_line
 
 store = the_store()
 linked = linked_run()
@@ -30,8 +31,8 @@ def change_live(name: str) -> None:
     """Send a parameter that may change while training to the run that is shown."""
     config = controls.checked(controls.present())
     shown = linked_run()
-    if config is not None and shown is not None and shown.active and shown.origin != WELCOME:
-        store.command(shown.id, "change", {name: getattr(config, name)})
+    if config is not None and shown is not None and shown.active and shown.origin != WELCOME and may(shown):
+        attempt(store.command, shown.id, "change", {name: getattr(config, name)}, by=visitor())
 
 
 def follow(name: str) -> dict[str, Any]:
@@ -102,13 +103,15 @@ with buttons:
 config = controls.checked(controls.save())
 if pressed and config is None:
     st.error(controls.refusal())
-elif pressed:
-    open_begun(pressed(store, run, config))
+elif pressed and (begun := attempt(pressed, store, run, config)):
+    open_begun(begun)
     st.rerun()
+tell_refusal()
 if "run" in st.query_params and linked is None:
     st.warning(say("run.missing", run=st.query_params["run"]))
-elif config is not None and differs_from(config, run):
+elif config is not None and differs_from(config, run, run.origin == WELCOME or may(run)):
     st.caption(say("settings.differ"))
+whose_line(run)
 live_view(run)
 if run.config.task == TEXTS:
     prediction.ask(store, run)

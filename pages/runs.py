@@ -6,9 +6,10 @@ from sparsecore.dashboard import run_archives
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.transport import language_switch
+from sparsecore.dashboard.visitor import visitor, whose
 
 SHOWN = 200
-NAMED = ("run", "task", "size", "method", "seed", "state", "metric", "origin")
+NAMED = ("run", "task", "size", "method", "seed", "state", "metric", "origin", "whose")
 
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
     st.subheader(say("runs.title"), anchor=False)
@@ -19,7 +20,7 @@ saving, bringing = st.columns(2, gap="medium")
 with bringing:
     run_archives.bring()  # before the list is read: what has come is in it
 found = the_store().list(limit=SHOWN)
-rows = []
+rows, person = [], visitor()
 for run in found:
     test = (run.result or {}).get("metrics", {}).get("test", {})
     name, value = next(iter(test.items()), ("", None))
@@ -36,6 +37,7 @@ for run in found:
             "step": run.step,
             "metric": "" if value is None else f"{name} {value:.4f}",
             "origin": say(f"origin.{run.origin}"),
+            "whose": say(f"owner.{whose(run, person)}"),
         }
     )
 if rows:

@@ -7,6 +7,7 @@ from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.sweep_live import earlier, linked_sweep, live, open_sweep
 from sparsecore.dashboard.transport import language_switch
+from sparsecore.dashboard.visitor import tell_refusal, visitor
 from sparsecore.runs import sweeps
 from sparsecore.runs.curves import points
 
@@ -28,15 +29,16 @@ with st.container(horizontal=True, vertical_alignment="center", key="sweep_begin
     else:
         st.markdown(f"{sweep_form.plan(spec)} {sweep_form.differences(spec)}")
 if pressed and spec is not None:
-    open_sweep(sweeps.begin(store, spec))
+    open_sweep(sweeps.begin(store, spec, by=visitor()))
     st.rerun()
 
+tell_refusal()
 if "sweep" in st.query_params and sweep is None:
     st.warning(say("sweep.missing", sweep=plain(st.query_params["sweep"])))
 if sweep is None:
     with st.container(horizontal=True, vertical_alignment="center", key="sweep_example"):
         if st.button(say("sweep.example"), help=say("sweep.example.help"), icon=":material/bolt:"):
-            open_sweep(sweeps.begin(store, sweep_form.EXAMPLE))
+            open_sweep(sweeps.begin(store, sweep_form.EXAMPLE, by=visitor()))
             st.rerun()
         st.markdown(say("sweep.example.what"))
     cells = []

@@ -397,12 +397,18 @@ class View {
     this.live.hidden = this.follows || !this.status?.active;
   }
 
+  #queued() {
+    const { place, wait } = this.status;
+    if (wait === null || wait < 1) return this.say("live.queued", { place });
+    const [unit, seconds] = wait < 120 ? ["seconds", 1] : wait < 7200 ? ["minutes", 60] : ["hours", 3600];
+    return this.say("live.queued.wait", { place, wait: this.say(`live.wait.${unit}`, { n: Math.ceil(wait / seconds) }) });
+  }
+
   #showStatus() {
     const state = this.lost ? "offline" : this.status?.state ?? "connecting";
     const shown = state === "ended" ? this.status.reason : state === "running" && !this.frame ? "preparing" : state;
     this.pill.dataset.state = shown;
-    const place = this.status?.place;
-    setText(this.pill, state === "queued" && place ? this.say("live.queued", { place }) : this.say(`state.${shown}`));
+    setText(this.pill, state === "queued" && this.status?.place ? this.#queued() : this.say(`state.${shown}`));
     this.#showNotice(shown);
     factsOf(this).forEach((text, place) => setText(this.facts[place], text));
     setText(this.certificate, certificateOf(this, this.frame?.meta.certificate));

@@ -8,6 +8,7 @@ import threading
 from sparsecore.runs import sweeps
 from sparsecore.runs.automatic import ORIGIN, Bisection, NoBaseline, Smallest
 from sparsecore.runs.executors import Cancelled, Elsewhere
+from sparsecore.runs.people import HOST, Person
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import Cell, SweepSpec
 
@@ -20,16 +21,16 @@ class Finding(threading.Thread):
     A server that ends loses nothing but the thread: the same question again finds the runs that exist.
     """
 
-    def __init__(self, store: Store, spec: SweepSpec, tolerance: float) -> None:
+    def __init__(self, store: Store, spec: SweepSpec, tolerance: float, by: Person = HOST) -> None:
         super().__init__(name="bisection", daemon=True)
-        self.store, self.spec, self.tolerance = store, spec, tolerance
+        self.store, self.spec, self.tolerance, self.by = store, spec, tolerance, by
         self.answer: Smallest | None = None
         self.problem = ""
         self.density, self.ended, self.cells = 1.0, 0, len(spec.seeds)
         self.given_up = threading.Event()
 
     def run(self) -> None:
-        bisection = Bisection(self.store, Elsewhere(self.store), self.spec, self.tolerance)
+        bisection = Bisection(self.store, Elsewhere(self.store), self.spec, self.tolerance, self.by)
         try:
             self.answer = bisection.find(tell=self._tell)
         except Cancelled:
@@ -40,8 +41,9 @@ class Finding(threading.Thread):
             logger.exception("A bisection could not go on.")
             self.problem = f"{type(error).__name__}: {error}"
 
-    def cancel(self) -> None:
-        """Ask for no more runs; those of the density that is looked at are taken back."""
+    def cancel(self, by: Person = HOST) -> None:
+        """Ask for no more runs; those of the density that is looked at are taken back. Raises `NotYours`."""
+        by.require(self.by.owner, ORIGIN, "this bisection")
         self.given_up.set()
 
     def _tell(self, density: float, cells: list[Cell]) -> None:
@@ -52,7 +54,7 @@ class Finding(threading.Thread):
 
     def _take_back(self) -> None:
         spec = self.spec.model_copy(update={"densities": (self.density,)})
-        sweeps.stop(self.store, sweeps.begin(self.store, spec, ORIGIN))
+        sweeps.stop(self.store, sweeps.begin(self.store, spec, ORIGIN, self.by), self.by)
 
 
 _asked: dict[tuple[str, str, float], Finding] = {}
@@ -68,11 +70,11 @@ def asked(store: Store, spec: SweepSpec, tolerance: float) -> Finding | None:
     return _asked.get(_key(store, spec, tolerance))
 
 
-def ask(store: Store, spec: SweepSpec, tolerance: float) -> Finding:
+def ask(store: Store, spec: SweepSpec, tolerance: float, by: Person = HOST) -> Finding:
     """Begin it, unless it is going on or answered already: two who ask the same share the answer."""
     with _turn:
         found = asked(store, spec, tolerance)
         if found is None or not (found.is_alive() or found.answer):
-            found = _asked[_key(store, spec, tolerance)] = Finding(store, spec, tolerance)
+            found = _asked[_key(store, spec, tolerance)] = Finding(store, spec, tolerance, by)
             found.start()
         return found

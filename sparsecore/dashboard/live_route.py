@@ -10,6 +10,7 @@ import asyncio
 import gzip
 import json
 import logging
+import math
 import secrets
 from functools import cache
 from pathlib import Path
@@ -26,9 +27,12 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from sparsecore.dashboard.full_matrix import full_matrix
+from sparsecore.dashboard.owner_cookie import account
 from sparsecore.runs.store import Store
+from sparsecore.runs.waiting import Waits
 
 POLL_SECONDS = 0.08
+QUEUED_POLL_SECONDS = 0.25  # nothing moves but the place
 IDLE_POLL_SECONDS = 1.0  # a run that has ended may still be deleted or seen to by hand
 TOKEN_SECONDS = 12 * 3600
 MAX_POINTS = 1_500  # of a curve at first sight; more cannot be told apart on a screen
@@ -40,21 +44,25 @@ logger = logging.getLogger(__name__)
 
 
 class Tokens:
-    """Signed leave to watch one run, made by a page and read by the route."""
+    """Signed leave to watch one run, made by a page and read by the route.
+
+    That of somebody signed in is good only together with his sign-in (`account`), so that it ends with it.
+    """
 
     def __init__(self, secret: str) -> None:
         self._serializer = URLSafeTimedSerializer(secret, salt="live")
 
-    def issue(self, run_id: str) -> str:
+    def issue(self, run_id: str, account: str | None = None) -> str:
         """A token for this run, good for `TOKEN_SECONDS`."""
-        return self._serializer.dumps(run_id)
+        return self._serializer.dumps([run_id, account])
 
-    def allows(self, token: str, run_id: str) -> bool:
-        """Whether the token is ours, fresh, and for this run."""
+    def allows(self, token: str, run_id: str, account: str | None = None) -> bool:
+        """Whether the token is ours, fresh, for this run, and for who holds it."""
         try:
-            return self._serializer.loads(token, max_age=TOKEN_SECONDS) == run_id
+            signed = self._serializer.loads(token, max_age=TOKEN_SECONDS)
         except BadSignature:
             return False
+        return signed in ([run_id, None], [run_id, account])
 
 
 class Viewer:
@@ -136,7 +144,8 @@ class Broadcast:
                 if status != self.status:
                     viewer.tell({"type": "status", **status})
             self.status = status
-            await asyncio.sleep(POLL_SECONDS if status["active"] else IDLE_POLL_SECONDS)
+            every = QUEUED_POLL_SECONDS if status["state"] == "queued" else POLL_SECONDS
+            await asyncio.sleep(every if status["active"] else IDLE_POLL_SECONDS)
 
     def _read(self) -> tuple[dict[str, Any], list[Row], Row | None]:
         status = status_of(self.store, self.run_id)
@@ -167,7 +176,8 @@ class LiveRoute:
         """Let a viewer in who holds the run's token and comes from our own page; then send and listen."""
         run_id = socket.path_params["run_id"]
         token = socket.query_params.get("token", "")
-        if not same_origin(socket) or not tokens(self.store).allows(token, run_id):
+        who = account(socket.cookies, socket.headers.get("origin", ""))
+        if not same_origin(socket) or not tokens(self.store).allows(token, run_id, who):
             await socket.close(FORBIDDEN)
             return
         viewer = Viewer(socket)
@@ -240,10 +250,11 @@ class LiveRoute:
 
 
 def status_of(store: Store, run_id: str) -> dict[str, Any]:
-    """State, ending and place in the queue, as the live view shows them."""
+    """State, ending, place in the queue and wait, as the live view shows them."""
     run = store.get(run_id)
     if run is None:
         return {"active": False, "state": "deleted"}
+    wait = waits(store).of(run_id) if run.state == "queued" else None
     return {
         "active": run.active,
         "state": run.state,
@@ -251,7 +262,8 @@ def status_of(store: Store, run_id: str) -> dict[str, Any]:
         "detail": run.detail,
         "error": run.error,
         "seconds": (run.result or {}).get("seconds"),
-        "place": store.queue_place(run_id) if run.state == "queued" else None,
+        "place": wait and wait.place,
+        "wait": wait and told_wait(wait.seconds),
     }
 
 
@@ -293,6 +305,24 @@ def same_origin(socket: WebSocket) -> bool:
     """Whether the connection comes from a page of this very server; browsers always say from where."""
     origin = socket.headers.get("origin")
     return origin is not None and urlsplit(origin).netloc == socket.headers.get("host")
+
+
+def told_wait(seconds: float | None) -> int | None:
+    """A wait in seconds as people are told it: coarser the longer, so that the view is not sent each second.
+
+    >>> told_wait(3.2), told_wait(44.0), told_wait(1000.0)
+    (4, 50, 1020)
+    """
+    if seconds is None:
+        return None
+    unit = 1 if seconds < 10 else 10 if seconds < 100 else 60
+    return math.ceil(seconds / unit) * unit
+
+
+@cache
+def waits(store: Store) -> Waits:
+    """The waits of a store's queue, shared by all who watch it."""
+    return Waits(store)
 
 
 @cache

@@ -12,6 +12,7 @@ import streamlit as st
 from sparsecore.dashboard.compared import comparable, curves
 from sparsecore.dashboard.live_route import PLOTLY_PATH, TOKEN_SECONDS, tokens
 from sparsecore.dashboard.session import WELCOME, the_store
+from sparsecore.dashboard.visitor import the_account
 from sparsecore.dashboard.words import ASSETS, words
 from sparsecore.runs.run import Run
 
@@ -71,6 +72,6 @@ def _token(run_id: str) -> str:
     issued = st.session_state.setdefault("live_tokens", {})
     token, since = issued.get(run_id, ("", 0.0))
     if time.monotonic() - since > TOKEN_SECONDS / 2 or not token:
-        token = tokens(the_store()).issue(run_id)
+        token = tokens(the_store()).issue(run_id, the_account())
         issued[run_id] = token, time.monotonic()
     return token

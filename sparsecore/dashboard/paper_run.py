@@ -9,6 +9,7 @@ from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.sweep_form import WORKERS, Misread, duration, read_seeds
 from sparsecore.dashboard.sweep_grid import progress_bar
+from sparsecore.dashboard.visitor import attempt, may, visitor
 from sparsecore.reproduce import gather
 from sparsecore.reproduce.plan import Plan
 from sparsecore.runs import sweeps
@@ -103,7 +104,9 @@ def _state(plan: Plan) -> None:
     going = _going(plan, cells)
     with st.container(horizontal=True, vertical_alignment="center", key="paper_state"):
         if going:
-            _button("stop", ":material/stop:", _stop, plan)
+            mine = any(may(sweep) for sweep in _running(plan))
+            words = {} if mine else {"help": say("owner.others.help"), "disabled": True}
+            _button("stop", ":material/stop:", _stop, plan, **words)
         elif _ended(cells) < len(cells):
             _button("begin", ":material/play_arrow:", _begin, plan, type="primary")
         st.markdown(_line(plan, cells, going))
@@ -112,20 +115,26 @@ def _state(plan: Plan) -> None:
 
 
 def _button(action: str, icon: str, act, plan: Plan, **options) -> None:
-    words = {"label": say(f"paper.run.{action}"), "help": say(f"paper.run.{action}.help")}
-    if st.button(**words, icon=icon, key=f"paper_do_{action}", **options):
+    words = {"label": say(f"paper.run.{action}"), "help": say(f"paper.run.{action}.help")} | options
+    if st.button(**words, icon=icon, key=f"paper_do_{action}"):
         act(plan)
         st.rerun()
 
 
 def _begin(plan: Plan) -> None:
-    gather.begin(the_store(), plan)
+    gather.begin(the_store(), plan, by=visitor())
     st.session_state[NEXT] = "store"
 
 
 def _stop(plan: Plan) -> None:
-    for sweep in gather.begun(the_store(), plan):
-        sweeps.stop(the_store(), sweep.id)
+    person = visitor()
+    for sweep in _running(plan):
+        if person.may(sweep.owner, sweep.origin):
+            attempt(sweeps.stop, the_store(), sweep.id, by=person)
+
+
+def _running(plan: Plan) -> list[sweeps.Sweep]:
+    return [sweep for sweep in gather.begun(the_store(), plan) if sweep.state == "running"]
 
 
 def _ended(cells: list[Cell]) -> int:
@@ -134,7 +143,7 @@ def _ended(cells: list[Cell]) -> int:
 
 def _going(plan: Plan, cells: list[Cell]) -> bool:
     waits = any(cell.status in ("queued", "running") for cell in cells)
-    return waits and any(sweep.state == "running" for sweep in gather.begun(the_store(), plan))
+    return waits and bool(_running(plan))
 
 
 def _line(plan: Plan, cells: list[Cell], going: bool) -> str:

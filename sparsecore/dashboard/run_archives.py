@@ -12,6 +12,7 @@ from sparsecore.dashboard.compared import label
 from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.reading import Reading
 from sparsecore.dashboard.session import the_store
+from sparsecore.dashboard.visitor import visitor
 from sparsecore.runs.archive_file import ArchiveError
 from sparsecore.runs.run import Run
 from sparsecore.runs.run_archive import Imported, export_run, import_run
@@ -79,7 +80,7 @@ def _take(key: str) -> None:
     if file is None:
         return
     _discard()
-    st.session_state[INCOMING] = Reading(partial(import_run, the_store(), file))
+    st.session_state[INCOMING] = Reading(partial(import_run, the_store(), file, owner=visitor().owner))
     # A new uploader lets go of the old one's bytes, which only the import holds now.
     st.session_state[UPLOADS] = st.session_state.get(UPLOADS, 0) + 1
 

@@ -10,11 +10,14 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import asdict
 
 from sparsecore.runs.database import environment
+from sparsecore.runs.people import Person
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import SweepSpec
 
+ORIGIN = "search"  # of the sweeps that a search begins
 TOGETHER = os.cpu_count() or 1  # choices of densities that are tried at once
 
 
@@ -25,9 +28,9 @@ class Searching(threading.Thread):
     thread: the same question again goes the same way, and finds the runs that exist.
     """
 
-    def __init__(self, store: Store, spec: SweepSpec, trials: int) -> None:
+    def __init__(self, store: Store, spec: SweepSpec, trials: int, by: Person) -> None:
         super().__init__(name="search", daemon=True)
-        self.trials = trials
+        self.trials, self.by = trials, by
         self.is_ready = self.is_cancelled = False
         self.done = self.front = self.hopeless = self.failed = 0
         self.problem = ""
@@ -39,7 +42,8 @@ class Searching(threading.Thread):
             text=True,
             start_new_session=True,  # Ctrl-C in the server's terminal is the server's
         )
-        question = {"spec": spec.model_dump(mode="json"), "trials": trials, "together": TOGETHER}
+        asked = {"spec": spec.model_dump(mode="json"), "by": asdict(by)}
+        question = asked | {"trials": trials, "together": TOGETHER}
         self.process.stdin.write(json.dumps(question) + "\n")
         self.process.stdin.flush()
 
@@ -53,8 +57,9 @@ class Searching(threading.Thread):
         if code and not (self.problem or self.is_cancelled):
             self.problem = f"its process ended with code {code}; the server's console says why."
 
-    def cancel(self) -> None:
-        """Try no more; the runs of the choices that are tried now are taken back."""
+    def cancel(self, by: Person) -> None:
+        """Try no more; the runs of the choices that are tried now are taken back. Raises `NotYours`."""
+        by.require(self.by.owner, ORIGIN, "this search")
         self.is_cancelled = True
         self.process.stdin.close()
 
@@ -82,11 +87,11 @@ def asked(store: Store, spec: SweepSpec, trials: int) -> Searching | None:
     return _asked.get(_key(store, spec, trials))
 
 
-def ask(store: Store, spec: SweepSpec, trials: int) -> Searching:
+def ask(store: Store, spec: SweepSpec, trials: int, by: Person) -> Searching:
     """Begin it, unless it is going on or answered already: two who ask the same share the answer."""
     with _turn:
         found = asked(store, spec, trials)
         if found is None or not (found.is_alive() or found.is_answered):
-            found = _asked[_key(store, spec, trials)] = Searching(store, _question(spec), trials)
+            found = _asked[_key(store, spec, trials)] = Searching(store, _question(spec), trials, by)
             found.start()
         return found

@@ -8,10 +8,10 @@ from functools import cache
 import streamlit as st
 
 from sparsecore.config import PARAMETERS, RunConfig
+from sparsecore.runs.people import WELCOME
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import Store
 
-WELCOME = "welcome"
 RETRY_SECONDS = 60.0  # a welcome run that failed is shown as it is for so long, then tried again
 BEGUN = "begun"
 REPLACED = "replaced"  # in the session: the run that a new one took the place of, and when
@@ -70,10 +70,10 @@ def open_run(run_id: str) -> None:
         st.query_params["run"] = run_id
 
 
-def differs_from(config: RunConfig, run: Run) -> bool:
-    """Whether Train with this config would do something else than `run` does."""
+def differs_from(config: RunConfig, run: Run, follows: bool) -> bool:
+    """Whether Train with this config would do something else than `run` does, which `follows` what is set."""
     here, there = config.model_dump(), run.config.model_dump() | the_store().changes(run.id)
-    live = {name for name, parameter in PARAMETERS.items() if parameter.live and run.active}
+    live = {name for name, parameter in PARAMETERS.items() if parameter.live and run.active and follows}
     if here["freeze_at"] is None:
         live |= {"freeze_at"}  # the button froze it, not a setting
     return any(here[name] != there[name] for name in here.keys() - live)

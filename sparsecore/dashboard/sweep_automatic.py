@@ -8,6 +8,7 @@ from sparsecore.dashboard import bisections
 from sparsecore.dashboard.bisections import Finding
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.session import the_store
+from sparsecore.dashboard.visitor import attempt, visitor
 from sparsecore.figures.drawing import exact
 from sparsecore.runs.automatic import Smallest
 from sparsecore.runs.store import Store
@@ -42,7 +43,7 @@ def smallest(spec: SweepSpec | None) -> None:
         words = {"label": say("smallest.find"), "help": say("smallest.find.help")}
         pressed = st.button(**words, icon=":material/search:", disabled=question is None, key="smallest_find")
     if pressed and question:
-        going = bisections.ask(*question)
+        going = bisections.ask(*question, visitor())
     if question:
         st.fragment(_state, run_every=LIVE_SECONDS if going and going.is_alive() else None)(*question)
 
@@ -63,8 +64,11 @@ def _state(store: Store, spec: SweepSpec, tolerance: float) -> None:
     if finding.is_alive():
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(_looking(finding))
-            if st.button(say("sweep.stop"), icon=":material/stop:", key="smallest_stop"):
-                finding.cancel()
+            person = visitor()
+            words = {} if (his := person.may(finding.by.owner)) else {"help": say("owner.others.help")}
+            stop = {"icon": ":material/stop:", "key": "smallest_stop", "disabled": not his}
+            if st.button(say("sweep.stop"), **stop, **words):
+                attempt(finding.cancel, person)
     elif finding.answer:
         _answered(finding.answer)
     elif finding.problem:

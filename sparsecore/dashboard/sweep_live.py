@@ -11,8 +11,8 @@ from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.sweep_form import WORKERS, duration
 from sparsecore.dashboard.sweep_grid import grid, legend, notes, progress_bar, training
+from sparsecore.dashboard.visitor import attempt, hint, may, visitor, whose
 from sparsecore.runs import sweeps
-from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import Cell
 from sparsecore.runs.sweeps import Sweep
 
@@ -91,18 +91,18 @@ def _state(sweep_id: str) -> None:
         st.markdown(_line(sweep, cells))
         st.space("stretch")
         if going:
-            _button("stop", ":material/stop:", sweeps.stop, sweep_id)
+            _button("stop", ":material/stop:", sweeps.stop, sweep)
         elif any(cell.status not in ("done", "collapsed") for cell in cells):
-            _button("resume", ":material/resume:", sweeps.resume, sweep_id)
+            _button("resume", ":material/resume:", sweeps.resume, sweep)
     language = st.session_state["lang"]
     drawn = training(cells, say, language) + grid(cells, say, language)
     st.html(progress_bar(cells, say) + drawn + legend(cells, say) + notes(cells, say))
 
 
-def _button(action: str, icon: str, act: Callable[[Store, str], None], sweep_id: str) -> None:
-    words = {"label": say(f"sweep.{action}"), "help": say(f"sweep.{action}.help")}
-    if st.button(**words, icon=icon, key=f"sweep_do_{action}"):
-        act(the_store(), sweep_id)
+def _button(action: str, icon: str, act: Callable[..., None], sweep: Sweep) -> None:
+    words = {"label": say(f"sweep.{action}"), "help": hint(sweep, say(f"sweep.{action}.help"))}
+    if st.button(**words, icon=icon, key=f"sweep_do_{action}", disabled=not may(sweep)):
+        attempt(act, the_store(), sweep.id, by=visitor())
         st.rerun()
 
 
@@ -126,4 +126,6 @@ def _line(sweep: Sweep, cells: list[Cell]) -> str:
         told.append(say("sweep.left", time=duration(progress.seconds_left)))
     elif progress.done + progress.failed < progress.total:
         told.append(say("sweep.held"))
+    if progress.done < progress.total and not may(sweep):
+        told.append(say(f"owner.{whose(sweep)}.sweep"))
     return " · ".join(told)

@@ -11,6 +11,7 @@ from sparsecore.dashboard import searches, sweep_results
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.searches import Searching
 from sparsecore.dashboard.session import the_store
+from sparsecore.dashboard.visitor import attempt, visitor
 from sparsecore.figures import pareto
 from sparsecore.runs import sweeps
 from sparsecore.runs.curves import Point, points
@@ -38,7 +39,7 @@ def search(spec: SweepSpec | None, drawn_for: SweepSpec | None, view: dict[str, 
         pressed = st.button(**words, icon=":material/search:", disabled=question is None, key="search_start")
     if question is None:
         return
-    going = searches.ask(*question) if pressed else searches.asked(*question)
+    going = searches.ask(*question, visitor()) if pressed else searches.asked(*question)
     if going is None:
         st.caption(say("search.command"))
         st.code(command(spec, trials), language=None, wrap_lines=True)
@@ -58,9 +59,11 @@ def _state(store: Store, spec: SweepSpec, trials: int) -> None:
     if going.is_alive():
         with st.container(horizontal=True, vertical_alignment="center"):
             st.progress(min(1.0, going.done / trials), text=_told(going))
-            held = {"disabled": going.is_cancelled, "key": "search_stop"}
-            if st.button(say("sweep.stop"), icon=":material/stop:", **held):
-                going.cancel()
+            person = visitor()
+            words = {} if (his := person.may(going.by.owner)) else {"help": say("owner.others.help")}
+            held = {"disabled": going.is_cancelled or not his, "key": "search_stop"}
+            if st.button(say("sweep.stop"), icon=":material/stop:", **held, **words):
+                attempt(going.cancel, person)
                 st.rerun()
     elif going.problem:
         st.error(say("search.problem", reason=going.problem))

@@ -10,6 +10,7 @@ import streamlit as st
 from sparsecore.config import PARAMETERS, RunConfig
 from sparsecore.dashboard.controls import put, say
 from sparsecore.dashboard.session import WELCOME, begun_here, note_begun, the_store
+from sparsecore.dashboard.visitor import account_menu, attempt, hint, may, visitor
 from sparsecore.dashboard.words import LANGUAGES
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import Store
@@ -27,7 +28,7 @@ Begin = Callable[[Store, Run, RunConfig], str]
 
 def transport(run: Run) -> Begin | None:
     """The row of buttons. Those that begin a run give what begins it; the others act on `run` at once."""
-    mine = run.origin != WELCOME
+    mine = run.origin != WELCOME and may(run)
     paused, running = mine and run.state == "paused", mine and run.state == "running"
     method = the_store().changes(run.id).get("method", run.config.method)
     freezable = (paused or running) and method != "dense"
@@ -47,9 +48,10 @@ def transport(run: Run) -> Begin | None:
 
 def begin(store: Store, shown: Run, config: RunConfig) -> str:
     """Train with these settings; the run that was shown is stopped, if it is our own and still trains."""
+    person = visitor()
+    run_id = store.create(config, by=person)  # first: where the queue is full, the old one goes on
     if shown.active and begun_here(shown):
-        store.command(shown.id, "stop")
-    run_id = store.create(config)
+        store.command(shown.id, "stop", by=person)
     note_begun(run_id)
     return run_id
 
@@ -57,31 +59,32 @@ def begin(store: Store, shown: Run, config: RunConfig) -> str:
 def begin_paused(store: Store, shown: Run, config: RunConfig) -> str:
     """The same initial weights, waiting before the first step."""
     run_id = begin(store, shown, config)
-    store.command(run_id, "pause")
+    store.command(run_id, "pause", by=visitor())
     return run_id
 
 
 def _button(action: str, icon: str, shortcut: str, **options: Any) -> bool:
-    words = {"label": say(f"action.{action}"), "help": say(f"action.{action}.help")}
-    return st.button(**words, icon=icon, shortcut=shortcut, key=f"do_{action}", **options)
+    words = {"label": say(f"action.{action}"), "help": say(f"action.{action}.help")} | options
+    return st.button(**words, icon=icon, shortcut=shortcut, key=f"do_{action}")
 
 
 def _ask_button(run: Run, action: str, shortcut: str, *, enabled: bool) -> None:
-    _button(action, ICONS[action], shortcut, on_click=_ask, args=(run.id, action), disabled=not enabled)
+    asking = {"on_click": attempt, "args": (_ask, run.id, action), "disabled": not enabled}
+    _button(action, ICONS[action], shortcut, help=hint(run, say(f"action.{action}.help")), **asking)
 
 
 def _ask(run_id: str, what: str) -> None:
-    store = the_store()
+    store, person = the_store(), visitor()
     match what:
         case "resume":
-            store.resume(run_id)
+            store.resume(run_id, by=person)
         case "freeze":
             # A step that is over already means now.
-            store.command(run_id, "change", {"freeze_at": max(1, store.get(run_id).step)})
+            store.command(run_id, "change", {"freeze_at": max(1, store.get(run_id).step)}, by=person)
         case "thaw":
-            store.command(run_id, "change", {"freeze_at": None})
+            store.command(run_id, "change", {"freeze_at": None}, by=person)
         case _:
-            store.command(run_id, what)
+            store.command(run_id, what, by=person)
 
 
 def _next_seed() -> None:
@@ -102,19 +105,21 @@ def devices(store: Store) -> dict[str, str]:
 
 
 def language_switch() -> None:
-    """中文 or English, at once and in the link."""
+    """The corner of a page: who one is, where that matters; 中文 or English, at once and in the link."""
 
     def keep() -> None:
         st.session_state["lang"] = st.session_state["language_choice"]
         st.query_params["lang"] = st.session_state["lang"]
 
     st.session_state["language_choice"] = st.session_state["lang"]
-    st.segmented_control(
-        say("language"),
-        list(LANGUAGES),
-        format_func=LANGUAGES.__getitem__,
-        key="language_choice",
-        required=True,
-        on_change=keep,
-        label_visibility="collapsed",
-    )
+    with st.container(horizontal=True, vertical_alignment="bottom", width="content", key="corner"):
+        account_menu()
+        st.segmented_control(
+            say("language"),
+            list(LANGUAGES),
+            format_func=LANGUAGES.__getitem__,
+            key="language_choice",
+            required=True,
+            on_change=keep,
+            label_visibility="collapsed",
+        )

@@ -10,6 +10,7 @@ from sparsecore.reproduce.pictures import PaperFigure, Picture, Shot, figures_of
 from sparsecore.reproduce.plan import Plan
 from sparsecore.reproduce.record import Reproduction, pictures_path, reproduction
 from sparsecore.runs import sweeps
+from sparsecore.runs.people import HOST, Person
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import Cell
 from sparsecore.thesis import FOLDER
@@ -18,12 +19,12 @@ ORIGIN = "paper"
 RECENT = 200  # of the newest sweeps of a store; a plan that is older is not stopped from its page any more
 
 
-def begin(store: Store, plan: Plan) -> list[str]:
+def begin(store: Store, plan: Plan, by: Person = HOST) -> list[str]:
     """Enqueue what the plan's table lacks; gives the ids of its sweeps, the largest last.
 
     The small networks come first: they take seconds, and the page has pictures at once.
     """
-    return [sweeps.begin(store, spec, ORIGIN) for spec in reversed(plan.specs().values())]
+    return [sweeps.begin(store, spec, ORIGIN, by) for spec in reversed(plan.specs().values())]
 
 
 def begun(store: Store, plan: Plan) -> list[sweeps.Sweep]:

@@ -10,6 +10,7 @@ from typing import Any
 from sparsecore.config import PAPER_DENSITIES
 from sparsecore.runs import sweeps
 from sparsecore.runs.executors import Executor
+from sparsecore.runs.people import HOST, Person
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import Cell, SweepSpec
 
@@ -61,8 +62,10 @@ class Bisection:
     further. Densities of the thesis come first, since runs of them are the most likely to exist.
     """
 
-    def __init__(self, store: Store, executor: Executor, spec: SweepSpec, tolerance: float) -> None:
-        self.store, self.executor, self.spec, self.tolerance = store, executor, spec, tolerance
+    def __init__(
+        self, store: Store, executor: Executor, spec: SweepSpec, tolerance: float, by: Person = HOST
+    ) -> None:
+        self.store, self.executor, self.spec, self.tolerance, self.by = store, executor, spec, tolerance, by
 
     def find(self, lowest: float = LOWEST, tell: Tell = lambda density, cells: None) -> Smallest:
         """Train what the bisection asks for. Raises `NoBaseline`."""
@@ -93,7 +96,7 @@ class Bisection:
 
     def _trained(self, density: float, tell: Tell) -> list[Cell]:
         spec = self.spec.model_copy(update={"densities": (density,)})
-        sweep_id = sweeps.begin(self.store, spec, ORIGIN)
+        sweep_id = sweeps.begin(self.store, spec, ORIGIN, self.by)
         self.executor.run(sweep_id, lambda cells: tell(density, cells))
         return sweeps.cells_of(self.store, spec)
 

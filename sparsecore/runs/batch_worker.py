@@ -208,7 +208,8 @@ def take(store: Store, name: str, largest: int = LARGEST, *, anywhere: bool = Fa
     Empty when there is none. Left alone is what waits for a cluster, or for a process that paused it, and a
     run whose last worker died.
     """
-    query = select(runs).where(runs.c.state == "queued", queue.FOR_BATCH).order_by(runs.c.place)
+    line = queue.line()
+    query = select(runs).join(line, line.c.id == runs.c.id).where(queue.FOR_BATCH).order_by(line.c.nth)
     with store.engine.connect() as connection:
         queued = [Run.of(row) for row in connection.execute(query.limit(LOOKED_THROUGH))]
     fitting = [run for run in queued if in_batch(run.config, anywhere=anywhere)]

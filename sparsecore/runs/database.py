@@ -17,7 +17,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, ColumnElement, Connection, Engine, Table, create_engine, event, func, make_url
+from sqlalchemy import (
+    DDL,
+    URL,
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    create_engine,
+    event,
+    func,
+    inspect,
+    make_url,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError, OperationalError
@@ -68,8 +80,9 @@ def open_database(url: URL) -> Engine:
     """The database with its tables, made if need be. Raises StoreError when it cannot be used."""
     engine = _sqlite(url) if url.get_backend_name() == "sqlite" else _postgresql(url)
     with engine.connect() as connection:
-        _one_at_a_time(connection)  # of all processes that open a new database, one makes its tables
+        one_at_a_time(connection)  # of all processes that open a new database, one makes its tables
         metadata.create_all(connection)
+        _bring_up_to_date(connection)
         connection.commit()
     return engine
 
@@ -95,7 +108,7 @@ def clock(engine: Engine) -> float | ColumnElement[float]:
     return func.date_part("epoch", func.clock_timestamp())
 
 
-def insert_or(engine: Engine, table: Table) -> Insert:
+def insert_or(engine: Engine | Connection, table: Table) -> Insert:
     """An insertion that knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
     return sqlite.insert(table) if engine.dialect.name == "sqlite" else postgresql.insert(table)
 
@@ -137,8 +150,25 @@ def _say_unreachable(url: URL, context: ExceptionContext) -> None:
         raise StoreError(f"the database {where} cannot be reached: {why}.") from context.original_exception
 
 
-def _one_at_a_time(connection: Connection) -> None:
-    """Until the transaction ends, other processes wait here."""
+def _bring_up_to_date(connection: Connection) -> None:
+    """Columns and indexes that a store of an older version lacks; a new column may hold NULL."""
+    found, quote = inspect(connection), connection.dialect.identifier_preparer.quote
+    for table in metadata.sorted_tables:
+        there = {column["name"] for column in found.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                kind = column.type.compile(connection.dialect)
+                connection.execute(
+                    DDL(f"ALTER TABLE {quote(table.name)} ADD COLUMN {quote(column.name)} {kind}")
+                )
+        known = {index["name"] for index in found.get_indexes(table.name)}
+        for index in sorted(table.indexes, key=lambda index: index.name):
+            if index.name not in known:
+                index.create(connection)
+
+
+def one_at_a_time(connection: Connection) -> None:
+    """Until the transaction, which must not have begun, ends, other processes wait here."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:

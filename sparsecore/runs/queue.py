@@ -1,14 +1,20 @@
-"""The queue: whose turn it is. A sweep's runs come after all others, so that nobody waits for a sweep."""
+"""The queue: whose turn it is.
+
+People take turns: of all who have something queued, the one whose last turn is longest ago comes next, with
+the oldest of his runs. A sweep's runs come after all others, so that nobody waits for a sweep; among them the
+people whose sweeps they are take turns in the same way.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Subquery, and_, case, func, literal, select, update
 from sqlalchemy.engine import Row
 
-from sparsecore.runs.tables import runs
+from sparsecore.runs.database import insert_or
+from sparsecore.runs.tables import runs, turns
 
 SWEEP = "sweep"  # the origin of a run that a sweep asked for
 CLUSTER = "ray:"  # how the names of a cluster's workers begin; a queued run with one waits for that cluster
@@ -17,12 +23,53 @@ FOR_BATCH = and_(runs.c.origin == SWEEP, runs.c.worker.is_(None), runs.c.crashes
 LAST = case((runs.c.origin == SWEEP, 1), else_=0)
 
 
+OWNER = func.coalesce(runs.c.owner, "")
+# What waits for a cluster is a queue of its own; this one's runs have the empty name.
+FOR = case((runs.c.worker.startswith(CLUSTER), runs.c.worker), else_="")
+
+
+def line(*more: ColumnElement) -> Subquery:
+    """Every queued run: `id`, `worker`, the queue it waits in (`for`), its place there (`nth`), and `more`.
+
+    In the first round the owners go by their last turn, who never had one first, and of those who came
+    first; in every further round in the same order again.
+    """
+    his = {"partition_by": (FOR, LAST, OWNER)}
+    queued = (
+        select(
+            runs.c.id,
+            runs.c.worker,
+            FOR.label("for"),
+            LAST.label("last"),
+            OWNER.label("owner"),
+            func.row_number().over(**his, order_by=runs.c.place).label("round"),
+            func.min(runs.c.place).over(**his).label("came"),
+            *more,
+        )
+        .where(runs.c.state == "queued")
+        .subquery()
+    )
+    column = queued.c
+    order = (column.last, column.round, func.coalesce(turns.c.at, 0), column.came)
+    nth = func.row_number().over(partition_by=column["for"], order_by=order).label("nth")
+    turn = and_(turns.c.owner == column.owner, turns.c.sweeps == column.last)
+    return select(queued, nth).outerjoin_from(queued, turns, turn).subquery()
+
+
 def waiting(connection: Connection, limit: int | None = None) -> list[Row]:
     """Queued runs (id, worker, for_batch) in the order of training; none that waits for a cluster."""
-    free = runs.c.worker.is_(None) | ~runs.c.worker.startswith(CLUSTER)
-    query = select(runs.c.id, runs.c.worker, FOR_BATCH.label("for_batch"))
-    query = query.where(runs.c.state == "queued", free)
-    return list(connection.execute(query.order_by(LAST, runs.c.place).limit(limit)))
+    queued = line(FOR_BATCH.label("for_batch"))
+    query = select(queued.c.id, queued.c.worker, queued.c.for_batch).where(queued.c["for"] == "")
+    return list(connection.execute(query.order_by(queued.c.nth).limit(limit)))
+
+
+def note_turn(connection: Connection, run_id: str, now: Any) -> None:
+    """The run comes to its turn: whoever it belongs to is the last to have had one."""
+    taken = select(OWNER, LAST, now if isinstance(now, ColumnElement) else literal(now))
+    row = insert_or(connection, turns).from_select(
+        ["owner", "sweeps", "at"], taken.where(runs.c.id == run_id)
+    )
+    connection.execute(row.on_conflict_do_update(index_elements=["owner", "sweeps"], set_={"at": now}))
 
 
 def reserve(connection: Connection, ids: Sequence[str], cluster: str, now: Any) -> None:
@@ -45,13 +92,8 @@ def free(connection: Connection, cluster: str) -> None:
 
 def place_of(connection: Connection, run_id: str) -> int | None:
     """1 for the next to be trained; None when the run is not queued."""
-    query = select(runs.c.place, LAST.label("last")).where(runs.c.id == run_id, runs.c.state == "queued")
-    mine = connection.execute(query).first()
-    if mine is None:
-        return None
-    sooner = tuple_(LAST, runs.c.place) <= tuple_(mine.last, mine.place)
-    count = select(func.count()).where(runs.c.state == "queued", sooner)
-    return connection.execute(count).scalar_one()
+    queued = line()
+    return connection.execute(select(queued.c.nth).where(queued.c.id == run_id)).scalar_one_or_none()
 
 
 def has_people(connection: Connection) -> bool:

@@ -22,8 +22,8 @@ def new_id() -> str:
     return "".join(secrets.choice(ALPHABET) for _ in range(8))
 
 
-def new_row(config: RunConfig, origin: str) -> dict[str, Any]:
-    """A queued run that is to be in the store's table."""
+def new_row(config: RunConfig, origin: str, owner: str | None = None) -> dict[str, Any]:
+    """A queued run that is to be in the store's table; `owner` is whose it is."""
     return {
         "id": new_id(),
         "config": config.model_dump(),
@@ -31,6 +31,7 @@ def new_row(config: RunConfig, origin: str) -> dict[str, Any]:
         "origin": origin,
         "state": "queued",
         "created": time.time(),
+        "owner": owner,
     }
 
 
@@ -53,6 +54,7 @@ class Run:
     detail: dict[str, Any] | None
     result: dict[str, Any] | None
     error: str | None
+    owner: str | None
 
     @property
     def active(self) -> bool:

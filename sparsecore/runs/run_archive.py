@@ -68,11 +68,13 @@ def import_run(
     file: BinaryIO,
     progress: Progress = lambda read, total: None,
     cancelled: Cancelled = lambda: False,
+    owner: str | None = None,
 ) -> Imported | None:
     """Take the run of an archive into the store, or find it there; None when it was `cancelled`.
 
-    It keeps its id unless another run has that. One that had not ended is paused, and goes on when it is
-    resumed. Raises ArchiveError for a file that is refused: nothing has changed then.
+    It keeps its id unless another run has that, and belongs to `owner` as if he had begun it. One that had
+    not ended is paused, and goes on when it is resumed. Raises ArchiveError for a file that is refused:
+    nothing has changed then.
     """
     reading = Reading(file)
     manifest, config = _manifest(reading)
@@ -90,7 +92,7 @@ def import_run(
         with _refusing("checkpoint"):
             contents.checkpoint(_checkpoint(reading, manifest))
     progress(total, total)
-    return None if cancelled() else _enter(store, reading, manifest, config)
+    return None if cancelled() else _enter(store, reading, manifest, config, owner)
 
 
 # -- out --------------------------------------------------------------------------------------------------
@@ -199,7 +201,9 @@ def _checkpoint(reading: Reading, manifest: Manifest) -> bytes:
     return payload
 
 
-def _enter(store: Store, reading: Reading, manifest: Manifest, config: RunConfig) -> Imported:
+def _enter(
+    store: Store, reading: Reading, manifest: Manifest, config: RunConfig, owner: str | None
+) -> Imported:
     """Write the run under the first of its ids that is free, or find it under one."""
     given = manifest.model_dump()
     given["run"]["config"] = config.model_dump()
@@ -208,7 +212,7 @@ def _enter(store: Store, reading: Reading, manifest: Manifest, config: RunConfig
         found = Imported(name, False, given["run"]["state"], name != manifest.run.id)
         with store.engine.connect() as connection:
             there = _described(connection, name)
-        if there is None and _written(store, reading, manifest, given):
+        if there is None and _written(store, reading, manifest, given, owner):
             return Imported(name, True, found.state, found.renamed)
         if there is None:  # another import was quicker under this id
             with store.engine.connect() as connection:
@@ -229,10 +233,12 @@ def _ids(given: dict[str, Any]) -> Iterator[str]:
         turn += 1
 
 
-def _written(store: Store, reading: Reading, manifest: Manifest, given: dict[str, Any]) -> bool:
+def _written(
+    store: Store, reading: Reading, manifest: Manifest, given: dict[str, Any], owner: str | None
+) -> bool:
     """Write all of it in one transaction; False when there is a run of this id by now."""
     row = {name: value for name, value in given["run"].items() if value is not None}
-    row |= {"digest": RunConfig(**row["config"]).digest(), "origin": IMPORT}
+    row |= {"digest": RunConfig(**row["config"]).digest(), "origin": IMPORT, "owner": owner}
     try:
         with store.engine.begin() as connection:
             connection.execute(insert(runs).values(row))

@@ -22,6 +22,7 @@ from sparsecore.devices import resolve_device
 from sparsecore.runs import sweeps
 from sparsecore.runs.automatic import LOWER_IS_BETTER, is_worse
 from sparsecore.runs.executors import Cancelled, Executor
+from sparsecore.runs.people import HOST, Person
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import Cell, SweepSpec
 from sparsecore.sparsifiers import HardThreshold
@@ -67,9 +68,11 @@ class Search:
     after a quarter of its steps a run is compared with the trials that keep no more weights.
     """
 
-    def __init__(self, store: Store, executor: Executor, spec: SweepSpec, seed: int = 0) -> None:
+    def __init__(
+        self, store: Store, executor: Executor, spec: SweepSpec, seed: int = 0, by: Person = HOST
+    ) -> None:
         """spec: the task, seeds and parameters; its densities and methods are left aside."""
-        self.store, self.executor, self.spec = store, executor, spec
+        self.store, self.executor, self.spec, self.by = store, executor, spec, by
         self.sizes = prunable(spec.config("dense", 1.0, spec.seeds[0]), store.home)
         self.trials: list[Trial] = []
         self.metric: str | None = None
@@ -124,15 +127,16 @@ class Search:
         return Trial(asked.number, densities, kept, self.spec.model_copy(update=update), uniform)
 
     def _train(self, batch: Sequence[Trial], tell: Tell) -> None:
-        begun = [sweeps.begin(self.store, trial.spec, ORIGIN) for trial in batch if not self._known(trial)]
+        unknown = [trial for trial in batch if not self._known(trial)]
+        begun = [sweeps.begin(self.store, trial.spec, ORIGIN, self.by) for trial in unknown]
 
         def listen(_cells: Sequence[Cell]) -> None:
             for trial in batch:
                 trial.cells = sweeps.cells_of(self.store, trial.spec)
                 tell(trial.number, trial.cells)
                 for cell in trial.cells:
-                    if cell.status == "running" and self._hopeless(trial, cell):
-                        self.store.command(cell.run.id, "stop")
+                    if cell.status == "running" and self._is_ours(cell) and self._hopeless(trial, cell):
+                        self.store.command(cell.run.id, "stop", by=self.by)
 
         try:
             for sweep_id in begun:
@@ -140,7 +144,7 @@ class Search:
             listen(())
         except (Cancelled, KeyboardInterrupt):
             for sweep_id in begun:
-                sweeps.stop(self.store, sweep_id)
+                sweeps.stop(self.store, sweep_id, self.by)
             raise
 
     def _known(self, trial: Trial) -> bool:
@@ -179,6 +183,10 @@ class Search:
             if other.config.seed == cell.config.seed
         ]
         return mine is not None and any(self._far_worse(mine, self._early(rival)) for rival in rivals)
+
+    def _is_ours(self, cell: Cell) -> bool:
+        """Whether its run may be stopped: one that another person asked for too may not."""
+        return cell.run.owner == self.by.owner
 
     def _far_worse(self, value: float, rival: float | None) -> bool:
         if rival is None:

@@ -1,8 +1,8 @@
 """A search's process: `python -m sparsecore.runs.search_process HOME` carries out one search for a server.
 
-Its question is the first line of standard input, `{"spec": …, "trials": 30, "together": 2}`; on standard
-output it tells how far it is, a line of JSON at every change. It trains nothing: the server's supervisor
-does. When standard input closes, it takes back what is queued and ends.
+Its question is the first line of standard input, `{"spec": …, "trials": 30, "together": 2, "by": …}`; on
+standard output it tells how far it is, a line of JSON at every change. It trains nothing: the server's
+supervisor does. When standard input closes, it takes back what is queued and ends.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 import optuna
 
 from sparsecore.runs.executors import Cancelled, Elsewhere
+from sparsecore.runs.people import Person
 from sparsecore.runs.process import end_with_server
 from sparsecore.runs.search import Search, Trial
 from sparsecore.runs.store import Store
@@ -63,7 +64,8 @@ def main(home: Path) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     store = Store(home)
     try:
-        search = Search(store, Elsewhere(store), SweepSpec(**question["spec"]))
+        by = Person(**question["by"])
+        search = Search(store, Elsewhere(store), SweepSpec(**question["spec"]), by=by)
         tell = Teller(search, gone)
         tell()
         search.run(question["trials"], question["together"], tell)

@@ -14,8 +14,9 @@ from sqlalchemy.engine import Row
 from sparsecore.config import PARAMETERS, ConfigError, RunConfig
 from sparsecore.home import default_home
 from sparsecore.runs import queue
-from sparsecore.runs.database import clock, database_url, insert_or, open_database
+from sparsecore.runs.database import clock, database_url, insert_or, one_at_a_time, open_database
 from sparsecore.runs.log import Entry, append, rewind
+from sparsecore.runs.people import HOST, Person, require_room
 from sparsecore.runs.run import ACTIVE, Run, State, new_row
 from sparsecore.runs.tables import checkpoints, commands, log, runs, settings
 
@@ -33,7 +34,8 @@ class Store:
 
     Safe from any number of threads and processes, and with PostgreSQL from several machines. A run belongs
     to one worker at a time; what any other writes to it raises `LostRun`. Every call raises `StoreError`
-    when the database cannot be reached. Heartbeats are by the database's clock.
+    when the database cannot be reached. Heartbeats are by the database's clock. What a person asks for names
+    him in `by` (see `people`): a command to another's run raises `NotYours`.
     """
 
     def __init__(self, home: Path | None = None, url: str | None = None) -> None:
@@ -55,13 +57,18 @@ class Store:
 
     # -- runs ---------------------------------------------------------------------------------------------
 
-    def create(self, config: RunConfig, origin: str = "page", worker: str | None = None) -> str:
-        """A new run, queued; or, when a `worker` is named, begun by it. Gives its id."""
-        row = new_row(config, origin)
+    def create(
+        self, config: RunConfig, origin: str = "page", worker: str | None = None, by: Person = HOST
+    ) -> str:
+        """A new run, queued; or, when a `worker` is named, begun by it. Gives its id; or `QueueFull`."""
+        row = new_row(config, origin, by.owner)
         if worker:
             now = self._now()
             row |= {"state": "running", "worker": worker, "started": now, "heartbeat": now}
         with self.engine.begin() as connection:
+            if by is not HOST:
+                one_at_a_time(connection)  # two tabs of one person must not both take the last place
+                require_room(connection, by)
             connection.execute(insert(runs).values(row))
         return row["id"]
 
@@ -88,8 +95,9 @@ class Store:
         with self.engine.connect() as connection:
             return queue.place_of(connection, run_id)
 
-    def delete(self, run_id: str) -> None:
+    def delete(self, run_id: str, by: Person = HOST) -> None:
         """Remove a run and all it logged."""
+        self._require(run_id, by)
         with self.engine.begin() as connection:
             connection.execute(delete(runs).where(runs.c.id == run_id))
 
@@ -105,7 +113,10 @@ class Store:
         else:
             free += (runs.c.worker.is_(None),)
         with self.engine.begin() as connection:
-            return connection.execute(update(runs).where(*free).values(values)).rowcount == 1
+            claimed = connection.execute(update(runs).where(*free).values(values)).rowcount == 1
+            if claimed and state == "queued":
+                queue.note_turn(connection, run_id, now)
+            return claimed
 
     def beat(self, run_id: str, worker: str) -> None:
         """Say that the worker lives; `LostRun` when the run is no longer its own."""
@@ -247,17 +258,25 @@ class Store:
 
     # -- commands -----------------------------------------------------------------------------------------
 
-    def command(self, run_id: str, kind: str, values: dict[str, Any] | None = None) -> None:
+    def command(
+        self, run_id: str, kind: str, values: dict[str, Any] | None = None, by: Person = HOST
+    ) -> None:
         """Ask the run's worker for something: pause, step, stop, release, or change (live parameters).
 
         A `ConfigError` when a changed value does not fit; nothing is asked then.
         """
+        self._require(run_id, by)
         if kind == "change":
             self._check_change(run_id, values or {})
         with self.engine.begin() as connection:
             if kind == "stop" and self._stop_unstarted(connection, run_id):
                 return
             connection.execute(insert(commands).values(run_id=run_id, kind=kind, values=values or {}))
+
+    def _require(self, run_id: str, by: Person) -> None:
+        run = None if by is HOST else self.get(run_id)
+        if run is not None:
+            by.require(run.owner, run.origin, f"run {run_id}")
 
     def _check_change(self, run_id: str, values: dict[str, Any]) -> None:
         for name, value in values.items():
@@ -273,8 +292,9 @@ class Store:
         values = {"state": "ended", "reason": "stopped", "detail": {}, "ended": self._now(), "worker": None}
         return connection.execute(update(runs).where(*waiting).values(values)).rowcount == 1
 
-    def resume(self, run_id: str) -> None:
+    def resume(self, run_id: str, by: Person = HOST) -> None:
         """A paused run waits for its turn again; one that the command line holds goes on at once."""
+        self._require(run_id, by)
         paused = (runs.c.id == run_id, runs.c.state == "paused")
         with self.engine.begin() as connection:
             held = update(runs).where(*paused, runs.c.worker.like("cli:%")).values(state="running")

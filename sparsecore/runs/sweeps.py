@@ -19,6 +19,7 @@ from sqlalchemy.engine import Row
 
 from sparsecore.config import RunConfig
 from sparsecore.runs.durations import Progress, finished_like, progress, remaining
+from sparsecore.runs.people import HOST, Person
 from sparsecore.runs.queue import SWEEP
 from sparsecore.runs.run import IMPORT, Run, new_id, new_row
 from sparsecore.runs.store import Store
@@ -40,41 +41,50 @@ class Sweep:
     state: Literal["running", "stopped"]
     created: float
     origin: str
+    owner: str | None
 
     @classmethod
     def of(cls, row: Row) -> Sweep:
         """The sweep of a row of the store's table."""
-        return cls(row.id, SweepSpec(**row.spec), row.state, row.created, row.origin)
+        return cls(row.id, SweepSpec(**row.spec), row.state, row.created, row.origin, row.owner)
 
 
-def begin(store: Store, spec: SweepSpec, origin: str = "page") -> str:
+def begin(store: Store, spec: SweepSpec, origin: str = "page", by: Person = HOST) -> str:
     """Create the sweep, or find it, and enqueue every cell that has no run worth keeping; gives its id.
 
-    A run that was stopped or failed is trained again, one that ended by itself never. Raises `ConfigError`.
+    A run that was stopped or failed is trained again, one that ended by itself never. Who asks for the cells
+    of another's sweep has a sweep of his own, which shares its runs but goes on with none that is paused.
+    Raises `ConfigError`.
     """
     configs = spec.by_digest()
     with _turn(store) as connection:
-        sweep_id = _enter(connection, spec, list(configs), origin)
-        _enqueue(connection, configs)
+        sweep_id = _enter(connection, spec, list(configs), origin, by)
+        _enqueue(connection, configs, by)
     return sweep_id
 
 
-def resume(store: Store, sweep_id: str) -> None:
-    """Go on with a stopped sweep; nothing for one that the store does not have."""
+def resume(store: Store, sweep_id: str, by: Person = HOST) -> None:
+    """Go on with a stopped sweep; nothing for one that the store does not have. Raises `NotYours`."""
     found = get(store, sweep_id)
-    if found is not None:
-        begin(store, found.spec, found.origin)
+    if found is None:
+        return
+    by.require(found.owner, found.origin, f"sweep {sweep_id}")
+    with _turn(store) as connection:
+        connection.execute(update(sweeps).where(sweeps.c.id == sweep_id).values(state="running"))
+        _enqueue(connection, found.spec.by_digest(), Person(found.owner, by.teacher, by.alone))
 
 
-def stop(store: Store, sweep_id: str) -> None:
+def stop(store: Store, sweep_id: str, by: Person = HOST) -> None:
     """Take back what is queued, and pause what trains, which goes on from there when the sweep is resumed.
 
-    What another running sweep asks for too, and what a person began, is left alone.
+    What another running sweep asks for too, and what a person began, is left alone. Raises `NotYours`.
     """
+    found = get(store, sweep_id)
+    if found is None:
+        return
+    by.require(found.owner, found.origin, f"sweep {sweep_id}")
     with _turn(store) as connection:
-        mine = connection.execute(select(sweeps.c.cells).where(sweeps.c.id == sweep_id)).scalar_one_or_none()
-        if mine is None:
-            return
+        mine = connection.execute(select(sweeps.c.cells).where(sweeps.c.id == sweep_id)).scalar_one()
         going = select(sweeps.c.cells).where(sweeps.c.state == "running", sweeps.c.id != sweep_id)
         wanted = {digest for cells in connection.execute(going).scalars() for digest in cells}
         for part in _parts([digest for digest in mine if digest not in wanted]):
@@ -128,28 +138,38 @@ def _turn(store: Store) -> Iterator[Connection]:
         yield connection
 
 
-def _enter(connection: Connection, spec: SweepSpec, digests: list[str], origin: str) -> str:
-    together = "".join(sorted(digests))  # the same cells, however asked for
-    digest = hashlib.sha256(together.encode()).hexdigest()[:16]
-    found = connection.execute(select(sweeps.c.id).where(sweeps.c.digest == digest)).scalar_one_or_none()
+def _enter(connection: Connection, spec: SweepSpec, digests: list[str], origin: str, by: Person) -> str:
+    owners = dict.fromkeys((by.owner, None) if by.may(None) else (by.owner,))
+    keys = {_key(digests, owner): owner for owner in owners}  # his own, or nobody's where that is his too
+    known = {
+        row.digest: row.id for row in connection.execute(select(sweeps).where(sweeps.c.digest.in_(keys)))
+    }
+    found = next((known[key] for key in keys if key in known), None)
     if found is not None:
         connection.execute(update(sweeps).where(sweeps.c.id == found).values(state="running"))
         return found
-    row = {"id": new_id(), "digest": digest, "spec": spec.model_dump(mode="json"), "cells": digests}
-    row |= {"state": "running", "origin": origin, "created": time.time()}
+    row = {"id": new_id(), "digest": next(iter(keys)), "spec": spec.model_dump(mode="json"), "cells": digests}
+    row |= {"state": "running", "origin": origin, "created": time.time(), "owner": by.owner}
     connection.execute(insert(sweeps).values(row))
     return row["id"]
 
 
-def _enqueue(connection: Connection, configs: dict[str, RunConfig]) -> None:
-    best = _best(connection, list(configs), (runs.c.id, runs.c.digest, runs.c.origin, *JUDGED))
-    held = [row.id for row in best.values() if row.origin == SWEEP and row.state in ("running", "paused")]
+def _key(digests: list[str], owner: str | None) -> str:
+    """The same for the same cells of the same person, however asked for."""
+    together = "".join([*sorted(digests), owner or ""])
+    return hashlib.sha256(together.encode()).hexdigest()[:16]
+
+
+def _enqueue(connection: Connection, configs: dict[str, RunConfig], by: Person) -> None:
+    best = _best(connection, list(configs), (runs.c.id, runs.c.digest, runs.c.origin, runs.c.owner, *JUDGED))
+    ours = [row for row in best.values() if row.origin == SWEEP and by.may(row.owner, row.origin)]
+    held = [row.id for row in ours if row.state in ("running", "paused")]
     for part in _parts(held):
         connection.execute(delete(commands).where(commands.c.run_id.in_(part), commands.c.kind == "pause"))
         paused = (runs.c.id.in_(part), runs.c.state == "paused")
         connection.execute(update(runs).where(*paused).values(state="queued"))
     kept = {digest for digest, row in best.items() if row.id in set(held) or worth(row.state, row.reason) > 1}
-    missing = [new_row(config, SWEEP) for digest, config in configs.items() if digest not in kept]
+    missing = [new_row(config, SWEEP, by.owner) for digest, config in configs.items() if digest not in kept]
     if missing:
         connection.execute(insert(runs), missing)
 

@@ -44,6 +44,8 @@ runs = Table(
     Column("detail", JSON),
     Column("result", JSON),
     Column("error", Text),
+    Column("owner", String(32)),  # whose it is: a digest of a browser's token; NULL for nobody's
+    Index("runs_by_owner", "owner", "state"),
 )
 
 log = Table(
@@ -90,6 +92,16 @@ sweeps = Table(
     Column("state", String(8), nullable=False, index=True),
     Column("origin", String(16), nullable=False),
     Column("created", Float, nullable=False),
+    Column("owner", String(32)),
+    Index("sweeps_by_owner", "owner"),
+)
+
+turns = Table(  # when a person's run last came to its turn: the queue goes round by it
+    "turns",
+    metadata,
+    Column("owner", String(32), primary_key=True),  # empty for what belongs to nobody
+    Column("sweeps", Integer, primary_key=True),  # 1 for the turns of sweeps
+    Column("at", Float, nullable=False),
 )
 
 settings = Table(

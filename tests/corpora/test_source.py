@@ -1,11 +1,13 @@
 import gzip
+import tomllib
+from pathlib import Path
 
 import pytest
 
 from sparsecore.corpora import source
 from sparsecore.corpora.archive import pieces
 from sparsecore.corpora.corpus import CorpusError
-from sparsecore.corpora.source import Meter, Source
+from sparsecore.corpora.source import MAX_BYTES, Meter, Source
 
 
 def open_source(path) -> Source:
@@ -104,3 +106,8 @@ def test_progress_goes_up_to_the_total_and_cancelling_stops():
     assert told == [(4, 10), (10, 10)]
     with pytest.raises(CorpusError, match="cancelled"):
         meter.add(1)
+
+
+def test_a_plain_file_as_large_as_may_be_uploaded_is_within_what_is_unpacked():
+    config = tomllib.loads((Path(__file__).parents[2] / ".streamlit" / "config.toml").read_text("utf-8"))
+    assert 0 < config["server"]["maxUploadSize"] * 2**20 <= MAX_BYTES

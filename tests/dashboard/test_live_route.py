@@ -14,12 +14,16 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient, WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
+from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
+from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from sparsecore.config import RunConfig
-from sparsecore.dashboard import live_route
-from sparsecore.dashboard.live_route import FORBIDDEN, PLOTLY_PATH, LiveRoute, Tokens, tokens
+from sparsecore.dashboard import live_route, owner_cookie
+from sparsecore.dashboard.live_route import FORBIDDEN, PLOTLY_PATH, LiveRoute, Tokens, status_of, tokens
+from sparsecore.dashboard.owner_cookie import account_owner
 from sparsecore.runs.frames import decode, decode_meta, encode
 from sparsecore.runs.log import Entry
+from sparsecore.runs.people import Person
 from sparsecore.runs.store import Store
 from sparsecore.runs.worker import Worker
 
@@ -103,6 +107,51 @@ def refusal(client: TestClient, path: str, headers: dict[str, str]) -> int:
 
 
 # -- who is let in ----------------------------------------------------------------------------------------
+
+
+def signed_in(
+    monkeypatch: pytest.MonkeyPatch, subject: str = "7", origin: str = HERE["origin"]
+) -> dict[str, str]:
+    """The headers of a browser that has signed in, as Streamlit's sign-in leaves its cookie."""
+    claims = {"iss": "https://id.example", "sub": subject, "is_logged_in": True, "origin": origin}
+    monkeypatch.setattr(owner_cookie, "get_cookie_secret", lambda: "of this server")
+    value = create_signed_value("of this server", USER_COOKIE_NAME, json.dumps(claims)).decode()
+    return HERE | {"cookie": f"{USER_COOKIE_NAME}={value}"}
+
+
+ANN = account_owner({"iss": "https://id.example", "sub": "7"})
+
+
+def test_the_token_of_an_account_is_good_with_its_sign_in(
+    client: TestClient, store: Store, run: str, monkeypatch: pytest.MonkeyPatch
+):
+    path = f"/live/{run}?token={tokens(store).issue(run, ANN)}"
+    with suppress(CancelledError), client.websocket_connect(path, headers=signed_in(monkeypatch)) as socket:
+        assert View(socket).message("hello")["run"] == run
+
+
+def test_the_token_of_an_account_is_refused_without_it(
+    client: TestClient, store: Store, run: str, monkeypatch: pytest.MonkeyPatch
+):
+    path = f"/live/{run}?token={tokens(store).issue(run, ANN)}"
+    assert refusal(client, path, HERE) == FORBIDDEN  # signed out
+    assert refusal(client, path, signed_in(monkeypatch, subject="8")) == FORBIDDEN
+    assert refusal(client, path, signed_in(monkeypatch, origin="http://elsewhere")) == FORBIDDEN
+    forged = signed_in(monkeypatch)
+    monkeypatch.setattr(owner_cookie, "get_cookie_secret", lambda: "another")
+    assert refusal(client, path, forged) == FORBIDDEN
+    assert refusal(client, path, HERE | {"cookie": f"{USER_COOKIE_NAME}=junk"}) == FORBIDDEN
+
+
+def test_a_queued_run_is_told_its_place_and_wait(client: TestClient, store: Store, run: str):
+    for person in ("ann", "ann", "bob"):
+        store.create(RunConfig(), by=Person(person))
+    last, first = (each.id for each in store.list(states=["queued"])[:2])
+    assert status_of(store, last)["place"] == 2  # bob's comes before ann's second
+    assert status_of(store, first)["place"] == 3
+    assert status_of(store, first)["wait"] >= status_of(store, last)["wait"]
+    with watch(client, store, last) as view:
+        assert view.message("hello", state="queued")["place"] == 2
 
 
 def test_no_token_is_refused(client: TestClient, run: str):

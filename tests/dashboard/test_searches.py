@@ -12,6 +12,7 @@ from sparsecore.dashboard import searches, session, sweep_search
 from sparsecore.dashboard.searches import Searching, ask, asked
 from sparsecore.dashboard.words import words
 from sparsecore.runs import sweeps
+from sparsecore.runs.people import HOST
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import SweepSpec
 
@@ -26,7 +27,7 @@ def the_store(store: Store) -> Iterator[Store]:
     session.the_store.cache_clear()
     yield store
     for searching in searches._asked.values():
-        searching.cancel()
+        searching.cancel(HOST)
         searching.join(PATIENCE_SECONDS)
     searches._asked.clear()
     session.the_store.cache_clear()
@@ -67,39 +68,39 @@ def wait(searching: Searching) -> Searching:
 
 @pytest.mark.usefixtures("trainer")
 def test_the_trials_are_runs_that_the_supervisor_trains(store: Store):
-    found = wait(ask(store, SPEC, 5))
+    found = wait(ask(store, SPEC, 5, HOST))
     assert (found.done, found.failed, found.problem, found.is_answered) == (5, 0, "", True)
     assert found.front >= 4  # at the least the uniform ones, each better and larger than the next
     assert len(sweep_search.searched(SPEC)) == 5
     before = len(store.list())
-    assert ask(store, SPEC.model_copy(update={"densities": (0.1,)}), 5) is found
+    assert ask(store, SPEC.model_copy(update={"densities": (0.1,)}), 5, HOST) is found
     assert asked(store, SPEC, 6) is None
-    assert wait(ask(store, SPEC, 4)).done == 4
+    assert wait(ask(store, SPEC, 4, HOST)).done == 4
     assert len(store.list()) == before  # fewer choices are the first of the same
 
 
 def test_stop_takes_back_what_is_queued_and_the_same_search_may_be_asked_again(store: Store):
-    searching = ask(store, SPEC, 5)
+    searching = ask(store, SPEC, 5, HOST)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not store.list(states=["queued"]):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    searching.cancel()
+    searching.cancel(HOST)
     assert not wait(searching).is_answered
     assert searching.problem == ""
     assert store.list() == []
-    assert ask(store, SPEC, 5) is not searching
+    assert ask(store, SPEC, 5, HOST) is not searching
 
 
 def test_what_makes_it_impossible_is_told(store: Store):
     texts = SweepSpec(task="vulnerabilities", densities=(1.0,), parameters={"data": "0" * 16})
-    searching = wait(ask(store, texts, 2))
+    searching = wait(ask(store, texts, 2, HOST))
     assert not searching.is_answered
     assert "0" * 16 in searching.problem
 
 
 def test_a_process_that_dies_is_the_problem(store: Store):
-    searching = ask(store, SPEC, 5)
+    searching = ask(store, SPEC, 5, HOST)
     searching.process.kill()
     assert "ended with code -9" in wait(searching).problem
 

@@ -269,6 +269,13 @@ def test_an_imported_run_is_no_cell_of_a_sweep(store: Store, elsewhere: Store):
     assert [cell.run for cell in sweeps.cells_of(store, spec)] == [None]
 
 
+def test_an_imported_run_belongs_to_whoever_brought_it(store: Store, archive: bytes):
+    brought = import_run(store, io.BytesIO(archive), owner="ann")
+    assert store.get(brought.run).owner == "ann"
+    assert not import_run(store, io.BytesIO(archive), owner="bob").new
+    assert store.get(brought.run).owner == "ann"
+
+
 def test_an_archive_is_a_zip_that_any_program_reads(archive: bytes, parts: dict[str, bytes]):
     with zipfile.ZipFile(io.BytesIO(archive)) as opened:
         assert opened.testzip() is None
