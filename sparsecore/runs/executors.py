@@ -88,8 +88,8 @@ def watch(store: Store, sweep_id: str, listen: Listen) -> None:
         began = time.monotonic()
         sweep = sweeps.get(store, sweep_id)
         cells = sweeps.cells_of(store, sweep.spec)
-        took = time.monotonic() - began
         listen(cells)
+        took = time.monotonic() - began
         if sweep.state == "stopped" or not any(cell.status in PENDING for cell in cells):
             return
         time.sleep(min(max(LOOK_SECONDS, took / LOOK_SHARE), LONGEST_SECONDS))
