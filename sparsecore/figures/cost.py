@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from sparsecore.figures.drawing import Say, band, colour, finished, mean_line, run_points, scale
+from sparsecore.figures.drawing import COUNT_AXIS, Say, band, colour, finished, mean_line, run_points, scale
 from sparsecore.runs.curves import Point, by_method, means
 
 
@@ -23,7 +23,7 @@ def weights_left(found: Sequence[Point], *, say: Say, logarithmic: bool = False)
     """Weights that are not zero, counted in all matrices of a finished run, against ρ."""
     y: dict[str, Any] = {"title": {"text": say("figure.nonzeros"), "standoff": 8}}
     figure = _against_density(found, lambda point: point.nonzeros, say)
-    y |= {"type": "log", "tickformat": ",~r"} if logarithmic else scale(figure, zero=True)
+    y |= COUNT_AXIS if logarithmic else scale(figure, zero=True)
     return finished(figure, say("figure.how_many"), y, say, logarithmic=logarithmic)
 
 

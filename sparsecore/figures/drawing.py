@@ -19,6 +19,7 @@ LAYER_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00
 BAND_OPACITY = 0.16
 HEIGHT = 440
 DENSITY_TICKS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+COUNT_AXIS = {"type": "log", "tickformat": ",~r", "dtick": "D2"}  # of counts, with ticks at 1, 2 and 5
 RUN = "%{customdata[1]}<extra></extra>"  # hover: a sentence made beside the data
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from sparsecore.figures.drawing import Say, colour, finished, run_points
+from sparsecore.figures.drawing import COUNT_AXIS, Say, colour, finished, run_points
 from sparsecore.runs.curves import Point, by_method, front, lower_is_better
 
 FRONT_COLOUR = "#009e73"
@@ -35,7 +35,7 @@ def pareto(
     y: dict[str, Any] = {"title": {"text": say(f"live.metric.{metric}"), "standoff": 8}}
     if metric != "rmse":
         y["tickformat"] = ".0%"
-    x = {"title": {"text": say("figure.nonzeros"), "standoff": 8}, "type": "log" if logarithmic else "linear"}
+    x = {"title": {"text": say("figure.nonzeros"), "standoff": 8}} | (COUNT_AXIS if logarithmic else {})
     return finished(figure, say("figure.pareto"), y, say, logarithmic=logarithmic, x=x)
 
 

@@ -88,7 +88,7 @@ def test_start_enqueues_what_was_chosen_and_only_what_is_missing(store: Store):
     app = opened()
     app.text_input(key="sweep_densities").set_value("1, 0.4 .1")
     app.text_input(key="sweep_seeds").set_value("0-1").run()
-    assert any("**10 runs**, 9 of them new" in text.value for text in app.markdown)
+    assert any("**Runs: 10**, 9 of them new" in text.value for text in app.markdown)
     app.button(key="sweep_start").click().run()
     assert not app.exception
     assert sweeps.recent(store)[0].spec == SPEC
@@ -118,7 +118,7 @@ def test_a_finished_sweep_has_its_curves_layers_costs_and_table(store: Store):
     assert app.query_params["sweep"] in (sweep, [sweep])
     assert len(app.get("plotly_chart")) == 5
     assert len(app.dataframe[0].value) == 10
-    assert any("10 runs, all done" in text.value for text in app.markdown)
+    assert any("Runs: 10, all done" in text.value for text in app.markdown)
     assert "sweep_do_stop" not in [button.key for button in app.button]
 
 
