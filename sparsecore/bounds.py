@@ -6,7 +6,8 @@ from math import erf, pi, sqrt
 
 import numpy as np
 
-SINC_REACH = 10.0  # x ~ U(−10, 10): the thesis names no range
+from sparsecore.points import SINC_REACH, sinc
+
 _CELLS = 100_001  # of the sum that stands for an integral: exact to far more digits than are printed
 
 
@@ -27,11 +28,6 @@ def best_accuracy(angle_noise: float) -> float:
     turns = int(6 * angle_noise / (2 * pi)) + 1
     own = below(pi / 2)
     return own + sum(below(2 * pi * t + pi / 2) - below(2 * pi * t - pi / 2) for t in range(1, turns + 1))
-
-
-def sinc(x: np.ndarray) -> np.ndarray:
-    """sin(x)/x, 1 at 0; numpy's own sinc is sin(πx)/(πx)."""
-    return np.sinc(x / np.pi)
 
 
 def constant_rmse(noise: float) -> float:

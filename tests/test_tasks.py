@@ -6,7 +6,8 @@ import torch
 
 from sparsecore import tasks
 from sparsecore.config import RunConfig
-from sparsecore.tasks.sinc import Sinc, sinc
+from sparsecore.points import sinc
+from sparsecore.tasks.sinc import Sinc
 from sparsecore.tasks.spirals import Spirals, best_accuracy
 
 CPU = torch.device("cpu")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sparsecore.bounds import SINC_REACH, best_accuracy
+from sparsecore.bounds import best_accuracy
 from sparsecore.config import RunConfig
+from sparsecore.points import SINC_REACH
 from sparsecore.reproduce.reasons import PRINTED_ANGLE_NOISE, Say
 from sparsecore.reproduce.record import Reproduction
 from sparsecore.thesis import paper_table

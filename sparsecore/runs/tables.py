@@ -104,6 +104,18 @@ turns = Table(  # when a person's run last came to its turn: the queue goes roun
     Column("at", Float, nullable=False),
 )
 
+entries = Table(  # of the challenge: runs that the server has judged by their weights
+    "entries",
+    metadata,
+    Column("run_id", _run_id(), primary_key=True),
+    Column("task", String(16), nullable=False, index=True),
+    Column("owner", String(32)),  # whose entry it is
+    Column("name", String(60), nullable=False),
+    Column("nonzeros", Integer, nullable=False),
+    Column("value", Float, nullable=False),  # the judge's metric
+    Column("created", Float, nullable=False),
+)
+
 settings = Table(
     "settings",
     metadata,

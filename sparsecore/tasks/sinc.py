@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sparsecore.bounds import SINC_REACH, sinc
 from sparsecore.config import RunConfig
 from sparsecore.models import Perceptron
+from sparsecore.points import SINC_REACH, sinc, sinc_points
 from sparsecore.tasks.task import Arrays, Metrics, Task
 
 WIDTHS = {"demo": (1, 16, 16, 1), "paper": (1, 200, 300, 1)}
@@ -27,18 +27,13 @@ class Sinc(Task):
 
     def __init__(self, config: RunConfig, device: torch.device, home: Path | None = None) -> None:
         super().__init__(config, device, home)
-        self.train = self._points("train")
-        self.test = self._points("test")
+        self.train, self.test = (
+            sinc_points(self.stream(part), POINTS, config.noise) for part in ("train", "test")
+        )
         self.x, self.y = (self.tensor(part[:, None]) for part in self.train)
         self.test_x = self.tensor(self.test[0][:, None])
         self.grid = np.linspace(-SINC_REACH, SINC_REACH, GRID, dtype=np.float32)
         self.model = self.initialise(lambda: Perceptron(WIDTHS[config.size]))
-
-    def _points(self, part: str) -> tuple[np.ndarray, np.ndarray]:
-        stream = self.stream(part)
-        x = stream.uniform(-SINC_REACH, SINC_REACH, POINTS)
-        y = sinc(x) + stream.normal(0.0, np.sqrt(self.config.noise), POINTS)
-        return x.astype(np.float32), y.astype(np.float32)
 
     def loss(self, step: int) -> Tensor:
         return self.criterion(self.model(self.x), self.y)

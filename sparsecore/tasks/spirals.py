@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import pi
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,10 @@ from torch.nn import functional
 from sparsecore.bounds import best_accuracy
 from sparsecore.config import RunConfig
 from sparsecore.models import Perceptron
+from sparsecore.points import spiral_points
 from sparsecore.tasks.task import Arrays, Metrics, Task
 
 WIDTHS = {"demo": (2, 16, 16, 2), "paper": (2, 200, 300, 2)}
-POINTS = 1000  # a class (thesis)
 TRAIN_SHARE = 0.8
 GRID = 64  # cells a side of the drawn decision boundary
 EDGE = 1.15  # the drawn square reaches a little past the outermost radius of 1
@@ -30,7 +29,7 @@ class Spirals(Task):
 
     def __init__(self, config: RunConfig, device: torch.device, home: Path | None = None) -> None:
         super().__init__(config, device, home)
-        points, labels = self._points()
+        points, labels = spiral_points(self.stream("train"), config.noise)
         order = self.stream("split").permutation(len(labels))
         cut = int(TRAIN_SHARE * len(labels))
         self.points, self.labels = points[order], labels[order]
@@ -38,14 +37,6 @@ class Spirals(Task):
         self.y, self.test_y = self.tensor(self.labels, torch.int64).split([cut, len(labels) - cut])
         self.grid = self.tensor(_square())
         self.model = self.initialise(lambda: Perceptron(WIDTHS[config.size]))
-
-    def _points(self) -> tuple[np.ndarray, np.ndarray]:
-        n = np.tile(np.arange(1, POINTS + 1), 2)
-        labels = np.repeat([0, 1], POINTS)
-        noise = self.config.noise * self.stream("train").normal(0.0, 1.0, 2 * POINTS)
-        angle = 2 * pi * n / POINTS + pi * labels + noise
-        radius = n / POINTS
-        return np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=1).astype(np.float32), labels
 
     def loss(self, step: int) -> Tensor:
         return self.criterion(self.model(self.x), self.y)

@@ -2,8 +2,9 @@
 
 import pytest
 
-from sparsecore.bounds import SINC_REACH, constant_rmse
+from sparsecore.bounds import constant_rmse
 from sparsecore.config import ConfigError
+from sparsecore.points import SINC_REACH
 from sparsecore.reproduce.pictures import FIGURES
 from sparsecore.reproduce.plan import FLOORS, KEPT_ALIVE_AT, Plan, column_of
 from sparsecore.thesis import TABLES, paper_table

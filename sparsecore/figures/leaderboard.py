@@ -1,0 +1,36 @@
+"""The challenge's entries: weights against the judge's metric, and the line that has to be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from sparsecore.challenge import Challenge
+from sparsecore.figures.drawing import COUNT_AXIS, Say, colour, finished
+from sparsecore.runs.entries import Entry
+
+
+def entries_figure(found: Sequence[Entry], challenge: Challenge, *, say: Say) -> go.Figure:
+    """One point an entry, in its method's colour; entrants' names are in the table, not in the hover."""
+    figure = go.Figure()
+    methods = tuple(dict.fromkeys(entry.run.config.method for entry in found))
+    for method in methods:
+        own = [entry for entry in found if entry.run.config.method == method]
+        figure.add_trace(
+            go.Scatter(
+                x=[entry.nonzeros for entry in own],
+                y=[entry.value for entry in own],
+                mode="markers",
+                marker={"color": colour(method, methods), "size": 11},
+                name=say(f"method.{method}"),
+                customdata=[[entry.run.id, entry.rank] for entry in own],
+                hovertemplate=say("challenge.hover"),
+            )
+        )
+    figure.add_hline(y=challenge.limit, line={"color": "#7f7f7f", "dash": "dash", "width": 1.5})
+    y = {"title": {"text": say(f"live.metric.{challenge.metric}"), "standoff": 8}}
+    if not challenge.lower:
+        y["tickformat"] = ".1%"
+    x = {"title": {"text": say("challenge.weights"), "standoff": 8}} | COUNT_AXIS
+    return finished(figure, say("challenge.figure"), y, say, logarithmic=True, x=x)

@@ -1,0 +1,34 @@
+"""The points of the two small experiments (thesis, sections 3.1 and 3.2). Imports no torch."""
+
+from __future__ import annotations
+
+from math import pi
+
+import numpy as np
+
+SINC_REACH = 10.0  # x ~ U(−10, 10): the thesis names no range
+SPIRAL_POINTS = 1000  # a class (thesis)
+
+
+def sinc(x: np.ndarray) -> np.ndarray:
+    """sin(x)/x, 1 at 0; numpy's own sinc is sin(πx)/(πx)."""
+    return np.sinc(x / np.pi)
+
+
+def sinc_points(stream: np.random.Generator, count: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
+    """x ~ U(−10, 10) and y = sin(x)/x + N(0, `noise`), `noise` a variance; float32, (count,) each."""
+    x = stream.uniform(-SINC_REACH, SINC_REACH, count)
+    y = sinc(x) + stream.normal(0.0, np.sqrt(noise), count)
+    return x.astype(np.float32), y.astype(np.float32)
+
+
+def spiral_points(stream: np.random.Generator, noise: float) -> tuple[np.ndarray, np.ndarray]:
+    """rₙ = n/1000, αₙ = 2πn/1000 (+π for class 1) + N(0, noise²), `noise` in radians.
+
+    Gives the points, float32 (2000, 2), and their classes, 0 or 1, (2000,).
+    """
+    n = np.tile(np.arange(1, SPIRAL_POINTS + 1), 2)
+    labels = np.repeat([0, 1], SPIRAL_POINTS)
+    angle = 2 * pi * n / SPIRAL_POINTS + pi * labels + noise * stream.normal(0.0, 1.0, 2 * SPIRAL_POINTS)
+    radius = n / SPIRAL_POINTS
+    return np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=1).astype(np.float32), labels
