@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from sparsecore.dashboard import classroom
 from sparsecore.dashboard.controls import say, turn_to
 from sparsecore.dashboard.words import LANGUAGES, best_language
 from sparsecore.runs.database import StoreError
@@ -39,9 +40,10 @@ page = st.navigation(
         st.Page(PAGES / "runs.py", title=say("page.runs"), icon=":material/list:", url_path="runs"),
         st.Page(PAGES / "data.py", title=say("page.data"), icon=":material/database:", url_path="data"),
     ],
-    position="top",
+    position="hidden" if classroom.asked(classroom.HIDDEN) else "top",
 )
 turn_to(page.url_path)
+classroom.dress()
 try:
     page.run()
 except StoreError as error:

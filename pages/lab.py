@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from sparsecore.config import TEXTS
-from sparsecore.dashboard import controls, kept_texts, prediction
+from sparsecore.dashboard import classroom, controls, kept_texts, prediction
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.live_view import live_view
 from sparsecore.dashboard.session import (
@@ -21,6 +21,7 @@ from sparsecore.dashboard.transport import devices, language_switch, transport
 from sparsecore.dashboard.visitor import attempt, may, tell_refusal, visitor, whose_line
 
 store = the_store()
+classroom.go_along()
 linked = linked_run()
 controls.load(linked)
 controls.checked(controls.present())  # first, so that what does not fit is told beside its field
@@ -80,7 +81,8 @@ def constraint_parameters() -> None:
     controls.number("freeze_settled", step=100)
 
 
-with st.container(horizontal=True, vertical_alignment="bottom", key="choices"):
+def choices() -> None:
+    """What is trained: task, method, size, and everything else behind one button."""
     controls.choice("task", on_change=controls.follow_task)
     controls.choice("method", on_change=lambda: change_live("method"))
     controls.choice("size", on_change=controls.follow_task)
@@ -91,14 +93,28 @@ with st.container(horizontal=True, vertical_alignment="bottom", key="choices"):
         for column, group in zip(st.columns(len(groups)), groups, strict=True):
             with column:
                 group()
+
+
+fixed, follows = classroom.asked(classroom.HIDDEN), classroom.asked(classroom.FOLLOW)
+with st.container(horizontal=True, vertical_alignment="bottom", key="choices"):
+    if not (fixed or follows):
+        choices()
     st.space("stretch")
+    if not (fixed or follows):
+        classroom.menu()
     language_switch()
 
-slider, buttons = st.columns([3, 7], vertical_alignment="bottom")
-with slider:
-    controls.density_slider(lambda: change_live("density"))
-with buttons:
+if follows:
+    classroom.stay_along()
+    pressed = None
+elif fixed:
     pressed = transport(run)
+else:
+    slider, buttons = st.columns([3, 7], vertical_alignment="bottom")
+    with slider:
+        controls.density_slider(lambda: change_live("density"))
+    with buttons:
+        pressed = transport(run)
 
 config = controls.checked(controls.save())
 if pressed and config is None:
@@ -109,9 +125,10 @@ elif pressed and (begun := attempt(pressed, store, run, config)):
 tell_refusal()
 if "run" in st.query_params and linked is None:
     st.warning(say("run.missing", run=st.query_params["run"]))
-elif config is not None and differs_from(config, run, run.origin == WELCOME or may(run)):
+elif config is not None and not follows and differs_from(config, run, run.origin == WELCOME or may(run)):
     st.caption(say("settings.differ"))
 whose_line(run)
+classroom.show_way(run)
 live_view(run)
 if run.config.task == TEXTS:
     prediction.ask(store, run)

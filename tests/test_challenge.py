@@ -43,11 +43,11 @@ def test_the_judge_computes_what_the_network_computes(task: str):
     arrays = {f"model.{name}": value.numpy() for name, value in training.task.model.state_dict().items()}
     found = judge(task, arrays)
     assert found.nonzeros == sum(int(mask.sum()) for mask in training.sparsifier.masks)
-    model = training.task.model.double()
     if task == "spirals":
         stream = np.random.default_rng(20_261_122)
         draws = [spiral_points(stream, 0.1) for _ in range(4)]
         x, y = (np.concatenate(part) for part in zip(*draws, strict=True))
+        model = training.task.model.double()
         with torch.no_grad():
             right = model(torch.as_tensor(x, dtype=torch.float64)).argmax(dim=1).numpy() == y
         assert found.value == pytest.approx(right.mean(), abs=1e-9)

@@ -7,6 +7,7 @@ const CALM_EVERY = 1000; // for readers who asked their system for less motion
 const REPLAY_EVERY = 125;
 const CACHED_FRAMES = 400;
 const TELL_EVERY = 1000; // ms
+const LEAD_EVERY = 500; // ms; where a class is led, the step that the teacher looks at
 
 function make(tag, className, parent) {
   const node = document.createElement(tag);
@@ -115,11 +116,11 @@ class View {
     this.play.onclick = () => this.#setPlaying(!this.playing);
     this.slider = make("input", "", bar);
     Object.assign(this.slider, { type: "range", min: 0, max: 0, step: 1, value: 0 });
-    this.slider.oninput = () => { this.#setPlaying(false); this.#seek(Number(this.slider.value)); };
+    this.slider.oninput = () => { this.#setPlaying(false); this.#seek(Number(this.slider.value)); this.#lead(); };
     this.at = make("span", "sc-at", bar);
     this.live = make("button", "sc-link", bar);
     this.live.type = "button";
-    this.live.onclick = () => this.#follow();
+    this.live.onclick = () => { this.#follow(); this.#lead(); };
   }
 
   // -- what Python says -----------------------------------------------------------------------------------
@@ -127,9 +128,10 @@ class View {
   update({ data, setStateValue }) {
     this.tellState = (state) => setStateValue("state", state);
     this.tellCompare = (id) => setStateValue("compare", id);
+    this.tellSeek = (where) => setStateValue("seek", where);
     this.compare = data.compare;
     this.choice.show(data.words["live.compare"], data.words["live.compare.none"], data.others, data.compare?.id ?? "");
-    Object.assign(this, { words: data.words, language: data.language, pageState: data.state, pageFrozen: data.frozen, autoplay: data.autoplay });
+    Object.assign(this, { words: data.words, language: data.language, pageState: data.state, pageFrozen: data.frozen, autoplay: data.autoplay, leads: data.leads, obeys: data.obeys });
     this.#label();
     loadPlotly(data.plotly).then(() => this.#drawAll(true));
     const path = `/live/${data.run}?token=${encodeURIComponent(data.token)}`;
@@ -151,7 +153,7 @@ class View {
 
   #forget() {
     this.#setPlaying(false);
-    Object.assign(this, { scene: null, frame: null, status: null, records: [], changes: [], frames: [], config: null, follows: true, shownStep: 0, method: null });
+    Object.assign(this, { scene: null, frame: null, status: null, records: [], changes: [], frames: [], config: null, follows: true, shownStep: 0, method: null, led: null });
     this.cache = new Map();
     this.root.classList.add("sc-waiting");
   }
@@ -230,6 +232,7 @@ class View {
     this.status = message;
     this.lost = false;
     if (message.state !== this.pageState && (before === null || before.state !== message.state)) this.tellState(`${this.run}:${message.state}`);
+    this.#obey(message.lead);
     this.#showStatus();
   }
 
@@ -274,6 +277,30 @@ class View {
     const stride = Math.max(1, Math.ceil(this.frames.length / 240)); // a whole run in half a minute at most
     const next = Number(this.slider.value) + stride;
     this.#seek(next < this.frames.length ? next : 0);
+    this.#lead();
+  }
+
+  // -- a class that follows ---------------------------------------------------------------------------------
+
+  #lead() {
+    if (!this.leads || this.leading) return;
+    this.leading = setTimeout(() => {
+      this.leading = null;
+      const looked = this.follows ? undefined : this.frames[Number(this.slider.value)]?.[1];
+      this.tellSeek(`${this.run}:${looked ?? ""}`);
+    }, LEAD_EVERY);
+  }
+
+  #obey(step) {
+    if (!this.obeys || step === undefined || step === this.led) return;
+    this.led = step;
+    if (step === null) {
+      this.#follow();
+      return;
+    }
+    const index = this.frames.findIndex(([, at]) => at >= step);
+    this.#setPlaying(false);
+    this.#seek(index < 0 ? this.frames.length - 1 : index);
   }
 
   // -- drawing --------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from sparsecore.dashboard.full_matrix import full_matrix
 from sparsecore.dashboard.owner_cookie import account
+from sparsecore.runs.lead import lead
 from sparsecore.runs.store import Store
 from sparsecore.runs.waiting import Waits
 
@@ -250,10 +251,11 @@ class LiveRoute:
 
 
 def status_of(store: Store, run_id: str) -> dict[str, Any]:
-    """State, ending, place in the queue and wait, as the live view shows them."""
+    """State, ending, place in the queue and wait, as the live view shows them; `lead`, the class's step."""
     run = store.get(run_id)
     if run is None:
         return {"active": False, "state": "deleted"}
+    led = lead(store)
     wait = waits(store).of(run_id) if run.state == "queued" else None
     return {
         "active": run.active,
@@ -264,6 +266,7 @@ def status_of(store: Store, run_id: str) -> dict[str, Any]:
         "seconds": (run.result or {}).get("seconds"),
         "place": wait and wait.place,
         "wait": wait and told_wait(wait.seconds),
+        "lead": led.step if led and led.run == run_id else None,
     }
 
 

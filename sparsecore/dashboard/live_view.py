@@ -9,6 +9,7 @@ from typing import Any
 import plotly
 import streamlit as st
 
+from sparsecore.dashboard import classroom
 from sparsecore.dashboard.compared import comparable, curves
 from sparsecore.dashboard.live_route import PLOTLY_PATH, TOKEN_SECONDS, tokens
 from sparsecore.dashboard.session import WELCOME, the_store
@@ -55,11 +56,14 @@ def live_view(run: Run) -> None:
             "others": others,
             "compare": curves(the_store(), chosen) if chosen in [other["id"] for other in others] else None,
             "autoplay": run.origin == WELCOME,
+            "leads": bool(st.session_state.get(classroom.LEADS)),
+            "obeys": classroom.asked(classroom.FOLLOW),
             "language": language,
             "words": {k: v for k, v in words(language).items() if k.startswith(PREFIXES)},
         },
         on_state_change=lambda: None,
         on_compare_change=_compare,
+        on_seek_change=classroom.go_to_step,
     )
 
 
