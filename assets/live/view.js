@@ -144,7 +144,7 @@ class View {
     this.connection = new Connection(path, {
       message: (message) => this.#hear(message),
       blob: (buffer) => this.#receive(readBlob(buffer)),
-      lost: () => this.#offline(),
+      lost: (crowded) => this.#offline(crowded),
     });
     this.#showStatus();
   }
@@ -233,8 +233,8 @@ class View {
     this.#showStatus();
   }
 
-  #offline() {
-    this.lost = true;
+  #offline(crowded) {
+    Object.assign(this, { lost: true, crowded });
     this.#showStatus();
   }
 
