@@ -281,8 +281,11 @@ def _parse(text: str) -> dict[str, Any]:
 
 def same_origin(socket: WebSocket) -> bool:
     """Whether the connection comes from a page of this very server; browsers always say from where."""
-    origin = socket.headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc == socket.headers.get("host")
+    try:
+        here = urlsplit(socket.headers.get("origin", "")).netloc
+    except ValueError:  # such as a bracket that is not closed
+        return False
+    return here != "" and here == socket.headers.get("host")
 
 
 def told_wait(seconds: float | None) -> int | None:
