@@ -214,7 +214,10 @@ class RunConfig(BaseModel):
         try:
             return cls(**given)
         except ValidationError as error:
-            raise explain(error) from None
+            refused = explain(error)
+        # Not raised above: it would hold pydantic's error as its context, which holds it, and which the garbage
+        # collector cannot look into. Each refusal would stay in memory for good.
+        raise refused
 
     def digest(self) -> str:
         """A hash of the config (16 hex digits): equal exactly when every parameter is.
