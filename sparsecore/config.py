@@ -215,8 +215,8 @@ class RunConfig(BaseModel):
             return cls(**given)
         except ValidationError as error:
             refused = explain(error)
-        # Not raised above: it would hold pydantic's error as its context, which holds it, and which the garbage
-        # collector cannot look into. Each refusal would stay in memory for good.
+        # Not raised above: it would hold pydantic's error as its context, which holds it, and into which the
+        # garbage collector cannot look. Each refusal would stay in memory for good.
         raise refused
 
     def digest(self) -> str:
