@@ -23,7 +23,8 @@ COLLECT_SECONDS = 30.0
 
 try:
     store = Store()
-except StoreError as error:  # an address that is none: no page could be served
+    live = LiveRoute(store)
+except (StoreError, ValueError) as error:  # an address or a limit that is none: no page could be served
     sys.exit(f"Error: {error}")
 
 
@@ -51,7 +52,7 @@ async def _collect() -> None:
 
 app = st.App(
     Path(__file__).parent / "pages" / "_navigation.py",
-    routes=LiveRoute(store).routes(),
+    routes=live.routes(),
     middleware=[Middleware(GiveOwner, store=store)],
     lifespan=lifespan,
 )

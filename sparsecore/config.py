@@ -14,7 +14,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 Task = Literal["sinc", "spirals", "vulnerabilities"]
@@ -74,6 +74,7 @@ PAPER_MAX_STEPS = 16_000
 # Where the learning rate falls to 0 by plan, a small step says nothing.
 THETA = {"demo": 1e-5, "laptop": 0.0}
 PAPER_THETA = 1e-3
+WHOLE = TypeAdapter(int)  # reads what the fields read: 7, 7.0, "7", "0_7"
 SCHEDULE_SHARE = 4  # the density settles after this part of a run: a quarter of its steps
 # A certificate costs one pass over all training data: nothing beside a full-batch step, an epoch elsewhere.
 CERTIFICATE = {(TEXTS, "demo"): "end", (TEXTS, "laptop"): "off", (TEXTS, "paper"): "off"}
@@ -174,8 +175,9 @@ class RunConfig(BaseModel):
             "word_dropout": WORD_DROPOUT.get((task, size), 0.0),
         }
         filled |= given
-        if "schedule_steps" not in filled and str(filled["max_steps"]).isdecimal():
-            filled["schedule_steps"] = quarter(int(filled["max_steps"]))
+        if "schedule_steps" not in filled and filled["max_steps"] is not None:
+            with contextlib.suppress(ValidationError):  # what is no number is told of max_steps itself
+                filled["schedule_steps"] = quarter(WHOLE.validate_python(filled["max_steps"]))
         return filled
 
     @model_validator(mode="after")
@@ -214,7 +216,10 @@ class RunConfig(BaseModel):
         try:
             return cls(**given)
         except ValidationError as error:
-            raise explain(error) from None
+            refused = explain(error)
+        # Not raised above: it would hold pydantic's error as its context, which holds it, and into which the
+        # garbage collector cannot look. Each refusal would stay in memory for good.
+        raise refused
 
     def digest(self) -> str:
         """A hash of the config (16 hex digits): equal exactly when every parameter is.

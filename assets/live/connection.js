@@ -1,5 +1,8 @@
 // The socket to the live route: kept open while the tab is seen, opened again when it breaks.
 
+const CROWDED = 4429; // the route's code for: so many watch already
+const CROWDED_RETRY = 10000; // milliseconds
+
 class Connection {
   constructor(path, hear) {
     Object.assign(this, { path, hear, failures: 0, wanted: true });
@@ -16,12 +19,13 @@ class Connection {
     socket.binaryType = "arraybuffer";
     socket.onopen = () => { this.failures = 0; };
     socket.onmessage = ({ data }) => (typeof data === "string" ? this.hear.message(JSON.parse(data)) : this.hear.blob(data));
-    socket.onclose = () => {
+    socket.onclose = ({ code }) => {
       if (this.socket !== socket) return;
       this.socket = null;
       this.failures += 1;
-      this.hear.lost();
-      this.retry = setTimeout(() => this.open(), Math.min(5000, 250 * 2 ** this.failures));
+      const crowded = code === CROWDED;
+      this.hear.lost(crowded);
+      this.retry = setTimeout(() => this.open(), crowded ? CROWDED_RETRY : Math.min(5000, 250 * 2 ** this.failures));
     };
     this.socket = socket;
   }

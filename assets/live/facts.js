@@ -50,7 +50,7 @@ function noticeOf(view, shown) {
   if (shown === "diverged") return say(`live.diverged.${detail.what}`, { step: number(detail.step), layer: layerName(say, detail.layer ?? "") });
   if (shown === "failed") return say("live.failed", { error, run: view.run });
   if (shown === "deleted") return say("live.deleted");
-  if (view.lost) return say("live.offline");
+  if (view.lost) return say(view.crowded ? "live.crowded" : "live.offline");
   const relaxed = view.frame?.meta.relaxed ?? [];
   const groups = relaxed.map((group) => (group === "global" ? say("method.global") : layerName(say, group)));
   return groups.length ? say("live.relaxed", { groups: groups.join(", ") }) : "";

@@ -146,7 +146,7 @@ class View {
     this.connection = new Connection(path, {
       message: (message) => this.#hear(message),
       blob: (buffer) => this.#receive(readBlob(buffer)),
-      lost: () => this.#offline(),
+      lost: (crowded) => this.#offline(crowded),
     });
     this.#showStatus();
   }
@@ -236,8 +236,8 @@ class View {
     this.#showStatus();
   }
 
-  #offline() {
-    this.lost = true;
+  #offline(crowded) {
+    Object.assign(this, { lost: true, crowded });
     this.#showStatus();
   }
 

@@ -84,6 +84,24 @@ def watching(
     print_figures(measure(size), as_json)
 
 
+@app.command("class")
+def class_(
+    viewers: Annotated[int, typer.Option(min=1, help="Of one run.")] = 30,
+    people: Annotated[int, typer.Option(min=2, help="With a page and a run each.")] = 30,
+    pairs: Annotated[int, typer.Option(min=1, help="Of windows with the viewers and without.")] = 10,
+    window: Annotated[float, typer.Option(min=0.1, help="Seconds of each.")] = 3.0,
+    interactions: Annotated[int, typer.Option(min=1, help="With pages; 5400 are an hour of a class.")] = 600,
+    pause: Annotated[float, typer.Option(min=0, help="Seconds between two of one person.")] = 5.0,
+    as_json: JsonFlag = False,
+) -> None:
+    """A class on one server: frames, pages, the queue, memory, and what viewers cost; some five minutes."""
+    from sparsecore.bench.classroom import classroom as measure
+
+    with _bar() as progress:
+        found = measure(viewers, people, pairs, window, interactions, pause, progress)
+    print_figures(found, as_json)
+
+
 @app.command()
 def sweep(
     steps: Annotated[int, typer.Option(min=50, help="At most, of a run; 16000 is the whole sweep.")] = 2_000,

@@ -34,11 +34,11 @@ def watching(size: str = "paper", pairs: int = 30, window: float = 2.0) -> dict[
     that what else the machine does falls on both alike. The ratio is the geometric mean over the pairs, with
     its 95 % interval.
     """
-    with own_home() as home, _server(home) as address:
+    with own_home() as home, server(home) as address:
         store = Store(home)
         config = RunConfig.parse({"task": "sinc", "size": size, "theta": 0.0, "max_steps": 10_000_000})
         run_id = store.create(config)
-        _wait(lambda: len(store.frames(run_id)) > 20, "the run to begin")
+        wait_for(lambda: len(store.frames(run_id)) > 20, "the run to begin")
         speeds: dict[bool, list[float]] = {False: [], True: []}
         frames = 0
         for pair in range(pairs):
@@ -47,7 +47,7 @@ def watching(size: str = "paper", pairs: int = 30, window: float = 2.0) -> dict[
                 speeds[watched].append(speed)
                 frames += seen
         store.command(run_id, "stop")
-        _wait(lambda: not store.get(run_id).active, "the run to stop")
+        wait_for(lambda: not store.get(run_id).active, "the run to stop")
         store.close()
     logs = [math.log(w / a) for w, a in zip(speeds[True], speeds[False], strict=True)]
     middle, margin = statistics.mean(logs), 1.96 * statistics.stdev(logs) / math.sqrt(pairs)
@@ -99,7 +99,7 @@ def _read(viewer: ClientConnection, counted: list[int]) -> None:
 
 
 @contextmanager
-def _server(home: Path) -> Iterator[str]:
+def server(home: Path) -> Iterator[str]:
     """The dashboard on a free port and a store of its own."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -117,7 +117,7 @@ def _server(home: Path) -> Iterator[str]:
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, env=environment, **quiet) as process:
         try:
-            _wait(lambda: _answers(address), "the server to start")
+            wait_for(lambda: _answers(address), "the server to start")
             yield address
         finally:
             process.terminate()
@@ -133,7 +133,7 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _wait(done: Any, what: str) -> None:
+def wait_for(done: Any, what: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not done():
         if time.monotonic() > deadline:

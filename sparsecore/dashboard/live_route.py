@@ -28,6 +28,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from sparsecore.dashboard.full_matrix import full_matrix
 from sparsecore.dashboard.owner_cookie import account
+from sparsecore.dashboard.viewer import Viewer
+from sparsecore.environment import whole_number
 from sparsecore.runs.lead import lead
 from sparsecore.runs.store import Store
 from sparsecore.runs.waiting import Waits
@@ -37,8 +39,11 @@ QUEUED_POLL_SECONDS = 0.25  # nothing moves but the place
 IDLE_POLL_SECONDS = 1.0  # a run that has ended may still be deleted or seen to by hand
 TOKEN_SECONDS = 12 * 3600
 MAX_POINTS = 1_500  # of a curve at first sight; more cannot be told apart on a screen
-MAX_WAITING = 2_000  # messages; a viewer further behind has gone and is dropped
-FORBIDDEN = 4403
+VIEWERS_VARIABLE = "SPARSECORE_MAX_VIEWERS"
+# Of all runs together. Each takes a file of the process, which has 1,024 on most machines, and pages and the
+# store need theirs.
+USUAL_VIEWERS = 300
+FORBIDDEN, CROWDED = 4403, 4429
 PLOTLY_PATH = "/vendor/plotly.min.js"
 
 logger = logging.getLogger(__name__)
@@ -64,50 +69,6 @@ class Tokens:
         except BadSignature:
             return False
         return signed in ([run_id, None], [run_id, account])
-
-
-class Viewer:
-    """One connection: messages in order, and of frames and whole matrices only the newest."""
-
-    def __init__(self, socket: WebSocket) -> None:
-        self.socket = socket
-        self.messages: list[str] = []
-        self.blobs: list[bytes] = []
-        self.frame: bytes | None = None
-        self.matrix: bytes | None = None
-        self.follows = True
-        self.wake = asyncio.Event()
-        self.leave = asyncio.Event()
-
-    def tell(self, message: dict[str, Any]) -> None:
-        """Queue a message; a viewer who does not take them is let go."""
-        self.messages.append(json.dumps(message, ensure_ascii=False))
-        self.wake.set()
-        if len(self.messages) > MAX_WAITING:
-            self.leave.set()
-
-    def show(self, frame: bytes) -> None:
-        """Make this the frame to send next, unless the viewer looks at another step."""
-        if self.follows:
-            self.frame = frame
-            self.wake.set()
-
-    async def send(self) -> None:
-        """Send what there is, for as long as the connection holds."""
-        while True:
-            await self.wake.wait()
-            self.wake.clear()
-            messages, self.messages = self.messages, []
-            for message in messages:
-                await self.socket.send_text(message)
-            blobs, self.blobs = self.blobs, []
-            for blob in blobs:
-                await self.socket.send_bytes(blob)
-            frame, matrix = self.frame, self.matrix
-            self.frame = self.matrix = None
-            for blob in (frame, matrix):
-                if blob is not None:
-                    await self.socket.send_bytes(blob)
 
 
 class Broadcast:
@@ -163,11 +124,12 @@ class Broadcast:
 
 
 class LiveRoute:
-    """All watched runs of a server, and the route that viewers come in by."""
+    """All watched runs of a server, and the route that viewers come in by: so many at once, and no more."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, store: Store, most: int | None = None) -> None:
+        self.store, self.most = store, most or most_viewers()
         self.broadcasts: dict[str, Broadcast] = {}
+        self.viewers: set[Viewer] = set()
 
     def routes(self) -> list[BaseRoute]:
         """What `st.App` needs."""
@@ -181,7 +143,18 @@ class LiveRoute:
         if not same_origin(socket) or not tokens(self.store).allows(token, run_id, who):
             await socket.close(FORBIDDEN)
             return
+        if len(self.viewers) >= self.most:
+            await socket.accept()  # only then a browser is told the code
+            await socket.close(CROWDED, f"{self.most} viewers are here; try again later")
+            return
         viewer = Viewer(socket)
+        self.viewers.add(viewer)
+        try:
+            await self._watch(run_id, viewer)
+        finally:
+            self.viewers.discard(viewer)
+
+    async def _watch(self, run_id: str, viewer: Viewer) -> None:
         broadcast = await self._join(run_id, viewer)
         try:
             await self._serve(viewer, run_id)
@@ -250,6 +223,11 @@ class LiveRoute:
             return
 
 
+def most_viewers() -> int:
+    """How many may watch at once. Raises `ValueError` for what is no number from 1."""
+    return whole_number(VIEWERS_VARIABLE, USUAL_VIEWERS)
+
+
 def status_of(store: Store, run_id: str) -> dict[str, Any]:
     """State, ending, place in the queue and wait, as the live view shows them; `lead`, the class's step."""
     run = store.get(run_id)
@@ -306,8 +284,11 @@ def _parse(text: str) -> dict[str, Any]:
 
 def same_origin(socket: WebSocket) -> bool:
     """Whether the connection comes from a page of this very server; browsers always say from where."""
-    origin = socket.headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc == socket.headers.get("host")
+    try:
+        here = urlsplit(socket.headers.get("origin", "")).netloc
+    except ValueError:  # such as a bracket that is not closed
+        return False
+    return here != "" and here == socket.headers.get("host")
 
 
 def told_wait(seconds: float | None) -> int | None:

@@ -37,9 +37,13 @@ def decode_meta(blob: bytes) -> dict[str, Any]:
     length = int.from_bytes(blob[:HEADER_BYTES], "little")
     try:
         header = json.loads(blob[HEADER_BYTES : HEADER_BYTES + length])
-        return json.loads(header["__metadata__"]["meta"])
-    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        meta = json.loads(header["__metadata__"]["meta"])
+    # Broken UTF-8 or JSON, or a number of thousands of digits; brackets in brackets without end.
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError("this is no frame: its header cannot be read.") from error
+    if not isinstance(meta, dict):
+        raise ValueError("this is no frame: its header describes nothing.")
+    return meta
 
 
 def array_places(header: bytes) -> dict[str, tuple[str, int, int]]:

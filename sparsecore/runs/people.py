@@ -6,12 +6,12 @@ began it; what the command line began belongs to nobody on the pages but the tea
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from sparsecore.environment import whole_number
 from sparsecore.runs.queue import SWEEP
 from sparsecore.runs.tables import runs, sweeps
 
@@ -68,10 +68,7 @@ HOST = Person(None, teacher=True)  # the command line and the server itself: the
 
 def most_queued() -> int:
     """How many queued runs a person may have. Raises `ValueError` for what is no number from 1."""
-    given = os.environ.get(QUEUED_VARIABLE) or str(QUEUED_USUALLY)
-    if not given.isdecimal() or int(given) < 1:
-        raise ValueError(f"{QUEUED_VARIABLE} must be a whole number from 1, got {given!r}.")
-    return int(given)
+    return whole_number(QUEUED_VARIABLE, QUEUED_USUALLY)
 
 
 def require_room(connection: Connection, by: Person) -> None:
