@@ -104,6 +104,16 @@ turns = Table(  # when a person's run last came to its turn: the queue goes roun
     Column("at", Float, nullable=False),
 )
 
+guesses = Table(  # what a person thought before a lesson's run; the first answer stays
+    "guesses",
+    metadata,
+    Column("lesson", String(32), primary_key=True),
+    Column("owner", String(32), primary_key=True),
+    Column("choice", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+    Index("guesses_by_owner", "owner"),
+)
+
 settings = Table(
     "settings",
     metadata,
