@@ -32,6 +32,8 @@ if lesson.runs:
     words, asked = st.columns(2, gap="medium")
     with words:
         told()
+        if revealed:
+            parts.why(lesson)
     with asked:
         parts.question(lesson, answer)
     run = parts.shown_run(lesson, revealed=revealed)
@@ -43,6 +45,8 @@ else:
     with words:
         told()
         parts.question(lesson, answer)
+        if revealed:
+            parts.why(lesson)
     with shown:
         lesson_figure(lesson, None, revealed=revealed)
 

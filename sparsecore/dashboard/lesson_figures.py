@@ -25,10 +25,12 @@ from sparsecore.runs.run import Run
 TWO_ENDS = (2, 2, 6.0, 0.1, 1)
 ONE_FALLS = (2, 2, 6.0, 0.1, 26)
 FIFTY = (50, 2, 10.0, 0.1, 1)
+FIVE_OF_FIFTY = (50, 5, 30.0, 0.1, 1)
 START = (-0.5, -2.5)
 SAFE = 1.05  # L, in units of L(f)
-DESCENTS = (0.4, 0.55, SAFE, 3.0, 10.0)
-MOST_RISE = 1e4  # of f over its start: what flies off further is cut
+DESCENTS = (0.25, 0.45, SAFE, 3.0, 10.0)
+DRAWN_STEPS = 41
+MOST_RISE = 3.0  # of f over its start: what flies off further is cut
 CONFIG = {"displayModeBar": False}
 
 
@@ -81,15 +83,11 @@ def _nested(revealed: bool) -> None:
 
 
 def _descent(revealed: bool) -> None:
-    given, found = computed.problem(*TWO_ENDS), computed.points(TWO_ENDS, 1)
-    paths = {ratio: path(given, np.array(START), 1, ratio) for ratio in DESCENTS if revealed or ratio == SAFE}
-    values = {ratio: given.value(iterates) for ratio, iterates in paths.items()}
-    draw(
-        figures.descent({r: v[v <= MOST_RISE * v[0]][:41] for r, v in values.items()}, say), "lesson_descent"
-    )
-    if revealed:
-        ratio = st.select_slider(say("lessons.slider.which"), DESCENTS, 0.55, key="lesson_which")
-        draw(plane(given, found, ratio, say, paths=[paths[ratio]]), "lesson_plane")
+    given = computed.problem(*FIVE_OF_FIFTY)
+    shown = [ratio for ratio in DESCENTS if revealed or ratio == SAFE]
+    values = {ratio: given.value(path(given, np.zeros(given.n), 5, ratio)) for ratio in shown}
+    cut = {ratio: value[value <= MOST_RISE * value[0]][:DRAWN_STEPS] for ratio, value in values.items()}
+    draw(figures.descent(cut, say), "lesson_descent")
 
 
 def _subsets(revealed: bool) -> None:
@@ -108,14 +106,8 @@ def _subsets(revealed: bool) -> None:
 
 def _spirals(revealed: bool) -> None:
     noise = _slider("angle", 0.0, 3.0, 1.0, 0.05)
-    picture = figures.spirals(*computed.spiral_points(noise), say)
-    if not revealed:
-        draw(picture, "lesson_spirals")
-        return
-    left, right = st.columns(2)
-    with left:
-        draw(picture, "lesson_spirals")
-    with right:
+    draw(figures.spirals(*computed.spiral_points(noise), say), "lesson_spirals")
+    if revealed:
         here = noise, best_accuracy(noise)
         draw(figures.ceiling(computed.NOISES, computed.best_accuracies(), here, say), "lesson_ceiling")
 

@@ -73,7 +73,24 @@ def order(lesson: Lesson, done: dict[str, int]) -> None:
             required=True,
             label_visibility="collapsed",
         )
+        _arrow("previous", -1)
+        _arrow("next", 1)
         st.caption(say("lessons.progress", done=len(done.keys() & set(names)), all=len(names)))
+
+
+def _arrow(what: str, by: int) -> None:
+    every = [each.id for each in lessons()]
+    place = every.index(st.session_state[CHOSEN]) + by
+    there = 0 <= place < len(every)
+    st.button(
+        say(f"lessons.{what}"),
+        icon=":material/chevron_left:" if by < 0 else ":material/chevron_right:",
+        key=f"lesson_arrow_{what}",
+        type="tertiary",
+        disabled=not there,
+        on_click=turn,
+        args=(every[place] if there else every[0],),
+    )
 
 
 def neighbours(lesson: Lesson) -> None:
@@ -100,7 +117,7 @@ def neighbours(lesson: Lesson) -> None:
 
 
 def question(lesson: Lesson, answer: int | None) -> None:
-    """What is asked before the run; once answered, the class's answers and why."""
+    """What is asked before the run; once answered, the class's answers."""
     asked, tongue = lesson.question, language()
     with st.container(border=True, key="lesson_question"):
         st.markdown(f"**{asked.ask.in_(tongue)}**")
@@ -118,8 +135,13 @@ def question(lesson: Lesson, answer: int | None) -> None:
         counts = counted(the_store(), lesson.id, len(asked.choices))
         st.html(histogram([choice.in_(tongue) for choice in asked.choices], counts, asked.right, answer))
         st.caption(say("lessons.class", people=sum(counts)))
-        for paragraph in asked.why:
-            st.markdown(paragraph.in_(tongue))
+
+
+def why(lesson: Lesson) -> None:
+    """The answer explained."""
+    st.markdown(f"**{say('lessons.why')}**")
+    for paragraph in lesson.question.why:
+        st.markdown(paragraph.in_(language()))
 
 
 def _answer(lesson_id: str, place: int) -> None:

@@ -15,7 +15,7 @@ from sparsecore.runs.retention import Foretold
 TEST, TRAIN = "#d55e00", "#0072b2"
 CLASSES = ("#0072b2", "#e69f00")
 FORMAT_COLOURS = {"dense": "#7f7f7f", "csr": "#0072b2", "bitmask": "#e69f00"}
-SMALL = 420
+SMALL, LOW = 420, 320
 
 
 def _line(x: Sequence[float], y: Sequence[float], name: str, tint: str, **options: Any) -> go.Scatter:
@@ -31,7 +31,7 @@ def descent(values: Mapping[float, np.ndarray], say: Say) -> go.Figure:
         name = f"L = {ratio:g} L(f)"
         tint = LAYER_COLOURS[place % len(LAYER_COLOURS)]
         figure.add_trace(_line(np.arange(len(value)), value, name, tint, dash=dash, meta="descent"))
-    x, y = {"title": {"text": say("lessons.axis.step")}}, {"title": {"text": "f(wᵏ)"}, "type": "log"}
+    x, y = {"title": {"text": say("lessons.axis.step")}}, {"title": {"text": "f(wᵏ)"}, "rangemode": "tozero"}
     return finished(figure, say("lessons.figure.descent"), y, say, logarithmic=False, x=x)
 
 
@@ -68,7 +68,7 @@ def spirals(points: np.ndarray, labels: np.ndarray, say: Say) -> go.Figure:
         )
     hidden = {"showgrid": False, "showticklabels": False, "range": [-1.15, 1.15], "constrain": "domain"}
     y = {"scaleanchor": "x", **hidden}
-    finished(figure, say("paper.figure.3-7"), y, say, logarithmic=False, x=hidden)
+    finished(figure, say("lessons.figure.spirals"), y, say, logarithmic=False, x=hidden)
     return figure.update_layout(legend={"y": -0.04}, height=SMALL, dragmode=False)
 
 
@@ -89,7 +89,8 @@ def ceiling(noises: np.ndarray, best: np.ndarray, here: tuple[float, float], say
     )
     x = {"title": {"text": say("lessons.axis.noise")}}
     y = {"title": {"text": say("live.metric.accuracy")}, "tickformat": ".0%", "range": [0.45, 1.06]}
-    return finished(figure, say("lessons.figure.ceiling"), y, say, logarithmic=False, x=x)
+    finished(figure, say("lessons.figure.ceiling"), y, say, logarithmic=False, x=x)
+    return figure.update_layout(height=LOW)
 
 
 def storage(densities: np.ndarray, sizes: Mapping[str, np.ndarray], say: Say, *, all_: bool) -> go.Figure:
@@ -117,7 +118,7 @@ def speed(
     if at is not None:
         figure.add_vline(x=at, line={"color": TEST, "dash": "dot"})
     x = {"title": {"text": say("figure.density")}, "type": "log", "tickvals": densities, "tickformat": ".0%"}
-    y = {"title": {"text": say("lessons.axis.milliseconds")}, "type": "log", "tickformat": "~g", "dtick": 1}
+    y = {"title": {"text": say("lessons.axis.milliseconds")}, "type": "log", "tickformat": "~g", "nticks": 7}
     return finished(figure, say("lessons.figure.speed"), y, say, logarithmic=True, x=x)
 
 
