@@ -12,6 +12,7 @@ ROWS_PER_WEIGHT = 2  # more rows than weights, so that noise leaves a residual
 MOST_SUPPORTS = 20_000  # so many small systems are solved in well under 300 ms
 STEPS = 400
 STILL = 1e-9  # a step this short, in units of w, ends the iteration
+NOT_ZERO = 1e-6  # an iterate at rest is off its end by some multiple of STILL
 FAR = 1e6  # an iterate this long is on its way to infinity
 TOLERANCE = 1e-9  # on gradients of a problem whose L(f) is 1
 
@@ -190,7 +191,7 @@ def support_of(found: Ends, points: Points) -> np.ndarray:
 
 def _codes(w: np.ndarray) -> list[bytes]:
     """The positions of the non-zeros of each row."""
-    return [row.tobytes() for row in np.packbits(np.abs(w) > STILL, axis=1)]
+    return [row.tobytes() for row in np.packbits(np.abs(w) > NOT_ZERO, axis=1)]
 
 
 def grid(low: float, high: float, cells: int) -> tuple[np.ndarray, np.ndarray]:

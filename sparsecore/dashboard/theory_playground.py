@@ -15,7 +15,7 @@ from sparsecore.figures.supports import along_axes, ends_counted, spectrum, thre
 
 SIZES = (2, 3, 50)
 LARGEST_BUDGET = {2: 1, 3: 2, 50: 12}
-CONDITIONS = (1, 2, 5, 6, 10, 30, 100)
+CONDITIONS = (1, 2, 5, 10, 30, 100)
 KEYS = {"n": "theory_n", "seed": "theory_seed"}
 
 
@@ -53,7 +53,7 @@ def asked() -> Asked:
         condition = st.select_slider(
             say("theory.slider.condition"),
             CONDITIONS,
-            6,
+            30,
             key="theory_condition",
             help=say("theory.slider.condition.help"),
             width=180,

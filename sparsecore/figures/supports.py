@@ -16,6 +16,7 @@ from sparsecore.figures.plane import CELLS, KINDS, OPTIMAL, contours, kinds, mar
 SMALLEST = 1e-3  # a least L below this is drawn there: the axis is logarithmic
 DRAWN = 2_000  # supports; more marks than pixels say nothing
 SHOWN_ENDS = 24
+WIDE = 200.0  # from the least to the largest L: more ticks than tens would touch
 
 
 def spectrum(points: Points, lipschitz: float, say: Say) -> go.Figure:
@@ -35,7 +36,8 @@ def spectrum(points: Points, lipschitz: float, say: Say) -> go.Figure:
         x=np.log10(lipschitz), y=1, yref="paper", text=f"L = {lipschitz:.3g}", showarrow=False, xanchor="left"
     )
     top = float(places[:, 1].max()) or 1.0
-    x = {"title": {"text": say("theory.axis.least")}, "type": "log", "tickformat": "~g", "nticks": 8}
+    dtick = "D2" if np.nanmax(least) < WIDE * np.nanmin(least) else 1  # 1, 2, 5, or tens alone
+    x = {"title": {"text": say("theory.axis.least")}, "type": "log", "tickformat": "~g", "dtick": dtick}
     y = {"title": {"text": say("theory.axis.above")}, "range": [-0.06 * top, 1.08 * top]}
     return finished(figure, say("theory.figure.spectrum"), y, say, logarithmic=True, x=x)
 
