@@ -53,7 +53,7 @@ def asked() -> Asked:
         condition = st.select_slider(
             say("theory.slider.condition"),
             CONDITIONS,
-            30,
+            10,
             key="theory_condition",
             help=say("theory.slider.condition.help"),
             width=180,

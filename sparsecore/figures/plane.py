@@ -88,6 +88,9 @@ def plane(
     if ends is not None:
         figure.add_trace(_ground(ends, side))
     figure.add_trace(contours(problem.value(square), along))
+    if ends is not None and (ends < 0).any():
+        grey = {"symbol": "square", "size": 12, "color": faint(NO_END, 0.35)}
+        figure.add_trace(legend_only(say("theory.no_rest"), mode="markers", marker=grey))
     for x, y in (([-side, side], [0, 0]), ([0, 0], [-side, side])):
         line = {"color": "#7f7f7f", "width": 5}
         figure.add_trace(_line(x, y, line, meta="axis"))

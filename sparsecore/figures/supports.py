@@ -16,6 +16,7 @@ from sparsecore.figures.plane import CELLS, KINDS, OPTIMAL, contours, kinds, mar
 SMALLEST = 1e-3  # a least L below this is drawn there: the axis is logarithmic
 DRAWN = 2_000  # supports; more marks than pixels say nothing
 SHOWN_ENDS = 24
+LABELLED = 9  # bars; the labels of more could not be read, and only the hover tells f
 WIDE = 200.0  # from the least to the largest L: more ticks than tens would touch
 
 
@@ -52,7 +53,7 @@ def ends_counted(values: Sequence[float], counts: Sequence[int], best: float, sa
         marker={"color": tints},
         text=[f"{values[i]:.3g}" for i in order],
         hovertemplate="f = %{text}<br>%{y}<extra></extra>",
-        textposition="outside",
+        textposition="outside" if len(order) <= LABELLED else "none",
         cliponaxis=False,
         showlegend=False,
         meta="ends",
