@@ -155,27 +155,34 @@ def path(problem: LeastSquares, start: np.ndarray, s: int, lipschitz: float, ste
 
 @dataclass(frozen=True)
 class Ends:
-    """Where iterations from k starts end: w (k, n), and whether each came to rest within STEPS."""
+    """Where iterations from k starts end: w (k, n), and whether each came to rest within the steps."""
 
     w: np.ndarray
     still: np.ndarray
 
 
-def ends(problem: LeastSquares, starts: np.ndarray, s: int, lipschitz: float, steps: int = STEPS) -> Ends:
-    """Iterate from each row of `starts` (k, n) until it moves less than STILL, or flies past FAR."""
+def ends(
+    problem: LeastSquares,
+    starts: np.ndarray,
+    s: int,
+    lipschitz: float,
+    steps: int = STEPS,
+    still: float = STILL,
+) -> Ends:
+    """Iterate from each row of `starts` (k, n) until it moves less than `still`, or flies past FAR."""
     w = np.array(starts, dtype=float)
-    still = np.zeros(len(w), dtype=bool)
+    at_rest = np.zeros(len(w), dtype=bool)
     going = np.arange(len(w))
     for _ in range(steps):
         if not len(going):
             break
         moved = step(problem, w[going], s, lipschitz)
-        rest = np.abs(moved - w[going]).max(axis=1) < STILL
+        rest = np.abs(moved - w[going]).max(axis=1) < still
         gone = np.abs(moved).max(axis=1) > FAR
         w[going] = moved
-        still[going[rest]] = True
+        at_rest[going[rest]] = True
         going = going[~(rest | gone)]
-    return Ends(w, still)
+    return Ends(w, at_rest)
 
 
 def support_of(found: Ends, points: Points) -> np.ndarray:

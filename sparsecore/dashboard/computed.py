@@ -12,8 +12,9 @@ from sparsecore.analysis import storage, subset_regression
 from sparsecore.bounds import best_accuracy
 
 KEPT = 128  # answers of each kind
-BASIN_CELLS = 81
+BASIN_CELLS = 61
 PLANE_STEPS = 1_500  # a narrow valley takes so many
+PLANE_STILL = 1e-6  # far below a pixel: which axis it is, is all that is drawn
 STARTS = 200  # of the larger problem
 MEASURED = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)  # densities whose product is timed
 SHAPE = (300, 200)  # of the matrix whose bytes are counted: the second layer of the thesis's network
@@ -38,7 +39,7 @@ def points(asked: tuple[int, int, float, float, int], s: int) -> ls.Points | Non
 def basins(asked: tuple[int, int, float, float, int], lipschitz: float, side: float) -> np.ndarray:
     """Where a square of starts in the plane ends, (cells, cells); −1 for no end within the steps."""
     _, starts = ls.grid(-side, side, BASIN_CELLS)
-    found = ls.ends(problem(*asked), starts, 1, lipschitz, PLANE_STEPS)
+    found = ls.ends(problem(*asked), starts, 1, lipschitz, PLANE_STEPS, PLANE_STILL)
     return ls.support_of(found, points(asked, 1)).reshape(BASIN_CELLS, BASIN_CELLS)
 
 
