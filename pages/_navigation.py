@@ -31,6 +31,10 @@ page = st.navigation(
         st.Page(PAGES / "lab.py", title=say("page.lab"), icon=":material/science:", default=True),
         st.Page(PAGES / "sweep.py", title=say("page.sweep"), icon=":material/grid_on:", url_path="sweep"),
         st.Page(PAGES / "paper.py", title=say("page.paper"), icon=":material/article:", url_path="paper"),
+        st.Page(PAGES / "theory.py", title=say("page.theory"), icon=":material/function:", url_path="theory"),
+        st.Page(
+            PAGES / "lessons.py", title=say("page.lessons"), icon=":material/school:", url_path="lessons"
+        ),
         st.Page(
             PAGES / "challenge.py",
             title=say("page.challenge"),

@@ -12,9 +12,10 @@ import streamlit as st
 from sparsecore.dashboard import classroom
 from sparsecore.dashboard.compared import comparable, curves
 from sparsecore.dashboard.live_route import PLOTLY_PATH, TOKEN_SECONDS, tokens
-from sparsecore.dashboard.session import WELCOME, the_store
+from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.visitor import the_account
 from sparsecore.dashboard.words import ASSETS, words
+from sparsecore.runs.people import FOR_ALL
 from sparsecore.runs.run import Run
 
 # One module, in this order.
@@ -55,9 +56,9 @@ def live_view(run: Run) -> None:
             "plotly": f"{PLOTLY_PATH}?v={plotly.__version__}",
             "others": others,
             "compare": curves(the_store(), chosen) if chosen in [other["id"] for other in others] else None,
-            "autoplay": run.origin == WELCOME,
             "leads": bool(st.session_state.get(classroom.LEADS)),
             "obeys": classroom.asked(classroom.FOLLOW),
+            "autoplay": run.origin in FOR_ALL,
             "language": language,
             "words": {k: v for k, v in words(language).items() if k.startswith(PREFIXES)},
         },

@@ -16,6 +16,8 @@ from sparsecore.runs.queue import SWEEP
 from sparsecore.runs.tables import runs, sweeps
 
 WELCOME = "welcome"  # the origin of the run that greets everybody, and that nobody may stop
+LESSON = "lesson"  # the origin of a run of a lesson: one for the whole class, nobody's to stop
+FOR_ALL = (WELCOME, LESSON)
 QUEUED_VARIABLE = "SPARSECORE_MAX_QUEUED"
 QUEUED_USUALLY = 10  # runs a person may have waiting; those of his sweeps wait behind everybody's
 
@@ -54,7 +56,7 @@ class Person:
         if self.teacher:
             return True
         if owner is None:
-            return self.alone and origin != WELCOME
+            return self.alone and origin not in FOR_ALL
         return owner == self.owner
 
     def require(self, owner: str | None, origin: str, what: str) -> None:

@@ -116,6 +116,16 @@ entries = Table(  # of the challenge: runs that the server has judged by their w
     Column("created", Float, nullable=False),
 )
 
+guesses = Table(  # what a person thought before a lesson's run; the first answer stays
+    "guesses",
+    metadata,
+    Column("lesson", String(32), primary_key=True),
+    Column("owner", String(32), primary_key=True),
+    Column("choice", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+    Index("guesses_by_owner", "owner"),
+)
+
 settings = Table(
     "settings",
     metadata,

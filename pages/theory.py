@@ -1,0 +1,31 @@
+"""Theory: a playground of least squares under ‖w‖₀ ≤ s, then the conditions of an optimum."""
+
+import streamlit as st
+
+from sparsecore.dashboard.controls import say
+from sparsecore.dashboard.theory_playground import playground
+from sparsecore.dashboard.transport import language_switch
+from sparsecore.theory import statements
+
+with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+    st.subheader(say("theory.title"), anchor=False)
+    language_switch()
+
+with st.container(border=True, key="theory_playground"):
+    st.markdown(f"**{say('theory.playground')}**")
+    playground()
+
+st.markdown(f"#### {say('theory.conditions')}")
+language = st.session_state["lang"]
+for first in range(0, len(statements()), 2):
+    for column, statement in zip(st.columns(2, gap="medium"), statements()[first : first + 2], strict=False):
+        with column, st.container(border=True, height="stretch", key=f"theory_{statement.id}"):
+            st.markdown(f"**{statement.title.in_(language)}**")
+            st.markdown(statement.says.in_(language))
+            st.caption(f"**{say('theory.why')}** {statement.why.in_(language)}")
+            if statement.misprint is not None:
+                st.warning(
+                    f"**{say('theory.misprint')}.** {statement.misprint.in_(language)}",
+                    icon=":material/edit_note:",
+                )
+st.caption(say("theory.source"))

@@ -1,0 +1,137 @@
+"""The lessons' own figures: descent, subsets, the spirals' ceiling, storage, retention."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from sparsecore.analysis.subset_regression import N_TRUE, Errors
+from sparsecore.figures.drawing import LAYER_COLOURS, Say, faint, finished
+from sparsecore.runs.retention import Foretold
+
+TEST, TRAIN = "#d55e00", "#0072b2"
+CLASSES = ("#0072b2", "#e69f00")
+FORMAT_COLOURS = {"dense": "#7f7f7f", "csr": "#0072b2", "bitmask": "#e69f00"}
+SMALL, LOW = 420, 320
+
+
+def _line(x: Sequence[float], y: Sequence[float], name: str, tint: str, **options: Any) -> go.Scatter:
+    look = {"width": options.pop("width", 2.5), "color": tint, "dash": options.pop("dash", "solid")}
+    return go.Scatter(x=x, y=y, mode=options.pop("mode", "lines"), name=name, line=look, **options)
+
+
+def descent(values: Mapping[float, np.ndarray], say: Say) -> go.Figure:
+    """f after each step, a line for each L (in units of L(f)); values: (steps,) each."""
+    figure = go.Figure()
+    for place, (ratio, value) in enumerate(values.items()):
+        dash = "dash" if ratio < 1 else "solid"
+        name = f"L = {ratio:g} L(f)"
+        tint = LAYER_COLOURS[place % len(LAYER_COLOURS)]
+        figure.add_trace(_line(np.arange(len(value)), value, name, tint, dash=dash, meta="descent"))
+    x, y = {"title": {"text": say("lessons.axis.step")}}, {"title": {"text": "f(wᵏ)"}, "rangemode": "tozero"}
+    return finished(figure, say("lessons.figure.descent"), y, say, logarithmic=False, x=x)
+
+
+def subset_errors(found: Errors, say: Say, *, tested: bool) -> go.Figure:
+    """The error against the number of weights kept; `tested`: also on new data, and what no model beats."""
+    figure = go.Figure(
+        _line(found.sizes, found.train, say("figure.train"), TRAIN, mode="lines+markers", width=1.5)
+    )
+    if tested:
+        band = {"fill": "toself", "fillcolor": faint(TEST), "showlegend": False, "hoverinfo": "skip"}
+        x, y = np.r_[found.sizes, found.sizes[::-1]], np.r_[found.high, found.low[::-1]]
+        figure.add_trace(go.Scatter(x=x, y=y, mode="lines", line={"width": 0}, **band))
+        figure.add_trace(
+            _line(found.sizes, found.test, say("figure.test"), TEST, mode="lines+markers", width=3.5)
+        )
+        figure.add_hline(y=found.noise, line={"color": "#7f7f7f", "dash": "dash"})
+        note = {"xref": "paper", "x": 1, "y": found.noise, "yanchor": "bottom", "showarrow": False}
+        figure.add_annotation(text=say("lessons.noise_floor"), xanchor="right", **note)
+        figure.add_vline(x=N_TRUE, line={"color": "#7f7f7f", "dash": "dot"})
+    x = {"title": {"text": say("lessons.axis.s")}, "dtick": 1}
+    y = {"title": {"text": say("lessons.axis.rmse")}, "rangemode": "tozero"}
+    return finished(figure, say("lessons.figure.subsets"), y, say, logarithmic=False, x=x)
+
+
+def spirals(points: np.ndarray, labels: np.ndarray, say: Say) -> go.Figure:
+    """The two classes in the plane; points (k, 2)."""
+    figure = go.Figure()
+    for label, tint in enumerate(CLASSES):
+        own = points[labels == label]
+        marker = {"color": tint, "size": 5, "symbol": ("circle", "diamond")[label], "opacity": 0.8}
+        name = say("paper.figure.class", number=label)
+        figure.add_trace(
+            go.Scatter(x=own[:, 0], y=own[:, 1], mode="markers", marker=marker, name=name, hoverinfo="skip")
+        )
+    hidden = {"showgrid": False, "showticklabels": False, "range": [-1.15, 1.15], "constrain": "domain"}
+    y = {"scaleanchor": "x", **hidden}
+    finished(figure, say("lessons.figure.spirals"), y, say, logarithmic=False, x=hidden)
+    return figure.update_layout(legend={"y": -0.04}, height=SMALL, dragmode=False)
+
+
+def ceiling(noises: np.ndarray, best: np.ndarray, here: tuple[float, float], say: Say) -> go.Figure:
+    """The best accuracy that any classifier reaches against the noise of the angle; a mark at `here`."""
+    figure = go.Figure(_line(noises, best, say("lessons.ceiling"), TEST, showlegend=False))
+    figure.add_trace(
+        go.Scatter(
+            x=[here[0]],
+            y=[here[1]],
+            mode="markers+text",
+            marker={"size": 13, "color": TEST},
+            text=[f"{here[1]:.1%}"],
+            textposition="top right",
+            showlegend=False,
+            cliponaxis=False,
+        )
+    )
+    x = {"title": {"text": say("lessons.axis.noise")}}
+    y = {"title": {"text": say("live.metric.accuracy")}, "tickformat": ".0%", "range": [0.45, 1.06]}
+    finished(figure, say("lessons.figure.ceiling"), y, say, logarithmic=False, x=x)
+    return figure.update_layout(height=LOW)
+
+
+def storage(densities: np.ndarray, sizes: Mapping[str, np.ndarray], say: Say, *, all_: bool) -> go.Figure:
+    """Bytes in units of dense against the density; before the answer (not `all_`) dense alone with CSR."""
+    figure = go.Figure()
+    for name, size in sizes.items():
+        if all_ or name != "bitmask":
+            share = size / sizes["dense"]
+            figure.add_trace(_line(densities, share, say(f"lessons.format.{name}"), FORMAT_COLOURS[name]))
+    x = {"title": {"text": say("figure.density")}, "tickformat": ".0%"}
+    y = {"title": {"text": say("lessons.axis.bytes")}, "tickformat": ".0%", "rangemode": "tozero"}
+    return finished(figure, say("lessons.figure.storage"), y, say, logarithmic=False, x=x)
+
+
+def speed(
+    densities: Sequence[float], dense: float, csr: Sequence[float], at: float | None, say: Say
+) -> go.Figure:
+    """Milliseconds of a product against the density; a dotted line where the two are equal."""
+    figure = go.Figure()
+    dense_line = [1e3 * dense] * len(densities)
+    figure.add_trace(_line(densities, dense_line, say("lessons.format.dense"), FORMAT_COLOURS["dense"]))
+    times = [1e3 * value for value in csr]
+    look = {"mode": "lines+markers"}
+    figure.add_trace(_line(densities, times, say("lessons.format.csr"), FORMAT_COLOURS["csr"], **look))
+    if at is not None:
+        figure.add_vline(x=at, line={"color": TEST, "dash": "dot"})
+    x = {"title": {"text": say("figure.density")}, "type": "log", "tickvals": densities, "tickformat": ".0%"}
+    y = {"title": {"text": say("lessons.axis.milliseconds")}, "type": "log", "tickformat": "~g", "nticks": 7}
+    return finished(figure, say("lessons.figure.speed"), y, say, logarithmic=True, x=x)
+
+
+def retention(found: Foretold, say: Say) -> go.Figure:
+    """The share of the final mask that counts, and the mask of the moment, foretell at each step."""
+    figure = go.Figure()
+    figure.add_trace(_line(found.steps, found.by_mask, say("lessons.by_mask"), TRAIN, width=1.5))
+    figure.add_trace(_line(found.steps, found.by_counts, say("lessons.by_counts"), TEST, width=3.5))
+    chance = {"dash": "dash", "width": 1.5}
+    figure.add_trace(
+        _line(found.steps[[0, -1]], [found.by_chance] * 2, say("lessons.by_chance"), "#7f7f7f", **chance)
+    )
+    figure.add_vline(x=found.last / 2, line={"color": "#7f7f7f", "dash": "dot"})
+    x = {"title": {"text": say("lessons.axis.step")}}
+    y = {"title": {"text": say("lessons.axis.foretold")}, "tickformat": ".0%", "range": [0, 1.03]}
+    return finished(figure, say("lessons.figure.retention"), y, say, logarithmic=False, x=x)

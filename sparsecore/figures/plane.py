@@ -1,0 +1,168 @@
+"""Least squares in the plane under ‖w‖₀ ≤ 1: contours, the two axes, stationary points, iterates, basins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from sparsecore.analysis.least_squares import LeastSquares, Points
+from sparsecore.figures.drawing import Say, faint, finished, legend_only
+
+OPTIMAL, STATIONARY, BASIC, NOT = "optimal", "stationary", "basic", "neither"
+KINDS: dict[str, dict[str, Any]] = {
+    OPTIMAL: {"color": "#009e73", "symbol": "star", "size": 17},
+    STATIONARY: {"color": "#0072b2", "symbol": "circle", "size": 12},
+    BASIC: {"color": "#d55e00", "symbol": "circle-open", "size": 12, "line": {"width": 2.5}},
+    NOT: {"color": "#7f7f7f", "symbol": "x-thin", "size": 9, "line": {"width": 2, "color": "#7f7f7f"}},
+}
+BASINS = ("#009e73", "#0072b2", "#cc79a7")  # of the optimum, and of the other ends by f
+NO_END = "#7f7f7f"
+PATH = "#d55e00"
+CELLS = 81
+LEVELS = 22
+PLANE_HEIGHT = 560
+
+
+def kinds(points: Points, lipschitz: float) -> list[str]:
+    """What each point is, for this L: optimal, L-stationary, basic feasible only, or neither.
+
+    The optimum is called so also for an L too small for it to be L-stationary.
+    """
+    best = points.value <= points.value[0] + 1e-12
+    stationary = points.stationary(lipschitz)
+    found = []
+    for place in range(len(best)):
+        if best[place]:
+            found.append(OPTIMAL)
+        elif stationary[place]:
+            found.append(STATIONARY)
+        else:
+            found.append(BASIC if points.basic_feasible[place] else NOT)
+    return found
+
+
+def reach(points: Points) -> float:
+    """Half the side of a square around 0 that shows every point with room."""
+    return 1.35 * float(np.abs(points.w).max()) + 0.2
+
+
+def contours(value: np.ndarray, along: np.ndarray, **options: Any) -> go.Contour:
+    """Level lines of f, closer together near its least value; f is (cells, cells), w₂ down the rows."""
+    return go.Contour(
+        x=along,
+        y=along,
+        z=np.sqrt(np.maximum(value - value.min(), 0)),
+        ncontours=LEVELS,
+        contours={"coloring": "lines"},
+        colorscale=[[0, "#3f6f99"], [1, "#aebdca"]],
+        line={"width": 1},
+        showscale=False,
+        hoverinfo="skip",
+        meta="contours",
+        **options,
+    )
+
+
+def plane(
+    problem: LeastSquares,
+    points: Points,
+    lipschitz: float,
+    say: Say,
+    *,
+    paths: Sequence[np.ndarray] = (),
+    ends: np.ndarray | None = None,
+    named: bool = True,
+) -> go.Figure:
+    """The plane of a problem of two weights.
+
+    paths: iterates, each (steps, 2). ends: of a square of starts (cells, cells) the place of the end among
+    `points`, −1 for none; drawn as coloured ground. named: whether the points are drawn.
+    """
+    side = reach(points)
+    along = np.linspace(-side, side, CELLS)
+    square = np.stack(np.meshgrid(along, along), axis=-1)
+    figure = go.Figure()
+    if ends is not None:
+        figure.add_trace(_ground(ends, side))
+    figure.add_trace(contours(problem.value(square), along))
+    if ends is not None and (ends < 0).any():
+        grey = {"symbol": "square", "size": 12, "color": faint(NO_END, 0.35)}
+        figure.add_trace(legend_only(say("theory.no_rest"), mode="markers", marker=grey))
+    for x, y in (([-side, side], [0, 0]), ([0, 0], [-side, side])):
+        line = {"color": "#7f7f7f", "width": 5}
+        figure.add_trace(_line(x, y, line, meta="axis"))
+    figure.add_trace(legend_only(say("theory.feasible"), mode="lines", line={"color": "#7f7f7f", "width": 5}))
+    for iterates in paths:
+        figure.add_trace(_path(iterates, say))
+    if named:
+        for trace in marks(points, lipschitz, points.w, say):
+            figure.add_trace(trace)
+    axis = {"range": [-side, side], "showgrid": False}
+    x = {"title": {"text": "w₁"}, **axis}
+    y = {"title": {"text": "w₂"}, "scaleanchor": "x", "constrain": "domain", **axis}
+    title = say("theory.figure.plane" if ends is None else "theory.figure.basins")
+    finished(figure, title, y, say, logarithmic=False, x=x | {"constrain": "domain"})
+    return figure.update_layout(height=PLANE_HEIGHT, legend={"y": -0.12}, dragmode=False)
+
+
+def _ground(ends: np.ndarray, side: float) -> go.Heatmap:
+    along = np.linspace(-side, side, ends.shape[0])
+    shades = [faint(NO_END, 0.35), *(faint(tint, 0.3) for tint in BASINS)]
+    share = 1 / len(shades)
+    scale = [(share * (i + end), shade) for i, shade in enumerate(shades) for end in (0, 1)]
+    drawn = np.minimum(ends, len(BASINS) - 1)
+    options = {"zmin": -1.5, "zmax": len(BASINS) - 0.5, "showscale": False, "hoverinfo": "skip"}
+    return go.Heatmap(x=along, y=along, z=drawn, colorscale=scale, meta="basins", **options)
+
+
+def _line(x: Sequence[float], y: Sequence[float], line: dict[str, Any], **options: Any) -> go.Scatter:
+    return go.Scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", showlegend=False, **options)
+
+
+def _path(iterates: np.ndarray, say: Say) -> go.Scatter:
+    """Start, iterates, and lines between them; the start is hollow."""
+    sizes = [11] + [6] * (len(iterates) - 1)
+    return go.Scatter(
+        x=iterates[:, 0],
+        y=iterates[:, 1],
+        mode="lines+markers",
+        line={"color": PATH, "width": 2},
+        marker={"size": sizes, "color": PATH, "symbol": ["circle-open"] + ["circle"] * (len(iterates) - 1)},
+        text=[f"k = {k}<br>w = ({w[0]:.3g}, {w[1]:.3g})" for k, w in enumerate(iterates)],
+        hovertemplate="%{text}<extra></extra>",
+        name=say("theory.iterates"),
+        meta="path",
+    )
+
+
+def marks(points: Points, lipschitz: float, places: np.ndarray, say: Say, **options: Any) -> list[go.Scatter]:
+    """The points by kind, at `places` (k, 2); the hover tells support, f and the least L."""
+    found = kinds(points, lipschitz)
+    traces = []
+    for kind, marker in KINDS.items():
+        own = [i for i, is_ in enumerate(found) if is_ == kind]
+        if own:
+            traces.append(
+                go.Scatter(
+                    x=places[own, 0],
+                    y=places[own, 1],
+                    mode="markers",
+                    marker=marker,
+                    text=[_told(points, i, say) for i in own],
+                    hovertemplate="%{text}<extra></extra>",
+                    name=say(f"theory.kind.{kind}"),
+                    meta=kind,
+                    **options,
+                )
+            )
+    return traces
+
+
+def _told(points: Points, i: int, say: Say) -> str:
+    support = ", ".join(str(place + 1) for place in points.supports[i])
+    least = points.smallest_lipschitz[i]
+    bound = "∞" if np.isinf(least) else f"{least:.3g}"
+    return say("theory.hover", support=support, value=f"{points.value[i]:.4g}", least=bound)

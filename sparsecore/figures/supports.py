@@ -1,0 +1,122 @@
+"""Every support of a small least-squares problem: its value, its least L, and how often IHT ends there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from sparsecore.analysis.least_squares import LeastSquares, Points
+from sparsecore.figures.drawing import Say, finished
+from sparsecore.figures.plane import CELLS, KINDS, OPTIMAL, contours, kinds, marks, reach
+
+SMALLEST = 1e-3  # a least L below this is drawn there: the axis is logarithmic
+DRAWN = 2_000  # supports; more marks than pixels say nothing
+SHOWN_ENDS = 24
+LABELLED = 9  # bars; the labels of more could not be read, and only the hover tells f
+WIDE = 200.0  # from the least to the largest L: more ticks than tens would touch
+
+
+def spectrum(points: Points, lipschitz: float, say: Say) -> go.Figure:
+    """f above the optimum against the least L for which a point is L-stationary; a line at the L chosen."""
+    few = min(len(points.value), DRAWN)
+    shown = Points(*(getattr(points, name)[:few] for name in Points.__dataclass_fields__))
+    least = np.clip(shown.smallest_lipschitz, SMALLEST, None)
+    least[np.isinf(least)] = np.nan
+    places = np.stack([least, shown.value - shown.value[0]], axis=1)
+    figure = go.Figure(marks(shown, lipschitz, places, say))
+    if few > 100:
+        for trace in figure.data:
+            if trace.meta != OPTIMAL:
+                trace.marker.size = 6
+    figure.add_vline(x=lipschitz, line={"color": "#7f7f7f", "dash": "dash"})
+    figure.add_annotation(
+        x=np.log10(lipschitz), y=1, yref="paper", text=f"L = {lipschitz:.3g}", showarrow=False, xanchor="left"
+    )
+    top = float(places[:, 1].max()) or 1.0
+    dtick = "D2" if np.nanmax(least) < WIDE * np.nanmin(least) else 1  # 1, 2, 5, or tens alone
+    x = {"title": {"text": say("theory.axis.least")}, "type": "log", "tickformat": "~g", "dtick": dtick}
+    y = {"title": {"text": say("theory.axis.above")}, "range": [-0.06 * top, 1.08 * top]}
+    return finished(figure, say("theory.figure.spectrum"), y, say, logarithmic=True, x=x)
+
+
+def ends_counted(values: Sequence[float], counts: Sequence[int], best: float, say: Say) -> go.Figure:
+    """How many starts end at each of the distinct ends, best first; `best` is the optimum if known."""
+    order = np.argsort(values)[:SHOWN_ENDS]
+    tints = [KINDS["optimal" if values[i] <= best + 1e-9 else "stationary"]["color"] for i in order]
+    bars = go.Bar(
+        x=[str(rank + 1) for rank in range(len(order))],
+        y=[counts[i] for i in order],
+        marker={"color": tints},
+        text=[f"{values[i]:.3g}" for i in order],
+        hovertemplate="f = %{text}<br>%{y}<extra></extra>",
+        textposition="outside" if len(order) <= LABELLED else "none",
+        cliponaxis=False,
+        showlegend=False,
+        meta="ends",
+    )
+    x = {"title": {"text": say("theory.axis.ends")}, "type": "category"}
+    y = {"title": {"text": say("theory.axis.starts")}}
+    return finished(go.Figure(bars), say("theory.figure.ends"), y, say, logarithmic=False, x=x)
+
+
+def three_planes(problem: LeastSquares, points: Points, lipschitz: float, say: Say) -> go.Figure:
+    """Three weights, two of them not 0: the feasible set is the three coordinate planes."""
+    pairs = list(combinations(range(3), 2))
+    titles = [f"w{'₁₂₃'[i]} · w{'₁₂₃'[j]}" for i, j in pairs]
+    figure = make_subplots(rows=1, cols=3, subplot_titles=titles, horizontal_spacing=0.06)
+    side = reach(points)
+    along = np.linspace(-side, side, CELLS)
+    first, second = np.meshgrid(along, along)
+    told: set[str] = set()
+    for column, (i, j) in enumerate(pairs, 1):
+        square = np.zeros((CELLS, CELLS, 3))
+        square[..., i], square[..., j] = first, second
+        figure.add_trace(contours(problem.value(square), along), row=1, col=column)
+        here = [k for k, support in enumerate(points.supports) if set(support) <= {i, j}]
+        own = Points(*(getattr(points, name)[here] for name in Points.__dataclass_fields__))
+        for kind, trace in _marks_of(points, own, here, lipschitz, own.w[:, [i, j]], say):
+            trace.showlegend = kind not in told
+            told.add(kind)
+            figure.add_trace(trace, row=1, col=column)
+    finished(figure, say("theory.figure.planes"), {}, say, logarithmic=False, x={"showgrid": False})
+    figure.update_yaxes(showgrid=False, range=[-side, side])
+    figure.update_xaxes(range=[-side, side])
+    return figure.update_layout(legend={"y": -0.1}, margin={"t": 72}, dragmode=False, height=400)
+
+
+def _marks_of(
+    points: Points, own: Points, here: list[int], lipschitz: float, places: np.ndarray, say: Say
+) -> list[tuple[str, go.Scatter]]:
+    """The marks of the points of one plane, by what they are among all of them."""
+    among_all = kinds(points, lipschitz)
+    found = []
+    for trace in marks(own, lipschitz, places, say):
+        kind = trace.meta
+        if kind == OPTIMAL:  # the best of its plane; of all of them only if it is
+            kind = among_all[here[0]]
+            trace.update(marker=KINDS[kind], name=say(f"theory.kind.{kind}"), meta=kind)
+        found.append((kind, trace))
+    return found
+
+
+def along_axes(problem: LeastSquares, points: Points, lipschitz: float, say: Say) -> go.Figure:
+    """Three weights, one of them not 0: f along each of the three axes, and the point at the foot of each."""
+    side = reach(points)
+    along = np.linspace(-side, side, CELLS * 2)
+    figure = go.Figure()
+    for axis, dash in enumerate(("solid", "dash", "dot")):
+        line = np.zeros((len(along), 3))
+        line[:, axis] = along
+        look = {"color": "#7f7f7f", "dash": dash, "width": 2}
+        name = f"w{'₁₂₃'[axis]}"
+        figure.add_trace(
+            go.Scatter(x=along, y=problem.value(line), mode="lines", line=look, name=name, hoverinfo="skip")
+        )
+    places = np.stack([points.w.sum(axis=1), points.value], axis=1)
+    figure.add_traces(marks(points, lipschitz, places, say))
+    x, y = {"title": {"text": say("theory.axis.size")}}, {"title": {"text": "f(w)"}}
+    return finished(figure, say("theory.figure.axes"), y, say, logarithmic=False, x=x)
