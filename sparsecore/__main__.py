@@ -1,5 +1,6 @@
 """The command line on the dashboard's store: train, sweep, reproduce, smallest, search, runs, show,
-name, pin, delete, restore, prune, evaluate, predict, export, import, doctor, data, bench.
+name, pin, delete, restore, prune, weights, script, report, evaluate, predict, export, import, doctor, data,
+bench.
 
 With `--json`, standard output is one JSON value. Everything for eyes goes to standard error.
 """
@@ -22,6 +23,7 @@ from sparsecore import (
     reproduce_command,
     shelf_commands,
     sweep_command,
+    takeaway_commands,
     text_commands,
 )
 from sparsecore.bench.commands import app as bench
@@ -53,6 +55,9 @@ app.command()(shelf_commands.restore)
 app.command()(shelf_commands.prune)
 app.command()(archive_commands.export)
 app.command("import")(archive_commands.import_)
+app.command()(takeaway_commands.weights)
+app.command()(takeaway_commands.script)
+app.command()(takeaway_commands.report)
 app.command()(doctor.doctor)
 
 

@@ -49,8 +49,13 @@ def report(
     """The whole file, a part for each language; plotly's script stands in it once."""
     whole = compare(found)
     parts = "".join(_part(whole, pictures, language) for language in languages)
+    return document(found.table, parts, languages)
+
+
+def document(title: str, parts: str, languages: Sequence[str]) -> str:
+    """A file of a `<main id="en">` for each language, which opens without a network and prints."""
     links = "".join(f'<a href="#{name}">{escape(LANGUAGES[name])}</a>' for name in languages)
-    title = escape(f"{found.table} · sparsecore")
+    title = escape(f"{title} · sparsecore")
     css = (ASSETS / "paper" / "paper.css").read_text(encoding="utf-8")
     return (
         f'<!doctype html><html lang="{languages[0]}"><head><meta charset="utf-8">'
@@ -84,7 +89,7 @@ def _figures(whole: Comparison, pictures: Mapping[str, Picture], say: Say, langu
     curve = metric_curve(
         found.points(), printed(task), metric=METRICS[task], say=say, logarithmic=True
     ).update_layout(title=None)
-    drawn = [_figure(curve, say("paper.curve.title"), f"{language}-curve")]
+    shown_figures = [drawn(curve, say("paper.curve.title"), f"{language}-curve")]
     plan = plan_of(found)
     for figure in figures_of(found.table):
         shown = shown_in(figure, plan, dict(pictures))
@@ -92,10 +97,13 @@ def _figures(whole: Comparison, pictures: Mapping[str, Picture], say: Say, langu
             title = (
                 f"{say('paper.figure.number', number=figure.number)} · {say(f'paper.figure.{figure.number}')}"
             )
-            drawn.append(_figure(paper_figure(figure, shown, say), title, f"{language}-{figure.number}"))
-    return "".join(drawn)
+            shown_figures.append(
+                drawn(paper_figure(figure, shown, say), title, f"{language}-{figure.number}")
+            )
+    return "".join(shown_figures)
 
 
-def _figure(figure: go.Figure, title: str, name: str) -> str:
+def drawn(figure: go.Figure, title: str, name: str) -> str:
+    """A figure under its title; `name` is its id in the file."""
     html = to_html(figure, config=CONFIG, include_plotlyjs=False, full_html=False, div_id=name)
     return f"<figure><figcaption><h3>{escape(title)}</h3></figcaption>{html}</figure>"

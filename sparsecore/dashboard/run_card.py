@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from sparsecore.dashboard import run_archives
+from sparsecore.dashboard import run_files
 from sparsecore.dashboard.compared import label
 from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.run_list import CHOSEN
@@ -24,7 +24,7 @@ def show(found: Sequence[Run], person: Person) -> None:
         return
     with st.container(border=True, key="run_card"):
         _described(run, person)
-        run_archives.save(run)
+        run_files.show(run)
 
 
 def _chosen(found: Sequence[Run]) -> Run | None:
