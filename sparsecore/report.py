@@ -35,6 +35,9 @@ nav a { margin-right: 16px; }
 figure { margin: 16px 0 24px; background: #fff; }
 .sp-facts { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 4px 16px; }
 .sp-facts dt { opacity: 0.7; } .sp-facts dd { margin: 0; overflow-wrap: anywhere; }
+.sp-layers { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.sp-layers :is(th, td) { text-align: left; padding: 4px 24px 4px 0;
+  border-bottom: 1px solid rgb(128 128 128 / 30%); }
 @media (prefers-color-scheme: dark) { body { color: #e8edf2; background: #10161c; } a { color: #6db3f2; }
   figure { border-radius: 6px; padding: 8px; } figcaption { color: #16202a; } }
 @media print { body { max-width: none; padding: 0; color: #000; background: #fff; } nav { display: none; }

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
+from sparsecore.config import PARAMETERS
 from sparsecore.dashboard.words import LANGUAGES, speaker
 from sparsecore.figures import paper, training
 from sparsecore.figures.drawing import Say, exact
@@ -69,7 +70,9 @@ def _reached(run: Run, say: Say) -> str:
         rows.append((say(f"report.run.{part}"), values))
     if result:
         kept = {"kept": f"{result['nonzeros']:,}", "budget": f"{result['budget']:,}"}
-        rows.append((say("figure.kept"), say("report.run.kept", **kept, share=f"{result['density']:.2%}")))
+        rows.append(
+            (say("report.run.nonzeros"), say("report.run.kept", **kept, share=f"{result['density']:.2%}"))
+        )
         rows.append((say("report.run.time"), f"{result['seconds']:.1f} s · {result['device']}"))
     if run.error:
         rows.append((say("state.failed"), run.error))
@@ -88,7 +91,7 @@ def _layers(run: Run, say: Say) -> str:
         f"{'' if row['prunable'] else ' · ' + escape(say('report.run.free'))}</td></tr>"
         for row in rows
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table>"
+    return f'<table class="sp-layers"><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table>'
 
 
 def _figures(
@@ -115,12 +118,14 @@ def _figures(
 def _settings(run: Run, changes: Sequence[tuple[int, dict[str, Any]]], say: Say) -> str:
     """Every parameter that has a value, and what was changed while it trained."""
     values = {name: value for name, value in run.config.model_dump().items() if value is not None}
-    rows = [(say(f"parameter.{name}"), _value(value)) for name, value in values.items()]
+    rows = [(say(f"parameter.{name}"), _value(name, value, say)) for name, value in values.items()]
     for step, changed in changes:
-        told = ", ".join(f"{say(f'parameter.{name}')} = {_value(value)}" for name, value in changed.items())
-        rows.append((say("report.run.changed", step=f"{step:,}"), told))
+        told = (f"{say(f'parameter.{name}')} = {_value(name, value, say)}" for name, value in changed.items())
+        rows.append((say("report.run.changed", step=f"{step:,}"), ", ".join(told)))
     return _facts(rows)
 
 
-def _value(value: Any) -> str:
+def _value(name: str, value: Any, say: Say) -> str:
+    if PARAMETERS[name].choices:
+        return say(f"{name}.{value}")
     return f"{value:g}" if isinstance(value, float) else str(value)
