@@ -50,7 +50,7 @@ def _ask(store: Store, person: Person, usual: int) -> None:
     )
     plan = disk.plan(store, int(megabytes) * MB, person)
     if not plan.going:
-        st.caption(say("disk.fits" if plan.enough else "disk.nothing"))
+        _nothing_goes(plan, person)
         return
     st.dataframe(
         [
@@ -86,6 +86,19 @@ def _ask(store: Store, person: Person, usual: int) -> None:
         on_click=_begin,
         args=(ids, person),
     )
+
+
+def _nothing_goes(plan: disk.Plan, person: Person) -> None:
+    """Why no run would go; what is free inside the store can be given back all the same."""
+    if not plan.enough:
+        st.caption(say("disk.nothing"))
+    elif plan.disk.used <= plan.target:
+        st.caption(say("disk.fits"))
+    else:
+        free = disk.size_text(plan.disk.free)
+        st.caption(say("disk.free", free=free))
+        give = say("disk.give", free=free)
+        st.button(give, icon=":material/compress:", key="disk_remove", on_click=_begin, args=([], person))
 
 
 def _begin(ids: list[str], person: Person) -> None:

@@ -37,15 +37,10 @@ def _chosen(found: Sequence[Run]) -> Run | None:
         st.session_state[CHOSEN] = chosen if other is not None else None
     if not known:
         return None
-    names = {name: titled(run) for name, run in known.items()}
+    # Not their names: the browser keeps an option by its words, and would lose one that is renamed.
+    names = {name: f"{say(f'task.{run.config.task}')} · {label(run)}" for name, run in known.items()}
     options = {"format_func": names.get, "index": None, "placeholder": say("archive.choose")}
     return known.get(st.selectbox(say("runs.chosen"), list(names), key=CHOSEN, **options))
-
-
-def titled(run: Run) -> str:
-    """A run in a line: its name, the task, and what it is."""
-    told = f"{say(f'task.{run.config.task}')} · {label(run)}"
-    return f"{run.name} · {told}" if run.name else told
 
 
 def _described(run: Run, person: Person) -> None:
