@@ -5,21 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio.to_thread
 import streamlit as st
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware import Middleware
 
 from sparsecore.dashboard.live_route import LiveRoute
 from sparsecore.dashboard.owner_cookie import GiveOwner
 from sparsecore.runs.database import StoreError
+from sparsecore.runs.keeping import purge
 from sparsecore.runs.store import Store
 from sparsecore.runs.supervisor import Supervisor
 
 COLLECT_SECONDS = 30.0
+
+logger = logging.getLogger(__name__)
 
 try:
     store = Store()
@@ -48,6 +53,15 @@ async def _collect() -> None:
     while True:
         await asyncio.sleep(COLLECT_SECONDS)
         gc.collect()
+        await anyio.to_thread.run_sync(_purge)
+
+
+def _purge() -> None:
+    """Erase the runs that were deleted long ago; a store that cannot be written to is tried again."""
+    try:
+        purge(store)
+    except (StoreError, SQLAlchemyError) as error:
+        logger.warning("Deleted runs could not be erased: %s The server tries again.", error)
 
 
 app = st.App(

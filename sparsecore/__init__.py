@@ -21,7 +21,7 @@ _HOMES = {
     "Store": "sparsecore.runs.store",
 }
 
-_MODULES = {"schedules"}  # whole modules, by their own name
+_MODULES = {"events", "schedules"}  # whole modules, by their own name
 
 __all__ = sorted([*_HOMES, *_MODULES, "__version__"])
 

@@ -1,5 +1,6 @@
 """The command line on the dashboard's store: train, sweep, reproduce, smallest, search, runs, show,
-evaluate, predict, export, import, doctor, data, bench.
+name, pin, delete, restore, prune, weights, script, report, evaluate, predict, export, import, doctor, data,
+bench.
 
 With `--json`, standard output is one JSON value. Everything for eyes goes to standard error.
 """
@@ -13,7 +14,6 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from sparsecore import (
     archive_commands,
@@ -21,7 +21,9 @@ from sparsecore import (
     data_command,
     doctor,
     reproduce_command,
+    shelf_commands,
     sweep_command,
+    takeaway_commands,
     text_commands,
 )
 from sparsecore.bench.commands import app as bench
@@ -45,8 +47,17 @@ app.command()(sweep_command.sweep)
 app.command()(reproduce_command.reproduce)
 app.command()(automatic_commands.smallest)
 app.command()(automatic_commands.search)
+app.command()(shelf_commands.runs)
+app.command()(shelf_commands.name)
+app.command()(shelf_commands.pin)
+app.command()(shelf_commands.delete)
+app.command()(shelf_commands.restore)
+app.command()(shelf_commands.prune)
 app.command()(archive_commands.export)
 app.command("import")(archive_commands.import_)
+app.command()(takeaway_commands.weights)
+app.command()(takeaway_commands.script)
+app.command()(takeaway_commands.report)
 app.command()(doctor.doctor)
 
 
@@ -65,13 +76,18 @@ def train(
     except (ConfigError, CorpusError) as error:
         refuse(str(error))
     run = _train_here(store, config)
+    if run is None:
+        refuse("the run was deleted while it trained.", FAILED)
     _print_run(run, as_json)
     if run.state == "failed":
         raise typer.Exit(FAILED)
 
 
-def _train_here(store: Store, config: RunConfig) -> Run:
-    """Train a new run in this process, with a progress bar; Ctrl-C stops it and keeps what it reached."""
+def _train_here(store: Store, config: RunConfig) -> Run | None:
+    """Train a new run in this process, with a progress bar; Ctrl-C stops it and keeps what it reached.
+
+    None for one that was deleted meanwhile.
+    """
     from sparsecore.runs.worker import Worker, one_thread
 
     one_thread()
@@ -107,32 +123,6 @@ def _train_here(store: Store, config: RunConfig) -> Run:
 
 
 @app.command()
-def runs(
-    as_json: JsonFlag = False, limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 50
-) -> None:
-    """List the runs of the store, newest first."""
-    found = Store().list(limit=limit)
-    if as_json:
-        print(json.dumps([run.summary() for run in found], ensure_ascii=False))
-        return
-    table = Table("run", "task", "size", "method", "ρ", "seed", "state", "steps", "test", box=None)
-    for run in found:
-        config = run.config
-        state = run.reason or run.state
-        cells = (
-            run.id,
-            config.task,
-            config.size,
-            config.method,
-            f"{config.density:g}",
-            str(config.seed),
-            state,
-        )
-        table.add_row(*cells, f"{run.step:,}", _test_metric(run))
-    print_(table if found else "No runs yet: python -m sparsecore train sinc")
-
-
-@app.command()
 def show(
     run: Annotated[str, typer.Argument(help="A run's id, as `runs` lists it.")], as_json: JsonFlag = False
 ) -> None:
@@ -150,6 +140,7 @@ def _print_run(run: Run, as_json: bool) -> None:
     config, result = run.config, run.result or {}
     lines = [
         f"run        {run.id}   {run.reason or run.state}{_why(run)}",
+        *_told(run),
         f"task       {config.task} ({config.size}), seed {config.seed}",
         f"method     {config.method}, ρ = {config.density:g}",
     ]
@@ -170,6 +161,12 @@ def _print_run(run: Run, as_json: bool) -> None:
     print_("\n".join(lines))
 
 
+def _told(run: Run) -> list[str]:
+    note = (run.note or "").replace("\n", "\n           ")
+    told = {"name": run.name, "note": note, "pinned": "yes" if run.pinned else None}
+    return [f"{key:<10} {value}" for key, value in told.items() if value]
+
+
 def _why(run: Run) -> str:
     detail = run.detail or {}
     if run.error:
@@ -180,11 +177,6 @@ def _why(run: Run) -> str:
     if run.reason == "diverged":
         return f": the {detail['what']} stopped being finite at step {detail['step']:,}"
     return ""
-
-
-def _test_metric(run: Run) -> str:
-    test = (run.result or {}).get("metrics", {}).get("test", {})
-    return "  ".join(f"{name} {value:.4f}" for name, value in list(test.items())[:1])
 
 
 if __name__ == "__main__":

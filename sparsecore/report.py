@@ -35,6 +35,9 @@ nav a { margin-right: 16px; }
 figure { margin: 16px 0 24px; background: #fff; }
 .sp-facts { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 4px 16px; }
 .sp-facts dt { opacity: 0.7; } .sp-facts dd { margin: 0; overflow-wrap: anywhere; }
+.sp-layers { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.sp-layers :is(th, td) { text-align: left; padding: 4px 24px 4px 0;
+  border-bottom: 1px solid rgb(128 128 128 / 30%); }
 @media (prefers-color-scheme: dark) { body { color: #e8edf2; background: #10161c; } a { color: #6db3f2; }
   figure { border-radius: 6px; padding: 8px; } figcaption { color: #16202a; } }
 @media print { body { max-width: none; padding: 0; color: #000; background: #fff; } nav { display: none; }
@@ -49,8 +52,13 @@ def report(
     """The whole file, a part for each language; plotly's script stands in it once."""
     whole = compare(found)
     parts = "".join(_part(whole, pictures, language) for language in languages)
+    return document(found.table, parts, languages)
+
+
+def document(title: str, parts: str, languages: Sequence[str]) -> str:
+    """A file of a `<main id="en">` for each language, which opens without a network and prints."""
     links = "".join(f'<a href="#{name}">{escape(LANGUAGES[name])}</a>' for name in languages)
-    title = escape(f"{found.table} · sparsecore")
+    title = escape(f"{title} · sparsecore")
     css = (ASSETS / "paper" / "paper.css").read_text(encoding="utf-8")
     return (
         f'<!doctype html><html lang="{languages[0]}"><head><meta charset="utf-8">'
@@ -84,7 +92,7 @@ def _figures(whole: Comparison, pictures: Mapping[str, Picture], say: Say, langu
     curve = metric_curve(
         found.points(), printed(task), metric=METRICS[task], say=say, logarithmic=True
     ).update_layout(title=None)
-    drawn = [_figure(curve, say("paper.curve.title"), f"{language}-curve")]
+    shown_figures = [drawn(curve, say("paper.curve.title"), f"{language}-curve")]
     plan = plan_of(found)
     for figure in figures_of(found.table):
         shown = shown_in(figure, plan, dict(pictures))
@@ -92,10 +100,13 @@ def _figures(whole: Comparison, pictures: Mapping[str, Picture], say: Say, langu
             title = (
                 f"{say('paper.figure.number', number=figure.number)} · {say(f'paper.figure.{figure.number}')}"
             )
-            drawn.append(_figure(paper_figure(figure, shown, say), title, f"{language}-{figure.number}"))
-    return "".join(drawn)
+            shown_figures.append(
+                drawn(paper_figure(figure, shown, say), title, f"{language}-{figure.number}")
+            )
+    return "".join(shown_figures)
 
 
-def _figure(figure: go.Figure, title: str, name: str) -> str:
+def drawn(figure: go.Figure, title: str, name: str) -> str:
+    """A figure under its title; `name` is its id in the file."""
     html = to_html(figure, config=CONFIG, include_plotlyjs=False, full_html=False, div_id=name)
     return f"<figure><figcaption><h3>{escape(title)}</h3></figcaption>{html}</figure>"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from functools import partial
 
 import streamlit as st
 
-from sparsecore.dashboard.compared import label
 from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.reading import Reading
 from sparsecore.dashboard.session import the_store
@@ -22,18 +20,15 @@ UPLOADS = "run_uploads"  # in the session: how many came; each has an uploader o
 POLL_SECONDS = 0.3
 
 
-def save(runs: Sequence[Run]) -> None:
-    """Choose a run and have it as a file; the file is made when the button is pressed."""
-    names = {run.id: f"{say(f'task.{run.config.task}')} · {label(run)}" for run in runs}
-    options = {"format_func": names.get, "index": None, "placeholder": say("archive.choose")}
-    chosen = st.selectbox(say("archive.run"), list(names), key="archive_run", **options)
+def save(run: Run) -> None:
+    """A run as a file, made when the button is pressed."""
     st.download_button(
         say("archive.save"),
-        partial(_exported, chosen),
-        f"run-{chosen}.zip",
+        partial(_exported, run.id),
+        f"run-{run.id}.zip",
         "application/zip",
         icon=":material/download:",
-        disabled=chosen is None,
+        help=say("archive.save.help"),
         on_click="ignore",
     )
 

@@ -39,7 +39,14 @@ from sparsecore.runs.tables import metadata
 
 VARIABLE = "SPARSECORE_STORE"
 EXAMPLE = "postgresql+psycopg://user:password@host/database"
-PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "journal_size_limit=33554432")
+# The first has an effect only on a new file: what is erased can be given back to the disk, page by page.
+PRAGMAS = (
+    "auto_vacuum=INCREMENTAL",
+    "journal_mode=WAL",
+    "synchronous=NORMAL",
+    "foreign_keys=ON",
+    "journal_size_limit=33554432",
+)
 BUSY_SECONDS = 30  # how long a writer waits for another process's write
 CONNECT_SECONDS = 5  # a server that does not answer for so long cannot be reached
 TABLES_LOCK = 0x5BA12C0E  # any number that no other program on the server takes for its own lock

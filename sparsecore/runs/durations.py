@@ -100,6 +100,7 @@ def finished_like(store: Store, like: RunConfig) -> list[Finished]:
         .where(runs.c.state == "ended", runs.c.reason.in_(("converged", "collapsed", "max_steps")))
         .where(
             runs.c.origin != IMPORT,
+            runs.c.deleted.is_(None),
             config["task"].as_string() == like.task,
             config["size"].as_string() == like.size,
         )

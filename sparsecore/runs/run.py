@@ -55,6 +55,9 @@ class Run:
     result: dict[str, Any] | None
     error: str | None
     owner: str | None
+    name: str | None = None
+    note: str | None = None
+    pinned: bool | None = None
 
     @property
     def active(self) -> bool:
@@ -70,7 +73,8 @@ class Run:
             "detail": self.detail,
             "config": config.model_dump(),
         }
-        return head | result | tail | ({"error": self.error} if self.error else {})
+        told = {"name": self.name, "note": self.note, "pinned": self.pinned, "error": self.error}
+        return head | result | tail | {key: value for key, value in told.items() if value}
 
     @classmethod
     def of(cls, row: Row, config: RunConfig | None = None) -> Run:

@@ -111,7 +111,8 @@ def _snapshot(engine: Engine) -> Iterator[Connection]:
 
 def _described(connection: Connection, run_id: str, writing: Writing | None = None) -> dict[str, Any] | None:
     """The manifest of a stored run, whose log and checkpoint are written on the way; None without a run."""
-    row = connection.execute(select(runs).where(runs.c.id == run_id)).mappings().first()
+    query = select(runs).where(runs.c.id == run_id, runs.c.deleted.is_(None))
+    row = connection.execute(query).mappings().first()
     if row is None:
         return None
     ended = row["state"] == "ended"

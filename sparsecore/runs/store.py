@@ -22,6 +22,7 @@ from sparsecore.runs.tables import checkpoints, commands, log, runs, settings
 
 HEARTBEAT_SECONDS = 1.0
 LOST_SECONDS = 10.0  # without a heartbeat for so long, a run's worker is taken for dead
+KEPT = runs.c.deleted.is_(None)
 MAX_CRASHES = 3  # a run whose worker died so often without a new checkpoint is given up
 
 
@@ -73,16 +74,17 @@ class Store:
         return row["id"]
 
     def get(self, run_id: str) -> Run | None:
-        """The run, or None when there is none of this id."""
+        """The run, or None when there is none of this id, or it was deleted."""
+        query = select(runs).where(runs.c.id == run_id, KEPT)
         with self.engine.connect() as connection:
-            row = connection.execute(select(runs).where(runs.c.id == run_id)).first()
+            row = connection.execute(query).first()
         return None if row is None else Run.of(row)
 
     def list(
         self, *, states: Sequence[str] = (), origin: str | None = None, limit: int | None = None
     ) -> list[Run]:
         """Runs, newest first."""
-        query = select(runs).order_by(runs.c.place.desc()).limit(limit)
+        query = select(runs).where(KEPT).order_by(runs.c.place.desc()).limit(limit)
         if states:
             query = query.where(runs.c.state.in_(states))
         if origin:
@@ -96,7 +98,7 @@ class Store:
             return queue.place_of(connection, run_id)
 
     def delete(self, run_id: str, by: Person = HOST) -> None:
-        """Remove a run and all it logged."""
+        """Erase a run and all it logged; `keeping.delete` can be undone."""
         self._require(run_id, by)
         with self.engine.begin() as connection:
             connection.execute(delete(runs).where(runs.c.id == run_id))
@@ -107,7 +109,7 @@ class Store:
         """Make the run this worker's if it is still in `state`; a queued one is running from then on."""
         now = self._now()
         values = {"worker": worker, "heartbeat": now, "started": func.coalesce(runs.c.started, now)}
-        free = (runs.c.id == run_id, runs.c.state == state)
+        free = (runs.c.id == run_id, runs.c.state == state, KEPT)
         if state == "queued":
             values["state"] = "running"
         else:
@@ -295,7 +297,7 @@ class Store:
     def resume(self, run_id: str, by: Person = HOST) -> None:
         """A paused run waits for its turn again; one that the command line holds goes on at once."""
         self._require(run_id, by)
-        paused = (runs.c.id == run_id, runs.c.state == "paused")
+        paused = (runs.c.id == run_id, runs.c.state == "paused", KEPT)
         with self.engine.begin() as connection:
             held = update(runs).where(*paused, runs.c.worker.like("cli:%")).values(state="running")
             if connection.execute(held).rowcount == 0:
@@ -317,7 +319,7 @@ class Store:
         """Paused runs without a worker that were given a command."""
         query = (
             select(runs.c.id)
-            .where(runs.c.state == "paused", runs.c.worker.is_(None))
+            .where(runs.c.state == "paused", runs.c.worker.is_(None), KEPT)
             .where(runs.c.id.in_(select(commands.c.run_id)))
         )
         with self.engine.connect() as connection:

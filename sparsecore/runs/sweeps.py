@@ -192,8 +192,8 @@ def _best(connection: Connection, digests: Sequence[str], columns: Any) -> dict[
 def _with_digests(digests: Sequence[str], columns: Any) -> Select:
     changed = exists().where(log.c.run_id == runs.c.id, log.c.kind == "change")
     query = select(*columns) if isinstance(columns, tuple) else select(columns)
-    own = runs.c.origin != IMPORT
-    return query.where(runs.c.digest.in_(digests), ~changed, own).order_by(runs.c.place)
+    own = (runs.c.origin != IMPORT, runs.c.deleted.is_(None))
+    return query.where(runs.c.digest.in_(digests), ~changed, *own).order_by(runs.c.place)
 
 
 def _take_back(connection: Connection, digests: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -15,9 +16,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 metadata = MetaData()
+DELETED = text("deleted IS NOT NULL")
 
 
 def _run_id() -> ForeignKey:
@@ -45,7 +48,15 @@ runs = Table(
     Column("result", JSON),
     Column("error", Text),
     Column("owner", String(32)),  # whose it is: a digest of a browser's token; NULL for nobody's
+    # NULL in a store of an older version, as for a run that nobody has named, pinned or deleted.
+    Column("name", String(80)),
+    Column("note", Text),
+    Column("pinned", Boolean),
+    Column("deleted", Float),  # when it was taken off every list; it is erased some minutes later
+    Column("deleted_state", String(8)),  # the state it had then
     Index("runs_by_owner", "owner", "state"),
+    # Of the few deleted ones only: that the others are not must never be looked up in an index.
+    Index("runs_by_deletion", "deleted", sqlite_where=DELETED, postgresql_where=DELETED),
 )
 
 log = Table(

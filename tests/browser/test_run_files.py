@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from playwright.sync_api import expect
 
 from sparsecore.config import RunConfig
 from sparsecore.runs.store import Store
 from sparsecore.runs.worker import Worker
+from tests.browser.conftest import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.browser
 
@@ -18,14 +21,50 @@ def trained(store: Store) -> str:
     return run
 
 
+def choose(page, run: str) -> None:
+    """Choose a run by its name, as somebody without a mouse does."""
+    at_rest(page)
+    page.get_by_role("combobox", name="The chosen run").click()
+    page.get_by_role("option").filter(has_text=run).click()
+    at_rest(page)
+
+
+def at_rest(page) -> None:
+    """Streamlit drops a click that meets a run of the page."""
+    page.locator('[data-test-script-state="notRunning"]').wait_for()
+
+
+def test_a_run_is_named_deleted_and_brought_back_by_undo(open_page, another_server, tmp_path):
+    server = another_server(tmp_path)  # nobody else looks at it: what the test has trained is the visitor's
+    store = Store(server.home)
+    run = trained(store)
+    page = open_page("/runs", url=server.url)
+    choose(page, run)
+    name = page.get_by_role("textbox", name="Name", exact=True)
+    name.fill("Best <b>of</b> all")
+    name.press("Enter")
+    page.get_by_role("button", name="Pin").focus()  # the field is left, as by a click elsewhere
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while store.get(run).name is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert store.get(run).name == "Best <b>of</b> all"
+    at_rest(page)
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("Best <b>of</b> all is deleted.")).to_be_visible()
+    assert store.get(run) is None
+    at_rest(page)
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("is deleted.")).to_have_count(0)
+    assert (store.get(run).state, store.get(run).name) == ("ended", "Best <b>of</b> all")
+
+
 def test_a_run_is_saved_brought_back_and_replayed(open_page, server, tmp_path):
     store = Store(server.home)
     run = trained(store)
     page = open_page("/runs")
-    page.get_by_role("combobox").last.click()
-    page.get_by_role("option").filter(has_text=run).click()
+    choose(page, run)
     with page.expect_download() as download:
-        page.get_by_role("button", name="Save the run").click()
+        page.get_by_role("button", name="Whole run").click()
     file = tmp_path / "run.zip"
     download.value.save_as(file)
     assert download.value.suggested_filename == f"run-{run}.zip"

@@ -6,14 +6,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 from streamlit.testing.v1 import AppTest
 
 from sparsecore.config import RunConfig
 from sparsecore.dashboard import run_archives, session
 from sparsecore.dashboard.words import words
+from sparsecore.runs import disk, keeping
 from sparsecore.runs.archive_file import ArchiveError
+from sparsecore.runs.frames import encode
+from sparsecore.runs.log import Entry
+from sparsecore.runs.people import HOST, Person
+from sparsecore.runs.run import new_row
 from sparsecore.runs.run_archive import export_run
 from sparsecore.runs.store import Store
+from sparsecore.runs.tables import runs
 
 PAGE = str(Path(__file__).parents[2] / "pages" / "runs.py")
 CODES = ("not_archive", "damaged", "version", "too_large", "content")
@@ -42,6 +49,23 @@ def opened(language: str = "en") -> AppTest:
     return app.run()
 
 
+def chosen(app: AppTest, run: str) -> AppTest:
+    app.selectbox(key="archive_run").set_value(run).run()
+    assert not app.exception
+    return app
+
+
+def listed(app: AppTest) -> list[str]:
+    return list(app.dataframe[0].value["run"]) if app.dataframe else []
+
+
+def ended(store: Store, by: Person = HOST, size: int = 100, **config) -> str:
+    run = store.create(RunConfig(**config), worker="w", by=by)
+    store.write(run, "w", 7, [Entry("frame", 7, encode({}, {}) + bytes(size))])
+    store.finish(run, "w", 7, "max_steps", {}, {"metrics": {"test": {"rmse": 0.1}}})
+    return run
+
+
 def brought(app: AppTest, data: bytes) -> AppTest:
     app.file_uploader[0].set_value(("../../run.zip", data, "application/zip")).run()
     assert not app.exception
@@ -51,11 +75,9 @@ def brought(app: AppTest, data: bytes) -> AppTest:
 def test_a_run_is_chosen_and_saved(store: Store):
     run = store.create(RunConfig(density=0.3))
     app = opened()
-    (button,) = app.get("download_button")
-    assert button.proto.disabled
-    app.selectbox(key="archive_run").set_value(run).run()
-    assert not app.exception
-    assert not app.get("download_button")[0].proto.disabled
+    assert not app.get("download_button")
+    chosen(app, run)
+    assert app.get("download_button")[0].proto.label == "Whole run"
     assert run_archives._exported(run).startswith(b"PK")
 
 
@@ -86,3 +108,121 @@ def test_every_refusal_has_its_words(language: str, monkeypatch: pytest.MonkeyPa
         told = run_archives.refused(ArchiveError(code, "", **details))
         assert not re.search(r"[{}]|(?<!\\)<", told)
         assert f"archive.{code}" in words(language)
+
+
+# -- search, name, pin, delete ----------------------------------------------------------------------------
+
+
+def test_the_list_is_searched_and_filtered(store: Store):
+    one, two = ended(store), ended(store, task="spirals", method="global")
+    keeping.describe(store, one, name="Best of Monday", note="**bold** <b>")
+    app = opened()
+    assert listed(app) == [two, one]
+    assert app.dataframe[0].value["note"][1] == "**bold** <b>"
+    app.text_input(key="runs_search").set_value("monday").run()
+    assert listed(app) == [one]
+    app.text_input(key="runs_search").set_value("tuesday").run()
+    assert listed(app) == []
+    assert "No run is like that" in app.info[0].value
+    app.text_input(key="runs_search").set_value("").run()
+    app.selectbox(key="runs_task").set_value("spirals").run()
+    assert listed(app) == [two]
+    app.selectbox(key="runs_state").set_value("queued").run()
+    assert listed(app) == []
+    assert not app.exception
+
+
+def test_only_ones_own_runs_are_mine(store: Store):
+    theirs = ended(store, Person("somebody"))
+    app = opened()
+    assert listed(app) == [theirs]
+    app.get("button_group")[-1].set_value(["mine"]).run()
+    assert not app.exception
+    assert listed(app) == []
+
+
+def test_a_chosen_run_is_named_and_pinned_and_stands_first(store: Store):
+    one, two = ended(store), ended(store)
+    app = chosen(opened(), one)
+    app.text_input(key=f"run_name_{one}").set_value("kept *well*").run()
+    app.text_area(key=f"run_note_{one}").set_value("why").run()
+    app.button(key="run_pin").click().run()
+    assert not app.exception
+    assert (store.get(one).name, store.get(one).note, store.get(one).pinned) == ("kept *well*", "why", True)
+    assert listed(app) == [one, two]
+    app.button(key="run_pin").click().run()
+    assert listed(app) == [two, one]
+
+
+def test_a_deleted_run_leaves_the_list_and_undo_brings_it_back(store: Store):
+    run = ended(store)
+    keeping.describe(store, run, name="a [link](x)")
+    before, frames = store.get(run), store.frames(run)
+    app = chosen(opened(), run)
+    app.button(key="run_delete").click().run()
+    assert not app.exception
+    assert (listed(app), store.get(run)) == ([], None)
+    assert r"a \[link\]\(x\) is deleted." in [told.value for told in app.markdown]
+    app.button(key=f"undo_{run}_button").click().run()
+    assert not app.exception
+    assert listed(app) == [run]
+    assert (store.get(run), store.frames(run)) == (before, frames)
+
+
+def test_anothers_run_can_be_read_and_not_renamed_pinned_or_deleted(store: Store):
+    run = ended(store, Person("somebody"))
+    app = chosen(opened(), run)
+    assert app.text_input(key=f"run_name_{run}").disabled
+    assert app.text_area(key=f"run_note_{run}").disabled
+    assert app.button(key="run_pin").disabled
+    assert app.button(key="run_delete").disabled
+
+
+def test_a_run_that_is_erased_while_its_page_is_open_is_told(store: Store):
+    run = ended(store)
+    app = chosen(opened(), run)
+    store.delete(run)
+    app.button(key="run_delete").click().run()
+    assert not app.exception
+    assert f"Run {run} is no longer there" in app.toast[0].value
+
+
+def test_ten_thousand_runs_are_counted_and_two_hundred_shown(store: Store):
+    template = new_row(RunConfig(), "page") | {"state": "ended", "reason": "max_steps", "result": {}}
+    with store.engine.begin() as connection:
+        connection.execute(insert(runs), [template | {"id": f"r{place:05}"} for place in range(10_000)])
+    app = opened()
+    assert len(listed(app)) == 200
+    assert "200 of 10,000 runs" in app.caption[0].value
+    app.text_input(key="runs_search").set_value("r0777").run()
+    assert len(listed(app)) == 10
+
+
+# -- room on the disk -------------------------------------------------------------------------------------
+
+
+def test_the_page_says_what_the_store_takes_and_of_how_much(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv(disk.VARIABLE, raising=False)
+    assert any("used by all runs" in told.value for told in opened().markdown)
+    monkeypatch.setenv(disk.VARIABLE, "1kB")
+    app = opened()
+    assert "more than they should" in app.warning[0].value
+    monkeypatch.setenv(disk.VARIABLE, "much")
+    assert "SPARSECORE" in opened().error[0].value
+
+
+def test_room_is_made_only_after_asking_and_of_the_runs_that_were_named(store: Store):
+    old, pinned, new = (ended(store, size=2_000_000, seed=seed) for seed in range(3))
+    keeping.pin(store, pinned)
+    app = opened()
+    app.session_state["disk_room"] = True
+    app.run()
+    app.number_input(key="disk_target").set_value(5).run()
+    assert list(app.dataframe[-1].value["run"]) == [old]
+    assert app.button(key="disk_remove").disabled
+    app.checkbox[0].check().run()
+    app.button(key="disk_remove").click().run()
+    assert not app.exception
+    assert "1 runs are removed" in app.success[0].value
+    assert {run.id for run in store.list()} == {pinned, new}
+    assert disk.disk(store).used < 5_000_000

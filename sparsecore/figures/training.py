@@ -1,0 +1,88 @@
+"""One run while it trained: its metric, its loss, and what each layer kept, against the step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from sparsecore.figures.drawing import LAYER_COLOURS, Say, colour, exact
+from sparsecore.figures.layers import layer_name
+
+HEIGHT = 320
+POINTS = 600  # of a line: more are closer than a printer's dots
+Record = tuple[int, Mapping[str, Any]]  # a step and the scalars that were recorded there
+
+
+def metric_while_training(records: Sequence[Record], metric: str, method: str, say: Say) -> go.Figure:
+    """The metric on training and test data at every measurement: train thin, test bold."""
+    measured = [(step, values["metrics"]) for step, values in records if values.get("metrics")]
+    figure = go.Figure()
+    for part, width in (("train", 1.2), ("test", 3)):
+        line = [(step, metrics[part].get(metric)) for step, metrics in measured]
+        name = say(f"report.run.{part}")
+        figure.add_trace(_line(thinned(line), name, colour(method), width, say))
+    figure.update_yaxes(title=metric)
+    return _finished(figure, say)
+
+
+def loss_while_training(records: Sequence[Record], method: str, say: Say) -> go.Figure:
+    """The training loss, on a logarithmic axis."""
+    line = [(step, values.get("loss")) for step, values in records]
+    figure = go.Figure(_line(thinned(line), say("report.run.loss"), colour(method), 2, say))
+    figure.update_yaxes(title=say("report.run.loss"), type="log")
+    return _finished(figure, say)
+
+
+def density_while_training(records: Sequence[Record], layers: Sequence[str], say: Say) -> go.Figure:
+    """The share of its weights that each weight matrix keeps; `layers` are their names, in order."""
+    figure = go.Figure()
+    for place, layer in enumerate(layers):
+        line = [(step, values["density"][place]) for step, values in records]
+        tint = LAYER_COLOURS[place % len(LAYER_COLOURS)]
+        figure.add_trace(_line(thinned(line), layer_name(layer, say), tint, 2, say))
+    figure.update_yaxes(title=say("figure.kept"), tickformat=".0%", range=[-0.03, 1.05])
+    return _finished(figure, say)
+
+
+def thinned(line: Sequence[tuple[int, float | None]]) -> list[tuple[int, float | None]]:
+    """At most about `POINTS` of the points, evenly, the first and the last among them.
+
+    >>> thinned([(step, 0.0) for step in range(1201)])[-2:]
+    [(1197, 0.0), (1200, 0.0)]
+    """
+    stride = -(-len(line) // POINTS) if line else 1
+    kept = list(line[::stride])
+    return kept + ([line[-1]] if line and kept[-1] != line[-1] else [])
+
+
+def _line(
+    line: Sequence[tuple[int, float | None]], name: str, tint: str, width: float, say: Say
+) -> go.Scatter:
+    told = [
+        say("report.run.point", name=name, step=f"{step:,}", value="" if value is None else exact(value))
+        for step, value in line
+    ]
+    return go.Scatter(
+        x=[step for step, _ in line],
+        y=[value for _, value in line],
+        mode="lines",
+        line={"color": tint, "width": width},
+        name=name,
+        customdata=told,
+        hovertemplate="%{customdata}<extra></extra>",
+    )
+
+
+def _finished(figure: go.Figure, say: Say) -> go.Figure:
+    figure.update_layout(
+        template="plotly_white",
+        height=HEIGHT,
+        margin={"l": 8, "r": 12, "t": 16, "b": 8},
+        showlegend=len(figure.data) > 1,
+        legend={"orientation": "h", "x": 0, "y": -0.25, "yanchor": "top"},
+    )
+    figure.update_xaxes(title=say("paper.figure.step"), automargin=True, zeroline=False)
+    figure.update_yaxes(automargin=True, zeroline=False)
+    return figure

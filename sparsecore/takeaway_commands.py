@@ -1,0 +1,89 @@
+"""What other programs take of a run: `python -m sparsecore weights | script | report`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from sparsecore.run_report import run_report
+from sparsecore.runs.run import Run
+from sparsecore.runs.run_script import NoScript, run_script
+from sparsecore.runs.store import Store
+from sparsecore.terminal import FAILED, JsonFlag, refuse, show
+
+RunArgument = Annotated[str, typer.Argument(help="A run's id, as `runs` lists it.")]
+
+
+def weights(
+    run: RunArgument,
+    folder: Annotated[Path, typer.Argument(help="The folder for the files; made if need be.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Write the weights and masks of a finished run: safetensors, SciPy CSR, bitmask and ONNX."""
+    from sparsecore.runs.takeaway import Differs, NotReady, take_away
+    from sparsecore.runs.worker import one_thread
+
+    one_thread()
+    store = Store()
+    _found(store, run)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        taken = take_away(store, run, folder)
+    except (NotReady, Differs) as error:
+        refuse(str(error), FAILED)
+    except OSError as error:
+        refuse(f"{folder} cannot be written to: {error.strerror or error}.", FAILED)
+    if as_json:
+        print(json.dumps({"run": run, "folder": str(folder)} | taken.summary(), ensure_ascii=False))
+        return
+    table = Table("form", "bytes", "of dense", "file", box=None)
+    dense = taken.forms["dense"]["bytes"]
+    for form, about in taken.forms.items():
+        share = f"{about['bytes'] / dense:.1%}"
+        table.add_row(form, f"{about['bytes']:,}", share, about["file"] or "")
+    show(table)
+    show(
+        f"ONNX in onnxruntime differs from PyTorch by {taken.difference:.2g} at most ({taken.inputs} inputs)."
+    )
+
+
+def script(
+    run: RunArgument,
+    file: Annotated[Path, typer.Argument(help="The file to be written; there must be none yet.")],
+) -> None:
+    """Write a finished run as a Python script that uses only the library and gives the same numbers."""
+    _write(run, file, run_script)
+
+
+def report(
+    run: RunArgument,
+    file: Annotated[Path, typer.Argument(help="The HTML file to be written; there must be none yet.")],
+) -> None:
+    """Write a run as one HTML file, English and Chinese, that opens offline and prints well."""
+    _write(run, file, run_report)
+
+
+def _write(run: str, file: Path, made: Callable[[Store, Run], str]) -> None:
+    """The text that is `made` of a run, as a new file."""
+    store = Store()
+    found = _found(store, run)
+    if file.exists():
+        refuse(f"there is a file {file} already; name another.")
+    try:
+        file.write_text(made(store, found), encoding="utf-8")
+    except NoScript as error:
+        refuse(str(error), FAILED)
+    except OSError as error:
+        refuse(f"{file} cannot be written: {error.strerror or error}.", FAILED)
+
+
+def _found(store: Store, run: str) -> Run:
+    found = store.get(run)
+    if found is None:
+        refuse(f"there is no run {run!r}; python -m sparsecore runs lists them.")
+    return found

@@ -1,0 +1,155 @@
+"""Room on the disk: which runs go, what never goes, and that the store really becomes smaller."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sparsecore.config import RunConfig
+from sparsecore.runs import disk, keeping
+from sparsecore.runs.database import StoreError
+from sparsecore.runs.log import Entry
+from sparsecore.runs.people import Person
+from sparsecore.runs.store import Store
+
+ANN, BOB = Person("ann"), Person("bob")
+KB = 1_000
+SIZE = 300 * KB
+
+
+@pytest.fixture
+def store(either_database: str, home: Path) -> Iterator[Store]:
+    opened = Store(home)
+    yield opened
+    opened.close()
+
+
+def filled(store: Store, by: Person = ANN, *, state: str = "ended") -> str:
+    """A run of about 600 kB, of bytes that no database makes smaller."""
+    run = store.create(RunConfig(), worker="w", by=by)
+    entries = [Entry("frame", step, os.urandom(SIZE // 10)) for step in range(10)]
+    store.write(run, "w", 9, entries, checkpoint=os.urandom(SIZE))
+    if state == "ended":
+        store.finish(run, "w", 9, "max_steps", {}, {})
+    elif state == "failed":
+        store.fail(run, "why")
+    elif state in ("queued", "paused"):
+        store.set_state(run, "w", state)
+        store.release(run, "w")
+    return run
+
+
+def going(store: Store, target: int, by: Person = disk.HOST) -> list[str]:
+    return [run.id for run, _ in disk.plan(store, target, by).going]
+
+
+def test_the_oldest_go_first_and_no_more_than_needed(store: Store):
+    oldest, second, _third = filled(store), filled(store), filled(store)
+    now = disk.disk(store).occupied
+    assert now > 3 * 2 * SIZE
+    assert going(store, now) == []
+    assert going(store, now - SIZE) == [oldest]
+    assert going(store, now - 3 * SIZE) == [oldest, second]
+    found = disk.plan(store, now - 3 * SIZE)
+    assert found.enough
+    assert all(2 * SIZE <= size < 2 * SIZE + 20 * KB for _, size in found.going)
+
+
+def test_what_trains_waits_is_paused_or_pinned_never_goes(store: Store):
+    states = ("queued", "running", "paused")
+    kept = [filled(store, state=state) for state in states]
+    pinned, failed = filled(store), filled(store, state="failed")
+    keeping.pin(store, pinned)
+    found = disk.plan(store, 0)
+    assert [run.id for run, _ in found.going] == [failed]
+    assert not found.enough
+    assert disk.prune(store, [*kept, pinned, failed]) == 1
+    assert {run.id for run in store.list()} == {*kept, pinned}
+
+
+def test_a_run_that_is_pinned_between_the_question_and_the_answer_stays(store: Store):
+    one, two = filled(store), filled(store)
+    asked = going(store, 0)
+    keeping.pin(store, two)
+    assert (asked, disk.prune(store, asked)) == ([one, two], 1)
+    assert store.get(two).pinned
+
+
+def test_nobody_removes_anothers_runs(store: Store):
+    mine, theirs = filled(store, ANN), filled(store, BOB)
+    assert going(store, 0, ANN) == [mine]
+    assert disk.prune(store, [mine, theirs], ANN) == 1
+    assert [run.id for run in store.list()] == [theirs]
+
+
+def test_deleted_runs_go_before_all_others(store: Store):
+    oldest, deleted = filled(store), filled(store)
+    keeping.remove(store, deleted)
+    assert going(store, 0) == [deleted, oldest]
+
+
+def test_the_store_becomes_as_small_as_was_promised(store: Store):
+    for _ in range(6):
+        filled(store)
+    target = disk.disk(store).occupied // 2
+    found = disk.plan(store, target)
+    told: list[tuple[int, int]] = []
+    gone = disk.prune(store, [run.id for run, _ in found.going], progress=lambda *at: told.append(at))
+    after = disk.disk(store).used
+    assert gone == len(found.going)
+    assert 0 < gone < 6
+    assert after <= target
+    assert told[-1] == (gone, gone)
+    if store.engine.dialect.name == "sqlite":
+        assert Path(store.url.database).stat().st_size <= target
+    assert len(store.list()) == 6 - gone
+
+
+def test_a_file_of_an_older_version_becomes_smaller_too(home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("SPARSECORE_STORE", raising=False)
+    home.mkdir(parents=True, exist_ok=True)
+    with sqlite3.connect(home / "store.sqlite3") as old:
+        old.execute("PRAGMA journal_mode=WAL")
+        old.execute("CREATE TABLE settings (name VARCHAR(32) PRIMARY KEY, value JSON NOT NULL)")
+    store = Store(home)
+    runs = [filled(store) for _ in range(3)]
+    assert disk.prune(store, runs) == 3
+    assert disk.disk(store).used < SIZE
+    assert disk.prune(store, [filled(store)]) == 1
+    assert disk.disk(store).used < SIZE
+    store.close()
+
+
+def test_a_store_that_another_holds_says_why_it_is_no_smaller(home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sparsecore.runs.database.BUSY_SECONDS", 0.2)
+    store = Store(home)
+    run = filled(store)
+    store.delete(run)
+    with sqlite3.connect(home / "store.sqlite3", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="could not be made smaller: database is locked"):
+            disk.shrink(store)
+        other.execute("ROLLBACK")
+    disk.shrink(store)
+    assert disk.disk(store).used < SIZE
+    store.close()
+
+
+def test_the_limit_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv(disk.VARIABLE, raising=False)
+    assert disk.limit() is None
+    monkeypatch.setenv(disk.VARIABLE, "2GB")
+    assert disk.limit() == 2_000_000_000
+    monkeypatch.setenv(disk.VARIABLE, "much")
+    with pytest.raises(ValueError, match="SPARSECORE_MAX_DISK: a size is a number and a unit"):
+        disk.limit()
+
+
+@pytest.mark.parametrize("text", ["", "-1GB", "GB", "1e9", "2 PB", "nan", "1" * 40])
+def test_what_is_no_size_is_refused(text: str):
+    with pytest.raises(ValueError, match="500MB or 2GB"):
+        disk.parse_size(text)
