@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sparsecore.runs.process import NICENESS
+from sparsecore.runs.ready import NICENESS
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 120.0  # two busy cores share servers, workers and other programs
+PATIENCE_SECONDS = 300.0  # two busy cores share servers, workers and other programs
 # The lifespan of the real app, without the port and the pages of `streamlit run app.py`.
 SERVE = """
 import asyncio, app
