@@ -25,6 +25,7 @@ from sparsecore.corpora import CorpusError, shelf
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.words import words
 from sparsecore.runs.run import Run
+from sparsecore.runs.store_error import StoreError
 
 SETTINGS = "settings"  # outlives the widgets when another page is opened
 SHOWN = "shown"  # the parameters whose widgets were on the screen when the page was last run to its end
@@ -191,6 +192,13 @@ def told(error: ConfigError) -> str:
     """What is wrong with a value, in the reader's language."""
     label = say(f"parameter.{error.field}")
     return say("problem", label=label, value=plain(error.value), allowed=_allowed(error))
+
+
+def told_store(error: StoreError) -> str:
+    """What is wrong with the store, and what to do, in the reader's language."""
+    if error.kind:
+        return say(f"live.store.{error.kind}", place=plain(error.told["place"]))
+    return "\n\n".join((say("store.unreachable"), plain(error)))
 
 
 def _allowed(error: ConfigError) -> str:

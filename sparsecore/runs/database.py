@@ -126,9 +126,9 @@ def try_writing(url: URL, told: Callable[[StoreError], None] = lambda error: Non
 
 
 def _sqlite(
-    url: URL, told: Callable[[StoreError], None], timeout: float = BUSY_SECONDS, **options: Any
+    url: URL, told: Callable[[StoreError], None], timeout: float | None = None, **options: Any
 ) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": timeout}, **options)
+    engine = create_engine(url, connect_args={"timeout": timeout or BUSY_SECONDS}, **options)
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "handle_error", partial(_say_unusable, url.database, told))
     return engine

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from sparsecore.runs.store import HEARTBEAT_SECONDS, LostRun, Store
 from sparsecore.runs.store_error import StoreError
 
-LEAVE_SECONDS = 8.0  # after its server is gone a process has so long to save, then it is ended
+LEAVE_SECONDS = 6.0  # after its server is gone a process has so long to save, then it is ended
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ standard input closes, its server is gone: it saves and ends, at once if it has 
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -21,6 +22,9 @@ def main(home: Path) -> None:
     from sparsecore.runs.ready import train_orders  # takes seconds, in which the server may end
 
     train_orders(store, orders)
+    store.close()
+    sys.stderr.flush()
+    os._exit(0)  # nothing is left to do, and to take torch apart would take a busy machine seconds
 
 
 if __name__ == "__main__":

@@ -56,6 +56,11 @@ class StoreError(RuntimeError):
         return cls(SENTENCES[kind].format(place=place), kind, place)
 
     @property
+    def told(self) -> dict[str, str]:
+        """Kind and file, for a page to say it in the reader's language; not where the file lies."""
+        return {"kind": self.kind, "place": Path(self.place).name}
+
+    @property
     def passes(self) -> bool:
         """Whether a run is kept as it is until the cause is gone."""
         return self.kind in WAITED_FOR

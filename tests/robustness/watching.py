@@ -39,7 +39,7 @@ class Watch(threading.Thread):
             if row.worker and row.worker not in self.workers:
                 self.workers.append(row.worker)
                 self.began_at, self.step = None, row.step
-            if row.step != self.step and self.began_at is None:
+            if row.step > max(self.step, 0) and self.began_at is None:
                 self.began_at = now
             self.step = row.step
             if row.saved is not None and row.saved != self.saved:
