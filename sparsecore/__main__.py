@@ -29,6 +29,7 @@ from sparsecore.config import ConfigError, RunConfig
 from sparsecore.corpora import CorpusError
 from sparsecore.events import Scene
 from sparsecore.parameter_flags import DataFlag, open_store, with_parameters
+from sparsecore.runs.limits import require_fit
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import Store
 from sparsecore.runs.store_error import StoreError
@@ -63,6 +64,7 @@ def train(
     try:
         store, given = open_store({"task": task} | parameters, data)
         config = RunConfig.parse(given)
+        require_fit(config, store.home)
     except (ConfigError, CorpusError) as error:
         refuse(str(error))
     run = _train_here(store, config)

@@ -24,6 +24,7 @@ from sparsecore.config import (
 from sparsecore.corpora import CorpusError, shelf
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.words import words
+from sparsecore.runs.limits import Beyond
 from sparsecore.runs.run import Run
 from sparsecore.runs.store_error import StoreError
 
@@ -190,6 +191,10 @@ def refusal() -> str:
 
 def told(error: ConfigError) -> str:
     """What is wrong with a value, in the reader's language."""
+    if isinstance(error, Beyond):
+        return say(error.key, **error.values)
+    if error.field not in PARAMETERS:  # a limit that was set wrongly for the server
+        return plain(error)
     label = say(f"parameter.{error.field}")
     return say("problem", label=label, value=plain(error.value), allowed=_allowed(error))
 

@@ -12,9 +12,10 @@ from sqlalchemy.engine import Row
 from sparsecore.config import PARAMETERS, ConfigError, RunConfig
 from sparsecore.runs import queue
 from sparsecore.runs.database import insert_or, one_at_a_time
+from sparsecore.runs.limits import require_fit
 from sparsecore.runs.log import Entry, append, rewind
 from sparsecore.runs.opening import Opening
-from sparsecore.runs.people import HOST, Person, require_room
+from sparsecore.runs.people import HOST, WELCOME, Person, require_room
 from sparsecore.runs.run import ACTIVE, Run, State, new_row
 from sparsecore.runs.tables import checkpoints, commands, log, runs, settings
 
@@ -41,7 +42,12 @@ class Store(Opening):
     def create(
         self, config: RunConfig, origin: str = "page", worker: str | None = None, by: Person = HOST
     ) -> str:
-        """A new run, queued; or, when a `worker` is named, begun by it. Gives its id; or `QueueFull`."""
+        """A new run, queued; or, when a `worker` is named, begun by it. Gives its id.
+
+        Raises `QueueFull`, and `Beyond` for a run that takes too much of this machine.
+        """
+        if origin != WELCOME:  # it is small, and no page shows without it
+            require_fit(config, self.home)
         row = new_row(config, origin, by.owner)
         if worker:
             now = self._now()

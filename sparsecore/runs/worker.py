@@ -30,7 +30,9 @@ from sparsecore.events import (
     Scene,
     Stop,
 )
+from sparsecore.memory import PROCESS, needed
 from sparsecore.runs.frames import decode, encode
+from sparsecore.runs.limits import require_memory, require_steps
 from sparsecore.runs.log import Entry
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import HEARTBEAT_SECONDS, LostRun, Store
@@ -124,6 +126,8 @@ class Worker:
     def _train(self) -> Ended | None:
         resume = self._sure(self._last_checkpoint)
         self._sure(self.store.rewind, self.run.id, self.name, resume.step if resume else -1)
+        # Others may have taken the memory since the run was asked for; this process has its own part already.
+        require_memory(self.run.config, needed(self.run.config, self.store.home) - PROCESS)
         events = train(self.run.config, self.store.home, resume)
         reply: Command | None = None
         while True:
@@ -152,6 +156,7 @@ class Worker:
     def _log(self, event: Event) -> None:
         match event:
             case Scene(arrays, meta):
+                require_steps(meta["max_steps"])  # where the size plans them, they are known only now
                 if not self._sure(self.store.entries, self.run.id, ["scene"]):
                     self._append("scene", 0, encode(arrays, meta | {"type": "scene"}))
             case Record(step, values):

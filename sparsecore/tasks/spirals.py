@@ -14,9 +14,9 @@ from torch.nn import functional
 from sparsecore.bounds import best_accuracy
 from sparsecore.config import RunConfig
 from sparsecore.models import Perceptron
+from sparsecore.sizes import WIDTHS
 from sparsecore.tasks.task import Arrays, Metrics, Task
 
-WIDTHS = {"demo": (2, 16, 16, 2), "paper": (2, 200, 300, 2)}
 POINTS = 1000  # a class (thesis)
 TRAIN_SHARE = 0.8
 GRID = 64  # cells a side of the drawn decision boundary
@@ -37,7 +37,7 @@ class Spirals(Task):
         self.x, self.test_x = self.tensor(self.points).split([cut, len(labels) - cut])
         self.y, self.test_y = self.tensor(self.labels, torch.int64).split([cut, len(labels) - cut])
         self.grid = self.tensor(_square())
-        self.model = self.initialise(lambda: Perceptron(WIDTHS[config.size]))
+        self.model = self.initialise(lambda: Perceptron(WIDTHS["spirals"][config.size]))
 
     def _points(self) -> tuple[np.ndarray, np.ndarray]:
         n = np.tile(np.arange(1, POINTS + 1), 2)
