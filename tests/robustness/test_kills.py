@@ -111,7 +111,7 @@ def wait_for(moment: Moment, watch: Watch, last: int, chance: random.Random) -> 
     """Return at a random instant of the moment, or when the run has ended before it."""
 
     def over() -> bool:
-        return watch.step >= last
+        return watch.ended
 
     soon(lambda: over() or watch.began_at is not None, "that a worker trains")
     if moment == "training":
@@ -193,11 +193,11 @@ def test_two_servers_on_one_store_train_no_run_twice(ground: Ground):
 
 
 LONG = {
-    "sinc demo": RunConfig(theta=0.0, max_steps=8_000, seed=1),
-    "sinc paper": RunConfig(size="paper", theta=0.0, max_steps=2_500, seed=2, method="global", density=0.2),
-    "sinc paper latent": RunConfig(size="paper", theta=0.0, max_steps=2_000, seed=3, mode="latent"),
-    "spirals demo": RunConfig(task="spirals", theta=0.0, max_steps=6_000, seed=4, keep_alive=1),
-    "texts demo": RunConfig(task="vulnerabilities", theta=0.0, max_steps=400, seed=5),
+    "sinc demo": RunConfig(theta=0.0, max_steps=6_000, seed=1),
+    "sinc paper": RunConfig(size="paper", theta=0.0, max_steps=1_200, seed=2, density=0.3),
+    "sinc paper latent": RunConfig(size="paper", theta=0.0, max_steps=1_200, seed=3, mode="latent"),
+    "spirals demo": RunConfig(task="spirals", theta=0.0, max_steps=3_000, seed=4, keep_alive=1),
+    "texts demo": RunConfig(task="vulnerabilities", theta=0.0, max_steps=200, seed=5),
 }
 
 

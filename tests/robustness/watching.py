@@ -7,6 +7,7 @@ import time
 
 from sqlalchemy import select
 
+from sparsecore.runs.run import ACTIVE
 from sparsecore.runs.store import Store
 from sparsecore.runs.tables import checkpoints, runs
 
@@ -28,10 +29,13 @@ class Watch(threading.Thread):
         self.saved_at: float | None = None
         self.began_at: float | None = None  # by the same clock, the present worker's first sign of training
         self.workers: list[str] = []
+        self.ended = False
 
     def run(self) -> None:
         saved = select(checkpoints.c.step).where(checkpoints.c.run_id == self.run_id).scalar_subquery()
-        query = select(runs.c.step, runs.c.worker, saved.label("saved")).where(runs.c.id == self.run_id)
+        query = select(runs.c.step, runs.c.worker, runs.c.state, saved.label("saved")).where(
+            runs.c.id == self.run_id
+        )
         while not self.ending.wait(LOOK_SECONDS):
             with self.store.engine.connect() as connection:
                 row = connection.execute(query).one()
@@ -41,7 +45,7 @@ class Watch(threading.Thread):
                 self.began_at, self.step = None, row.step
             if row.step > max(self.step, 0) and self.began_at is None:
                 self.began_at = now
-            self.step = row.step
+            self.step, self.ended = row.step, row.state not in ACTIVE
             if row.saved is not None and row.saved != self.saved:
                 self.saved, self.saved_at = row.saved, now
 
