@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from sparsecore.dashboard import classroom
-from sparsecore.dashboard.controls import say, turn_to
+from sparsecore.dashboard.controls import say, told_store, turn_to
 from sparsecore.dashboard.words import LANGUAGES, best_language
 from sparsecore.runs.database import StoreError
 
@@ -51,4 +51,4 @@ classroom.dress()
 try:
     page.run()
 except StoreError as error:
-    st.error("\n\n".join((say("store.unreachable"), str(error))), icon=":material/database_off:")
+    st.error(told_store(error), icon=":material/database_off:")

@@ -31,8 +31,10 @@ from sparsecore.config import ConfigError, RunConfig
 from sparsecore.corpora import CorpusError
 from sparsecore.events import Scene
 from sparsecore.parameter_flags import DataFlag, open_store, with_parameters
+from sparsecore.runs.limits import require_fit
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import Store
+from sparsecore.runs.store_error import StoreError
 from sparsecore.terminal import FAILED, Commands, JsonFlag, eyes, refuse
 from sparsecore.terminal import show as print_
 
@@ -73,6 +75,7 @@ def train(
     try:
         store, given = open_store({"task": task} | parameters, data)
         config = RunConfig.parse(given)
+        require_fit(config, store.home)
     except (ConfigError, CorpusError) as error:
         refuse(str(error))
     run = _train_here(store, config)
@@ -110,13 +113,18 @@ def _train_here(store: Store, config: RunConfig) -> Run | None:
             if step % 20 == 0 or type(event).__name__ == "Ended":
                 bar.update(shown, completed=step)
 
-        worker = Worker(store, store.get(run_id), name, listen=listen)
+        def complain(error: StoreError) -> None:
+            eyes.print(f"[yellow]Waiting:[/yellow] {escape(str(error))}", highlight=False)
+
+        worker = Worker(store, store.get(run_id), name, listen=listen, complain=complain)
         try:
             worker.work()
         except KeyboardInterrupt:
             eyes.print("Stopping: the run is saved as it is.")
             store.command(run_id, "stop")
             Worker(store, store.get(run_id), name).work()
+        except StoreError:
+            raise  # told by whoever began the command: the store cannot be asked for the run either
         except Exception as error:  # noqa: BLE001 - the store has marked the run failed; say why, exit 1
             eyes.print(f"[red]The run failed:[/red] {escape(str(error))}", highlight=False)
     return store.get(run_id)

@@ -189,7 +189,7 @@ def store() -> Finding:
             count = connection.execute(select(func.count()).select_from(runs)).scalar_one()
     except (DBAPIError, StoreError) as error:
         advice = f"check {VARIABLE} and its server" if is_shared(opened.url) else _mend(opened)
-        reason = getattr(error, "orig", None) or error
+        reason = (error.__cause__ if getattr(error, "kind", "") else getattr(error, "orig", None)) or error
         return Finding("store", "failed", str(reason).strip().splitlines()[0], advice)
     finally:
         opened.close()

@@ -24,6 +24,7 @@ from sparsecore.parameter_flags import DataFlag, open_store, read_list, with_par
 from sparsecore.runs import sweeps
 from sparsecore.runs.batching import Choice
 from sparsecore.runs.executors import Executor, Local
+from sparsecore.runs.limits import require_all
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import GRID, Cell, SweepSpec
 from sparsecore.summary import described, summary
@@ -67,7 +68,7 @@ def sweep(
             task=given.pop("task"),
             parameters=changed(given),
         )
-        spec.configs()
+        require_all(spec.configs(), store.home)
     except (ConfigError, CorpusError) as error:
         refuse(str(error))
     trains = executor_of(store, executor, workers, address, gpus_per_run, batch)

@@ -51,6 +51,7 @@ function noticeOf(view, shown) {
   if (shown === "failed") return say("live.failed", { error, run: view.run });
   if (shown === "deleted") return say("live.deleted");
   if (view.lost) return say(view.crowded ? "live.crowded" : "live.offline");
+  if (view.status?.trouble) return say(`live.store.${view.status.trouble.kind}`, view.status.trouble);
   const relaxed = view.frame?.meta.relaxed ?? [];
   const groups = relaxed.map((group) => (group === "global" ? say("method.global") : layerName(say, group)));
   return groups.length ? say("live.relaxed", { groups: groups.join(", ") }) : "";

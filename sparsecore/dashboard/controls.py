@@ -24,7 +24,9 @@ from sparsecore.config import (
 from sparsecore.corpora import CorpusError, shelf
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.words import words
+from sparsecore.runs.limits import Beyond
 from sparsecore.runs.run import Run
+from sparsecore.runs.store_error import StoreError
 
 SETTINGS = "settings"  # outlives the widgets when another page is opened
 SHOWN = "shown"  # the parameters whose widgets were on the screen when the page was last run to its end
@@ -189,8 +191,19 @@ def refusal() -> str:
 
 def told(error: ConfigError) -> str:
     """What is wrong with a value, in the reader's language."""
+    if isinstance(error, Beyond):
+        return say(error.key, **error.values)
+    if error.field not in PARAMETERS:  # a limit that was set wrongly for the server
+        return plain(error)
     label = say(f"parameter.{error.field}")
     return say("problem", label=label, value=plain(error.value), allowed=_allowed(error))
+
+
+def told_store(error: StoreError) -> str:
+    """What is wrong with the store, and what to do, in the reader's language."""
+    if error.kind:
+        return say(f"live.store.{error.kind}", place=plain(error.told["place"]))
+    return "\n\n".join((say("store.unreachable"), plain(error)))
 
 
 def _allowed(error: ConfigError) -> str:

@@ -14,6 +14,7 @@ from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.transport import devices
 from sparsecore.runs import sweeps
+from sparsecore.runs.limits import require_all
 from sparsecore.runs.sweep import GRID, SweepSpec
 from sparsecore.thesis import printed
 
@@ -189,12 +190,13 @@ def asked() -> tuple[SweepSpec | None, str]:
         if not all(grid.values()):
             return None, say("sweep.problem.empty")
         spec = SweepSpec(task=config.task, parameters=_changed(config), **grid)
-        runs = len(spec.configs())
+        configs = spec.configs()
+        require_all(configs, the_store().home)
     except Misread as error:
         return None, say(error.key, value=plain(error.value))
     except ConfigError as error:
         return None, controls.told(error)
-    if runs > LARGEST:
+    if (runs := len(configs)) > LARGEST:
         return None, say("sweep.problem.large", runs=f"{runs:,}", most=f"{LARGEST:,}")
     return spec, ""
 

@@ -9,13 +9,15 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from sparsecore.dashboard.controls import say
+from sparsecore.config import ConfigError
+from sparsecore.dashboard.controls import say, told, told_store
 from sparsecore.dashboard.owner_cookie import account_owner, digest, owner_cookies
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.teacher import TRIES, WITHIN_SECONDS, door
 from sparsecore.runs.people import WELCOME, NotYours, Person, QueueFull, only_owner
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import Store
+from sparsecore.runs.store_error import StoreError
 from sparsecore.runs.sweeps import Sweep
 
 TEACHER = "teacher"  # in the session: whether it has the teacher's rights
@@ -87,6 +89,10 @@ def attempt(act: Callable[..., Any], *given: Any, **named: Any) -> Any:
         st.session_state[REFUSED] = say("owner.refused")
     except QueueFull as error:
         st.session_state[REFUSED] = say("queue.full", most=error.most)
+    except ConfigError as error:
+        st.session_state[REFUSED] = told(error)
+    except StoreError as error:
+        st.session_state[REFUSED] = told_store(error)
     return None
 
 

@@ -27,7 +27,8 @@ from sparsecore.config import RunConfig
 from sparsecore.events import Checkpoint, Command, Ended, Event, Ready
 from sparsecore.runs import queue
 from sparsecore.runs.database import StoreError, clock
-from sparsecore.runs.process import NICENESS, end_with_server
+from sparsecore.runs.orders import end_with_server
+from sparsecore.runs.ready import NICENESS
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import HEARTBEAT_SECONDS, LostRun, Store
 from sparsecore.runs.tables import commands, runs
@@ -46,9 +47,9 @@ class Member(Worker):
 
     def begin(self) -> Checkpoint | None:
         """Where the run goes on from; what it logged later is dropped."""
-        resume = self._last_checkpoint()
+        resume = self._sure(self._last_checkpoint)
         try:
-            self.store.rewind(self.run.id, self.name, resume.step if resume else -1)
+            self._sure(self.store.rewind, self.run.id, self.name, resume.step if resume else -1)
         except LostRun:
             self.is_lost = True
         return resume
@@ -70,7 +71,7 @@ class Member(Worker):
                 return Leave() if self.released else reply
             case Ended(step, reason, detail, result):
                 self._flush()
-                self.store.finish(self.run.id, self.name, step, reason, detail, result)
+                self._sure(self.store.finish, self.run.id, self.name, step, reason, detail, result)
                 self.ended = event
             case _:
                 self._log(event)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    NullPool,
     Table,
     create_engine,
     event,
@@ -35,7 +37,8 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.sql.dml import Insert
 
-from sparsecore.runs.tables import metadata
+from sparsecore.runs.store_error import REOPENED, StoreError, of_sqlite
+from sparsecore.runs.tables import metadata, settings
 
 VARIABLE = "SPARSECORE_STORE"
 EXAMPLE = "postgresql+psycopg://user:password@host/database"
@@ -48,16 +51,13 @@ PRAGMAS = (
     "journal_size_limit=33554432",
 )
 BUSY_SECONDS = 30  # how long a writer waits for another process's write
+TRIED_BUSY_SECONDS = 2  # and who only asks whether it could be
 CONNECT_SECONDS = 5  # a server that does not answer for so long cannot be reached
 TABLES_LOCK = 0x5BA12C0E  # any number that no other program on the server takes for its own lock
 # A worker needs two connections (its training and its heartbeats), a server's threads a few more for
 # moments; a PostgreSQL of the usual settings has 100 for all.
 POSTGRESQL = {"pool_size": 2, "max_overflow": 8, "pool_pre_ping": True, "pool_use_lifo": True}
 KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
-
-
-class StoreError(RuntimeError):
-    """The database cannot be used; the message is one sentence."""
 
 
 def database_url(home: Path, given: str | None = None) -> URL:
@@ -83,9 +83,12 @@ def database_url(home: Path, given: str | None = None) -> URL:
     return url.set(drivername="postgresql+psycopg")
 
 
-def open_database(url: URL) -> Engine:
-    """The database with its tables, made if need be. Raises StoreError when it cannot be used."""
-    engine = _sqlite(url) if url.get_backend_name() == "sqlite" else _postgresql(url)
+def open_database(url: URL, told: Callable[[StoreError], None] = lambda error: None) -> Engine:
+    """The database with its tables, made if need be. Raises StoreError when it cannot be used.
+
+    told: called with every StoreError that the engine raises from then on.
+    """
+    engine = _sqlite(url, told) if url.get_backend_name() == "sqlite" else _postgresql(url)
     with engine.connect() as connection:
         one_at_a_time(connection)  # of all processes that open a new database, one makes its tables
         metadata.create_all(connection)
@@ -120,10 +123,31 @@ def insert_or(engine: Engine | Connection, table: Table) -> Insert:
     return sqlite.insert(table) if engine.dialect.name == "sqlite" else postgresql.insert(table)
 
 
-def _sqlite(url: URL) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+def try_writing(url: URL, told: Callable[[StoreError], None] = lambda error: None) -> None:
+    """Write to a SQLite database now; raises StoreError when that cannot be done at once."""
+    engine = _sqlite(url, told, timeout=TRIED_BUSY_SECONDS, poolclass=NullPool)
+    with engine.begin() as connection:
+        row = insert_or(connection, settings).values(name="tried", value=time.time())
+        changed = {"value": row.excluded.value}
+        connection.execute(row.on_conflict_do_update(index_elements=["name"], set_=changed))
+
+
+def _sqlite(
+    url: URL, told: Callable[[StoreError], None], timeout: float | None = None, **options: Any
+) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": timeout or BUSY_SECONDS}, **options)
     event.listen(engine, "connect", _prepare)
+    event.listen(engine, "handle_error", partial(_say_unusable, url.database, told))
     return engine
+
+
+def _say_unusable(place: str, told: Callable[[StoreError], None], context: ExceptionContext) -> None:
+    """What is wrong with the file becomes one sentence; an error in a statement stays."""
+    error = of_sqlite(context.original_exception, place)
+    if error is not None:
+        context.is_disconnect = context.is_disconnect or error.kind in REOPENED
+        told(error)
+        raise error from context.original_exception
 
 
 def _prepare(connection: Any, _record: Any) -> None:

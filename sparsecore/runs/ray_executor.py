@@ -29,6 +29,7 @@ from sparsecore.runs import queue
 from sparsecore.runs.database import StoreError, clock, is_shared
 from sparsecore.runs.executors import Listen, watch
 from sparsecore.runs.run import Run
+from sparsecore.runs.silence import Silence
 from sparsecore.runs.store import HEARTBEAT_SECONDS, MAX_CRASHES, LostRun, Store
 from sparsecore.runs.supervisor import STOP_SECONDS
 from sparsecore.runs.sweep import Cell
@@ -76,6 +77,7 @@ class Ray:
             )
         self.store, self.address = store, address
         self.gpus_per_run, self.workers = gpus_per_run, workers
+        self.silence = Silence(store)
         self.ray = _ray()
         self.name = f"{queue.CLUSTER}{uuid.uuid4().hex[:8]}"
         self.tasks: dict[Any, Task] = {}
@@ -96,7 +98,7 @@ class Ray:
 
     def _look(self, listen: Listen, cells: Sequence[Cell]) -> None:
         self._settle()
-        for run in self.store.lost():
+        for run in self.silence.lost():
             logger.warning("Run %s lost its worker %s.", run.id, run.worker)
             self.store.recover(run.id, run.worker, "its worker was not heard of any more.")
         self._give([cell.run for cell in cells if cell.status == "queued"])

@@ -17,8 +17,8 @@ from typing import Any
 import optuna
 
 from sparsecore.runs.executors import Cancelled, Elsewhere
+from sparsecore.runs.orders import end_with_server
 from sparsecore.runs.people import Person
-from sparsecore.runs.process import end_with_server
 from sparsecore.runs.search import Search, Trial
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import Cell, SweepSpec

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, case, delete, func, insert, select, update
+from sqlalchemy import Connection, case, delete, func, insert, or_, select, update
 from sqlalchemy.engine import Row
 
 from sparsecore.config import PARAMETERS, ConfigError, RunConfig
-from sparsecore.home import default_home
 from sparsecore.runs import queue
-from sparsecore.runs.database import clock, database_url, insert_or, one_at_a_time, open_database
+from sparsecore.runs.database import insert_or, one_at_a_time
+from sparsecore.runs.limits import require_fit
 from sparsecore.runs.log import Entry, append, rewind
-from sparsecore.runs.people import HOST, Person, require_room
+from sparsecore.runs.opening import Opening
+from sparsecore.runs.people import HOST, WELCOME, Person, require_room
 from sparsecore.runs.run import ACTIVE, Run, State, new_row
 from sparsecore.runs.tables import checkpoints, commands, log, runs, settings
 
@@ -30,7 +29,7 @@ class LostRun(RuntimeError):
     """The run is no longer this worker's: someone took it over, or deleted it."""
 
 
-class Store:
+class Store(Opening):
     """All runs in one database: that of `url` or of `SPARSECORE_STORE`, else SQLite under `home`.
 
     Safe from any number of threads and processes, and with PostgreSQL from several machines. A run belongs
@@ -39,29 +38,17 @@ class Store:
     him in `by` (see `people`): a command to another's run raises `NotYours`.
     """
 
-    def __init__(self, home: Path | None = None, url: str | None = None) -> None:
-        self.home = home or default_home()
-        self.home.mkdir(parents=True, exist_ok=True)
-        self.url = database_url(self.home, url)
-
-    @cached_property
-    def engine(self) -> Engine:
-        return open_database(self.url)
-
-    def close(self) -> None:
-        """Let go of the database's files, or of its connections."""
-        if "engine" in self.__dict__:  # not to open what never was
-            self.engine.dispose()
-
-    def _now(self) -> Any:
-        return clock(self.engine)
-
     # -- runs ---------------------------------------------------------------------------------------------
 
     def create(
         self, config: RunConfig, origin: str = "page", worker: str | None = None, by: Person = HOST
     ) -> str:
-        """A new run, queued; or, when a `worker` is named, begun by it. Gives its id; or `QueueFull`."""
+        """A new run, queued; or, when a `worker` is named, begun by it. Gives its id.
+
+        Raises `QueueFull`, and `Beyond` for a run that takes too much of this machine.
+        """
+        if origin != WELCOME:  # it is small, and no page shows without it
+            require_fit(config, self.home)
         row = new_row(config, origin, by.owner)
         if worker:
             now = self._now()
@@ -162,11 +149,18 @@ class Store:
             connection.execute(update(runs).where(*mine).values(values))
 
     def lost(self) -> list[Run]:
-        """Runs whose worker has not been heard of for `LOST_SECONDS`."""
-        old = self._now() - LOST_SECONDS
-        query = select(runs).where(runs.c.worker.is_not(None), runs.c.heartbeat < old)
+        """Runs whose worker was not heard of for `LOST_SECONDS`, by a clock that may have been set back."""
+        now = self._now()
+        odd = or_(runs.c.heartbeat < now - LOST_SECONDS, runs.c.heartbeat > now + LOST_SECONDS)
+        query = select(runs).where(runs.c.worker.is_not(None), odd)
         with self.engine.connect() as connection:
             return [Run.of(row) for row in connection.execute(query)]
+
+    def heartbeats(self) -> dict[str, tuple[str, float]]:
+        """The worker and the last heartbeat of every run that somebody holds."""
+        query = select(runs.c.id, runs.c.worker, runs.c.heartbeat).where(runs.c.worker.is_not(None))
+        with self.engine.connect() as connection:
+            return {row.id: (row.worker, row.heartbeat) for row in connection.execute(query)}
 
     def _mine(self, run_id: str, worker: str, values: dict[str, Any]) -> None:
         with self.engine.begin() as connection:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from sparsecore.runs import queue
 from sparsecore.runs.batching import Batching, Choice
 from sparsecore.runs.database import StoreError, environment
+from sparsecore.runs.silence import Silence
 from sparsecore.runs.store import LostRun, Store
 
 TICK_SECONDS = 0.1
@@ -58,6 +59,7 @@ class Supervisor(threading.Thread):
         self.cores = cores or os.cpu_count() or 1
         self.name_prefix = uuid.uuid4().hex[:8]
         self.batching = Batching(store, batching, self.name_prefix, self._start)
+        self.silence = Silence(store)
         self.children: list[Child] = []
         self.started_children = 0
         self.false_starts = 0
@@ -65,11 +67,15 @@ class Supervisor(threading.Thread):
         self.ending = threading.Event()
 
     def run(self) -> None:
+        told = ""
         while not self.ending.wait(TICK_SECONDS):
             try:
                 self._tick()
             except StoreError as error:
-                logger.warning("%s The supervisor tries again.", error)
+                if told != str(error):  # once, and not every two seconds for a night
+                    told = str(error)
+                    logger.warning("Supervisor: %s", told)
+                self.silence.forget()
                 self.ending.wait(LOST_EVERY_SECONDS)
             except Exception:
                 logger.exception("The supervisor could not do its round; it tries again.")
@@ -101,7 +107,9 @@ class Supervisor(threading.Thread):
         if time.monotonic() >= self.next_search:
             self.next_search = time.monotonic() + LOST_EVERY_SECONDS
             self._beat_for_beginners()
-            for run in self.store.lost():
+            if self.silence.suspects():
+                self.store.try_writing()  # who is silent may live, and wait for the same disk
+            for run in self.silence.lost():
                 logger.warning("Run %s lost its worker %s.", run.id, run.worker)
                 self.store.recover(run.id, run.worker, "its worker was not heard of any more.")
         training = self._notice()

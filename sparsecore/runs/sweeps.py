@@ -19,6 +19,7 @@ from sqlalchemy.engine import Row
 
 from sparsecore.config import RunConfig
 from sparsecore.runs.durations import Progress, finished_like, progress, remaining
+from sparsecore.runs.limits import require_all
 from sparsecore.runs.people import HOST, Person
 from sparsecore.runs.queue import SWEEP
 from sparsecore.runs.run import IMPORT, Run, new_id, new_row
@@ -54,9 +55,10 @@ def begin(store: Store, spec: SweepSpec, origin: str = "page", by: Person = HOST
 
     A run that was stopped or failed is trained again, one that ended by itself never. Who asks for the cells
     of another's sweep has a sweep of his own, which shares its runs but goes on with none that is paused.
-    Raises `ConfigError`.
+    Raises `ConfigError`, and of its kind `Beyond` for runs that take too much of this machine.
     """
     configs = spec.by_digest()
+    require_all(configs.values(), store.home)
     with _turn(store) as connection:
         sweep_id = _enter(connection, spec, list(configs), origin, by)
         _enqueue(connection, configs, by)

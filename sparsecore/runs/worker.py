@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import math
 import threading
 import time
@@ -29,23 +30,30 @@ from sparsecore.events import (
     Scene,
     Stop,
 )
-from sparsecore.runs.database import StoreError
+from sparsecore.memory import PROCESS, needed
 from sparsecore.runs.frames import decode, encode
+from sparsecore.runs.limits import require_memory, require_steps
 from sparsecore.runs.log import Entry
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import HEARTBEAT_SECONDS, LostRun, Store
+from sparsecore.runs.store_error import StoreError
 from sparsecore.training import train
 
 POLL_SECONDS = 0.05  # how often commands are looked for
 FLUSH_SECONDS = 0.5  # records wait for a frame to share its transaction, but not longer
+RETRY_SECONDS = 1.0  # while the store cannot be written to
 PAUSE_HOLD_SECONDS = 60.0  # a paused run keeps its process so long, for quick steps
 
 
+logger = logging.getLogger(__name__)
+
+
 class Worker:
-    """One run being trained by this process.
+    """One run being trained by this process. While its store cannot be written to, the training waits.
 
     gone: set when the run is to be let go (the server has ended): it is saved and queued again.
     listen: called with every event, for a progress bar.
+    complain: called with what is wrong with the store whenever it is something else than before.
     """
 
     def __init__(
@@ -55,8 +63,10 @@ class Worker:
         name: str,
         gone: threading.Event | None = None,
         listen: Callable[[Event], None] = lambda event: None,
+        complain: Callable[[StoreError], None] = lambda error: logger.warning("Worker: %s", error),
     ) -> None:
-        self.store, self.run, self.name, self.listen = store, run, name, listen
+        self.store, self.run, self.name = store, run, name
+        self.listen, self.complain = listen, complain
         self.gone = gone or threading.Event()
         self.done = threading.Event()
         self.step = run.step
@@ -82,7 +92,7 @@ class Worker:
         except StoreError:
             raise  # nobody can be told; the run goes on from its checkpoint when it is missed
         except Exception as error:
-            self.store.fail(self.run.id, sentence(error), self.name)
+            self._sure(self.store.fail, self.run.id, sentence(error), self.name)
             raise
         finally:
             self.done.set()
@@ -98,9 +108,26 @@ class Worker:
             except StoreError:
                 continue  # the training meets it too, unless the database is back by then
 
+    def _sure(self, act: Callable[..., Any], *given: Any) -> Any:
+        """Do it as soon as the store can be used, and wait until then, for that passes; not once let go."""
+        told = ""
+        while True:
+            try:
+                return act(*given)
+            except StoreError as error:
+                if not error.passes:
+                    raise
+                if error.kind != told:
+                    told = error.kind
+                    self.complain(error)
+                if self.gone.wait(RETRY_SECONDS):
+                    raise
+
     def _train(self) -> Ended | None:
-        resume = self._last_checkpoint()
-        self.store.rewind(self.run.id, self.name, resume.step if resume else -1)
+        resume = self._sure(self._last_checkpoint)
+        self._sure(self.store.rewind, self.run.id, self.name, resume.step if resume else -1)
+        # Others may have taken the memory since the run was asked for; this process has its own part already.
+        require_memory(self.run.config, needed(self.run.config, self.store.home) - PROCESS)
         events = train(self.run.config, self.store.home, resume)
         reply: Command | None = None
         while True:
@@ -115,7 +142,7 @@ class Worker:
                         return None
                 case Ended(step, reason, detail, result):
                     self._flush()
-                    self.store.finish(self.run.id, self.name, step, reason, detail, result)
+                    self._sure(self.store.finish, self.run.id, self.name, step, reason, detail, result)
                     return event
                 case _:
                     self._log(event)
@@ -129,7 +156,8 @@ class Worker:
     def _log(self, event: Event) -> None:
         match event:
             case Scene(arrays, meta):
-                if not self.store.entries(self.run.id, ["scene"]):
+                require_steps(meta["max_steps"])  # where the size plans them, they are known only now
+                if not self._sure(self.store.entries, self.run.id, ["scene"]):
                     self._append("scene", 0, encode(arrays, meta | {"type": "scene"}))
             case Record(step, values):
                 self._append("record", step, _json(values))
@@ -147,7 +175,7 @@ class Worker:
         self.pending.append(Entry(kind, step, payload))
 
     def _flush(self, checkpoint: bytes | None = None) -> None:
-        self.store.write(self.run.id, self.name, self.step, self.pending, checkpoint)
+        self._sure(self.store.write, self.run.id, self.name, self.step, self.pending, checkpoint)
         self.pending = []
         self.flushed = time.monotonic()
 
@@ -164,7 +192,7 @@ class Worker:
             return self.replies.popleft()
         if self.leaving:
             self.released = True
-            self.store.release(self.run.id, self.name)
+            self._sure(self.store.release, self.run.id, self.name)
         elif self.steps_allowed:
             self.steps_allowed -= 1
             self.replies.append(Look())
@@ -173,7 +201,7 @@ class Worker:
     def _hear(self) -> None:
         """Turn what the store holds for this run into replies."""
         self.polled = time.monotonic()
-        for kind, values in self.store.take_commands(self.run.id):
+        for kind, values in self._sure(self.store.take_commands, self.run.id):
             match kind:
                 case "pause":
                     self._pause()
@@ -188,7 +216,7 @@ class Worker:
                     # Saved at once: a command that was taken is never lost with the process.
                     self.replies += [Change(values), Look()]
         if self.paused:
-            run = self.store.get(self.run.id)
+            run = self._sure(self.store.get, self.run.id)
             if run is None or run.worker != self.name:
                 raise LostRun(f"run {self.run.id} was taken over.")
             self.paused = run.state != "running"
@@ -199,7 +227,7 @@ class Worker:
 
     def _pause(self) -> None:
         self.paused, self.paused_at = True, time.monotonic()
-        self.store.set_state(self.run.id, self.name, "paused")
+        self._sure(self.store.set_state, self.run.id, self.name, "paused")
         self.replies.append(Look())
 
 

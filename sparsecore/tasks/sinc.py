@@ -13,9 +13,9 @@ from torch.nn import functional
 from sparsecore.config import RunConfig
 from sparsecore.models import Perceptron
 from sparsecore.points import SINC_REACH, sinc, sinc_points
+from sparsecore.sizes import WIDTHS
 from sparsecore.tasks.task import Arrays, Metrics, Task
 
-WIDTHS = {"demo": (1, 16, 16, 1), "paper": (1, 200, 300, 1)}
 POINTS = 300  # training points (thesis); as many fresh test points, which the thesis does not give
 GRID = 320  # points of the drawn curve
 
@@ -33,7 +33,7 @@ class Sinc(Task):
         self.x, self.y = (self.tensor(part[:, None]) for part in self.train)
         self.test_x = self.tensor(self.test[0][:, None])
         self.grid = np.linspace(-SINC_REACH, SINC_REACH, GRID, dtype=np.float32)
-        self.model = self.initialise(lambda: Perceptron(WIDTHS[config.size]))
+        self.model = self.initialise(lambda: Perceptron(WIDTHS["sinc"][config.size]))
 
     def loss(self, step: int) -> Tensor:
         return self.criterion(self.model(self.x), self.y)

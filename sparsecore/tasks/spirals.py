@@ -14,9 +14,9 @@ from sparsecore.bounds import best_accuracy
 from sparsecore.config import RunConfig
 from sparsecore.models import Perceptron
 from sparsecore.points import spiral_points
+from sparsecore.sizes import WIDTHS
 from sparsecore.tasks.task import Arrays, Metrics, Task
 
-WIDTHS = {"demo": (2, 16, 16, 2), "paper": (2, 200, 300, 2)}
 TRAIN_SHARE = 0.8
 GRID = 64  # cells a side of the drawn decision boundary
 EDGE = 1.15  # the drawn square reaches a little past the outermost radius of 1
@@ -36,7 +36,7 @@ class Spirals(Task):
         self.x, self.test_x = self.tensor(self.points).split([cut, len(labels) - cut])
         self.y, self.test_y = self.tensor(self.labels, torch.int64).split([cut, len(labels) - cut])
         self.grid = self.tensor(_square())
-        self.model = self.initialise(lambda: Perceptron(WIDTHS[config.size]))
+        self.model = self.initialise(lambda: Perceptron(WIDTHS["spirals"][config.size]))
 
     def loss(self, step: int) -> Tensor:
         return self.criterion(self.model(self.x), self.y)

@@ -1,0 +1,82 @@
+"""What is wrong with a store, in one sentence that says what to do; SQLite's error codes in those words."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+# By kind; pages say the same in the reader's language (`live.store.*`).
+SENTENCES = {
+    "full": "the disk that holds {place} is full: free some space; what trains waits and goes on by itself.",
+    "locked": "another program keeps {place} locked: close it, be it a backup or a database browser; "
+    "what trains waits and goes on by itself.",
+    "damaged": "{place} is damaged: end every sparsecore, move this file away with those beside it that end "
+    "in -wal and -shm, and put a backup in its place; without one a new store is begun.",
+    "readonly": "{place} cannot be written to: make it and its folder writable to you, or let "
+    "SPARSECORE_HOME name another folder; what trains waits and goes on by itself.",
+    "disk": "the disk that holds {place} could not be read or written: see that it is there and well; "
+    "what trains waits and goes on by itself.",
+    "moved": "{place} was moved away while it was in use: a new one is begun there now.",
+}
+WAITED_FOR = ("full", "locked", "readonly", "disk")  # what training outlasts
+REOPENED = ("damaged", "readonly", "disk", "moved")  # what a connection once made never gets over
+KINDS = {
+    sqlite3.SQLITE_FULL: "full",
+    sqlite3.SQLITE_BUSY: "locked",
+    sqlite3.SQLITE_LOCKED: "locked",
+    sqlite3.SQLITE_CORRUPT: "damaged",
+    sqlite3.SQLITE_NOTADB: "damaged",
+    sqlite3.SQLITE_READONLY: "readonly",
+    sqlite3.SQLITE_CANTOPEN: "readonly",
+    sqlite3.SQLITE_PERM: "readonly",
+    sqlite3.SQLITE_IOERR: "disk",
+}
+PRIMARY = 0xFF  # of an error code the part that is not detail
+NO_ROOM = 1_000_000  # bytes free: SQLite calls a disk full in some places, and broken in others
+
+
+class StoreError(RuntimeError):
+    """The database cannot be used; the message is one sentence.
+
+    kind: one of `SENTENCES` for a SQLite file, `place`; empty for any other cause.
+    """
+
+    def __init__(self, sentence: str, kind: str = "", place: str = "") -> None:
+        super().__init__(sentence)
+        self.kind, self.place = kind, place
+
+    @classmethod
+    def of_kind(cls, kind: str, place: str) -> StoreError:
+        """The error of a kind, in its sentence.
+
+        >>> StoreError.of_kind("moved", "store.sqlite3").kind
+        'moved'
+        """
+        return cls(SENTENCES[kind].format(place=place), kind, place)
+
+    @property
+    def told(self) -> dict[str, str]:
+        """Kind and file, for a page to say it in the reader's language; not where the file lies."""
+        return {"kind": self.kind, "place": Path(self.place).name}
+
+    @property
+    def passes(self) -> bool:
+        """Whether a run is kept as it is until the cause is gone."""
+        return self.kind in WAITED_FOR
+
+
+def of_sqlite(error: BaseException | None, place: str) -> StoreError | None:
+    """What a SQLite error says of the file at `place`; None where the statement was at fault."""
+    if not isinstance(error, sqlite3.Error):
+        return None
+    kind = KINDS.get(getattr(error, "sqlite_errorcode", 0) & PRIMARY)
+    if kind == "disk" and _free(Path(place).parent) < NO_ROOM:
+        kind = "full"
+    if kind is None and str(error).startswith("no such table"):
+        kind = "moved"
+    return None if kind is None else StoreError.of_kind(kind, place)
+
+
+def _free(folder: Path) -> int:
+    return shutil.disk_usage(folder).free if folder.is_dir() else NO_ROOM
