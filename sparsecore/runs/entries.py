@@ -12,7 +12,7 @@ from sparsecore.runs.database import insert_or
 from sparsecore.runs.frames import decode
 from sparsecore.runs.people import HOST, Person
 from sparsecore.runs.run import Run
-from sparsecore.runs.store import Store
+from sparsecore.runs.store import KEPT, Store
 from sparsecore.runs.tables import entries, runs
 
 LONGEST_NAME = 40  # characters
@@ -74,10 +74,11 @@ def withdraw(store: Store, run_id: str, by: Person = HOST) -> None:
 def leaderboard(store: Store, task: str) -> list[Entry]:
     """Everybody's best entry on a task: fewest weights, then the better metric, then who was first."""
     better = entries.c.value if CHALLENGES[task].lower else -entries.c.value
+    own = (entries.c.name.label("entrant_name"), entries.c.owner.label("entrant"))
     query = (
-        select(entries.c.name, entries.c.owner.label("entrant"), entries.c.nonzeros, entries.c.value, runs)
+        select(*own, entries.c.nonzeros, entries.c.value, runs)
         .join(runs, runs.c.id == entries.c.run_id)
-        .where(entries.c.task == task)
+        .where(entries.c.task == task, KEPT)
         .order_by(entries.c.nonzeros, better, entries.c.created)
     )
     with store.engine.connect() as connection:
@@ -90,5 +91,5 @@ def leaderboard(store: Store, task: str) -> list[Entry]:
             continue
         seen |= {row.entrant} if row.entrant is not None else set()
         level = found[-1].rank if found and found[-1].nonzeros == row.nonzeros else len(found) + 1
-        found.append(Entry(level, Run.of(row), row.name, row.entrant, row.nonzeros, row.value))
+        found.append(Entry(level, Run.of(row), row.entrant_name, row.entrant, row.nonzeros, row.value))
     return found

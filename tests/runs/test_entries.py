@@ -5,6 +5,7 @@ import pytest
 from sparsecore.challenge import NotJudged
 from sparsecore.config import RunConfig
 from sparsecore.runs.entries import enter, judged, leaderboard, withdraw
+from sparsecore.runs.keeping import remove, restore
 from sparsecore.runs.people import NotYours, Person
 from sparsecore.runs.store import Store
 from sparsecore.runs.worker import Worker
@@ -60,6 +61,16 @@ def test_nobody_enters_or_withdraws_anothers_run(trained: Store, runs: list[str]
         withdraw(trained, runs[0], BOB)
     withdraw(trained, runs[0], TEACHER)
     assert leaderboard(trained, "spirals") == []
+
+
+def test_a_deleted_run_is_off_the_board_and_back_on_it_when_it_is_brought_back(
+    trained: Store, runs: list[str]
+):
+    enter(trained, runs[0], "Ann", ANN)
+    remove(trained, runs[0], ANN)
+    assert leaderboard(trained, "spirals") == []
+    restore(trained, runs[0], ANN)
+    assert [entry.run.id for entry in leaderboard(trained, "spirals")] == [runs[0]]
 
 
 def test_entered_again_it_takes_the_new_name(trained: Store, runs: list[str]):
