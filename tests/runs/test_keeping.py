@@ -96,6 +96,7 @@ def test_a_deleted_run_that_trained_is_let_go_and_goes_on_when_it_comes_back(sto
     store.resume(run)
     store.command(run, "step")
     assert store.commanded() == []
+    assert store.queue_place(run) is None
     assert not store.claim(run, "other")
     assert not store.claim(run, "other", "paused")
     keeping.restore(store, run, by=ANN)
