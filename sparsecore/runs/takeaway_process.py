@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from sparsecore.runs.process import end_with_server
+from sparsecore.runs.orders import end_with_server
 from sparsecore.runs.store import Store
 from sparsecore.runs.takeaway import Differs, NotReady, take_away
 from sparsecore.runs.worker import one_thread, sentence
