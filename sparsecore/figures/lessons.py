@@ -118,7 +118,12 @@ def speed(
     if at is not None:
         figure.add_vline(x=at, line={"color": TEST, "dash": "dot"})
     x = {"title": {"text": say("figure.density")}, "type": "log", "tickvals": densities, "tickformat": ".0%"}
-    y = {"title": {"text": say("lessons.axis.milliseconds")}, "type": "log", "tickformat": "~g", "nticks": 7}
+    y = {
+        "title": {"text": say("lessons.axis.milliseconds")},
+        "type": "log",
+        "tickformat": "~g",
+        "dtick": "D2",
+    }
     return finished(figure, say("lessons.figure.speed"), y, say, logarithmic=True, x=x)
 
 
