@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
-from sparsecore.corpora import kept
+from sparsecore.corpora import add, kept
 from sparsecore.corpora.generator import generate
 from sparsecore.dashboard.text_figures import SAMPLE_CHARACTERS
 from tests.browser.test_texts import button, table, upload
@@ -70,3 +76,32 @@ def test_a_megabyte_of_emoji_in_a_cell_is_refused_in_a_sentence(open_page, tmp_p
     page.get_by_text("The table cannot be split into cells near row 3").wait_for()
     assert "\U0001f4a5" not in page.locator("body").text_content()
     nothing_ran(page)
+
+
+def test_hostile_names_of_texts_are_shown_as_words_in_the_lab_and_when_removed(open_page, server, tmp_path):
+    found = add(hostile_table(tmp_path / "t.csv"), NAME, server.home / "corpora")
+    page = open_page(f"/?task=vulnerabilities&noise=0&data={found.id}", width=390)
+    page.locator(".sc-live:not(.sc-waiting)").wait_for()
+    page.locator('[data-test-script-state="notRunning"]').wait_for()
+    page.get_by_role("button", name=re.compile("More")).first.click()
+    expect(page.get_by_role("combobox", name=re.compile("Texts")).first).to_be_visible()
+    nothing_ran(page)
+    page.goto(f"{server.url}/data")
+    row = page.locator("[data-testid=stVerticalBlock]", has_text=NAME).last
+    row.get_by_role("button", name=re.compile("Remove")).click()
+    expect(page.get_by_text(f"Remove {NAME} from this server?")).to_be_visible()
+    nothing_ran(page)
+
+
+def test_hostile_names_are_words_in_the_terminal(server, tmp_path):
+    """Neither markup of the terminal's nor its signs of control are obeyed; `--json` has the name whole."""
+    found = add(hostile_table(tmp_path / "t.csv"), f"{NAME} t", server.home / "corpora")
+    command = [sys.executable, "-m", "sparsecore", "data", "list"]
+    environment = os.environ | {"SPARSECORE_HOME": str(server.home), "COLUMNS": "400", "FORCE_COLOR": "1"}
+    options = {"cwd": ROOT, "env": environment, "capture_output": True, "encoding": "utf-8", "check": True}
+    seen = subprocess.run(command, **options).stdout
+    assert "[red]r[/red]" in seen
+    assert "\x1b[31m" not in seen
+    told = json.loads(subprocess.run([*command, "--json"], **options).stdout)
+    names = json.dumps(told, ensure_ascii=False)
+    assert found.id in names
