@@ -1,0 +1,107 @@
+"""Names and texts that try to be more than words: on every page they are seen as the text they are."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from sparsecore.corpora import add, kept
+from sparsecore.corpora.generator import generate
+from sparsecore.dashboard.text_figures import SAMPLE_CHARACTERS
+from tests.browser.test_texts import button, table, upload
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parents[2]
+OWNED = "window.owned=1"
+MARKUP = f"<img src=x onerror={OWNED}><script>{OWNED}</script><svg onload={OWNED}>"
+MARKDOWN = f"**b** [l](javascript:{OWNED}) :red[r] $x^2$ :material/home: ~~s~~ `c`"
+BIDI = "\u202eabc\u2066def\u202b left open \u05d0\u05d1\u05d2 "
+EMOJI = "\U0001f4a5" * 100_000  # 400 kB; a longer cell is refused
+MEGABYTE = "\U0001f4a5" * 262_144
+TEXTS = [MARKUP, MARKDOWN, f"{BIDI}behind it", EMOJI, '"\'><b>"x</b>&amp;', "[red]r[/red]"]
+SEEN = 3  # of a file's texts are shown: those that stand first
+NAME = "<b onmouseover=owned=1>\"'</b> **b** [l](javascript:owned=1) [red]r[/red]"
+
+
+def hostile_table(path: Path, columns: tuple[str, str] = ("text", "label"), first: int = 0) -> Path:
+    """Hostile texts first, from this one on, then usual ones enough to learn from."""
+    usual = generate(60, 5)
+    texts = [*TEXTS[first:], *TEXTS[:first], *usual.texts]
+    labels = [*usual.labels[: len(TEXTS)], *usual.labels]
+    return table(path, columns, zip(texts, labels, strict=True))
+
+
+def nothing_ran(page) -> None:
+    assert page.evaluate("window.owned") is None
+    assert page.locator("img[src=x], [onerror], [onload], [onmouseover], a[href^=javascript]").count() == 0
+    wide, seen = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    assert wide <= seen
+
+
+@pytest.mark.parametrize(("width", "first"), [(1280, 0), (390, SEEN)])
+def test_a_hostile_file_is_shown_as_words(open_page, server, tmp_path, width: int, first: int):
+    file = hostile_table(tmp_path / f"{MARKUP.replace('/', '')[:60]}.csv", first=first)
+    page = open_page("/data", width=width)
+    upload(page, file)
+    rows = page.locator(".sp-samples li")
+    rows.nth(SEEN - 1).wait_for()
+    for place, text in enumerate(TEXTS[first : first + SEEN]):
+        told = rows.nth(place).locator("bdi")  # what turns the direction ends with its text
+        assert told.count() == 1
+        assert told.text_content().rstrip("…") in text
+        assert len(told.text_content()) <= SAMPLE_CHARACTERS + 1
+        assert rows.nth(place).bounding_box()["height"] < 900
+    nothing_ran(page)
+    name = f"{NAME[:70]} {width}"
+    field = page.get_by_role("textbox", name="Name")
+    field.fill(name)
+    field.press("Enter")
+    button(page, "Keep").click()
+    page.locator(".sp-kept", has_text=name).wait_for()
+    assert name in [each.name for each in kept(server.home / "corpora")]
+    nothing_ran(page)
+
+
+def test_a_megabyte_of_emoji_in_a_cell_is_refused_in_a_sentence(open_page, tmp_path):
+    page = open_page("/data", width=390)
+    upload(page, table(tmp_path / "t.csv", ("text", "label"), [("a", "高危"), (MEGABYTE, "低危")]))
+    page.get_by_text("The table cannot be split into cells near row 3").wait_for()
+    assert "\U0001f4a5" not in page.locator("body").text_content()
+    nothing_ran(page)
+
+
+def test_hostile_names_of_texts_are_shown_as_words_in_the_lab_and_when_removed(open_page, server, tmp_path):
+    found = add(hostile_table(tmp_path / "t.csv"), NAME, server.home / "corpora")
+    page = open_page(f"/?task=vulnerabilities&noise=0&data={found.id}", width=390)
+    page.locator(".sc-live:not(.sc-waiting)").wait_for()
+    page.locator('[data-test-script-state="notRunning"]').wait_for()
+    page.get_by_role("button", name=re.compile("More")).first.click()
+    expect(page.get_by_role("combobox", name=re.compile("Texts")).first).to_be_visible()
+    nothing_ran(page)
+    page.goto(f"{server.url}/data")
+    row = page.locator("[data-testid=stVerticalBlock]", has_text=NAME).last
+    row.get_by_role("button", name=re.compile("Remove")).click()
+    expect(page.get_by_text(f"Remove {NAME} from this server?")).to_be_visible()
+    nothing_ran(page)
+
+
+def test_hostile_names_are_words_in_the_terminal(server, tmp_path):
+    """Neither markup of the terminal's nor its signs of control are obeyed; `--json` has the name whole."""
+    found = add(hostile_table(tmp_path / "t.csv"), f"{NAME} t", server.home / "corpora")
+    command = [sys.executable, "-m", "sparsecore", "data", "list"]
+    environment = os.environ | {"SPARSECORE_HOME": str(server.home), "COLUMNS": "400", "FORCE_COLOR": "1"}
+    options = {"cwd": ROOT, "env": environment, "capture_output": True, "encoding": "utf-8", "check": True}
+    seen = subprocess.run(command, **options).stdout
+    assert "[red]r[/red]" in seen
+    assert "\x1b[31m" not in seen
+    told = json.loads(subprocess.run([*command, "--json"], **options).stdout)
+    names = json.dumps(told, ensure_ascii=False)
+    assert found.id in names
