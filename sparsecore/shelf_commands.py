@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from sparsecore.byte_sizes import parse_size, size_text
 from sparsecore.config import Method, Task
 from sparsecore.runs import disk, keeping
 from sparsecore.runs.listing import STATES, Wanted, find
@@ -124,7 +125,7 @@ def prune(
 ) -> None:
     """Make room on the disk: remove the oldest runs for good, none that is pinned or not over."""
     try:
-        target = disk.limit() if to is None else disk.parse_size(to)
+        target = disk.limit() if to is None else parse_size(to)
     except ValueError as error:
         refuse(str(error))
     if target is None:
@@ -140,18 +141,18 @@ def prune(
     if as_json:
         print(json.dumps({"removed": ids, "count": gone, "before": plan.disk.used, "after": now}))
     else:
-        show(f"{gone:,} runs removed; the store takes {disk.size_text(now)}.")
+        show(f"{gone:,} runs removed; the store takes {size_text(now)}.")
 
 
 def _tell(plan: disk.Plan) -> None:
     """Which runs would go, on standard error."""
-    takes, after = disk.size_text(plan.disk.used), disk.size_text(plan.after)
-    eyes.print(f"The store takes {takes}; wanted are at most {disk.size_text(plan.target)}.", highlight=False)
+    takes, after = size_text(plan.disk.used), size_text(plan.after)
+    eyes.print(f"The store takes {takes}; wanted are at most {size_text(plan.target)}.", highlight=False)
     if plan.going:
         table = Table("run", "name", "task", "method", "ρ", "state", "size", box=None)
         for run, size in plan.going:
             cells = (run.config.task, run.config.method, f"{run.config.density:g}", run.reason or run.state)
-            table.add_row(run.id, Text(run.name or ""), *cells, disk.size_text(size))
+            table.add_row(run.id, Text(run.name or ""), *cells, size_text(size))
         eyes.print(table)
         eyes.print(f"These {len(plan.going):,} runs would go; about {after} would be left.", highlight=False)
     if not plan.enough:

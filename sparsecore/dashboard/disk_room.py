@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from sparsecore.byte_sizes import size_text
 from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.reading import Reading
 from sparsecore.dashboard.session import the_store
@@ -29,11 +30,11 @@ def show(person: Person) -> None:
     except ValueError as error:
         st.error(plain(error))
         most = None
-    used = disk.size_text(now.used)
+    used = size_text(now.used)
     if most is None:
         st.markdown(say("disk.used", used=used))
     else:
-        st.progress(min(1.0, now.used / most), say("disk.used_of", used=used, most=disk.size_text(most)))
+        st.progress(min(1.0, now.used / most), say("disk.used_of", used=used, most=size_text(most)))
         if now.used > most:
             st.warning(say("disk.over"))
     _finished()
@@ -61,7 +62,7 @@ def _ask(store: Store, person: Person, usual: int) -> None:
                 "method": say(f"method.{run.config.method}"),
                 "density": run.config.density,
                 "state": say(f"state.{run.reason or run.state}"),
-                "size": disk.size_text(size),
+                "size": size_text(size),
             }
             for run, size in plan.going
         ],
@@ -74,9 +75,9 @@ def _ask(store: Store, person: Person, usual: int) -> None:
         },
     )
     if not plan.enough:
-        st.caption(say("disk.not_enough", after=disk.size_text(plan.after)))
+        st.caption(say("disk.not_enough", after=size_text(plan.after)))
     ids = [run.id for run, _ in plan.going]
-    sure = st.checkbox(say("disk.sure", number=f"{len(ids):,}", after=disk.size_text(plan.after)))
+    sure = st.checkbox(say("disk.sure", number=f"{len(ids):,}", after=size_text(plan.after)))
     st.button(
         say("disk.remove", number=f"{len(ids):,}"),
         icon=":material/delete_forever:",
@@ -95,7 +96,7 @@ def _nothing_goes(plan: disk.Plan, person: Person) -> None:
     elif plan.disk.used <= plan.target:
         st.caption(say("disk.fits"))
     else:
-        free = disk.size_text(plan.disk.free)
+        free = size_text(plan.disk.free)
         st.caption(say("disk.free", free=free))
         give = say("disk.give", free=free)
         st.button(give, icon=":material/compress:", key="disk_remove", on_click=_begin, args=([], person))
@@ -123,7 +124,7 @@ def _finished() -> None:
     del st.session_state[PRUNING]
     try:
         gone = work.result()
-        st.success(say("disk.done", number=f"{gone:,}", used=disk.size_text(disk.disk(the_store()).used)))
+        st.success(say("disk.done", number=f"{gone:,}", used=size_text(disk.disk(the_store()).used)))
     except StoreError as error:
         st.error(plain(error))
 

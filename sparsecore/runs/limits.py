@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
 
+from sparsecore.byte_sizes import parse_size, size_text
 from sparsecore.config import ConfigError, RunConfig
 from sparsecore.memory import needed
 
 MEMORY, STEPS = "SPARSECORE_MAX_MEMORY", "SPARSECORE_MAX_STEPS"
-UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 # A container's own limit, and what it uses of it; of the second and of the first version of control groups.
 GROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
@@ -64,16 +63,16 @@ def require_memory(config: RunConfig, wanted: int) -> None:
     given = os.environ.get(MEMORY)
     most, free = (_bytes(given) if given else None), free_memory()
     if most is not None and wanted > most:
-        why, key = f"{MEMORY} allows {_gigabytes(most)}", "limit.memory.allowed"
+        why, key = f"{MEMORY} allows {size_text(most)}", "limit.memory.allowed"
     elif wanted > free:
-        why, key = f"{_gigabytes(free)} is free now", "limit.memory.free"
+        why, key = f"{size_text(free)} is free now", "limit.memory.free"
     else:
         return
     sentence = (
-        f"{config.task} at size {config.size} takes about {_gigabytes(wanted)} of memory, and {why}: "
+        f"{config.task} at size {config.size} takes about {size_text(wanted)} of memory, and {why}: "
         "choose a smaller size or fewer texts, or wait until other runs have ended."
     )
-    values = {"wanted": _gigabytes(wanted), "most": _gigabytes(free if most is None else min(most, free))}
+    values = {"wanted": size_text(wanted), "most": size_text(free if most is None else min(most, free))}
     raise Beyond("size", config.size, sentence, key, values)
 
 
@@ -87,18 +86,16 @@ def free_memory() -> int:
 
 
 def _bytes(text: str) -> int:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]?)B?", text.strip(), re.IGNORECASE)
-    if found is None:
-        raise ConfigError(MEMORY, text, "a size such as 800MB or 2GB")
-    return int(float(found[1]) * UNITS[found[2].upper()])
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise ConfigError(MEMORY, text, "a size such as 800MB or 2GB") from error
 
 
 def _steps_allowed() -> int | None:
     given = os.environ.get(STEPS)
-    if given and (not given.isdecimal() or int(given) < 1):
+    if not given:
+        return None
+    if not given.isdecimal() or int(given) < 1:
         raise ConfigError(STEPS, given, "a whole number from 1")
-    return int(given) if given else None
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 10**9:.2f} GB"
+    return int(given)

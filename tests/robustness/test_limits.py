@@ -100,7 +100,7 @@ def test_a_run_takes_what_was_said_and_not_much_less(home: Path, given: dict):
 def test_a_run_that_does_not_fit_into_free_memory_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch):
     least = needed(LARGEST) - 1
     monkeypatch.setattr(limits, "free_memory", lambda: least)
-    with pytest.raises(Beyond, match=r"size paper takes about .* GB of memory, and .* is free now"):
+    with pytest.raises(Beyond, match=r"size paper takes about .* of memory, and .* is free now"):
         store.create(LARGEST)
     assert store.list() == []
     assert store.create(RunConfig())
@@ -155,7 +155,7 @@ def test_the_command_line_refuses_in_a_sentence(
 ):
     for name, value, expected in (
         (limits.STEPS, "500", "max_steps must be at most 500"),
-        (limits.MEMORY, "100MB", "SPARSECORE_MAX_MEMORY allows 0.10 GB"),
+        (limits.MEMORY, "100MB", "SPARSECORE_MAX_MEMORY allows 100 MB"),
     ):
         monkeypatch.setenv(name, value)
         done = CliRunner().invoke(app, [*command, "--max-steps", "501"])

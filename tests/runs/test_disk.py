@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sparsecore.byte_sizes import parse_size
 from sparsecore.config import RunConfig
 from sparsecore.runs import disk, keeping
 from sparsecore.runs.database import StoreError
@@ -152,4 +153,4 @@ def test_the_limit_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("text", ["", "-1GB", "GB", "1e9", "2 PB", "nan", "1" * 40])
 def test_what_is_no_size_is_refused(text: str):
     with pytest.raises(ValueError, match="500MB or 2GB"):
-        disk.parse_size(text)
+        parse_size(text)
