@@ -32,6 +32,10 @@ class Silence:
         }
         return [run for run in self.store.lost() if run.id in self._silent()]
 
+    def seconds(self, run_id: str) -> float:
+        """For how long a run's heartbeat has not changed, as far as this has seen."""
+        return time.monotonic() - self._heard[run_id][1]
+
     def suspects(self) -> bool:
         """Whether any worker was silent when last asked: dead, or unable to write."""
         return bool(self._silent())

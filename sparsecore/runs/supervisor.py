@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from sparsecore.runs import queue
 from sparsecore.runs.batching import Batching, Choice
 from sparsecore.runs.database import StoreError, environment
+from sparsecore.runs.run import Run
 from sparsecore.runs.silence import Silence
 from sparsecore.runs.store import LostRun, Store
 
@@ -25,6 +26,7 @@ SPARE_DELAY_SECONDS = 2.0  # a new spare imports torch: not while the run just h
 SPARE_RETRY_SECONDS = 5.0  # after a worker that could not even start
 MAX_FALSE_STARTS = 3
 START_SECONDS = 60.0  # a process may take so long before its first sign of life
+HUNG_SECONDS = 120.0  # a living process that is silent for so long will not be heard of again
 IDLE_SECONDS = 10.0  # processes beyond one spare are kept so long after their run
 
 logger = logging.getLogger(__name__)
@@ -110,13 +112,27 @@ class Supervisor(threading.Thread):
             if self.silence.suspects():
                 self.store.try_writing()  # who is silent may live, and wait for the same disk
             for run in self.silence.lost():
-                logger.warning("Run %s lost its worker %s.", run.id, run.worker)
-                self.store.recover(run.id, run.worker, "its worker was not heard of any more.")
+                if not self._is_starved(run):
+                    logger.warning("Run %s lost its worker %s.", run.id, run.worker)
+                    self.store.recover(run.id, run.worker, "its worker was not heard of any more.")
         training = self._notice()
         self._keep_spare()
         self._start_queued(self.cores - training - (self.batching.process is not None))
         for run_id in self.store.commanded():
             self._hand(run_id, "paused")
+
+    def _is_starved(self, run: Run) -> bool:
+        """Whether a silent worker is a process of ours that lives: too many others want the cores.
+
+        One that is silent for `HUNG_SECONDS` hangs, and is ended.
+        """
+        child = next((child for child in self.children if child.name == run.worker), None)
+        if child is None or child.process.poll() is not None:
+            return False
+        hangs = self.silence.seconds(run.id) > HUNG_SECONDS
+        if hangs:
+            child.process.kill()
+        return not hangs
 
     def _beat_for_beginners(self) -> None:
         """A process that still imports torch, on a busy machine for long, has its run and is not dead."""

@@ -15,6 +15,7 @@ import torch
 
 from sparsecore.config import RunConfig
 from sparsecore.events import Checkpoint
+from sparsecore.runs import store as store_module
 from sparsecore.runs import supervisor as supervisor_module
 from sparsecore.runs import sweeps
 from sparsecore.runs.frames import decode
@@ -201,6 +202,40 @@ def test_a_killed_worker_costs_nothing_but_time(store: Store):
     records = [row.step for row in store.entries(run, ["record"])]
     assert records == sorted(set(records))
     assert (records[0], records[-1]) == (0, 1_500)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="halting a process is not tested on this system")
+def test_a_process_that_gets_no_time_for_a_while_keeps_its_run(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(store_module, "LOST_SECONDS", 1.0)
+    run = endless(store)
+    with supervising(store, cores=1) as supervisor:
+        soon(lambda: store.get(run).step > 20)
+        worker, pid = store.get(run).worker, process_of(supervisor, run)
+        os.kill(pid, signal.SIGSTOP)
+        soon(store.lost)
+        time.sleep(2.5 * supervisor_module.LOST_EVERY_SECONDS)  # it has looked, twice
+        step = store.get(run).step
+        os.kill(pid, signal.SIGCONT)
+        soon(lambda: store.get(run).step > step)
+        assert (store.get(run).worker, store.get(run).state) == (worker, "running")
+        store.command(run, "stop")
+        soon(lambda: ended(store, run))
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="halting a process is not tested on this system")
+def test_a_process_that_hangs_is_ended_and_its_run_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(store_module, "LOST_SECONDS", 1.0)
+    monkeypatch.setattr(supervisor_module, "HUNG_SECONDS", 4.0)
+    run = endless(store)
+    with supervising(store, cores=1) as supervisor:
+        soon(lambda: store.checkpoint(run) and store.get(run).step > 20)
+        worker, pid = store.get(run).worker, process_of(supervisor, run)
+        os.kill(pid, signal.SIGSTOP)
+        soon(lambda: store.get(run).worker not in (worker, None) and gone(pid))
+        step = store.checkpoint(run)[0]
+        soon(lambda: store.checkpoint(run)[0] > step)
+        store.command(run, "stop")
+        soon(lambda: ended(store, run))
 
 
 def test_stopping_queues_the_run_again_and_leaves_no_process(store: Store):
