@@ -7,8 +7,8 @@ from math import comb
 
 import numpy as np
 
-from sparsecore.analysis import least_squares as ls
-from sparsecore.analysis import storage, subset_regression
+from sparsecore import least_squares as ls
+from sparsecore import storage, subset_regression
 from sparsecore.bounds import best_accuracy
 
 KEPT = 128  # answers of each kind

@@ -8,7 +8,6 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from sparsecore.analysis.least_squares import path
 from sparsecore.bounds import best_accuracy
 from sparsecore.dashboard import computed
 from sparsecore.dashboard.controls import say
@@ -16,6 +15,7 @@ from sparsecore.dashboard.session import the_store
 from sparsecore.figures import lessons as figures
 from sparsecore.figures.plane import plane, reach
 from sparsecore.figures.supports import spectrum
+from sparsecore.least_squares import path
 from sparsecore.lessons import Lesson
 from sparsecore.runs.retention import foretold
 from sparsecore.runs.run import Run

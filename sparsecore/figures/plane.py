@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from sparsecore.analysis.least_squares import LeastSquares, Points
 from sparsecore.figures.drawing import Say, faint, finished, legend_only
+from sparsecore.least_squares import LeastSquares, Points
 
 OPTIMAL, STATIONARY, BASIC, NOT = "optimal", "stationary", "basic", "neither"
 KINDS: dict[str, dict[str, Any]] = {

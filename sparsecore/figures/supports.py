@@ -9,9 +9,9 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from sparsecore.analysis.least_squares import LeastSquares, Points
 from sparsecore.figures.drawing import Say, finished
 from sparsecore.figures.plane import CELLS, KINDS, OPTIMAL, contours, kinds, marks, reach
+from sparsecore.least_squares import LeastSquares, Points
 
 SMALLEST = 1e-3  # a least L below this is drawn there: the axis is logarithmic
 DRAWN = 2_000  # supports; more marks than pixels say nothing

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+
+from sqlalchemy import select
 
 from sparsecore.runs.store import Store
+from sparsecore.runs.tables import settings
 
 SETTING = "lead"
 
@@ -20,7 +22,10 @@ class Lead:
 
 def lead(store: Store) -> Lead | None:
     """Whom the class follows now; None for nobody."""
-    found: dict[str, Any] = store.setting(SETTING, dict)
+    # Whoever watches asks this too, so that it must not write.
+    kept = select(settings.c.value).where(settings.c.name == SETTING)
+    with store.engine.connect() as connection:
+        found = connection.execute(kept).scalar_one_or_none()
     return Lead(**found) if found else None
 
 

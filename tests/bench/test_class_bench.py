@@ -18,6 +18,7 @@ from sparsecore.config import RunConfig
 from sparsecore.dashboard.live_route import tokens
 from sparsecore.runs.run import Run, new_row
 from sparsecore.runs.store import Store
+from tests.robustness.in_a_thread import in_a_thread
 
 PATIENCE_SECONDS = 120.0
 
@@ -33,7 +34,7 @@ def begun(owner: str, created: float, started: float | None) -> Run:
     rest = dict.fromkeys(("worker", "ended", "heartbeat", "reason", "detail", "result", "error"))
     row = new_row(RunConfig(), "page", owner) | rest | {"place": 1, "step": 0, "started": started}
     row |= {"created": created, "config": RunConfig()}
-    return Run(**{name: row[name] for name in Run.__dataclass_fields__})
+    return Run(**{name: row.get(name) for name in Run.__dataclass_fields__})
 
 
 def test_a_second_turn_before_somebodys_first_is_out_of_order():
@@ -63,7 +64,7 @@ def test_a_tab_has_an_owner_presses_train_and_runs_again(served: tuple[str, Path
             await tab.run("do_nothing")
         await tab.close()
 
-    asyncio.run(use())
+    in_a_thread(use())
     store.close()
 
 
@@ -85,7 +86,7 @@ def test_a_viewer_that_does_not_read_gets_fewer_frames_and_holds_no_other_up(ser
                     await asyncio.sleep(0.2)
             return others.frames, slow.frames[0]
 
-    counted, of_slow = asyncio.run(watched())
+    counted, of_slow = in_a_thread(watched())
     assert of_slow < min(counted) / 2
     assert max(counted) - min(counted) <= 3
     store.command(run, "stop")

@@ -77,7 +77,7 @@ def train(page) -> str:
 
 
 def open_more(page) -> None:
-    page.get_by_test_id("stPopover").get_by_role("button").click()
+    page.get_by_test_id("stPopover").first.get_by_role("button").click()  # More
     page.get_by_role("spinbutton", name="Seed").wait_for()
 
 
@@ -159,7 +159,8 @@ def test_reload_and_a_second_tab_show_the_same_run_and_settings(open_page):
     wait_for_steps(page, 20)
     page.reload()
     at = wait_for_steps(page, 20)
-    other = open_page(page.url.split("/", 3)[3].join(["/", ""]))
+    other = page.context.new_page()
+    other.goto(page.url)
     wait_for_steps(other, at)
     for tab in (page, other):
         assert run_id(tab) == run

@@ -43,7 +43,7 @@ def test_a_run_is_named_deleted_and_brought_back_by_undo(open_page, another_serv
     name = page.get_by_role("textbox", name="Name", exact=True)
     name.fill("Best <b>of</b> all")
     name.press("Enter")
-    page.get_by_role("button", name="Pin").focus()  # the field is left, as by a click elsewhere
+    page.get_by_role("button", name="Pin", exact=True).focus()  # the field is left, as by a click elsewhere
     deadline = time.monotonic() + PATIENCE_SECONDS
     while store.get(run).name is None and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -35,7 +35,7 @@ def test_a_tiny_sweep_trains_to_its_end_and_a_click_on_a_point_opens_its_run(ope
         field = page.get_by_role("textbox", name=label)
         field.fill(value)
         field.press("Enter")
-    expect(page.get_by_text("3 runs")).to_be_visible()
+    expect(page.get_by_text("Runs: 3")).to_be_visible()
     page.get_by_role("button", name="Start").click()
     expect(page.get_by_text("Runs: 3, all done")).to_be_visible(timeout=SECONDS * 1000)
     expect(page.locator(".js-plotly-plot")).to_have_count(4)

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from sparsecore.analysis.least_squares import ends, path
-from sparsecore.analysis.storage import stored_bytes
 from sparsecore.bounds import best_accuracy, constant_rmse
 from sparsecore.config import RunConfig
 from sparsecore.dashboard import computed, lesson_figures, session
 from sparsecore.dashboard.words import ASSETS, LANGUAGES, speaker
+from sparsecore.least_squares import ends, path
 from sparsecore.lessons import FOLDER, LessonError, Text, lessons, read
 from sparsecore.runs.guesses import counted
 from sparsecore.runs.people import LESSON
 from sparsecore.runs.store import Store
+from sparsecore.storage import stored_bytes
 from sparsecore.theory import statements
 
 PAGES = Path(__file__).parents[2] / "pages"

@@ -32,6 +32,7 @@ from sparsecore.runs.frames import encode
 from sparsecore.runs.log import Entry
 from sparsecore.runs.store import Store
 from tests.browser.conftest import Server
+from tests.robustness.in_a_thread import in_a_thread
 from tests.robustness.knocking import (
     PATIENCE_SECONDS,
     complaints,
@@ -154,7 +155,7 @@ def test_every_wrong_token_is_refused_and_the_right_one_is_not(
             assert await knock(server, path, server.url) in (400, 403), path
         assert await hears_hello(server, good)
 
-    asyncio.run(knocks())
+    in_a_thread(knocks())
 
 
 def test_another_origin_or_none_is_refused(server: Server, good: str):
@@ -175,7 +176,7 @@ def test_another_origin_or_none_is_refused(server: Server, good: str):
         for origin in elsewhere:
             assert await knock(server, good, origin) in (400, 403), origin
 
-    asyncio.run(knocks())
+    in_a_thread(knocks())
 
 
 def test_a_run_is_no_path(server: Server, store: Store):
@@ -186,7 +187,7 @@ def test_a_run_is_no_path(server: Server, store: Store):
             token = tokens(store).issue(name)
             assert await knock(server, f"/live/{name}?token={token}", server.url) in (400, 403, 404), name
 
-    asyncio.run(knocks())
+    in_a_thread(knocks())
 
 
 # -- how many ---------------------------------------------------------------------------------------------
@@ -239,15 +240,15 @@ def test_so_many_refused_connections_leave_nothing_behind(
     async def all_of_them(so_many: int) -> Counter:
         return await many(server, so_many, lambda: knock(server, *next(knocks)))
 
-    asyncio.run(all_of_them(QUICK // 2))  # what a first time costs is not what is asked
+    in_a_thread(all_of_them(QUICK // 2))  # what a first time costs is not what is asked
     memory, files = server.memory(), files_of(server)
-    found = asyncio.run(all_of_them(times))
+    found = in_a_thread(all_of_them(times))
     assert found.pop("healthy") > 0
     assert set(found) <= {400, 403}
     assert sum(found.values()) == times
-    asyncio.run(eventually(lambda: files_of(server) <= files + 5))
+    in_a_thread(eventually(lambda: files_of(server) <= files + 5))
     assert server.memory() - memory < GROWTH
-    asyncio.run(finds_a_place(server, good))
+    in_a_thread(finds_a_place(server, good))
 
 
 @pytest.mark.parametrize("times", FORM)
@@ -269,10 +270,10 @@ def test_viewers_beyond_the_limit_are_told_so_and_the_others_stay(server: Server
             await viewer.close()
         return found
 
-    found = asyncio.run(crowd())
+    found = in_a_thread(crowd())
     assert found.pop("healthy") > 0
     assert found == {(CROWDED, f"{SEATS} viewers are here; try again later"): times // 2}
-    asyncio.run(finds_a_place(server, good))
+    in_a_thread(finds_a_place(server, good))
 
 
 @pytest.mark.parametrize("times", FORM)
@@ -293,7 +294,7 @@ def test_connections_that_never_ask_for_anything_hold_nobody_up(server: Server, 
             writer.close()
         await eventually(lambda: files_of(server) <= before + 5)
 
-    asyncio.run(held())
+    in_a_thread(held())
 
 
 @pytest.mark.parametrize("watched", ["good", pytest.param("heavy", marks=pytest.mark.slow)])
@@ -317,7 +318,7 @@ def test_who_never_reads_nor_answers_loses_his_place(
         for writer in writers:
             writer.transport.abort()
 
-    asyncio.run(mute())
+    in_a_thread(mute())
 
 
 def test_what_a_viewer_says_ends_at_most_his_own_connection(server: Server, good: str):
@@ -339,4 +340,4 @@ def test_what_a_viewer_says_ends_at_most_his_own_connection(server: Server, good
                 await (await polite.ping())
             assert await healthy(server)
 
-    asyncio.run(all_of_them())
+    in_a_thread(all_of_them())

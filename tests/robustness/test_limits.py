@@ -34,7 +34,8 @@ LARGEST = RunConfig(task="vulnerabilities", size="paper")
 TOO_FAR_OFF = 3.0  # times what a run really takes: then people would be refused for nothing
 # The whole life of a run in a worker of its own, which tells the most memory that it ever had.
 LIVE = """
-import json, resource, sys
+import json, re, sys
+from pathlib import Path
 from sparsecore.config import RunConfig
 from sparsecore.runs.store import Store
 from sparsecore.runs.worker import train_one
@@ -43,7 +44,8 @@ store = Store()
 run = store.create(RunConfig(**json.loads(sys.argv[1])))
 assert train_one(store.home, run, "w")
 assert store.get(run).reason == "max_steps"
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]
+print(int(peak) * 1024)
 """
 
 

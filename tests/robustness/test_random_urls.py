@@ -14,6 +14,7 @@ import pytest
 from sparsecore.dashboard.live_route import PLOTLY_PATH
 from sparsecore.runs.store import Store
 from tests.browser.conftest import Server
+from tests.robustness.in_a_thread import in_a_thread
 from tests.robustness.knocking import answer, complaints, healthy, serving, status
 
 QUICK, LONG = 200, 2_000
@@ -169,14 +170,14 @@ def test_no_random_url_is_a_fault_or_reads_a_file(server: Server, times: int):
     ]
     requests += [request(server, *kept.split(" ")) for kept in KEPT]
     memory = server.memory()
-    found = asyncio.run(ask_all(server, requests))
+    found = in_a_thread(ask_all(server, requests))
     assert sum(found.values()) == times
     assert len(found) > 3  # some are answered, some refused: the requests did arrive
-    assert asyncio.run(healthy(server))
+    assert in_a_thread(healthy(server))
     assert server.memory() - memory < 60 * 2**20
 
 
 def test_every_step_up_to_every_file_is_refused_on_every_way(server: Server):
     targets = [way + up * 6 + "secret.txt" for way in WAYS for up in UP]
     targets += [f"/{name}" for name in FILES] + [f"/live/{name}" for name in FILES]
-    asyncio.run(ask_all(server, [request(server, "GET", target) for target in targets]))
+    in_a_thread(ask_all(server, [request(server, "GET", target) for target in targets]))

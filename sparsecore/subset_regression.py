@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsecore.analysis.least_squares import LeastSquares, every_point
+from sparsecore.least_squares import LeastSquares, every_point
 
 N_WEIGHTS = 10
 N_TRUE = 4  # of them matter

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparsecore.analysis.least_squares import (
+from sparsecore.least_squares import (
     MOST_SUPPORTS,
     LeastSquares,
     drawn_problem,

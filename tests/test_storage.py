@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from sparsecore.analysis.storage import break_even, product_seconds, smallest, stored_bytes
-from sparsecore.analysis.subset_regression import N_TRUE, errors
+from sparsecore.storage import break_even, product_seconds, smallest, stored_bytes
+from sparsecore.subset_regression import N_TRUE, errors
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 99))
