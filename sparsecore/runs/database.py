@@ -42,14 +42,9 @@ from sparsecore.runs.tables import metadata, settings
 
 VARIABLE = "SPARSECORE_STORE"
 EXAMPLE = "postgresql+psycopg://user:password@host/database"
-# The first has an effect only on a new file: what is erased can be given back to the disk, page by page.
-PRAGMAS = (
-    "auto_vacuum=INCREMENTAL",
-    "journal_mode=WAL",
-    "synchronous=NORMAL",
-    "foreign_keys=ON",
-    "journal_size_limit=33554432",
-)
+# Of a new file only: what is erased can be given back to the disk, page by page. Of another it is a write.
+NEW_FILE = "auto_vacuum=INCREMENTAL"
+PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "journal_size_limit=33554432")
 BUSY_SECONDS = 30  # how long a writer waits for another process's write
 TRIED_BUSY_SECONDS = 2  # and who only asks whether it could be
 CONNECT_SECONDS = 5  # a server that does not answer for so long cannot be reached
@@ -153,7 +148,8 @@ def _say_unusable(place: str, told: Callable[[StoreError], None], context: Excep
 def _prepare(connection: Any, _record: Any) -> None:
     """SQLite: readers never wait for the writer; a crash of the process loses nothing committed."""
     cursor = connection.cursor()
-    for pragma in PRAGMAS:
+    is_new = cursor.execute("PRAGMA page_count").fetchone() == (0,)
+    for pragma in (NEW_FILE, *PRAGMAS) if is_new else PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -3,9 +3,10 @@
 import os
 import shutil
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,19 @@ def process_of(supervisor: Supervisor, run: str) -> int:
 def gone(pid: int) -> bool:
     """Whether no process has this id, not even one that nobody has waited for."""
     return not Path(f"/proc/{pid}").exists()
+
+
+def halt(store: Store, pid: int) -> None:
+    """Halt a process at a moment when it does not hold the store's lock."""
+    while True:
+        os.kill(pid, signal.SIGSTOP)
+        other = sqlite3.connect(store.url.database, timeout=0.2, isolation_level=None)
+        with closing(other), suppress(sqlite3.OperationalError):
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("ROLLBACK")
+            return
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(0.05)
 
 
 def test_runs_are_trained_in_order_one_a_core_and_a_paused_one_takes_none(store: Store):
@@ -211,7 +225,7 @@ def test_a_process_that_gets_no_time_for_a_while_keeps_its_run(store: Store, mon
     with supervising(store, cores=1) as supervisor:
         soon(lambda: store.get(run).step > 20)
         worker, pid = store.get(run).worker, process_of(supervisor, run)
-        os.kill(pid, signal.SIGSTOP)
+        halt(store, pid)
         soon(store.lost)
         time.sleep(2.5 * supervisor_module.LOST_EVERY_SECONDS)  # it has looked, twice
         step = store.get(run).step
@@ -230,7 +244,7 @@ def test_a_process_that_hangs_is_ended_and_its_run_goes_on(store: Store, monkeyp
     with supervising(store, cores=1) as supervisor:
         soon(lambda: store.checkpoint(run) and store.get(run).step > 20)
         worker, pid = store.get(run).worker, process_of(supervisor, run)
-        os.kill(pid, signal.SIGSTOP)
+        halt(store, pid)
         soon(lambda: store.get(run).worker not in (worker, None) and gone(pid))
         step = store.checkpoint(run)[0]
         soon(lambda: store.checkpoint(run)[0] > step)
