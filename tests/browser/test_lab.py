@@ -218,6 +218,7 @@ def test_an_ended_run_replays_with_the_slider(open_page):
     train(page)
     wait_for_state(page, "max_steps")
     last = wait_for_steps(page, 1499)
+    page.locator('[data-test-script-state="notRunning"]').wait_for()
     replay = page.locator(".sc-replay input")
     replay.focus()
     page.keyboard.press("Home")
