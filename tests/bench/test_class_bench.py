@@ -68,6 +68,7 @@ def test_a_tab_has_an_owner_presses_train_and_runs_again(served: tuple[str, Path
     store.close()
 
 
+@pytest.mark.slow
 def test_a_viewer_that_does_not_read_gets_fewer_frames_and_holds_no_other_up(served: tuple[str, Path]):
     """One never reads a second message, one takes its time, and the others see every frame."""
     address, home = served

@@ -236,6 +236,7 @@ def test_a_process_that_gets_no_time_for_a_while_keeps_its_run(store: Store, mon
         soon(lambda: ended(store, run))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="halting a process is not tested on this system")
 def test_a_process_that_hangs_is_ended_and_its_run_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(store_module, "LOST_SECONDS", 1.0)
