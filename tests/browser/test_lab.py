@@ -340,7 +340,7 @@ def test_settings_and_run_outlive_a_closed_popover_and_another_page(open_page):
     page.keyboard.press("Escape")
     page.wait_for_timeout(1000)
     page.get_by_role("link", name="Runs").click()
-    page.get_by_text("All runs").wait_for()
+    page.get_by_text("All runs", exact=True).wait_for()
     page.get_by_role("link", name="Lab").click()
     wait_for_steps(page, 20)
     assert run_id(page) == run
@@ -351,7 +351,7 @@ def test_settings_and_run_outlive_a_closed_popover_and_another_page(open_page):
 
 def test_the_runs_page_lists_and_opens_runs(open_page, server):
     page = open_page("/runs")
-    page.get_by_text("All runs").wait_for()
+    page.get_by_text("All runs", exact=True).wait_for()
     page.locator("[data-testid=stDataFrame]").wait_for()
 
 

@@ -212,5 +212,5 @@ def test_two_that_keep_a_setting_at_once_do_not_collide(shared: Store):
 def test_times_of_a_run_are_seconds_since_the_epoch(shared: Store):
     run = shared.get(shared.create(RunConfig(), worker="w"))
     assert abs(run.created - time.time()) < 60
-    assert run.created == pytest.approx(run.heartbeat, abs=1)
+    assert run.created == pytest.approx(run.heartbeat, abs=60)
     assert store_module.HEARTBEAT_SECONDS < LOST_SECONDS
