@@ -22,13 +22,15 @@ def sinc_points(stream: np.random.Generator, count: int, noise: float) -> tuple[
     return x.astype(np.float32), y.astype(np.float32)
 
 
-def spiral_points(stream: np.random.Generator, noise: float) -> tuple[np.ndarray, np.ndarray]:
-    """rₙ = n/1000, αₙ = 2πn/1000 (+π for class 1) + N(0, noise²), `noise` in radians.
+def spiral_points(
+    stream: np.random.Generator, noise: float, count: int = SPIRAL_POINTS
+) -> tuple[np.ndarray, np.ndarray]:
+    """rₙ = n/N, αₙ = 2πn/N (+π for class 1) + N(0, noise²), N = `count` a class, `noise` in radians.
 
-    Gives the points, float32 (2000, 2), and their classes, 0 or 1, (2000,).
+    Gives the points, float32 (2N, 2), and their classes, 0 or 1, (2N,).
     """
-    n = np.tile(np.arange(1, SPIRAL_POINTS + 1), 2)
-    labels = np.repeat([0, 1], SPIRAL_POINTS)
-    angle = 2 * pi * n / SPIRAL_POINTS + pi * labels + noise * stream.normal(0.0, 1.0, 2 * SPIRAL_POINTS)
-    radius = n / SPIRAL_POINTS
+    n = np.tile(np.arange(1, count + 1), 2)
+    labels = np.repeat([0, 1], count)
+    angle = 2 * pi * n / count + pi * labels + noise * stream.normal(0.0, 1.0, 2 * count)
+    radius = n / count
     return np.stack([radius * np.sin(angle), radius * np.cos(angle)], axis=1).astype(np.float32), labels

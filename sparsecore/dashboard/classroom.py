@@ -92,9 +92,8 @@ def _leave_class() -> None:
 
 def _address(chosen: list[tuple[str, str]]) -> str:
     """This page's address with what is chosen; who follows needs no run of its own in it."""
-    kept = {
-        name: value for name, value in st.query_params.items() if name not in ("controls", "type", "follow")
-    }
+    chosen_here = {name for name, _ in (HIDDEN, LARGE, FOLLOW)}
+    kept = {name: value for name, value in st.query_params.items() if name not in chosen_here}
     if FOLLOW in chosen:
         kept = {"lang": st.session_state["lang"]}
     base = (st.context.url or "").split("?")[0].rstrip("/")

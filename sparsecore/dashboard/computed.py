@@ -10,6 +10,7 @@ import numpy as np
 from sparsecore import least_squares as ls
 from sparsecore import storage, subset_regression
 from sparsecore.bounds import best_accuracy
+from sparsecore.points import spiral_points
 
 KEPT = 128  # answers of each kind
 BASIN_CELLS = 61
@@ -69,13 +70,9 @@ def best_accuracies() -> np.ndarray:
     return np.array([best_accuracy(float(noise)) for noise in NOISES])
 
 
-def spiral_points(noise: float) -> tuple[np.ndarray, np.ndarray]:
+def drawn_spirals(noise: float) -> tuple[np.ndarray, np.ndarray]:
     """Points (k, 2) and classes of the two spirals, as the task draws them, with this noise of the angle."""
-    n = np.tile(np.linspace(1 / SPIRAL_POINTS, 1, SPIRAL_POINTS), 2)
-    labels = np.repeat([0, 1], SPIRAL_POINTS)
-    shaken = noise * np.random.default_rng(0).standard_normal(len(n))
-    angle = 2 * np.pi * n + np.pi * labels + shaken
-    return np.stack([n * np.sin(angle), n * np.cos(angle)], axis=1), labels
+    return spiral_points(np.random.default_rng(0), noise, SPIRAL_POINTS)
 
 
 def stored(densities: np.ndarray) -> dict[str, np.ndarray]:

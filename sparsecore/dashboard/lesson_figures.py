@@ -106,7 +106,7 @@ def _subsets(revealed: bool) -> None:
 
 def _spirals(revealed: bool) -> None:
     noise = _slider("angle", 0.0, 3.0, 1.0, 0.05)
-    draw(figures.spirals(*computed.spiral_points(noise), say), "lesson_spirals")
+    draw(figures.spirals(*computed.drawn_spirals(noise), say), "lesson_spirals")
     if revealed:
         here = noise, best_accuracy(noise)
         draw(figures.ceiling(computed.NOISES, computed.best_accuracies(), here, say), "lesson_ceiling")
