@@ -35,7 +35,7 @@ from sparsecore.runs.limits import require_fit
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import Store
 from sparsecore.runs.store_error import StoreError
-from sparsecore.terminal import FAILED, Commands, JsonFlag, eyes, refuse
+from sparsecore.terminal import FAILED, Commands, JsonFlag, RunId, eyes, refuse
 from sparsecore.terminal import show as print_
 
 app = typer.Typer(
@@ -131,9 +131,7 @@ def _train_here(store: Store, config: RunConfig) -> Run | None:
 
 
 @app.command()
-def show(
-    run: Annotated[str, typer.Argument(help="A run's id, as `runs` lists it.")], as_json: JsonFlag = False
-) -> None:
+def show(run: RunId, as_json: JsonFlag = False) -> None:
     """Repeat what a run reached."""
     found = Store().get(run)
     if found is None:

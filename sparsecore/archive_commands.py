@@ -12,11 +12,11 @@ import typer
 from sparsecore.runs.archive_file import ArchiveError
 from sparsecore.runs.run_archive import export_run, import_run
 from sparsecore.runs.store import Store
-from sparsecore.terminal import FAILED, JsonFlag, refuse, show
+from sparsecore.terminal import FAILED, JsonFlag, RunId, refuse, show
 
 
 def export(
-    run: Annotated[str, typer.Argument(help="A run's id, as `runs` lists it.")],
+    run: RunId,
     file: Annotated[Path, typer.Argument(help="The file to be written; there must be none yet.")],
     as_json: JsonFlag = False,
 ) -> None:

@@ -16,9 +16,8 @@ from sparsecore.runs import disk, keeping
 from sparsecore.runs.listing import STATES, Wanted, find
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import Store
-from sparsecore.terminal import JsonFlag, eyes, refuse, show
+from sparsecore.terminal import JsonFlag, RunId, eyes, refuse, show
 
-RunArgument = Annotated[str, typer.Argument(help="A run's id, as `runs` lists it.")]
 TASKS, METHODS = get_args(Task), get_args(Method)
 
 
@@ -74,7 +73,7 @@ def _test_metric(run: Run) -> str:
 
 
 def name(
-    run: RunArgument,
+    run: RunId,
     words: Annotated[str, typer.Argument(metavar="NAME", help="Its name; an empty one takes it away.")],
     note: Annotated[str | None, typer.Option(help="What there is to say about it.")] = None,
 ) -> None:
@@ -85,14 +84,12 @@ def name(
         refuse(str(error))
 
 
-def pin(
-    run: RunArgument, off: Annotated[bool, typer.Option("--off", help="Pin it no longer.")] = False
-) -> None:
+def pin(run: RunId, off: Annotated[bool, typer.Option("--off", help="Pin it no longer.")] = False) -> None:
     """Let a run stand first in the list, and never be removed to make room."""
     _do(keeping.pin, run, pinned=not off)
 
 
-def delete(run: RunArgument) -> None:
+def delete(run: RunId) -> None:
     """Delete a run; for ten minutes `restore` brings it back."""
     keeping.purge(Store())
     _do(keeping.remove, run)
@@ -100,7 +97,7 @@ def delete(run: RunArgument) -> None:
     eyes.print(f"For {minutes:g} minutes, python -m sparsecore restore {run} brings it back.")
 
 
-def restore(run: RunArgument) -> None:
+def restore(run: RunId) -> None:
     """Bring a deleted run back as it was."""
     try:
         keeping.restore(Store(), run)

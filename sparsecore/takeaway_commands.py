@@ -14,13 +14,11 @@ from sparsecore.run_report import run_report
 from sparsecore.runs.run import Run
 from sparsecore.runs.run_script import NoScript, run_script
 from sparsecore.runs.store import Store
-from sparsecore.terminal import FAILED, JsonFlag, refuse, show
-
-RunArgument = Annotated[str, typer.Argument(help="A run's id, as `runs` lists it.")]
+from sparsecore.terminal import FAILED, JsonFlag, RunId, refuse, show
 
 
 def weights(
-    run: RunArgument,
+    run: RunId,
     folder: Annotated[Path, typer.Argument(help="The folder for the files; made if need be.")],
     as_json: JsonFlag = False,
 ) -> None:
@@ -53,7 +51,7 @@ def weights(
 
 
 def script(
-    run: RunArgument,
+    run: RunId,
     file: Annotated[Path, typer.Argument(help="The file to be written; there must be none yet.")],
 ) -> None:
     """Write a finished run as a Python script that uses only the library and gives the same numbers."""
@@ -61,7 +59,7 @@ def script(
 
 
 def report(
-    run: RunArgument,
+    run: RunId,
     file: Annotated[Path, typer.Argument(help="The HTML file to be written; there must be none yet.")],
 ) -> None:
     """Write a run as one HTML file, English and Chinese, that opens offline and prints well."""

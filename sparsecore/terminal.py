@@ -19,6 +19,7 @@ FAILED, WRONG_ARGUMENTS = 1, 2
 PIPED_WIDTH = 160  # a pipe has no width: no word of a table is cut for it
 
 eyes = Console(stderr=True)
+RunId = Annotated[str, typer.Argument(help="A run's id, as `runs` lists it.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON value on standard output.")]
 
 

@@ -12,12 +12,10 @@ from rich.table import Table
 from sparsecore.corpora import read_corpus
 from sparsecore.data_command import refusals
 from sparsecore.runs.store import Store
-from sparsecore.terminal import JsonFlag, refuse, show
+from sparsecore.terminal import JsonFlag, RunId, refuse, show
 
 if TYPE_CHECKING:
     from sparsecore.tasks.texts.grading import Grader, Prediction
-
-RunId = Annotated[str, typer.Argument(help="A run's id, as `runs` lists it.")]
 
 
 def evaluate(
