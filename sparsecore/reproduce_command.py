@@ -27,7 +27,7 @@ from sparsecore.runs import sweeps
 from sparsecore.runs.executors import Executor, Local
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import GRID, Cell
-from sparsecore.sweep_command import WorkersFlag, changed, executor_of
+from sparsecore.sweep_command import BatchFlag, WorkersFlag, changed, executor_of
 from sparsecore.terminal import FAILED, JsonFlag, eyes, print_figures, refuse, show
 from sparsecore.thesis import SORTING, TABLES, paper_table
 
@@ -46,6 +46,7 @@ def reproduce(
     executor: Annotated[Literal["local", "ray"], typer.Option(help="What trains the runs.")] = "local",
     address: Annotated[str | None, typer.Option(help="Of a Ray cluster, such as ray://host:10001.")] = None,
     gpus_per_run: Annotated[float, typer.Option(min=0, help="With ray; below 1, runs share a GPU.")] = 0.0,
+    batch: BatchFlag = "auto",
     report: Annotated[Path | None, typer.Option(help="Write one HTML file that needs nothing else.")] = None,
     language: Annotated[Literal["en", "zh", "both"], typer.Option(help="Of the report.")] = "both",
     ship_to: Annotated[
@@ -63,7 +64,7 @@ def reproduce(
         store, plan = _asked(table, seeds, size, further, parameters, data)
     except (ConfigError, CorpusError) as error:
         refuse(str(error))
-    _train(store, plan, executor_of(store, executor, workers, address, gpus_per_run))
+    _train(store, plan, executor_of(store, executor, workers, address, gpus_per_run, batch))
     whole, shown = compare(gather.found(store, plan)), gather.pictures(store, plan)
     _print(whole, as_json)
     if report is not None:

@@ -38,6 +38,10 @@ WorkersFlag = Annotated[
     int | None, typer.Option(min=1, help="Runs at once, one core each; left out, as many as cores.")
 ]
 
+BatchFlag = Annotated[
+    Choice, typer.Option(help="Train small networks as one: auto is on a GPU, always on a CPU too.")
+]
+
 
 @with_parameters(without=(*GRID, "data"))
 def sweep(
@@ -52,9 +56,7 @@ def sweep(
     gpus_per_run: Annotated[
         float | None, typer.Option(min=0, help="With ray: below 1, several runs share a GPU.")
     ] = None,
-    batch: Annotated[
-        Choice, typer.Option(help="Train small networks as one: auto is on a GPU, always on a CPU too.")
-    ] = "auto",
+    batch: BatchFlag = "auto",
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write one row a cell to this file.")] = None,
     as_json: JsonFlag = False,
     **parameters: Any,

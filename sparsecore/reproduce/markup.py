@@ -151,7 +151,7 @@ def settings(found: Reproduction, say: Say) -> str:
 
 
 def provenance(found: Reproduction, say: Say) -> str:
-    """The command, the commit, the versions and the count of runs behind the figures."""
+    """The command, the commit, the versions, the devices and the count of runs behind the figures."""
     counts = {
         "total": len(found.trials),
         "done": sum(trial.status == "done" for trial in found.trials),
@@ -164,9 +164,10 @@ def provenance(found: Reproduction, say: Say) -> str:
         "paper.provenance.commit": escape(found.commit or say("paper.provenance.none")),
         "paper.provenance.created": escape(found.created),
         "paper.provenance.versions": escape(", ".join(f"{n} {v}" for n, v in found.versions.items())),
+        "paper.provenance.devices": escape(", ".join(found.devices)),
         "paper.provenance.runs": escape(say("paper.provenance.counted", **counts)),
     }
-    terms = "".join(f"<dt>{escape(say(key))}</dt><dd>{value}</dd>" for key, value in rows.items())
+    terms = "".join(f"<dt>{escape(say(key))}</dt><dd>{value}</dd>" for key, value in rows.items() if value)
     return f'<dl class="sp-facts">{terms}</dl>'
 
 

@@ -67,6 +67,7 @@ class Trial(Record):
     nonzeros: int | None = None
     layers: tuple[LayerKept, ...] = ()
     seconds: float | None = None
+    device: str | None = None
 
     @property
     def finished(self) -> bool:
@@ -91,7 +92,7 @@ class Trial(Record):
         if cell.metric is not None and cell.status in ("done", "collapsed"):
             result, (name, train, test) = run.result, cell.metric
             found |= {"metric": name, "train": train, "test": test}
-            found |= {name: result[name] for name in ("budget", "nonzeros", "seconds")}
+            found |= {name: result[name] for name in ("budget", "nonzeros", "seconds", "device")}
             found["layers"] = tuple(
                 LayerKept(**{name: layer[name] for name in LayerKept.model_fields})
                 for layer in result["layers"]
@@ -154,6 +155,11 @@ class Reproduction(Record):
     def points(self) -> list[Point]:
         """What the curves draw of it."""
         return [point for trial in self.trials if (point := trial.point()) is not None]
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """What the runs were trained on, such as cpu and cuda."""
+        return tuple(sorted({trial.device for trial in self.trials if trial.device is not None}))
 
     @property
     def densities(self) -> tuple[float, ...]:
