@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from sparsecore.run_report import run_report
 from sparsecore.runs.run import Run
 from sparsecore.runs.run_script import NoScript, run_script
 from sparsecore.runs.store import Store
@@ -63,6 +62,8 @@ def report(
     file: Annotated[Path, typer.Argument(help="The HTML file to be written; there must be none yet.")],
 ) -> None:
     """Write a run as one HTML file, English and Chinese, that opens offline and prints well."""
+    from sparsecore.run_report import run_report  # plotly takes half a second: only when it is wanted
+
     _write(run, file, run_report)
 
 
