@@ -22,7 +22,7 @@ from sparsecore.events import (
 from sparsecore.run_in_progress import Training
 
 FRAME_SECONDS = 0.1  # at most ten frames a second
-FRAME_SHARE = 0.1  # and frames never take more than this share of the time
+FRAME_SHARE = 0.03  # and frames never take more than this share of the time, looked at or not
 CHECKPOINT_SECONDS = 1.5  # a crash loses at most 2 s of training, writing included,
 CHECKPOINT_SHARE = 0.1  # and more where a large network's are written for longer than this share of the time
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
@@ -39,27 +40,51 @@ def append(connection: Connection, run_id: str, entries: Sequence[Entry]) -> Non
     Rows of a kind are numbered from 0. While they fit, all are kept; then every second one, then every
     fourth: those kept lie evenly over the whole run. The newest is always there, for the live view.
     """
-    for entry in entries:
-        of_kind = (log.c.run_id == run_id, log.c.kind == entry.kind)
-        query = select(log.c.id, log.c.nth, log.c.stride).where(*of_kind).order_by(log.c.id.desc()).limit(1)
-        newest = connection.execute(query).first()
-        nth, stride = (0, 1) if newest is None else (newest.nth + 1, newest.stride)
-        row = {"run_id": run_id, "kind": entry.kind, "step": entry.step, "nth": nth, "stride": stride}
-        connection.execute(insert(log).values(**row, size=len(entry.payload), payload=entry.payload))
-        if newest is not None and newest.nth % stride:
-            connection.execute(delete(log).where(log.c.id == newest.id))
-        limit = LIMITS.get(entry.kind)
-        if limit is not None and nth % limit.check == 0:
-            _thin(connection, run_id, entry.kind, limit, stride)
+    rows: dict[int, dict[str, Any]] = {}
+    large: list[str] = []
+    for kind in dict.fromkeys(entry.kind for entry in entries):
+        places = [place for place, entry in enumerate(entries) if entry.kind == kind]
+        first, stride = _after_newest(connection, run_id, kind)
+        for nth, place in enumerate(places, first):
+            if nth % stride == 0 or place == places[-1]:
+                rows[place] = _row(run_id, entries[place], nth, stride)
+        limit = LIMITS.get(kind)
+        if limit is not None and (first + len(places) - 1) // limit.check > (first - 1) // limit.check:
+            large.append(kind)
+    if rows:
+        connection.execute(insert(log), [rows[place] for place in sorted(rows)])
+    for kind in large:
+        while _thin(connection, run_id, kind, LIMITS[kind]):
+            pass
 
 
-def _thin(connection: Connection, run_id: str, kind: str, limit: Limit, stride: int) -> None:
+def _after_newest(connection: Connection, run_id: str, kind: str) -> tuple[int, int]:
+    """The number of the next row of a kind, and the stride; a newest row that was only that is dropped."""
+    query = select(log.c.id, log.c.nth, log.c.stride).where(log.c.run_id == run_id, log.c.kind == kind)
+    newest = connection.execute(query.order_by(log.c.id.desc()).limit(1)).first()
+    if newest is None:
+        return 0, 1
+    if newest.nth % newest.stride:
+        connection.execute(delete(log).where(log.c.id == newest.id))
+    return newest.nth + 1, newest.stride
+
+
+def _row(run_id: str, entry: Entry, nth: int, stride: int) -> dict[str, Any]:
+    numbers = {"step": entry.step, "nth": nth, "stride": stride, "size": len(entry.payload)}
+    return {"run_id": run_id, "kind": entry.kind, "payload": entry.payload} | numbers
+
+
+def _thin(connection: Connection, run_id: str, kind: str, limit: Limit) -> bool:
+    """Drop every other row of a kind if there are too many; whether that dropped any."""
     of_kind = (log.c.run_id == run_id, log.c.kind == kind)
-    query = select(func.count(), func.sum(log.c.size), func.max(log.c.nth)).where(*of_kind)
-    rows, size, newest = connection.execute(query).one()
-    if rows > limit.rows or size > limit.size:
-        connection.execute(delete(log).where(*of_kind, log.c.nth % (2 * stride) != 0, log.c.nth < newest))
-        connection.execute(update(log).where(*of_kind, log.c.nth == newest).values(stride=2 * stride))
+    query = select(func.count(), func.sum(log.c.size), func.max(log.c.nth), func.max(log.c.stride))
+    rows, size, newest, stride = connection.execute(query.where(*of_kind)).one()
+    if rows <= limit.rows and size <= limit.size:
+        return False
+    odd = (log.c.nth % (2 * stride) != 0, log.c.nth < newest)
+    dropped = connection.execute(delete(log).where(*of_kind, *odd)).rowcount
+    connection.execute(update(log).where(*of_kind, log.c.nth == newest).values(stride=2 * stride))
+    return dropped > 0
 
 
 def rewind(connection: Connection, run_id: str, step: int) -> None:
