@@ -34,6 +34,8 @@ from sparsecore.runs.store import HEARTBEAT_SECONDS, LostRun, Store
 from sparsecore.runs.tables import commands, runs
 from sparsecore.runs.worker import POLL_SECONDS, Worker, one_thread, sentence
 
+FLUSH_SECONDS = 2.0  # a transaction costs a run's step; sixty of them every half second cost as many steps
+
 
 class Member(Worker):
     """One run of a batch: written and obeyed as by its own worker, but it keeps nobody waiting.
@@ -42,6 +44,7 @@ class Member(Worker):
     does. So does a run that was taken over or deleted.
     """
 
+    flush_seconds = FLUSH_SECONDS
     ended: Ended | None = None
     is_lost = False
 

@@ -56,6 +56,8 @@ class Worker:
     complain: called with what is wrong with the store whenever it is something else than before.
     """
 
+    flush_seconds = FLUSH_SECONDS
+
     def __init__(
         self,
         store: Store,
@@ -167,7 +169,7 @@ class Worker:
             case Checkpoint(step, arrays, meta):
                 self.step = step
                 self._flush(encode(arrays, meta))
-        if self.pending and time.monotonic() - self.flushed > FLUSH_SECONDS:
+        if self.pending and time.monotonic() - self.flushed > self.flush_seconds:
             self._flush()
 
     def _append(self, kind: str, step: int, payload: bytes) -> None:
