@@ -34,12 +34,15 @@ class Unlike(ValueError):
 
 @dataclass(frozen=True)
 class Mask:
-    """Which weights of a matrix a frame kept: packed bits, of which those past the last weight are 0."""
+    """Which weights of a matrix a frame kept: packed bits, of which those past the last weight are 0.
+
+    bits: None where the frame draws the matrix from blocks of weights.
+    """
 
     layer: str
     shape: tuple[int, int]
     constrained: bool
-    bits: np.ndarray
+    bits: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -101,14 +104,14 @@ def shared(first: np.ndarray, second: np.ndarray, weights: int) -> Shared:
 
 
 def frame_masks(payload: bytes) -> tuple[Mask, ...]:
-    """The masks of a frame's matrices; raises `Unlike` where it draws them from blocks of weights."""
+    """The masks of a frame's matrices, in order."""
     arrays, meta = decode(payload)
     found = []
     for index, entry in enumerate(meta["matrices"]):
-        if entry["pool"] != [1, 1]:
-            raise Unlike("blocks")
         layer, shape = meta["layers"][entry["layer"]], (entry["rows"], entry["cols"])
-        found.append(Mask(layer["name"], shape, layer["prunable"], arrays[f"mask.{index}"]))
+        constrained = layer["prunable"] and meta["method"] != "dense"
+        bits = arrays[f"mask.{index}"] if entry["pool"] == [1, 1] else None
+        found.append(Mask(layer["name"], shape, constrained, bits))
     return tuple(found)
 
 
@@ -193,6 +196,8 @@ def _count(first: tuple[Mask, ...] | None, second: tuple[Mask, ...] | None) -> _
         return None
     if [(mask.layer, mask.shape) for mask in first] != [(mask.layer, mask.shape) for mask in second]:
         raise Unlike("shapes")
+    if any(mask.bits is None for mask in (*first, *second)):
+        raise Unlike("blocks")
     both = list(zip(first, second, strict=True))
     return _Counts(
         tuple(mask.layer for mask in first),

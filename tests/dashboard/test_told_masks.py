@@ -33,7 +33,7 @@ def made(store: Store, *masks: list[list[bool]], saved: bool = True) -> str:
     entries = [
         {"layer": i + 1, "rows": rows, "cols": cols, "pool": [1, 1]} for i, (rows, cols) in enumerate(shapes)
     ]
-    frame = encode(arrays, {"type": "frame", "matrices": entries, "layers": layers})
+    frame = encode(arrays, {"type": "frame", "method": "global", "matrices": entries, "layers": layers})
     kept = {f"sparsifier.masks.{i + 1}": np.array(mask) for i, mask in enumerate(masks)}
     kept["sparsifier.masks.0"] = np.ones((9, 9), dtype=bool)
     store.write(run, "w", 40, [Entry("frame", 40, frame)], encode(kept, {}) if saved else None)

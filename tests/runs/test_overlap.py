@@ -13,15 +13,15 @@ from sparsecore.runs.store import Store
 KEPT_BY_BOTH = [[1, 1, 0, 0], [0, 0, 0, 0]]
 
 
-def frame(*masks: list[list[int]], constrained: bool = True, pool: int = 1) -> bytes:
+def frame(*masks: list[list[int]], method: str = "global", pool: int = 1) -> bytes:
     """A frame as a worker logs it, of these masks."""
     arrays, entries, layers = {}, [], []
     for place, mask in enumerate(masks):
         bits = np.array(mask)
         arrays[f"mask.{place}"] = np.packbits(bits.ravel(), bitorder="little")
         entries.append({"layer": place, "rows": bits.shape[0], "cols": bits.shape[1], "pool": [pool, pool]})
-        layers.append({"name": f"fc{place + 1}", "shape": list(bits.shape), "prunable": constrained})
-    return encode(arrays, {"type": "frame", "matrices": entries, "layers": layers})
+        layers.append({"name": f"fc{place + 1}", "shape": list(bits.shape), "prunable": True})
+    return encode(arrays, {"type": "frame", "method": method, "matrices": entries, "layers": layers})
 
 
 def logged(store: Store, frames: dict[int, bytes]) -> str:
@@ -71,16 +71,19 @@ def test_a_layer_that_neither_constrains_is_left_out_of_all_together(store: Stor
             {"name": "fc2", "shape": [1, 2], "prunable": False},
         ]
         entries = [{"layer": place, "rows": 1, "cols": 2, "pool": [1, 1]} for place in (0, 1)]
-        return encode(arrays, {"matrices": entries, "layers": layers})
+        return encode(arrays, {"method": "layerwise", "matrices": entries, "layers": layers})
 
     found = overlap(store, logged(store, {0: of([[1, 0]])}), logged(store, {0: of([[0, 1]])}))
     assert found.jaccard.tolist() == [[0.0, 1.0]]
     assert found.overall.tolist() == [0.0]
 
 
-def test_without_any_constraint_all_layers_count(store: Store):
-    dense = frame([[1, 1]], constrained=False)
-    assert overlap(store, logged(store, {0: dense}), logged(store, {0: dense})).overall.tolist() == [1.0]
+def test_a_dense_run_constrains_nothing_and_without_any_constraint_all_layers_count(store: Store):
+    dense = logged(store, {0: frame([[1, 1]], method="dense")})
+    assert overlap(store, dense, logged(store, {0: frame([[1, 1]], method="dense")})).overall.tolist() == [
+        1.0
+    ]
+    assert overlap(store, dense, logged(store, {0: frame([[1, 0]])})).overall.tolist() == [0.5]
 
 
 def test_each_step_pairs_the_last_frames_kept_by_then():
@@ -125,7 +128,8 @@ def test_what_was_counted_is_not_counted_again(store: Store, monkeypatch: pytest
     [
         ({0: frame(KEPT_BY_BOTH)}, {0: frame([[1, 1, 0, 0]])}, "shapes"),
         ({0: frame(KEPT_BY_BOTH)}, {0: frame(KEPT_BY_BOTH, KEPT_BY_BOTH)}, "shapes"),
-        ({0: frame(KEPT_BY_BOTH, pool=2)}, {0: frame(KEPT_BY_BOTH, pool=2)}, "blocks"),
+        ({0: frame(KEPT_BY_BOTH, pool=2)}, {0: frame([[1, 1, 0, 0]])}, "shapes"),
+        ({0: frame(KEPT_BY_BOTH, pool=2)}, {0: frame(KEPT_BY_BOTH)}, "blocks"),
         ({0: frame(KEPT_BY_BOTH)}, {}, "frames"),
     ],
 )
