@@ -97,6 +97,7 @@ class View extends Surface {
     this.tellSeek = (where) => setStateValue("seek", where);
     this.compare = data.compare;
     this.choice.show(data.words["live.compare"], data.words["live.compare.none"], data.others, data.compare?.id ?? "");
+    this.choice.link(data.words["live.compare.page"], data.run, data.compare?.id, data.language);
     Object.assign(this, { words: data.words, language: data.language, pageState: data.state, pageFrozen: data.frozen, autoplay: data.autoplay, leads: data.leads, obeys: data.obeys });
     this.#label();
     loadPlotly(data.plotly).then(() => this.#drawAll(true));
