@@ -42,6 +42,9 @@ page = st.navigation(
             url_path="challenge",
         ),
         st.Page(PAGES / "runs.py", title=say("page.runs"), icon=":material/list:", url_path="runs"),
+        st.Page(
+            PAGES / "compare.py", title=say("page.compare"), icon=":material/compare:", url_path="compare"
+        ),
         st.Page(PAGES / "data.py", title=say("page.data"), icon=":material/database:", url_path="data"),
     ],
     position="hidden" if classroom.asked(classroom.HIDDEN) else "top",

@@ -118,12 +118,12 @@ function drawOutput(view, node, frame) {
   const { meta, arrays } = view.scene;
   const say = view.say;
   if (meta.kind === "curve") {
-    const colour = METHOD_COLOURS[frame.meta.method];
+    const colour = view.tint ?? METHOD_COLOURS[frame.meta.method];
     react(view, node, [
       { x: arrays["train.x"], y: arrays["train.y"], mode: "markers", name: say("live.data"), marker: { size: 3, opacity: 0.35, color: view.theme().text } },
       { x: arrays["grid.x"], y: arrays["grid.y"], mode: "lines", name: "sin(x)/x", line: { dash: "dash", width: 1.5, color: view.theme().text } },
       { x: arrays["grid.x"], y: frame.arrays["picture.fit"], mode: "lines", name: say("live.network"), line: { width: 3, color: colour } },
-    ], { xaxis: { title: "x" }, yaxis: { title: "y" } });
+    ], { xaxis: { title: "x", ...view.span?.x }, yaxis: { title: "y", ...view.span?.y } });
   } else if (meta.kind === "boundary") {
     const side = meta.grid;
     const chance = frame.arrays["picture.chance"];

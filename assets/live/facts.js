@@ -62,3 +62,14 @@ function layerName(say, name) {
   if (block) return `${say("live.block_name", { number: Number(block[1]) + 1 })} ${block[2] ? say(`live.layer.${block[2]}`) : ""}`.trim();
   return name.replace(/^fc(\d+)$/, "W$1").replace(/^head$/, say("live.layer.head"));
 }
+
+// The first score of a run's task.
+const metricOf = (config) => (config?.task === "sinc" ? "rmse" : "accuracy");
+
+// The place of a queued run, and about when it begins.
+function queuedOf({ status, say }) {
+  const { place, wait } = status;
+  if (wait === null || wait < 1) return say("live.queued", { place });
+  const [unit, seconds] = wait < 120 ? ["seconds", 1] : wait < 7200 ? ["minutes", 60] : ["hours", 3600];
+  return say("live.queued.wait", { place, wait: say(`live.wait.${unit}`, { n: Math.ceil(wait / seconds) }) });
+}

@@ -91,10 +91,18 @@ function drawCertificates(view, certified, yaxis, time) {
 // The list of runs of this task to compare with, in the title of the figure.
 class CompareChoice {
   constructor(title, choose) {
-    this.label = make("label", "sc-compare", title);
+    const box = make("span", "sc-compare", title);
+    this.label = make("label", "", box);
     this.word = make("span", "", this.label);
     this.select = make("select", "", this.label);
     this.select.onchange = () => choose(this.select.value);
+    this.beside = make("a", "", box);
+  }
+
+  // The way to the page on which two runs stand side by side.
+  link(word, run, chosen, language) {
+    setText(this.beside, word);
+    this.beside.href = `/compare?a=${run}${chosen ? `&b=${chosen}` : ""}&lang=${language}`;
   }
 
   show(word, none, others, chosen) {

@@ -23,7 +23,7 @@ function viridis(share) {
 const COUNT_COLOURS = Array.from({ length: 256 }, (_, i) => viridis(i / 255));
 
 class MatrixPicture {
-  constructor(host, view) {
+  constructor(host, view, kinds = ["count", "mask", "value", "outline"]) {
     this.view = view;
     this.zoom = { scale: 1, x: 0, y: 0 };
     this.figure = make("figure", "sc-matrix", host);
@@ -32,10 +32,10 @@ class MatrixPicture {
     this.kept = make("span", "sc-dim", this.caption);
     this.pair = make("div", "sc-pair", this.figure);
     this.plates = {};
-    for (const kind of ["count", "mask", "value", "outline"]) this.plates[kind] = this.#plate(kind);
+    for (const kind of kinds) this.plates[kind] = this.#plate();
   }
 
-  #plate(kind) {
+  #plate() {
     const port = make("div", "sc-port", this.pair);
     port.tabIndex = 0;
     port.setAttribute("role", "img");
@@ -106,20 +106,30 @@ class MatrixPicture {
 
   #point(event, canvas) {
     if (!this.matrix) return;
-    const { rows, cols, pool, exact, count, value, kept } = this.matrix;
-    const across = this.matrix.width ?? cols; // of a row that may be drawn as several lines
+    const { rows, cols } = this.matrix;
     const box = canvas.getBoundingClientRect();
     const row = Math.floor(((event.clientY - box.top) / box.height) * rows);
     const col = Math.floor(((event.clientX - box.left) / box.width) * cols);
     if (row < 0 || col < 0 || row >= rows || col >= cols) return;
+    this.view.tip.show(event, this.told(row, col));
+  }
+
+  // Where a cell is, in words; a row may be drawn as several lines.
+  where(row, col) {
+    const { cols, pool, exact, width } = this.matrix;
     const cell = row * cols + col;
-    const say = this.view.say;
-    const where = exact
-      ? say("live.cell", { row: Math.floor(cell / across) + 1, col: (cell % across) + 1 })
-      : say("live.block", { row: row * pool[0] + 1, col: col * pool[1] + 1, rows: pool[0], cols: pool[1] });
+    if (exact) return this.view.say("live.cell", { row: Math.floor(cell / (width ?? cols)) + 1, col: (cell % (width ?? cols)) + 1 });
+    return this.view.say("live.block", { row: row * pool[0] + 1, col: col * pool[1] + 1, rows: pool[0], cols: pool[1] });
+  }
+
+  // What the tip says of a cell, line by line.
+  told(row, col) {
+    const { say } = this.view;
+    const { cols, exact, count, value, kept } = this.matrix;
+    const cell = row * cols + col;
     const counted = say("live.count", { count: this.view.number(count[cell]), steps: this.view.number(this.step) });
     const state = exact ? say(kept[cell] ? "live.kept" : "live.pruned") : `${(kept[cell] * 100).toPrecision(3)} %`;
-    this.view.tip.show(event, [where, `w = ${String(value[cell])} · ${state}`, counted]);
+    return [this.where(row, col), `w = ${String(value[cell])} · ${state}`, counted];
   }
 
   // A share, or the number itself where it is so small that a share says nothing.

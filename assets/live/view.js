@@ -2,52 +2,18 @@
 
 const CURVES_EVERY = 300; // ms; curves and pictures of points need no more than three drawings a second
 const OUTPUT_EVERY = 120;
-const REST = 4; // times as long as a drawing took: a busy browser keeps time for the reader's clicks
 const CALM_EVERY = 1000; // for readers who asked their system for less motion
 const REPLAY_EVERY = 125;
 const CACHED_FRAMES = 400;
 const TELL_EVERY = 1000; // ms
 const LEAD_EVERY = 500; // ms; where a class is led, the step that the teacher looks at
 
-function make(tag, className, parent) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  parent?.append(node);
-  return node;
-}
-
-function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-
-class Tip {
-  constructor(root) {
-    this.root = root;
-    this.node = make("div", "sc-tip", root);
-    this.node.hidden = true;
-  }
-
-  show(event, lines) {
-    this.node.replaceChildren(...lines.map((line) => { const row = make("div"); row.textContent = line; return row; }));
-    this.node.hidden = false;
-    const box = this.root.getBoundingClientRect();
-    const x = Math.min(event.clientX - box.left + 14, box.width - this.node.offsetWidth - 4);
-    this.node.style.transform = `translate(${Math.max(0, x)}px, ${event.clientY - box.top + 16}px)`;
-  }
-
-  hide() {
-    this.node.hidden = true;
-  }
-}
-
-class View {
+class View extends Surface {
   constructor(parent) {
-    this.root = make("div", "sc-live", parent);
+    super(parent, "sc-live");
     this.mode = "both";
     this.reversed = false;
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
-    this.number = (value) => new Intl.NumberFormat(this.language === "zh" ? "zh-CN" : "en").format(value);
-    this.say = (key, values = {}) => (this.words[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
     this.#build();
     this.resize = new ResizeObserver(() => this.#resized());
     this.resize.observe(this.root);
@@ -131,6 +97,7 @@ class View {
     this.tellSeek = (where) => setStateValue("seek", where);
     this.compare = data.compare;
     this.choice.show(data.words["live.compare"], data.words["live.compare.none"], data.others, data.compare?.id ?? "");
+    this.choice.link(data.words["live.compare.page"], data.run, data.compare?.id, data.language);
     Object.assign(this, { words: data.words, language: data.language, pageState: data.state, pageFrozen: data.frozen, autoplay: data.autoplay, leads: data.leads, obeys: data.obeys });
     this.#label();
     loadPlotly(data.plotly).then(() => this.#drawAll(true));
@@ -329,8 +296,8 @@ class View {
     if (!this.words) return;
     this.#showStatus();
     this.#showReplay();
-    this.#throttled("output", OUTPUT_EVERY, force, () => this.scene && this.frame && drawOutput(this, this.outputPanel.plot, this.frame));
-    this.#throttled("curves", CURVES_EVERY, force, () => {
+    this.throttled("output", OUTPUT_EVERY, force, () => this.scene && this.frame && drawOutput(this, this.outputPanel.plot, this.frame));
+    this.throttled("curves", CURVES_EVERY, force, () => {
       if (!this.records.length || !this.frame) return;
       drawFit(this, this.fitPanel.plot);
       drawSparsity(this, this.sparsityPanel.plot);
@@ -339,23 +306,6 @@ class View {
       this.#drawMatrices();
       this.#drawScene();
     }
-  }
-
-  // At most one drawing in `every` ms, fewer where drawing is slow, and always one after the last change.
-  #throttled(name, every, force, draw) {
-    this.timers ??= {};
-    const slot = (this.timers[name] ??= { last: -Infinity, timer: null, rest: 0 });
-    const wait = slot.last + Math.max(every, slot.rest) - performance.now();
-    if (!force && wait > 0) {
-      slot.timer ??= setTimeout(() => { slot.timer = null; this.#throttled(name, every, true, draw); }, wait);
-      return;
-    }
-    clearTimeout(slot.timer);
-    slot.timer = null;
-    const began = performance.now();
-    draw();
-    slot.last = performance.now();
-    slot.rest = REST * (slot.last - began);
   }
 
   #drawScene() {
@@ -424,18 +374,11 @@ class View {
     this.live.hidden = this.follows || !this.status?.active;
   }
 
-  #queued() {
-    const { place, wait } = this.status;
-    if (wait === null || wait < 1) return this.say("live.queued", { place });
-    const [unit, seconds] = wait < 120 ? ["seconds", 1] : wait < 7200 ? ["minutes", 60] : ["hours", 3600];
-    return this.say("live.queued.wait", { place, wait: this.say(`live.wait.${unit}`, { n: Math.ceil(wait / seconds) }) });
-  }
-
   #showStatus() {
     const state = this.lost ? "offline" : this.status?.state ?? "connecting";
     const shown = state === "ended" ? this.status.reason : state === "running" && !this.frame ? "preparing" : state;
     this.pill.dataset.state = shown;
-    setText(this.pill, state === "queued" && this.status?.place ? this.#queued() : this.say(`state.${shown}`));
+    setText(this.pill, state === "queued" && this.status?.place ? queuedOf(this) : this.say(`state.${shown}`));
     this.#showNotice(shown);
     factsOf(this).forEach((text, place) => setText(this.facts[place], text));
     setText(this.certificate, certificateOf(this, this.frame?.meta.certificate));
@@ -451,7 +394,7 @@ class View {
   // -- small facts ----------------------------------------------------------------------------------------
 
   metricName() {
-    return this.config?.task === "sinc" ? "rmse" : "accuracy";
+    return metricOf(this.config);
   }
 
   layerName(name) {
@@ -470,30 +413,6 @@ class View {
     return [...blocks.values()];
   }
 
-  // What the charts need of the page's theme, in words that Plotly understands.
-  theme() {
-    const { ink, paper } = this.ink();
-    const css = (colour) => `rgb(${colour.join(",")})`;
-    return { text: css(ink), soft: css(mix(paper, ink, 0.45)), line: css(mix(paper, ink, 0.14)), font: getComputedStyle(this.root).fontFamily };
-  }
-
-  // The colours of text and background as [r, g, b]; read once a theme.
-  ink() {
-    const style = getComputedStyle(this.root);
-    const key = style.color + style.getPropertyValue("--st-background-color");
-    if (this.inkKey !== key) {
-      const context = make("canvas").getContext("2d", { willReadFrequently: true });
-      const rgb = (colour) => {
-        context.fillStyle = colour;
-        context.fillRect(0, 0, 1, 1);
-        return [...context.getImageData(0, 0, 1, 1).data.slice(0, 3)];
-      };
-      this.inkKey = key;
-      this.inks = { ink: rgb(style.color), paper: rgb(style.getPropertyValue("--st-background-color").trim() || "#fff") };
-    }
-    return this.inks;
-  }
-
   #resized() {
     if (!this.words) return;
     clearTimeout(this.resizing);
@@ -509,22 +428,12 @@ class View {
     this.#setPlaying(false);
     this.connection?.close();
     this.resize.disconnect();
-    for (const { timer } of Object.values(this.timers ?? {})) clearTimeout(timer);
+    this.stopTimers();
     for (const { plot } of [this.dataPanel, this.outputPanel, this.fitPanel, this.sparsityPanel]) {
       if (plot.classList.contains("js-plotly-plot")) window.Plotly.purge(plot);
     }
     this.root.remove();
   }
-}
-
-let plotlyLoading;
-function loadPlotly(source) {
-  plotlyLoading ??= new Promise((resolve, reject) => {
-    const script = document.createElement("script");
-    Object.assign(script, { src: source, onload: resolve, onerror: () => reject(new Error(`cannot load ${source}`)) });
-    document.head.append(script);
-  });
-  return plotlyLoading;
 }
 
 const views = new WeakMap();

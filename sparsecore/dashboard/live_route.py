@@ -28,6 +28,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from sparsecore.dashboard.full_matrix import full_matrix
 from sparsecore.dashboard.owner_cookie import account
+from sparsecore.dashboard.told_masks import last_masks, told_overlap
 from sparsecore.dashboard.viewer import Viewer
 from sparsecore.environment import whole_number
 from sparsecore.runs.lead import lead
@@ -44,6 +45,7 @@ VIEWERS_VARIABLE = "SPARSECORE_MAX_VIEWERS"
 # store need theirs.
 USUAL_VIEWERS = 300
 FORBIDDEN, CROWDED = 4403, 4429
+ANSWERED = ("matrix", "masks", "overlap")  # what a viewer may ask for besides frames
 PLOTLY_PATH = "/vendor/plotly.min.js"
 
 logger = logging.getLogger(__name__)
@@ -147,7 +149,7 @@ class LiveRoute:
             await socket.accept()  # only then a browser is told the code
             await socket.close(CROWDED, f"{self.most} viewers are here; try again later")
             return
-        viewer = Viewer(socket)
+        viewer = Viewer(socket, who)
         self.viewers.add(viewer)
         try:
             await self._watch(run_id, viewer)
@@ -202,14 +204,13 @@ class LiveRoute:
                 broadcast.task.cancel()
 
     async def _listen(self, viewer: Viewer, run_id: str) -> None:
-        """What a viewer may say: which kept frame or whole matrix it wants, or that it follows the newest."""
+        """What a viewer may say: which kept frame or other answer it wants, or that it follows the newest."""
         try:
             while True:
                 said = _parse(await viewer.socket.receive_text())
-                if isinstance(said.get("matrix"), int):
-                    asked = (self.store, run_id, said["matrix"])
-                    viewer.matrix = await anyio.to_thread.run_sync(full_matrix, *asked)
-                    viewer.wake.set()
+                if kind := next(filter(said.__contains__, ANSWERED), None):
+                    asked = (self._answer, viewer, run_id, kind, said[kind])
+                    viewer.answer(kind, await anyio.to_thread.run_sync(*asked))
                     continue
                 viewer.follows = said.get("follow") is True
                 if isinstance(said.get("frame"), int):
@@ -221,6 +222,18 @@ class LiveRoute:
                     viewer.wake.set()
         except WebSocketDisconnect:
             return
+
+    def _answer(self, viewer: Viewer, run_id: str, kind: str, wanted: Any) -> bytes | None:
+        """One whole matrix, all masks as last saved, or the overlap with another run; None for junk."""
+        match kind, wanted:
+            case "matrix", int(place):
+                return full_matrix(self.store, run_id, place)
+            case "masks", True:
+                return last_masks(self.store, run_id)
+            case "overlap", {"run": str(other), "token": str(token)}:
+                allowed = tokens(self.store).allows(token, other, viewer.who)
+                return told_overlap(self.store, run_id, other) if allowed else None
+        return None
 
 
 def most_viewers() -> int:

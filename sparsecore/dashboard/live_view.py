@@ -20,6 +20,7 @@ from sparsecore.runs.run import Run
 
 # One module, in this order.
 SCRIPTS = (
+    "nodes",
     "frames",
     "matrices",
     "full",
@@ -50,7 +51,7 @@ def live_view(run: Run) -> None:
         key="live",
         data={
             "run": run.id,
-            "token": _token(run.id),
+            "token": leave_to_watch(run.id),
             "state": run.state,
             "frozen": the_store().last_record(run.id).get("frozen", False),
             "plotly": f"{PLOTLY_PATH}?v={plotly.__version__}",
@@ -72,7 +73,7 @@ def _compare() -> None:
     st.session_state[COMPARED] = st.session_state["live"].get("compare") or None
 
 
-def _token(run_id: str) -> str:
+def leave_to_watch(run_id: str) -> str:
     """The session's leave to watch this run; the same one for hours, so that the view is left alone."""
     issued = st.session_state.setdefault("live_tokens", {})
     token, since = issued.get(run_id, ("", 0.0))

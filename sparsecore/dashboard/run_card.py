@@ -70,6 +70,8 @@ def _described(run: Run, person: Person) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         address = f"/?run={run.id}&lang={st.session_state['lang']}"
         st.link_button(say("runs.open"), address, icon=":material/open_in_new:")
+        beside = f"/compare?a={run.id}&lang={st.session_state['lang']}"
+        st.link_button(say("runs.compare"), beside, icon=":material/compare:", help=say("runs.compare.help"))
         pinned = bool(run.pinned)
         st.button(
             say("runs.unpin" if pinned else "runs.pin"),

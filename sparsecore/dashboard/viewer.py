@@ -14,14 +14,14 @@ ALIVE_SECONDS = 20.0  # where nothing happens, something is sent so often: who i
 
 
 class Viewer:
-    """One connection: messages in order, and of frames and whole matrices only the newest."""
+    """One connection: messages in order, and of frames, and of each kind of answer, only the newest."""
 
-    def __init__(self, socket: WebSocket) -> None:
-        self.socket = socket
+    def __init__(self, socket: WebSocket, who: str | None = None) -> None:
+        self.socket, self.who = socket, who
         self.messages: list[str] = []
         self.blobs: list[bytes] = []
         self.frame: bytes | None = None
-        self.matrix: bytes | None = None
+        self.answers: dict[str, bytes] = {}
         self.follows = True
         self.wake = asyncio.Event()
         self.leave = asyncio.Event()
@@ -37,6 +37,12 @@ class Viewer:
         """Make this the frame to send next, unless the viewer looks at another step."""
         if self.follows:
             self.frame = frame
+            self.wake.set()
+
+    def answer(self, kind: str, blob: bytes | None) -> None:
+        """Make this the answer to send to what the viewer asked for last; None is none."""
+        if blob is not None:
+            self.answers[kind] = blob
             self.wake.set()
 
     async def send(self) -> None:
@@ -61,8 +67,8 @@ class Viewer:
         blobs, self.blobs = self.blobs, []
         for blob in blobs:
             await self.socket.send_bytes(blob)
-        frame, matrix = self.frame, self.matrix
-        self.frame = self.matrix = None
-        for blob in (frame, matrix):
+        frame, self.frame = self.frame, None
+        answers, self.answers = self.answers, {}
+        for blob in (frame, *answers.values()):
             if blob is not None:
                 await self.socket.send_bytes(blob)

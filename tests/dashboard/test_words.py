@@ -26,8 +26,8 @@ def test_every_parameter_and_choice_has_its_words():
         assert {f"{name}.{choice}" for choice in parameter.choices} <= words("en").keys()
 
 
-def test_every_key_that_the_live_view_says_exists():
-    for script in (ASSETS / "live").glob("*.js"):
+def test_every_key_that_a_live_view_says_exists():
+    for script in [*(ASSETS / "live").glob("*.js"), *(ASSETS / "compare").glob("*.js")]:
         said = re.findall(r'say\("([\w.]+)"', script.read_text(encoding="utf-8"))
         assert set(said) <= words("en").keys(), script
 

@@ -1,0 +1,157 @@
+// One of the two runs that are compared: what the live route says of it, and the frames that were fetched.
+
+const CACHED_MASKS = 400; // frames of a run, without values and counts
+const SECOND_COLOURS = { dense: "#009e73", global: "#56b4e9", layerwise: "#d55e00" }; // where both runs have one method
+
+// Rows of the log in order; where the run went back, what came later then is forgotten.
+function appendRow(list, row) {
+  while (list.length && list.at(-1).step >= row.step) list.pop();
+  list.push(row);
+}
+
+// Of a frame only what is drawn here.
+function slim(blob) {
+  const masks = readMatrices(blob).map(({ layer, rows, cols, pool, exact, kept, place }) => ({ layer, rows, cols, pool, exact, kept, place }));
+  const pictures = Object.entries(blob.arrays).filter(([name]) => name.startsWith("picture."));
+  return { meta: blob.meta, arrays: Object.fromEntries(pictures), masks };
+}
+
+class Side {
+  constructor(view) {
+    this.view = view;
+    this.say = view.say;
+    this.number = view.number;
+    this.#forget();
+  }
+
+  #forget() {
+    Object.assign(this, { run: null, scene: null, frame: null, status: null, config: null, records: [], changes: [], frames: [], masks: null, masksAsked: false, lost: false });
+    this.cache = new Map();
+  }
+
+  // What the page says: which run, and leave to watch it.
+  turn(told) {
+    Object.assign(this, told); // name, short, address
+    const path = `/live/${told.run}?token=${encodeURIComponent(told.token)}`;
+    if (this.connection && this.opened === told.run) {
+      this.connection.path = path; // a fresh token, for when the socket has to be opened again
+      return;
+    }
+    this.connection?.close();
+    this.#forget();
+    Object.assign(this, told);
+    this.opened = told.run;
+    this.connection = new Connection(path, {
+      message: (message) => this.#hear(message),
+      blob: (buffer) => this.#receive(readBlob(buffer)),
+      lost: (crowded) => { Object.assign(this, { lost: true, crowded }); this.view.changed(this); },
+    });
+  }
+
+  #hear(message) {
+    if (message.type === "hello") {
+      Object.assign(this, { config: message.config, frames: message.frames.map(([id, step]) => ({ id, step })), records: [], changes: [] });
+      this.#add(message.rows);
+    } else if (message.type === "records") {
+      this.#add(message.rows);
+    } else if (message.type === "frame") {
+      appendRow(this.frames, { id: message.id, step: message.step });
+    }
+    if (["hello", "status"].includes(message.type)) Object.assign(this, { status: message, lost: false });
+    this.view.changed(this, message.type);
+  }
+
+  #add(rows) {
+    for (const row of rows) {
+      if (row.kind === "record") appendRow(this.records, row);
+      else if (!this.changes.some((old) => JSON.stringify(old) === JSON.stringify(row))) this.changes.push(row);
+    }
+  }
+
+  #receive(blob) {
+    const { type } = blob.meta;
+    if (type === "scene") this.scene = blob;
+    else if (type === "masks") this.masks = blob;
+    else if (type === "frame") this.#keep(slim(blob));
+    this.view.received(this, blob);
+  }
+
+  #keep(frame) {
+    this.cache.delete(frame.meta.step);
+    this.cache.set(frame.meta.step, frame);
+    if (this.cache.size > CACHED_MASKS) this.cache.delete(this.cache.keys().next().value);
+  }
+
+  // The last frame kept at or before a step, else the first; undefined before there is one.
+  at(step) {
+    let [low, high] = [0, this.frames.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.frames[middle].step <= step) low = middle + 1;
+      else high = middle;
+    }
+    return this.frames[Math.max(0, low - 1)];
+  }
+
+  askMasks() {
+    if (this.masksAsked || !this.listens) return;
+    this.masksAsked = true;
+    this.connection.say({ masks: true });
+  }
+
+  // Newer frames are sent by themselves again, as before one was asked for.
+  follow() {
+    if (this.active) this.connection.say({ follow: true });
+  }
+
+  // The step of the newest frame that is here.
+  get arrived() {
+    return this.frames.findLast(({ step }) => this.cache.has(step))?.step;
+  }
+
+  get last() {
+    return this.frames.at(-1)?.step;
+  }
+
+  get active() {
+    return Boolean(this.status?.active);
+  }
+
+  get listens() {
+    return this.connection?.socket?.readyState === WebSocket.OPEN;
+  }
+
+  get method() {
+    return this.frame?.meta.method ?? this.config?.method;
+  }
+
+  get state() {
+    if (this.lost) return "offline";
+    const state = this.status?.state ?? "connecting";
+    return state === "ended" ? this.status.reason : state === "running" && !this.frame ? "preparing" : state;
+  }
+
+  // What the drawings of one run ask of their view.
+
+  metricName() {
+    return metricOf(this.config);
+  }
+
+  theme() {
+    return this.view.theme();
+  }
+
+  ink() {
+    return this.view.ink();
+  }
+
+  close() {
+    this.connection?.close();
+  }
+}
+
+// The colours of two runs: those of their methods; the second of one method takes another.
+function tintsOf(sides) {
+  const [first, second] = sides.map((side) => side.config?.method ?? "dense");
+  return [METHOD_COLOURS[first], first === second ? SECOND_COLOURS[second] : METHOD_COLOURS[second]];
+}

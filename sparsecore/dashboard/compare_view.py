@@ -1,0 +1,62 @@
+"""Two runs side by side at one step: one component that keeps its nodes, fed by the live route."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import plotly
+import streamlit as st
+
+from sparsecore.dashboard.compare_choice import STEP, turn_to_step
+from sparsecore.dashboard.compared import short
+from sparsecore.dashboard.live_route import PLOTLY_PATH
+from sparsecore.dashboard.live_view import leave_to_watch
+from sparsecore.dashboard.words import ASSETS, words
+from sparsecore.runs.run import Run
+
+# One module, in this order: what it shares with the live view first.
+SHARED = ("nodes", "frames", "matrices", "charts", "fit", "facts", "connection")
+OWN = ("side", "difference", "panel", "curves", "card", "view")
+KEY = "compare_view"
+PREFIXES = ("compare.", "live.", "method.", "task.", "state.")  # of the words that the view shows
+
+
+@cache
+def _component() -> Any:
+    files = [ASSETS / "live" / f"{name}.js" for name in SHARED]
+    files += [ASSETS / "compare" / f"{name}.js" for name in OWN]
+    styles = (ASSETS / "live" / "live.css", ASSETS / "compare" / "compare.css")
+    script, style = ("\n".join(file.read_text(encoding="utf-8") for file in kind) for kind in (files, styles))
+    return st.components.v2.component("sparsecore_compare", js=script, css=style, isolate_styles=False)
+
+
+def compare_view(first: Run, second: Run) -> None:
+    """Show two runs of one task, live while they train; the step that is looked at goes into the address."""
+    language = st.session_state["lang"]
+    _component()(
+        key=KEY,
+        data={
+            "a": _told(first),
+            "b": _told(second),
+            "step": _asked_step(),
+            "plotly": f"{PLOTLY_PATH}?v={plotly.__version__}",
+            "language": language,
+            "words": {k: v for k, v in words(language).items() if k.startswith(PREFIXES)},
+        },
+        on_step_change=lambda: turn_to_step(st.session_state[KEY].get("step")),
+    )
+
+
+def _told(run: Run) -> dict[str, Any]:
+    return {
+        "run": run.id,
+        "token": leave_to_watch(run.id),
+        "name": run.name or short(run),
+        "address": f"/?run={run.id}&lang={st.session_state['lang']}",
+    }
+
+
+def _asked_step() -> int | None:
+    asked = st.query_params.get(STEP, "")
+    return int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 10 else None

@@ -1,0 +1,67 @@
+"""Two runs side by side: the numbers under the pictures, one step for both, the address that holds it all."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from sparsecore.config import RunConfig
+from sparsecore.runs.overlap import frame_masks, shared
+from sparsecore.runs.store import Store
+from sparsecore.runs.worker import Worker
+
+pytestmark = pytest.mark.browser
+
+DRAWN = ".cp-view canvas, .cp-view .js-plotly-plot"
+KINDS = ("both", "first", "second", "neither")
+
+
+def trained(store: Store, **settings) -> str:
+    """A finished small run, trained in the test's own process."""
+    run = store.create(RunConfig(max_steps=400, theta=0, **settings), worker="test")
+    Worker(store, store.get(run), "test").work()
+    return run
+
+
+def counted(store: Store, *runs: str) -> list[list[int]]:
+    """What the last masks of two runs share, a matrix each, in the order of the picture's numbers."""
+    first, second = (frame_masks(store.frame(run).payload) for run in runs)
+    found = [shared(a.bits, b.bits, int(np.prod(a.shape))) for a, b in zip(first, second, strict=True)]
+    return [[getattr(each, kind) for kind in KINDS] for each in found]
+
+
+def drawn(page) -> list[list[int]]:
+    """The numbers under each picture, as the reader sees them."""
+    texts = "nodes => nodes.map(node => [...node.children].slice(0, 4).map(child => child.textContent))"
+    found = page.locator(".sc-matrix .cp-counts").evaluate_all(texts)
+    return [[int(text.replace(",", "")) for text in row] for row in found]
+
+
+def test_two_runs_share_one_step_and_the_address_holds_it(open_page, server):
+    store = Store(server.home)
+    one, other = trained(store, method="global", density=0.2), trained(store, density=0.2)
+    page = open_page(f"/compare?a={one}&b={other}")
+    page.locator(".cp-view .js-plotly-plot").nth(4).wait_for()
+    expect(page.locator(".cp-card .sc-pill")).to_have_text(["Finished", "Finished"])
+    assert drawn(page) == counted(store, one, other)
+    page.evaluate(f"() => {{ window.nodes = [...document.querySelectorAll('{DRAWN}')]; }}")
+    before = page.locator(".cp-replay .sc-at").text_content()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".cp-replay .sc-at")).not_to_have_text(before)
+    page.wait_for_url(re.compile(r"[?&]step=\d+"))
+    page.get_by_role("button", name="Play the replay").click()
+    expect(page.locator(".cp-replay .sc-at")).not_to_have_text(
+        page.locator(".cp-replay .sc-at").text_content()
+    )
+    page.get_by_role("button", name="Halt the replay").click()
+    assert page.evaluate("() => window.nodes.every(node => node.isConnected && node.clientHeight > 0)")
+    page.locator('[data-test-script-state="notRunning"]').wait_for()
+    page.get_by_role("button", name="Swap").click()
+    page.wait_for_url(re.compile(rf"a={other}&b={one}|b={one}.*a={other}"))
+    page.locator(".cp-replay input").press("End")
+    expect(page.locator(".cp-replay .sc-at")).to_have_text("step 400")
+    assert drawn(page) == counted(store, other, one)
+    store.close()
