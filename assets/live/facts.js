@@ -31,6 +31,14 @@ function supportFact({ say, number }, meta) {
   return meta.still >= STILL ? say("live.still", { steps: number(meta.still) }) : "";
 }
 
+// Of a run that waits, its place and about when it begins.
+function queuedFact({ say, status }) {
+  const { place, wait } = status;
+  if (wait === null || wait < 1) return say("live.queued", { place });
+  const [unit, seconds] = wait < 120 ? ["seconds", 1] : wait < 7200 ? ["minutes", 60] : ["hours", 3600];
+  return say("live.queued.wait", { place, wait: say(`live.wait.${unit}`, { n: Math.ceil(wait / seconds) }) });
+}
+
 // Where the present weights stand with the conditions of an optimum, in one line.
 function certificateOf(view, found) {
   if (!found) return "";
@@ -40,6 +48,16 @@ function certificateOf(view, found) {
   const kept = Object.values(found.groups).map((group) => group.threshold ?? Infinity);
   const values = { l: short(found.smallest_lipschitz), on, off: short(found.max_gradient_off), m: short(Math.min(...kept)) };
   return view.say("live.certificate", values);
+}
+
+// What was changed by hand at a step, as short as a chart can hold.
+function changeLabel({ say }, row) {
+  const shown = { density: "ρ", learning_rate: "lr", keep_alive: "≥", keep_alive_layer: "≥" };
+  return Object.entries(row).filter(([name]) => !["kind", "step"].includes(name)).map(([name, value]) => {
+    if (name === "method") return say(`method.${value}`);
+    if (name === "freeze_at") return say(value === null ? "live.thawed" : "live.frozen");
+    return `${shown[name]} ${value}`;
+  }).join(", ");
 }
 
 // What went wrong and what cures it; empty while all is well.

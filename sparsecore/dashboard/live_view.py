@@ -20,13 +20,22 @@ from sparsecore.runs.run import Run
 
 # One module, in this order.
 SCRIPTS = (
+    "nodes",
+    "theme",
     "frames",
     "matrices",
     "full",
     "charts",
     "fit",
+    "scene",
     "facts",
     "connection",
+    "layers",
+    "neuron",
+    "graph",
+    "plates",
+    "spread",
+    "replay",
     "view",
 )
 COMPARED = "compared"  # in the session: the run that curves are compared with
