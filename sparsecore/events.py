@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+SPREAD_BINS = 64  # of a frame's histograms of weights
+
 
 @dataclass(frozen=True)
 class Scene:

@@ -22,6 +22,8 @@ from sparsecore.events import (
 )
 from sparsecore.snapshot import layers_now, matrices
 from sparsecore.sparsifiers import HardThreshold, NonFiniteWeights, Sparsifier
+from sparsecore.spread import spreads
+from sparsecore.uncut import uncut
 
 REMEMBERED = ("seconds", "measured", "certificate", "ending")  # of a Training, by a checkpoint
 PRINTED = ("name", "shape", "prunable", "nonzeros", "density")  # of a layer, in a run's result
@@ -30,7 +32,11 @@ CERTIFY_RECORDS = 10  # records between two live certificates: each costs a pass
 
 
 class Training:
-    """One run in progress: the network, its optimiser and sparsifier, and the state that the endings need."""
+    """One run in progress: the network, its optimiser and sparsifier, and the state that the endings need.
+
+    rate: the learning rate of the step that made the present weights; None where none did since they were
+    loaded, put back, or given to another method.
+    """
 
     def __init__(self, config: RunConfig, home: Path | None = None) -> None:
         self.device = resolve_device(config.device)
@@ -42,6 +48,7 @@ class Training:
         self.sparsifier = self._attach(config)
         self.before = BeforeStep(self.task.model)
         self.step = 0
+        self.rate: float | None = None
         self.seconds = 0.0
         self.loss = self.update = math.nan
         self.measured: tasks.Metrics = {}
@@ -59,7 +66,7 @@ class Training:
 
     def advance(self) -> Ending | None:
         """One step of the optimiser and the projection; what ends the run, if anything does."""
-        self._set_learning_rate()
+        rate, self.rate = self._set_learning_rate(), None
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.task.loss(self.step) + self.sparsifier.penalty()
         self.loss = float(loss.detach())
@@ -78,12 +85,14 @@ class Training:
             layer = self.before.non_finite_layer()
             self.before.restore()
             return "diverged", {"step": self.step + 1, "what": "weights", "layer": layer}
-        self.step += 1
+        self.step, self.rate = self.step + 1, rate
         return self.endings.after_step(self.step, self.update, self.sparsifier)
 
-    def _set_learning_rate(self) -> None:
+    def _set_learning_rate(self) -> float:
+        rate = self.config.learning_rate * self.task.pace(self.step)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * self.task.pace(self.step)
+            group["lr"] = rate
+        return rate
 
     @property
     def is_recorded(self) -> bool:
@@ -149,7 +158,7 @@ class Training:
 
     def _change_method(self) -> None:
         """Another sparsifier on the same network; the retention counts and the steps go on."""
-        old = self.sparsifier
+        old, self.rate = self.sparsifier, None
         old.detach()
         self.sparsifier = self._attach(self.config)
         self.sparsifier.step = old.step
@@ -172,8 +181,9 @@ class Training:
     def frame(self) -> Frame:
         """The picture of this step."""
         arrays, entries = matrices(self.sparsifier)
+        spread, edge = spreads(self.sparsifier, self._uncut())
         drawn, more = self.task.picture()
-        arrays |= {f"picture.{name}": array for name, array in drawn.items()}
+        arrays |= spread | {f"picture.{name}": array for name, array in drawn.items()}
         layers = layers_now(self.sparsifier)
         constrained = [row for row in layers if row["prunable"]]
         meta = {
@@ -181,6 +191,7 @@ class Training:
             "seconds": self.seconds,
             "matrices": entries,
             "layers": layers,
+            "spread": edge,
             "thresholds": self._thresholds(),
             "budget": sum(self.sparsifier.budgets().values()),
             "constrained": self.sparsifier.constrained(),
@@ -197,6 +208,12 @@ class Training:
             **more,
         }
         return Frame(self.step, arrays, meta)
+
+    def _uncut(self) -> list[Tensor | None] | None:
+        """The weights before the last step's cut; None where there was none, or none is known."""
+        if self.rate is None or self.sparsifier.frozen is not None:
+            return None
+        return uncut(self.sparsifier, self.before, self.optimizer, self.rate)
 
     def _density(self) -> float:
         """The density asked for at this step."""
@@ -250,7 +267,7 @@ class Training:
         checkpointing.load(saved.arrays, rest, self.task.model, self.optimizer, self.sparsifier)
         self.before.save()
         self._recorded_masks = self._masks()
-        self.step = saved.step
+        self.step, self.rate = saved.step, None
         self.endings.load(saved.meta["endings"])
         for name in REMEMBERED:
             setattr(self, name, saved.meta[name])

@@ -45,7 +45,8 @@ def matrices(sparsifier: Sparsifier) -> tuple[dict[str, np.ndarray], list[dict[s
     """The arrays of a frame and how to read them, one entry a drawn matrix i.
 
     Exact when the network is small: `count.i` unsigned integers (rows, cols); `mask.i` one bit a weight,
-    row by row, lowest bit first; `value.i` float32, the kept weights only, in order. A larger network is
+    row by row, lowest bit first; `value.i` float32, the kept weights only, in order; `bias.i` float32 (rows,)
+    where the layer has one: enough to compute what each neuron does. A larger network is
     drawn from blocks of `pool` (rows, cols): the mean count, rounded; the kept share, in 255ths; and the
     value of largest magnitude in the block.
     """
@@ -59,6 +60,9 @@ def matrices(sparsifier: Sparsifier) -> tuple[dict[str, np.ndarray], list[dict[s
         draw = _exact if pool == (1, 1) else _pooled
         for name, array in draw(weight, mask, count, pool).items():
             arrays[f"{name}.{index}"] = array
+        bias = getattr(layer.module, "bias", None)
+        if pool == (1, 1) and isinstance(bias, Tensor):
+            arrays[f"bias.{index}"] = bias.detach().cpu().float().numpy()
         entries.append({"layer": place, "rows": weight.shape[0], "cols": weight.shape[1], "pool": list(pool)})
     return arrays, entries
 
@@ -66,7 +70,7 @@ def matrices(sparsifier: Sparsifier) -> tuple[dict[str, np.ndarray], list[dict[s
 def _exact(weight: Tensor, mask: Tensor, count: Tensor, pool: tuple[int, int]) -> dict[str, np.ndarray]:
     weight, mask = weight.cpu().float(), mask.cpu()
     return {
-        "count": _whole(count.cpu().numpy()),
+        "count": whole(count.cpu().numpy()),
         "mask": np.packbits(mask.numpy().ravel(), bitorder="little"),
         "value": weight[mask].numpy(),
     }
@@ -81,13 +85,13 @@ def _pooled(weight: Tensor, mask: Tensor, count: Tensor, pool: tuple[int, int]) 
     smallest = -functional.max_pool2d(-weight.float()[None, None], pool, ceil_mode=True)[0, 0]
     value = torch.where(largest.abs() >= smallest.abs(), largest, smallest)
     return {
-        "count": _whole(np.rint(mean(count).cpu().numpy())),
+        "count": whole(np.rint(mean(count).cpu().numpy())),
         "mask": np.rint(mean(mask).cpu().numpy() * FULL).astype(np.uint8),
         "value": value.cpu().numpy(),
     }
 
 
-def _whole(counts: np.ndarray) -> np.ndarray:
+def whole(counts: np.ndarray) -> np.ndarray:
     """Counts in as few bytes as hold them."""
     small = counts.max(initial=0) <= np.iinfo(np.uint16).max
     return counts.astype(np.uint16 if small else np.uint32)

@@ -72,6 +72,15 @@ def test_a_whole_network_can_be_drawn_from_its_frame():
         assert np.array_equal(~np.isnan(drawn), sparsifier.masks[index].numpy())
 
 
+def test_what_a_neuron_adds_goes_with_its_row_of_the_matrix():
+    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1, bias=False))
+    with torch.no_grad():
+        model[0].bias.copy_(torch.tensor([0.5, -1.0, 2.0]))
+    arrays, _ = matrices(Dense().attach(model, torch.optim.SGD(model.parameters())))
+    assert arrays["bias.0"].tolist() == [0.5, -1.0, 2.0]
+    assert "bias.1" not in arrays
+
+
 def test_layers_tell_name_shape_and_density():
     rows = layers_now(one_matrix([[0.1, -5.0, 0.2], [4.0, 0.3, 6.0]], 0.5))
     assert rows == [

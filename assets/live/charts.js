@@ -62,9 +62,12 @@ function drawSparsity(view, node) {
   const time = timeline(view);
   const steps = records.map((row) => time.at(row.step));
   const traces = [];
-  view.drawnBlocks().forEach(({ name, places, weights }, order) => {
-    const line = { color: LAYER_COLOURS[order % LAYER_COLOURS.length], width: 1.5, dash: order < LAYER_COLOURS.length ? "solid" : "dot" };
-    const shared = { x: steps, mode: "lines", line, legendgroup: name, name };
+  const shown = view.layers?.shown ?? null;
+  view.drawnBlocks().forEach(({ block, name, places, weights }, order) => {
+    const width = shown === block ? 3.5 : 1.5;
+    const line = { color: LAYER_COLOURS[order % LAYER_COLOURS.length], width, dash: order < LAYER_COLOURS.length ? "solid" : "dot" };
+    const opacity = shown === null || shown === block ? 1 : 0.25;
+    const shared = { x: steps, mode: "lines", line, opacity, legendgroup: name, name, meta: block };
     const all = weights.reduce((sum, n) => sum + n, 0);
     const kept = (row) => places.reduce((sum, place, i) => sum + row.density[place] * weights[i], 0) / all;
     traces.push({ ...shared, y: records.map(kept) });

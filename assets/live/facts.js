@@ -42,6 +42,16 @@ function certificateOf(view, found) {
   return view.say("live.certificate", values);
 }
 
+// What was changed by hand at a step, as short as a chart can hold.
+function changeLabel({ say }, row) {
+  const shown = { density: "ρ", learning_rate: "lr", keep_alive: "≥", keep_alive_layer: "≥" };
+  return Object.entries(row).filter(([name]) => !["kind", "step"].includes(name)).map(([name, value]) => {
+    if (name === "method") return say(`method.${value}`);
+    if (name === "freeze_at") return say(value === null ? "live.thawed" : "live.frozen");
+    return `${shown[name]} ${value}`;
+  }).join(", ");
+}
+
 // What went wrong and what cures it; empty while all is well.
 function noticeOf(view, shown) {
   const { say, number } = view;

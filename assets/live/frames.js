@@ -16,7 +16,8 @@ function readBlob(buffer) {
   return { meta: JSON.parse(header.__metadata__.meta), arrays };
 }
 
-// The matrices of a frame: for every cell its count, the share kept (0 or 1 when exact) and its value.
+// The matrices of a frame: for every cell its count, the share kept (0 or 1 when exact) and its value; the
+// biases of its rows, where the frame has them.
 function readMatrices({ meta, arrays }) {
   return meta.matrices.map((entry, index) => {
     const [down, across] = entry.pool;
@@ -36,6 +37,6 @@ function readMatrices({ meta, arrays }) {
         }
       }
     }
-    return { ...entry, place: entry.layer, layer: meta.layers[entry.layer], rows, cols, exact, count, kept, value };
+    return { ...entry, place: entry.layer, layer: meta.layers[entry.layer], rows, cols, exact, count, kept, value, bias: arrays[`bias.${index}`] };
   });
 }

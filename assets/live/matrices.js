@@ -8,6 +8,8 @@ const NEGATIVE = [33, 102, 172]; // blue against orange: told apart by every kin
 const POSITIVE = [230, 97, 1];
 const PLATES = { both: ["count", "mask"], count: ["count"], mask: ["mask"], value: ["value"], outline: ["outline"] };
 const FEW = 4; // so many matrices stand side by side, count above mask; more are packed in rows
+const STANDING = [156, 280]; // pixels, two pictures of a matrix above each other, and one
+const SMALL = [80, 112]; // below the graph
 const FEW_KEPT = 0.01;
 const OUTLINE_CELLS = 4096; // larger matrices have cells of a pixel or two: the pruned are dimmed instead
 const OUTLINE_SCALE = 8;
@@ -40,6 +42,9 @@ class MatrixPicture {
     port.tabIndex = 0;
     port.setAttribute("role", "img");
     const canvas = make("canvas", "", port);
+    const marks = make("div", "sc-marks", port);
+    const lines = ["row", "col"].map((side) => make("i", `sc-mark sc-mark-${side}`, marks));
+    for (const line of lines) line.hidden = true;
     port.addEventListener("pointermove", (event) => this.#point(event, canvas));
     port.addEventListener("pointerdown", (event) => this.#grab(event, port, canvas));
     port.addEventListener("pointerleave", () => this.view.tip.hide());
@@ -51,7 +56,7 @@ class MatrixPicture {
       this.#zoomAt(event, port, Math.exp(-event.deltaY / 200));
     }, { passive: false });
     port.addEventListener("keydown", (event) => this.#key(event, port));
-    return { port, canvas };
+    return { port, canvas, marks, lines };
   }
 
   #key(event, port) {
@@ -90,8 +95,19 @@ class MatrixPicture {
     const limit = (offset, size) => Math.min(0, Math.max(offset, size * (1 - zoom.scale)));
     this.zoom = { scale: zoom.scale, x: limit(zoom.x, port.clientWidth), y: limit(zoom.y, port.clientHeight) };
     const { scale, x, y } = this.zoom;
-    for (const { canvas } of Object.values(this.plates)) {
-      canvas.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
+    for (const { canvas, marks } of Object.values(this.plates)) {
+      for (const node of [canvas, marks]) node.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
+    }
+  }
+
+  // Outline a row or a column, null for none; the outline is zoomed and moved with the matrix.
+  mark(row, col) {
+    const { rows, cols } = this.matrix;
+    for (const { lines } of Object.values(this.plates)) {
+      lines[0].hidden = row === null;
+      lines[1].hidden = col === null;
+      Object.assign(lines[0].style, { top: `${(100 * row) / rows}%`, height: `${100 / rows}%` });
+      Object.assign(lines[1].style, { left: `${(100 * col) / cols}%`, width: `${100 / cols}%` });
     }
   }
 
@@ -220,12 +236,13 @@ function drawOutline(context, { rows, cols, kept }, scale, ink) {
   context.stroke();
 }
 
-// How large each matrix is drawn: one scale for all, thin ones wide enough to point at.
-function matrixSizes(matrices, mode, width) {
+// How large each matrix is drawn, at most `most` pixels high where few stand side by side: one scale for all,
+// thin ones wide enough to point at.
+function matrixSizes(matrices, mode, width, most = STANDING) {
   const few = matrices.length <= FEW;
   const stacked = PLATES[mode].length > 1;
   const tallest = Math.max(...matrices.map((matrix) => matrix.rows));
-  let height = few ? (stacked ? 156 : 280) : (stacked ? 72 : 112);
+  let height = few ? most[stacked ? 0 : 1] : (stacked ? 72 : 112);
   const thin = 22;
   const place = (side, scale) => Math.max(thin, Math.min(side * scale, height * 2));
   const measure = () => matrices.map(({ rows, cols }) => {

@@ -2,11 +2,9 @@
 
 const CURVES_EVERY = 300; // ms; curves and pictures of points need no more than three drawings a second
 const OUTPUT_EVERY = 120;
-const CALM_EVERY = 1000; // for readers who asked their system for less motion
-const REPLAY_EVERY = 125;
+const POINTED_EVERY = 60; // of what follows the pointer
 const CACHED_FRAMES = 400;
 const TELL_EVERY = 1000; // ms
-const LEAD_EVERY = 500; // ms; where a class is led, the step that the teacher looks at
 
 class View extends Surface {
   constructor(parent) {
@@ -14,6 +12,7 @@ class View extends Surface {
     this.mode = "both";
     this.reversed = false;
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
+    this.layers = new LayerChoice(() => this.#light());
     this.#build();
     this.resize = new ResizeObserver(() => this.#resized());
     this.resize.observe(this.root);
@@ -31,9 +30,8 @@ class View extends Surface {
     const stage = make("div", "sc-stage", this.root);
     this.dataPanel = this.#panel(stage, "sc-data");
     this.samples = make("ul", "sc-samples", this.dataPanel.figure);
-    this.matrixPanel = this.#panel(stage, "sc-matrices");
+    this.plates = new Plates(this, this.#panel(stage, "sc-matrices"));
     this.outputPanel = this.#panel(stage, "sc-output");
-    this.#buildMatrices();
     const curves = make("div", "sc-curves", this.root);
     this.fitPanel = this.#panel(curves, "sc-fit");
     const title = this.fitPanel.title;
@@ -41,7 +39,9 @@ class View extends Surface {
     this.choice = new CompareChoice(title, (id) => this.tellCompare(id));
     this.certificate = make("p", "sc-certificate", this.fitPanel.figure);
     this.sparsityPanel = this.#panel(curves, "sc-sparsity");
-    this.#buildReplay();
+    this.spreadPanel = this.#panel(curves, "sc-spread");
+    this.spread = new Spread(this, this.spreadPanel);
+    this.replay = new Replay(this);
     this.tip = new Tip(this.root);
     this.full = new FullMatrix(this);
     this.openFull = (place, opener) => this.full.open(place, opener);
@@ -52,41 +52,6 @@ class View extends Surface {
     const title = make("figcaption", "", figure);
     const plot = make("div", "sc-chart", make("div", "sc-plot", figure));
     return { figure, title, plot };
-  }
-
-  #buildMatrices() {
-    const { figure, plot } = this.matrixPanel;
-    plot.parentElement.className = "sc-plates-box";
-    plot.className = "sc-plates";
-    this.switch = make("div", "sc-switch");
-    this.switch.setAttribute("role", "group");
-    figure.insertBefore(this.switch, plot.parentElement);
-    this.modes = Object.fromEntries(Object.keys(PLATES).map((mode) => {
-      const button = make("button", "", this.switch);
-      button.type = "button";
-      button.onclick = () => { this.mode = mode; this.#drawMatrices(); };
-      return [mode, button];
-    }));
-    const legend = make("div", "sc-legend", figure);
-    this.legend = { low: make("span", "", legend), bar: make("span", "sc-ramp", legend), high: make("span", "", legend), note: make("span", "sc-dim", legend) };
-    this.flip = make("button", "sc-link", legend);
-    this.flip.type = "button";
-    this.flip.onclick = () => { this.reversed = !this.reversed; this.#drawMatrices(); };
-    this.pictures = [];
-  }
-
-  #buildReplay() {
-    const bar = make("div", "sc-replay", this.root);
-    this.play = make("button", "sc-play", bar);
-    this.play.type = "button";
-    this.play.onclick = () => this.#setPlaying(!this.playing);
-    this.slider = make("input", "", bar);
-    Object.assign(this.slider, { type: "range", min: 0, max: 0, step: 1, value: 0 });
-    this.slider.oninput = () => { this.#setPlaying(false); this.#seek(Number(this.slider.value)); this.#lead(); };
-    this.at = make("span", "sc-at", bar);
-    this.live = make("button", "sc-link", bar);
-    this.live.type = "button";
-    this.live.onclick = () => { this.#follow(); this.#lead(); };
   }
 
   // -- what Python says -----------------------------------------------------------------------------------
@@ -100,11 +65,11 @@ class View extends Surface {
     this.choice.link(data.words["live.compare.page"], data.run, data.compare?.id, data.language);
     Object.assign(this, { words: data.words, language: data.language, pageState: data.state, pageFrozen: data.frozen, autoplay: data.autoplay, leads: data.leads, obeys: data.obeys });
     this.#label();
-    loadPlotly(data.plotly).then(() => this.#drawAll(true));
+    loadPlotly(data.plotly).then(() => this.drawAll(true));
     const path = `/live/${data.run}?token=${encodeURIComponent(data.token)}`;
     if (data.run === this.run) {
       this.connection.path = path; // a fresh token, for when the socket has to be opened again
-      this.#drawAll(true);
+      this.drawAll(true);
       return;
     }
     this.run = data.run;
@@ -119,8 +84,10 @@ class View extends Surface {
   }
 
   #forget() {
-    this.#setPlaying(false);
-    Object.assign(this, { scene: null, frame: null, status: null, records: [], changes: [], frames: [], config: null, follows: true, shownStep: 0, method: null, led: null });
+    this.replay.forget();
+    this.layers.forget();
+    this.plates.forget();
+    Object.assign(this, { scene: null, frame: null, status: null, records: [], changes: [], frames: [], config: null, follows: true, shownStep: 0, method: null });
     this.cache = new Map();
     this.root.classList.add("sc-waiting");
   }
@@ -128,15 +95,10 @@ class View extends Surface {
   #label() {
     const { say } = this;
     this.root.lang = this.language;
-    setText(this.matrixPanel.title, say("live.title.matrices"));
     setText(this.fitPanel.title, say("live.title.fit"));
     setText(this.sparsityPanel.title, say("live.title.sparsity"));
-    for (const [mode, button] of Object.entries(this.modes)) setText(button, say(`live.mode.${mode}`));
-    this.switch.setAttribute("aria-label", say("live.mode"));
-    setText(this.live, say("live.follow"));
-    this.slider.setAttribute("aria-label", say("live.replay"));
+    for (const part of [this.plates, this.spread, this.replay]) part.label();
     this.certificate.title = say("live.certificate.help");
-    this.#labelPlay();
   }
 
   // -- what the route says --------------------------------------------------------------------------------
@@ -147,8 +109,8 @@ class View extends Surface {
       this.method = message.config.method;
       this.#addRows(message.rows);
       this.#setStatus(message);
-      if (!this.follows) this.#seek(Number(this.slider.value)); // the socket came back while a step was looked at
-      if (!message.active && this.autoplay && this.frames.length > 2 && !this.calm.matches) this.#setPlaying(true);
+      if (!this.follows) this.replay.seek(this.replay.place); // the socket came back while a step was looked at
+      if (!message.active && this.autoplay && this.frames.length > 2 && !this.calm.matches) this.replay.setPlaying(true);
     } else if (message.type === "records") {
       this.#addRows(message.rows);
     } else if (message.type === "frame") {
@@ -157,25 +119,17 @@ class View extends Surface {
     } else if (message.type === "status") {
       this.#setStatus(message);
     }
-    this.#drawAll(false);
+    this.drawAll(false);
   }
 
   #addRows(rows) {
     for (const row of rows) {
       const list = row.kind === "record" ? this.records : this.changes;
       while (list.length && list.at(-1).step >= row.step && row.kind === "record") list.pop(); // the run went back
-      if (row.kind === "record") list.push(row);
-      else if (!list.some((old) => old.step === row.step && old.label === this.#changeLabel(row))) list.push({ step: row.step, label: this.#changeLabel(row) });
+      const label = row.kind === "record" ? null : changeLabel(this, row);
+      if (label === null) list.push(row);
+      else if (!list.some((old) => old.step === row.step && old.label === label)) list.push({ step: row.step, label });
     }
-  }
-
-  #changeLabel(row) {
-    const shown = { density: "ρ", learning_rate: "lr", keep_alive: "≥", keep_alive_layer: "≥" };
-    return Object.entries(row).filter(([name]) => !["kind", "step"].includes(name)).map(([name, value]) => {
-      if (name === "method") return this.say(`method.${value}`);
-      if (name === "freeze_at") return this.say(value === null ? "live.thawed" : "live.frozen");
-      return `${shown[name]} ${value}`;
-    }).join(", ");
   }
 
   #receive(blob) {
@@ -191,7 +145,7 @@ class View extends Surface {
     blob.matrices = readMatrices(blob);
     this.cache.set(blob.meta.step, blob);
     if (this.cache.size > CACHED_FRAMES) this.cache.delete(this.cache.keys().next().value);
-    this.#show(blob);
+    this.show(blob);
   }
 
   #setStatus(message) {
@@ -199,7 +153,7 @@ class View extends Surface {
     this.status = message;
     this.lost = false;
     if (message.state !== this.pageState && (before === null || before.state !== message.state)) this.tellState(`${this.run}:${message.state}`);
-    this.#obey(message.lead);
+    this.replay.obey(message.lead);
     this.#showStatus();
   }
 
@@ -208,71 +162,9 @@ class View extends Surface {
     this.#showStatus();
   }
 
-  // -- replay ---------------------------------------------------------------------------------------------
-
-  #seek(index) {
-    const found = this.frames[index];
-    if (!found) return;
-    this.follows = false;
-    const kept = this.cache.get(found[1]);
-    if (kept) this.#show(kept);
-    else this.connection.say({ frame: found[0] });
-  }
-
-  #follow() {
-    this.#setPlaying(false);
-    this.follows = true;
-    this.connection.say({ follow: true });
-    this.#drawAll(true);
-  }
-
-  #setPlaying(playing) {
-    this.playing = playing;
-    clearInterval(this.timer);
-    if (playing) this.timer = setInterval(() => this.#playOn(), this.calm.matches ? CALM_EVERY : REPLAY_EVERY);
-    if (this.words) this.#labelPlay();
-  }
-
-  #labelPlay() {
-    setText(this.play, this.playing ? "❚❚" : "▶");
-    this.play.setAttribute("aria-label", this.say(this.playing ? "live.halt" : "live.play"));
-    this.play.title = this.play.getAttribute("aria-label");
-  }
-
-  #playOn() {
-    if (document.hidden || !this.frames.length) return;
-    const stride = Math.max(1, Math.ceil(this.frames.length / 240)); // a whole run in half a minute at most
-    const next = Number(this.slider.value) + stride;
-    this.#seek(next < this.frames.length ? next : 0);
-    this.#lead();
-  }
-
-  // -- a class that follows ---------------------------------------------------------------------------------
-
-  #lead() {
-    if (!this.leads || this.leading) return;
-    this.leading = setTimeout(() => {
-      this.leading = null;
-      const looked = this.follows ? undefined : this.frames[Number(this.slider.value)]?.[1];
-      this.tellSeek(`${this.run}:${looked ?? ""}`);
-    }, LEAD_EVERY);
-  }
-
-  #obey(step) {
-    if (!this.obeys || step === undefined || step === this.led) return;
-    this.led = step;
-    if (step === null) {
-      this.#follow();
-      return;
-    }
-    const index = this.frames.findIndex(([, at]) => at >= step);
-    this.#setPlaying(false);
-    this.#seek(index < 0 ? this.frames.length - 1 : index);
-  }
-
   // -- drawing --------------------------------------------------------------------------------------------
 
-  #show(frame) {
+  show(frame) {
     const now = performance.now();
     if (this.calm.matches && this.frame && this.follows && now - this.shownAt < CALM_EVERY && this.status?.active) return;
     this.shownAt = now;
@@ -281,8 +173,8 @@ class View extends Surface {
     this.method = frame.meta.method;
     this.#tellFrozen(frame.meta, now);
     this.root.classList.remove("sc-waiting");
-    this.#drawMatrices();
-    this.#drawAll(false);
+    this.plates.draw();
+    this.drawAll(false);
   }
 
   // The page's button says Freeze or Thaw by what the page knows; it is told until it agrees.
@@ -292,86 +184,46 @@ class View extends Surface {
     this.tellState(`${this.run}:${frozen ? "frozen" : "thawed"}:${step}`);
   }
 
-  #drawAll(force) {
+  drawAll(force) {
     if (!this.words) return;
     this.#showStatus();
-    this.#showReplay();
+    this.replay.show();
     this.throttled("output", OUTPUT_EVERY, force, () => this.scene && this.frame && drawOutput(this, this.outputPanel.plot, this.frame));
     this.throttled("curves", CURVES_EVERY, force, () => {
       if (!this.records.length || !this.frame) return;
       drawFit(this, this.fitPanel.plot);
-      drawSparsity(this, this.sparsityPanel.plot);
+      this.#drawSparsity();
+      this.spread.draw();
     });
     if (force) {
-      this.#drawMatrices();
+      this.plates.draw();
       this.#drawScene();
     }
   }
 
+  // What a layer's pictures show of which one is looked at.
+  #light() {
+    this.plates.light();
+    this.throttled("light", POINTED_EVERY, false, () => {
+      if (!this.frame) return;
+      if (this.records.length) this.#drawSparsity();
+      this.spread.draw();
+    });
+  }
+
+  #drawSparsity() {
+    const { plot } = this.sparsityPanel;
+    drawSparsity(this, plot);
+    if (this.pointing || !plot.on) return;
+    this.pointing = true;
+    const block = ({ points }) => points[0].data.meta ?? null;
+    plot.on("plotly_hover", (event) => this.layers.point(block(event)));
+    plot.on("plotly_unhover", () => this.layers.point(null));
+    plot.on("plotly_click", (event) => { if (block(event)) this.layers.hold(block(event)); });
+  }
+
   #drawScene() {
-    if (!this.scene) return;
-    const { meta } = this.scene;
-    setText(this.dataPanel.title, this.say(`live.title.data.${meta.kind}`));
-    setText(this.outputPanel.title, this.say(`live.title.output.${meta.kind}`));
-    drawData(this, this.dataPanel.plot);
-    const texts = meta.kind === "confusion" ? meta.sample : [];
-    this.samples.hidden = !texts.length;
-    const told = texts.length ? [this.#notice(meta)] : [];
-    this.samples.replaceChildren(...told, ...texts.slice(0, 4).map(([text, grade]) => {
-      const row = make("li");
-      make("b", "", row).textContent = meta.grades[grade];
-      make("span", "", row).textContent = text;
-      row.title = text;
-      return row;
-    }));
-  }
-
-  #notice(meta) {
-    const row = make("li", "sc-source");
-    const counts = { texts: this.number(meta.texts), of: this.number(meta.of), name: meta.name };
-    row.textContent = meta.generated ? `${this.say("live.generated")} ${this.say("live.used", counts)}` : this.say("live.file", counts);
-    return row;
-  }
-
-  #drawMatrices() {
-    if (!this.frame) return;
-    const { matrices, meta } = this.frame;
-    for (const [mode, button] of Object.entries(this.modes)) button.setAttribute("aria-pressed", String(mode === this.mode));
-    while (this.pictures.length < matrices.length) this.pictures.push(new MatrixPicture(this.matrixPanel.plot, this));
-    while (this.pictures.length > matrices.length) this.pictures.pop().figure.remove();
-    this.matrixPanel.plot.classList.toggle("sc-many", matrices.length > FEW);
-    const sizes = matrixSizes(matrices, this.mode, this.matrixPanel.plot.clientWidth || 320);
-    this.pictures.forEach((picture, i) => picture.draw(matrices[i], this.mode, meta.step, sizes[i]));
-    this.#drawLegend(meta.step);
-  }
-
-  #drawLegend(step) {
-    const counted = ["both", "count", "outline"].includes(this.mode);
-    const { low, bar, high, note } = this.legend;
-    const css = (colour) => `rgb(${colour.join(" ")})`;
-    const { ink, paper } = this.ink();
-    const stops = counted ? VIRIDIS : this.mode === "value" ? [NEGATIVE, paper, POSITIVE] : [paper, ink];
-    bar.style.background = `linear-gradient(90deg, ${(this.reversed && counted ? [...stops].reverse() : stops).map(css).join(", ")})`;
-    setText(low, counted ? "0" : this.say(this.mode === "value" ? "live.negative" : "live.pruned"));
-    setText(high, counted ? this.say("live.steps_kept", { steps: this.number(step) }) : this.say(this.mode === "value" ? "live.positive" : "live.kept"));
-    setText(note, this.say(this.frame.matrices.every(({ exact }) => exact) ? "live.zoom_hint" : "live.full.hint"));
-    this.flip.hidden = !counted;
-    setText(this.flip, this.say(this.reversed ? "live.bright_more" : "live.dark_more"));
-  }
-
-  #showReplay() {
-    const last = Math.max(0, this.frames.length - 1);
-    this.slider.max = last;
-    this.slider.disabled = last < 1;
-    this.play.disabled = last < 1;
-    if (this.follows) this.slider.value = last;
-    else {
-      const index = this.frames.findIndex(([, step]) => step >= this.shownStep);
-      this.slider.value = index < 0 ? last : index;
-    }
-    setText(this.at, this.frame ? this.say("live.at", { step: this.number(this.shownStep) }) : "");
-    this.slider.setAttribute("aria-valuetext", this.at.textContent);
-    this.live.hidden = this.follows || !this.status?.active;
+    if (this.scene) drawScene(this, this.dataPanel, this.samples, this.outputPanel.title);
   }
 
   #showStatus() {
@@ -406,30 +258,34 @@ class View extends Surface {
     const blocks = new Map();
     (this.frame?.meta.matrices ?? []).forEach((entry, place) => {
       const { block } = this.frame.meta.layers[entry.layer];
-      if (!blocks.has(block)) blocks.set(block, { name: this.layerName(block), places: [], weights: [] });
+      if (!blocks.has(block)) blocks.set(block, { block, name: this.layerName(block), places: [], weights: [] });
       blocks.get(block).places.push(place);
       blocks.get(block).weights.push(entry.rows * entry.cols);
     });
     return [...blocks.values()];
   }
 
+  get #charts() {
+    return [this.dataPanel, this.outputPanel, this.fitPanel, this.sparsityPanel, this.spreadPanel].map(({ plot }) => plot);
+  }
+
   #resized() {
     if (!this.words) return;
     clearTimeout(this.resizing);
     this.resizing = setTimeout(() => {
-      for (const { plot } of [this.dataPanel, this.outputPanel, this.fitPanel, this.sparsityPanel]) {
+      for (const plot of this.#charts) {
         if (plot.classList.contains("js-plotly-plot") && plot.clientWidth) window.Plotly.Plots.resize(plot);
       }
-      this.#drawMatrices();
+      this.plates.draw();
     }, 80);
   }
 
   destroy() {
-    this.#setPlaying(false);
+    this.replay.setPlaying(false);
     this.connection?.close();
     this.resize.disconnect();
     this.stopTimers();
-    for (const { plot } of [this.dataPanel, this.outputPanel, this.fitPanel, this.sparsityPanel]) {
+    for (const plot of this.#charts) {
       if (plot.classList.contains("js-plotly-plot")) window.Plotly.purge(plot);
     }
     this.root.remove();

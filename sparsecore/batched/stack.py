@@ -186,7 +186,7 @@ def _side_by_side(rows: Sequence[Sequence[Tensor]]) -> Tensor:
 
 def _lose(training: Training, loss: float) -> Ending:
     """The ending of a model whose loss is not finite; its weights are the last good ones."""
-    training.loss = loss
+    training.loss, training.rate = loss, None
     training.before.restore()
     return "diverged", {"step": training.step, "what": "loss", "value": str(loss)}
 
@@ -203,10 +203,11 @@ def _after_step(training: Training, loss: float, held: Held, moved: float) -> En
     training.update = moved
     if not math.isfinite(moved):
         return _undo(training, training.before.non_finite_layer())
-    training.step += 1
+    training.step, training.rate = training.step + 1, training.config.learning_rate
     return training.endings.after_step(training.step, moved, rule)
 
 
 def _undo(training: Training, layer: str) -> Ending:
+    training.rate = None
     training.before.restore()
     return "diverged", {"step": training.step + 1, "what": "weights", "layer": layer}

@@ -26,8 +26,15 @@ SCRIPTS = (
     "full",
     "charts",
     "fit",
+    "scene",
     "facts",
     "connection",
+    "layers",
+    "neuron",
+    "graph",
+    "plates",
+    "spread",
+    "replay",
     "view",
 )
 COMPARED = "compared"  # in the session: the run that curves are compared with

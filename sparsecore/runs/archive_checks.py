@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from sparsecore.config import PARAMETERS, TEXTS, RunConfig
+from sparsecore.events import SPREAD_BINS
 from sparsecore.runs import archive_shapes as shapes
 from sparsecore.runs.frames import HEADER_BYTES, array_places, decode
 from sparsecore.runs.log import LIMITS, MB
@@ -170,6 +171,7 @@ class Contents:
             ]:
                 raise Misfit("it draws a matrix of no layer")
             _matrix(arrays, index, entry)
+            _beside(arrays, index, entry)
         self._picture(arrays)
         self.layers, self.drawn = frame.layers, [entry.layer for entry in frame.matrices]
 
@@ -218,6 +220,16 @@ def _matrix(arrays: dict[str, np.ndarray], index: int, entry: shapes.Drawn) -> N
         fits = fits and mask.shape == value.shape == (rows, cols)
     if not fits:
         raise Misfit("it draws a matrix of another size than it says")
+
+
+def _beside(arrays: dict[str, np.ndarray], index: int, entry: shapes.Drawn) -> None:
+    """What may stand beside a drawn matrix: its layer's biases, and how its weights are spread."""
+    if f"bias.{index}" in arrays and _floats(arrays, f"bias.{index}").shape != (entry.rows,):
+        raise Misfit("a layer has more or fewer biases than neurons")
+    for part in ("kept", "cut"):
+        name = f"spread.{part}.{index}"
+        if name in arrays and _array(arrays, name, "u").shape != (SPREAD_BINS,):
+            raise Misfit("it spreads weights over another number of bins")
 
 
 def _floats(arrays: dict[str, np.ndarray], name: str, sides: int | None = 1) -> np.ndarray:

@@ -113,6 +113,7 @@ class Frame(Shape):
     certificate: Certificate | None
     relaxed: list[Name]
     learning_rate: float
+    spread: Annotated[float, Field(gt=0, le=1e38)] | None = None
 
 
 class Curve(Shape):

@@ -220,6 +220,10 @@ class HardThreshold(Sparsifier):
                     self._dense[place] = self.layers[place].weight.detach().clone()
         super().project()
 
+    def iterate(self, place: int) -> Tensor | None:
+        """In the latent mode what the optimiser last moved in place of this layer's weight; else None."""
+        return self._dense.get(place)
+
     def freeze(self) -> None:
         super().freeze()
         self._dense.clear()  # from here on the weights are the iterate

@@ -91,7 +91,7 @@ def test_the_page_is_alive_with_nothing_pressed(open_page):
     first = wait_for_steps(page)
     page.wait_for_function(f"text => {STEP} !== text", arg=f"step {first:,}")
     expect(page.locator(".sc-matrix")).to_have_count(3)
-    expect(page.locator(".js-plotly-plot")).to_have_count(4)
+    expect(page.locator(".js-plotly-plot")).to_have_count(5)
 
 
 def test_train_pause_step_resume_stop(open_page, server):
@@ -401,7 +401,7 @@ def test_the_view_and_the_run_come_back_after_the_server_was_killed(open_page, a
     wait_for_steps(page, -1)
     run = train(page)
     reached = wait_for_steps(page, 100, 60)
-    expect(page.locator(".js-plotly-plot")).to_have_count(4)  # the charts' script has come
+    expect(page.locator(".js-plotly-plot")).to_have_count(5)  # the charts' script has come
     server.process.kill()
     wait_for_state(page, "offline")
     expect(page.locator(".sc-matrix canvas").first).to_be_visible()

@@ -1,0 +1,159 @@
+// What one neuron computes: its output over the input, from the weights and biases of a frame.
+
+const PLANE_SIDE = 48; // cells a side of the small heat map
+const CARD = { curve: [184, 104], boundary: [104, 104] }; // CSS pixels
+const FLAT = 1e-6; // a smaller range over the whole input is no range
+
+const sigmoid = (value) => 1 / (1 + Math.exp(-value));
+
+// The inputs of a task as one array each: the drawn x, or the square row by row from the lowest y.
+function taskInputs({ meta, arrays }) {
+  if (meta.kind === "curve") return [arrays["grid.x"]];
+  const at = (cell) => ((cell + 0.5) / PLANE_SIDE) * 2 * meta.edge - meta.edge;
+  const cells = Array.from({ length: PLANE_SIDE ** 2 }, (_, cell) => cell);
+  return [Float32Array.from(cells, (cell) => at(cell % PLANE_SIDE)), Float32Array.from(cells, (cell) => at(Math.floor(cell / PLANE_SIDE)))];
+}
+
+// One neuron's sum of its weighted inputs and bias, at every point.
+function weighted({ cols, value, bias }, row, inputs) {
+  const sum = new Float32Array(inputs[0].length).fill(bias[row]);
+  for (let col = 0; col < cols; col += 1) {
+    const w = value[row * cols + col];
+    if (w === 0) continue;
+    const input = inputs[col];
+    for (let at = 0; at < sum.length; at += 1) sum[at] += w * input[at];
+  }
+  return sum;
+}
+
+// The output of neuron `index` of `layer` (0: the inputs) at every point; sigmoids inside, none at the end.
+function neuronOutput(matrices, inputs, { layer, index }) {
+  let values = inputs;
+  for (let place = 0; place < layer; place += 1) {
+    const matrix = matrices[place];
+    const last = place === matrices.length - 1;
+    const rows = place === layer - 1 ? [index] : [...Array(matrix.rows).keys()];
+    values = rows.map((row) => (last ? weighted(matrix, row, values) : weighted(matrix, row, values).map(sigmoid)));
+  }
+  return layer ? values[0] : inputs[index];
+}
+
+// How many weights into and out of a neuron are kept; null where it has no such side.
+function keptWeights(matrices, { layer, index }) {
+  const sum = (matrix, cells) => cells(matrix).reduce((all, cell) => all + matrix.kept[cell], 0);
+  const row = ({ cols }) => Array.from({ length: cols }, (_, col) => index * cols + col);
+  const column = ({ rows, cols }) => Array.from({ length: rows }, (_, at) => at * cols + index);
+  return {
+    into: layer ? sum(matrices[layer - 1], row) : null,
+    out: layer < matrices.length ? sum(matrices[layer], column) : null,
+  };
+}
+
+// A hidden neuron is dead when nothing reaches it or nothing leaves it; inputs and outputs are never called so.
+const isDead = ({ into, out }) => into === 0 || out === 0;
+
+// The card below the graph: the chosen neuron's function, and what is known of it in words.
+class NeuronCard {
+  constructor(view, host) {
+    this.view = view;
+    this.card = make("div", "sc-neuron-card", host);
+    this.canvas = make("canvas", "", this.card);
+    this.canvas.setAttribute("role", "img");
+    const words = make("div", "", this.card);
+    this.title = make("b", "", words);
+    this.lines = [0, 1, 2].map(() => make("div", "sc-dim", words));
+  }
+
+  draw(chosen, name) {
+    const { view } = this;
+    this.canvas.hidden = !chosen;
+    if (!chosen) {
+      setText(this.title, "");
+      this.#tell([view.say("live.neuron.hint")]);
+      return;
+    }
+    const { matrices } = view.frame;
+    const kept = keptWeights(matrices, chosen);
+    setText(this.title, name);
+    if (matrices.some(({ bias }) => !bias)) {
+      this.canvas.hidden = true;
+      this.#tell([view.say("live.neuron.no_bias"), keptText(view, matrices, chosen, kept)]);
+      return;
+    }
+    const output = neuronOutput(matrices, taskInputs(view.scene), chosen);
+    const range = [output.reduce((a, b) => Math.min(a, b)), output.reduce((a, b) => Math.max(a, b))];
+    const told = rangeText(view, range);
+    this.canvas.setAttribute("aria-label", `${name}: ${told}`);
+    this.#paint(output, range);
+    const hidden = chosen.layer > 0 && chosen.layer < matrices.length;
+    const side = kept.into === 0 ? "into" : "out";
+    this.#tell([told, keptText(view, matrices, chosen, kept), hidden && isDead(kept) ? view.say(`live.neuron.dead.${side}`) : ""]);
+  }
+
+  #tell(texts) {
+    this.lines.forEach((line, place) => setText(line, texts[place] ?? ""));
+  }
+
+  #paint(output, range) {
+    const { kind } = this.view.scene.meta;
+    const [width, height] = CARD[kind];
+    const sharp = kind === "curve" ? devicePixelRatio : 1;
+    const size = kind === "curve" ? [width * sharp, height * sharp] : [PLANE_SIDE, PLANE_SIDE];
+    const context = sized(this.canvas, [width, height], size.map(Math.round));
+    if (kind === "curve") paintCurve(context, output, range, this.view, sharp);
+    else paintPlane(context, output, range);
+  }
+}
+
+// As many decimals as the range has use for.
+function rangeText({ say }, [low, high]) {
+  if (high - low < FLAT) return say("live.neuron.constant", { value: String(Number(low.toPrecision(3))) });
+  const decimals = Math.max(0, 2 - Math.floor(Math.log10(high - low)));
+  const told = (value) => String(Number(value.toFixed(decimals)));
+  return say("live.neuron.range", { low: told(low), high: told(high) });
+}
+
+function keptText({ say, number }, matrices, { layer }, { into, out }) {
+  const parts = [];
+  if (into !== null) parts.push(say("live.neuron.into", { kept: number(into), all: number(matrices[layer - 1].cols) }));
+  if (out !== null) parts.push(say("live.neuron.out", { kept: number(out), all: number(matrices[layer].rows) }));
+  return parts.join(" · ");
+}
+
+// A canvas of this size on the page and in its own pixels, touched only where that changes.
+function sized(canvas, [width, height], [across, down]) {
+  if (canvas.style.width !== `${width}px`) canvas.style.width = `${width}px`;
+  if (canvas.style.height !== `${height}px`) canvas.style.height = `${height}px`;
+  if (canvas.width !== across) canvas.width = across;
+  if (canvas.height !== down) canvas.height = down;
+  return canvas.getContext("2d");
+}
+
+function paintCurve(context, output, [low, high], view, sharp) {
+  const { width, height } = context.canvas;
+  const { ink, paper } = view.ink();
+  const pad = 4 * sharp;
+  const room = high - low < FLAT ? 1 : high - low;
+  const y = (value) => height - pad - ((value - (high - low < FLAT ? low - 0.5 : low)) / room) * (height - 2 * pad);
+  context.clearRect(0, 0, width, height);
+  context.fillStyle = `rgb(${mix(paper, ink, 0.25).join(" ")})`;
+  context.fillRect(Math.round(width / 2), 0, sharp, height); // x = 0
+  if (low < 0 && high > 0) context.fillRect(0, Math.round(y(0)), width, sharp);
+  context.strokeStyle = METHOD_COLOURS[view.frame.meta.method];
+  context.lineWidth = 2 * sharp;
+  context.beginPath();
+  output.forEach((value, at) => context.lineTo((at / (output.length - 1)) * width, y(value)));
+  context.stroke();
+}
+
+function paintPlane(context, output, [low, high]) {
+  const image = new ImageData(PLANE_SIDE, PLANE_SIDE);
+  const room = high - low < FLAT ? Infinity : high - low;
+  output.forEach((value, cell) => {
+    const up = PLANE_SIDE - 1 - Math.floor(cell / PLANE_SIDE); // the lowest y is the last line
+    const place = (up * PLANE_SIDE + (cell % PLANE_SIDE)) * 4;
+    image.data.set(COUNT_COLOURS[Math.round((255 * (value - low)) / room)], place);
+    image.data[place + 3] = 255;
+  });
+  context.putImageData(image, 0, 0);
+}

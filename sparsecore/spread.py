@@ -1,0 +1,69 @@
+"""How the weights of each layer are spread, before the projection and after it: histograms for a frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sparsecore.events import SPREAD_BINS
+from sparsecore.snapshot import drawn_layers, whole
+from sparsecore.sparsifiers import Sparsifier
+
+HALF = SPREAD_BINS // 2  # bins on either side of zero
+EDGES = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0)  # times a power of ten: an axis that rarely changes
+ROUNDING = 1e-6  # of a magnitude that was an edge in float32
+
+
+@torch.no_grad()
+def spreads(
+    sparsifier: Sparsifier, before: Sequence[Tensor | None] | None
+) -> tuple[dict[str, np.ndarray], float]:
+    """Two histograms a drawn matrix i, and the edge of them all.
+
+    `spread.kept.i`: of what was kept, whose value the projection left alone. `spread.cut.i`: of what was cut,
+    at the value it had before (`uncut`); together they are the weights before the cut. Without `before` there
+    is no second one. Unsigned integers, SPREAD_BINS each; the bins are those of `counted`.
+    """
+    places = drawn_layers(sparsifier)
+    values = {}
+    for index, place in enumerate(places):
+        weight, mask = sparsifier.layers[place].weight.detach(), sparsifier.masks[place]
+        values[f"spread.kept.{index}"] = weight[mask]
+        if before is not None:
+            z = before[place]
+            values[f"spread.cut.{index}"] = weight.new_empty(0) if z is None else z[~mask]
+    edge = edge_of(max((float(each.abs().max()) for each in values.values() if each.numel()), default=0.0))
+    return {name: whole(counted(each, edge)) for name, each in values.items()}, edge
+
+
+def edge_of(largest: float) -> float:
+    """A round number that no magnitude up to `largest` exceeds; 1 for none.
+
+    >>> [edge_of(each) for each in (0.0, 0.2, 0.21, 1.0, 8.0)]
+    [1.0, 0.2, 0.3, 1.0, 10.0]
+    """
+    if not 0 < largest < math.inf:
+        return 1.0
+    power = math.floor(math.log10(largest))
+    edges = [float(f"{share}e{power}") for share in EDGES]
+    return next(edge for edge in edges if largest <= edge * (1 + ROUNDING))
+
+
+def counted(values: Tensor, edge: float) -> np.ndarray:
+    """How many values lie in each bin from -edge to edge.
+
+    Bin HALF + k holds edge·(k/HALF)² ≤ value < edge·((k+1)/HALF)², and HALF - 1 - k the same below zero: fine
+    where the threshold lies, wide where few weights are. The edge itself is in the last bin.
+
+    >>> found = counted(torch.tensor([-1.0, -0.0001, 0.0, 0.0009, 0.001, 0.25, 1.0]), 1.0)
+    >>> {int(place): int(found[place]) for place in found.nonzero()[0]}
+    {0: 1, 31: 1, 32: 2, 33: 1, 48: 1, 63: 1}
+    """
+    inner = torch.tensor([edge * (k / HALF) ** 2 for k in range(1, HALF)], device=values.device)
+    side = torch.bucketize(values.abs().float(), inner, right=True)
+    place = torch.where(values < 0, HALF - 1 - side, HALF + side)
+    return torch.bincount(place, minlength=SPREAD_BINS).cpu().numpy()
