@@ -31,16 +31,17 @@ class Side {
 
   // What the page says: which run, and leave to watch it.
   turn(told) {
-    Object.assign(this, told); // name, short, address
     const path = `/live/${told.run}?token=${encodeURIComponent(told.token)}`;
-    if (this.connection && this.opened === told.run) {
+    const known = this.opened === told.run;
+    if (!known) {
+      this.connection?.close();
+      this.#forget();
+    }
+    Object.assign(this, told, { opened: told.run });
+    if (known) {
       this.connection.path = path; // a fresh token, for when the socket has to be opened again
       return;
     }
-    this.connection?.close();
-    this.#forget();
-    Object.assign(this, told);
-    this.opened = told.run;
     this.connection = new Connection(path, {
       message: (message) => this.#hear(message),
       blob: (buffer) => this.#receive(readBlob(buffer)),

@@ -37,6 +37,8 @@ class CompareView extends Surface {
     const curves = make("div", "cp-curves", this.root);
     this.fitPanel = this.#panel(curves, "cp-fit", "curves");
     this.overlapPanel = this.#panel(curves, "cp-overlap", "overlap");
+    this.overlapNote = make("p", "cp-note");
+    this.overlapPanel.title.after(this.overlapNote);
     this.refused = make("p", "cp-refused", this.overlapPanel.plot.parentElement);
     this.densityPanel = this.#panel(curves, "cp-density", "densities");
     this.#buildReplay();
@@ -96,7 +98,8 @@ class CompareView extends Surface {
     this.difference.label();
     setText(this.fitPanel.title, say("live.title.fit"));
     setText(this.overlapPanel.title, say("compare.title.overlap"));
-    this.overlapPanel.title.title = say("compare.overlap.help");
+    setText(this.overlapNote, say("compare.overlap.note"));
+    this.overlapNote.title = say("compare.overlap.help");
     setText(this.densityPanel.title, say("compare.title.density"));
     setText(this.live, say("live.follow"));
     this.slider.setAttribute("aria-label", say("compare.replay"));
@@ -137,9 +140,11 @@ class CompareView extends Surface {
   }
 
   #askOverlap() {
-    const [first, second] = this.sides;
-    if (!first.frames.length || !second.frames.length) return;
-    this.throttled("overlap question", OVERLAP_EVERY, false, () => first.connection.say({ overlap: { run: second.run, token: second.token } }));
+    if (this.sides.some(({ frames }) => !frames.length)) return;
+    this.throttled("overlap question", OVERLAP_EVERY, false, () => {
+      const [first, { run, token }] = this.sides; // by then they may have changed places
+      first.connection.say({ overlap: { run, token } });
+    });
   }
 
   // -- the step that is looked at -------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def chosen() -> tuple[Run | None, Run | None]:
     first, second = ((the_store().get(run_id) if run_id else None) for run_id in asked)
     for run_id, run in zip(asked, (first, second), strict=True):
         if run_id and run is None:
-            st.warning(say("run.missing", run=plain(run_id)))
+            st.warning(say("compare.missing", run=plain(run_id)))
     if first and second and first.id == second.id:
         second = None
     first, second = _paired(first, second, the_store().list(limit=LOOKED_THROUGH))
@@ -82,7 +82,7 @@ def choose(first: Run, second: Run | None) -> None:
             key=SEARCH,
             placeholder=say("runs.search.hint"),
             icon=":material/search:",
-            width=200,
+            width=160,
         )
         found = find(store, Wanted(text, task), LISTED)
         _run(FIRST, first, found)

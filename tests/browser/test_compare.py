@@ -42,7 +42,7 @@ def drawn(page) -> list[list[int]]:
 
 def test_two_runs_share_one_step_and_the_address_holds_it(open_page, server):
     store = Store(server.home)
-    one, other = trained(store, method="global", density=0.2), trained(store, density=0.2)
+    one, other = trained(store, method="global"), trained(store)
     page = open_page(f"/compare?a={one}&b={other}")
     page.locator(".cp-view .js-plotly-plot").nth(4).wait_for()
     expect(page.locator(".cp-card .sc-pill")).to_have_text(["Finished", "Finished"])

@@ -13,14 +13,16 @@ from sparsecore.runs.store import Store
 KEPT_BY_BOTH = [[1, 1, 0, 0], [0, 0, 0, 0]]
 
 
-def frame(*masks: list[list[int]], method: str = "global", pool: int = 1) -> bytes:
+def frame(
+    *masks: list[list[int]], method: str = "global", exempt: tuple[int, ...] = (), pool: int = 1
+) -> bytes:
     """A frame as a worker logs it, of these masks."""
     arrays, entries, layers = {}, [], []
     for place, mask in enumerate(masks):
         bits = np.array(mask)
         arrays[f"mask.{place}"] = np.packbits(bits.ravel(), bitorder="little")
         entries.append({"layer": place, "rows": bits.shape[0], "cols": bits.shape[1], "pool": [pool, pool]})
-        layers.append({"name": f"fc{place + 1}", "shape": list(bits.shape), "prunable": True})
+        layers.append({"name": f"fc{place + 1}", "shape": list(bits.shape), "prunable": place not in exempt})
     return encode(arrays, {"type": "frame", "method": method, "matrices": entries, "layers": layers})
 
 
@@ -34,10 +36,10 @@ def logged(store: Store, frames: dict[int, bytes]) -> str:
 
 
 def test_two_masks_are_counted_by_who_keeps_each_weight():
-    first, second = np.packbits([1, 1, 1, 0, 0, 0, 0, 1, 0]), np.packbits([1, 0, 0, 1, 0, 0, 0, 1, 1])
+    first, second = np.packbits([1, 1, 1, 0, 0, 0, 0, 1, 0]), np.packbits([1, 0, 0, 0, 0, 0, 0, 1, 1])
     found = shared(first, second, 9)
-    assert found == Shared(both=2, first=2, second=2, neither=3)
-    assert found.jaccard == 2 / 6
+    assert found == Shared(both=2, first=2, second=1, neither=4)
+    assert found.jaccard == 2 / 5
 
 
 def test_of_two_empty_masks_nothing_differs():
@@ -61,29 +63,19 @@ def test_each_layer_and_all_together_over_time(store: Store):
 
 
 def test_a_layer_that_neither_constrains_is_left_out_of_all_together(store: Store):
-    def of(fc1: list[list[int]]) -> bytes:
-        arrays = {
-            "mask.0": np.packbits(fc1, bitorder="little"),
-            "mask.1": np.packbits([1, 1], bitorder="little"),
-        }
-        layers = [
-            {"name": "fc1", "shape": [1, 2], "prunable": True},
-            {"name": "fc2", "shape": [1, 2], "prunable": False},
-        ]
-        entries = [{"layer": place, "rows": 1, "cols": 2, "pool": [1, 1]} for place in (0, 1)]
-        return encode(arrays, {"method": "layerwise", "matrices": entries, "layers": layers})
-
-    found = overlap(store, logged(store, {0: of([[1, 0]])}), logged(store, {0: of([[0, 1]])}))
+    first = logged(store, {0: frame([[1, 0]], [[1, 1]], method="layerwise", exempt=(1,))})
+    second = logged(store, {0: frame([[0, 1]], [[1, 1]], method="layerwise", exempt=(1,))})
+    found = overlap(store, first, second)
     assert found.jaccard.tolist() == [[0.0, 1.0]]
     assert found.overall.tolist() == [0.0]
 
 
 def test_a_dense_run_constrains_nothing_and_without_any_constraint_all_layers_count(store: Store):
-    dense = logged(store, {0: frame([[1, 1]], method="dense")})
-    assert overlap(store, dense, logged(store, {0: frame([[1, 1]], method="dense")})).overall.tolist() == [
-        1.0
-    ]
-    assert overlap(store, dense, logged(store, {0: frame([[1, 0]])})).overall.tolist() == [0.5]
+    dense = frame([[1, 1]], [[1, 1]], method="dense")
+    first, second = logged(store, {0: dense}), logged(store, {0: dense})
+    assert overlap(store, first, second).overall.tolist() == [1.0]
+    third = logged(store, {0: frame([[1, 0]], [[1, 1]], method="layerwise", exempt=(1,))})
+    assert overlap(store, first, third).overall.tolist() == [0.5]
 
 
 def test_each_step_pairs_the_last_frames_kept_by_then():
