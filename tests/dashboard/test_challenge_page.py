@@ -28,7 +28,7 @@ def test_without_a_run_it_says_what_to_do(language: str):
 
 
 def test_a_run_that_passes_is_on_the_board_under_a_name_that_is_only_text(store: Store):
-    run = trained(store, method="layerwise", density=0.4)
+    run = trained(store, method="layerwise", density=0.4, max_steps=1_500)
     app = opened("challenge.py")
     app.text_input[0].set_value(MARKUP[:40])
     app.button[0].click().run()
