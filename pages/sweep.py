@@ -13,6 +13,7 @@ from sparsecore.runs.curves import points
 
 store = the_store()
 sweep = linked_sweep()
+cells = [] if sweep is None else sweeps.cells_of(store, sweep.spec)
 sweep_form.fill(sweep)
 
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
@@ -27,7 +28,8 @@ with st.container(horizontal=True, vertical_alignment="center", key="sweep_begin
     if spec is None:
         st.error(refusal)
     else:
-        st.markdown(f"{sweep_form.plan(spec)} {sweep_form.differences(spec)}")
+        known = cells if sweep is not None and spec.is_alike(sweep.spec) else None
+        st.markdown(f"{sweep_form.plan(spec, known)} {sweep_form.differences(spec)}")
 if pressed and spec is not None:
     open_sweep(sweeps.begin(store, spec, by=visitor()))
     st.rerun()
@@ -41,10 +43,9 @@ if sweep is None:
             open_sweep(sweeps.begin(store, sweep_form.EXAMPLE, by=visitor()))
             st.rerun()
         st.markdown(say("sweep.example.what"))
-    cells = []
 else:
     earlier(sweep)
-    cells = live(sweep)
+    live(sweep, cells)
 found = points(cells)
 
 task = sweep.spec.task if sweep else st.session_state["task"]
@@ -55,8 +56,7 @@ if sweep is not None:
     if front is not None:
         sweep_results.draw(front, "pareto", view["format"])
 if found:
-    as_printed = sweep.spec.parameters.get("size") == "paper"
-    st.caption(say("sweep.click") if as_printed else f"{say('sweep.click')} {say('sweep.thesis.size')}")
+    st.caption(sweep_results.hints(found, sweep.spec))
     sweep_results.table(cells, f"sparsecore-{sweep.id}")
 elif sweep is not None:
     st.caption(say("sweep.no_runs"))

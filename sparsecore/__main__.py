@@ -8,7 +8,8 @@ With `--json`, standard output is one JSON value. Everything for eyes goes to st
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -31,11 +32,12 @@ from sparsecore.config import ConfigError, RunConfig
 from sparsecore.corpora import CorpusError
 from sparsecore.events import Scene
 from sparsecore.parameter_flags import DataFlag, open_store, with_parameters
+from sparsecore.runs.killed import name_of_this
 from sparsecore.runs.limits import require_fit
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import Store
 from sparsecore.runs.store_error import StoreError
-from sparsecore.terminal import FAILED, Commands, JsonFlag, RunId, eyes, refuse
+from sparsecore.terminal import FAILED, Commands, JsonFlag, RunId, eyes, refuse, the_store
 from sparsecore.terminal import show as print_
 
 app = typer.Typer(
@@ -94,31 +96,11 @@ def _train_here(store: Store, config: RunConfig) -> Run | None:
     from sparsecore.runs.worker import Worker, one_thread
 
     one_thread()
-    name = f"cli:{os.getpid()}"
+    name = name_of_this()
     run_id = store.create(config, origin="cli", worker=name)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=eyes,
-    )
-    with bar:
-        shown = bar.add_task(f"{config.task} {run_id}", total=config.max_steps)
-
-        def listen(event: Any) -> None:
-            if isinstance(event, Scene):
-                bar.update(shown, total=event.meta["max_steps"])
-            step = getattr(event, "step", 0)
-            if step % 20 == 0 or type(event).__name__ == "Ended":
-                bar.update(shown, completed=step)
-
-        def complain(error: StoreError) -> None:
-            eyes.print(f"[yellow]Waiting:[/yellow] {escape(str(error))}", highlight=False)
-
-        worker = Worker(store, store.get(run_id), name, listen=listen, complain=complain)
+    with _bar(f"{config.task} {run_id}", config.max_steps) as listen:
         try:
-            worker.work()
+            Worker(store, store.get(run_id), name, listen=listen, complain=_complain).work()
         except KeyboardInterrupt:
             eyes.print("Stopping: the run is saved as it is.")
             store.command(run_id, "stop")
@@ -130,10 +112,31 @@ def _train_here(store: Store, config: RunConfig) -> Run | None:
     return store.get(run_id)
 
 
+@contextmanager
+def _bar(what: str, steps: int | None) -> Iterator[Callable[[Any], None]]:
+    """A progress bar on standard error, moved by the events of the training."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=eyes) as bar:
+        shown = bar.add_task(what, total=steps)
+
+        def listen(event: Any) -> None:
+            if isinstance(event, Scene):
+                bar.update(shown, total=event.meta["max_steps"])
+            step = getattr(event, "step", 0)
+            if step % 20 == 0 or type(event).__name__ == "Ended":
+                bar.update(shown, completed=step)
+
+        yield listen
+
+
+def _complain(error: StoreError) -> None:
+    eyes.print(f"[yellow]Waiting:[/yellow] {escape(str(error))}", highlight=False)
+
+
 @app.command()
 def show(run: RunId, as_json: JsonFlag = False) -> None:
     """Repeat what a run reached."""
-    found = Store().get(run)
+    found = the_store().get(run)
     if found is None:
         refuse(f"there is no run {run!r}; python -m sparsecore runs lists them.")
     _print_run(found, as_json)

@@ -14,7 +14,7 @@ from sparsecore.corpora import Corpus, Kept, named, read_corpus
 from sparsecore.corpora.shelf import keep
 from sparsecore.dashboard.words import words
 from sparsecore.runs.store import Store
-from sparsecore.terminal import refuse
+from sparsecore.terminal import refuse, the_store
 
 WORDS = words("en")
 SOME_DATA = "0" * 16  # any name of texts, for a look at the other parameters
@@ -59,7 +59,7 @@ def open_store(parameters: dict[str, Any], data: Path | None) -> tuple[Store, di
     RunConfig.parse(parameters if data is None else parameters | {"data": SOME_DATA})
     texts = None if data is None else _texts(data)
     _require_device(parameters.get("device") or "auto")
-    store = Store()
+    store = the_store()
     if texts is None:
         return store, parameters
     data_id = texts.id if isinstance(texts, Kept) else keep(texts, store.home / "corpora")

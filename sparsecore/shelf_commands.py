@@ -16,7 +16,7 @@ from sparsecore.runs import disk, keeping
 from sparsecore.runs.listing import STATES, Wanted, find
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import Store
-from sparsecore.terminal import JsonFlag, RunId, eyes, refuse, show
+from sparsecore.terminal import JsonFlag, RunId, eyes, refuse, show, the_store
 
 TASKS, METHODS = get_args(Task), get_args(Method)
 
@@ -43,7 +43,7 @@ def runs(
 ) -> None:
     """List the runs of the store, or those that are looked for."""
     wanted = Wanted(text=search, task=task, method=method, state=state, pinned=pinned)
-    found = find(Store(), wanted, limit)
+    found = find(the_store(), wanted, limit)
     if as_json:
         print(json.dumps([run.summary() for run in found], ensure_ascii=False))
         return

@@ -13,7 +13,9 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from sparsecore.runs.database import StoreError
+from sparsecore.runs.killed import WHY, killed
 from sparsecore.runs.ray_executor import ClusterError
+from sparsecore.runs.store import Store
 
 FAILED, WRONG_ARGUMENTS = 1, 2
 PIPED_WIDTH = 160  # a pipe has no width: no word of a table is cut for it
@@ -37,6 +39,19 @@ def refuse(sentence: str, code: int = WRONG_ARGUMENTS) -> NoReturn:
     """Say what is wrong, and end with an exit code."""
     eyes.print(f"[red]Error:[/red] {escape(sentence)}", highlight=False)
     raise typer.Exit(code)
+
+
+def the_store() -> Store:
+    """The store; what a command that was killed had left in it is queued again, and told."""
+    store = Store()
+    for run in killed(store):
+        told = f"Run {run.id} is queued again: the command that trained it was killed."
+        try:
+            store.recover(run.id, run.worker, WHY)
+        except StoreError as error:  # who only reads the store may do so all the same
+            told = f"Run {run.id} was left by a command that was killed: {error}"
+        eyes.print(escape(told), highlight=False)
+    return store
 
 
 def show(what: RenderableType) -> None:

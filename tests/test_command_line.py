@@ -5,11 +5,13 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from sqlalchemy import update
 from typer.testing import CliRunner, Result
 
 from sparsecore.__main__ import app
@@ -17,6 +19,7 @@ from sparsecore.config import RunConfig
 from sparsecore.run_in_progress import Training
 from sparsecore.runs import worker
 from sparsecore.runs.store import Store
+from sparsecore.runs.tables import runs
 
 ROOT = Path(__file__).parents[1]
 FAILED, WRONG = 1, 2
@@ -197,6 +200,37 @@ def test_the_page_finds_the_run_with_its_frames(home: Path, store: Store):
     run = store.get(printed["run"])
     assert (run.state, run.origin) == ("ended", "cli")
     assert len(store.frames(run.id)) >= 2
+
+
+def gone() -> int:
+    """The number of a process that is no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def silent(store: Store, worker: str) -> str:
+    """A run whose worker was last heard of a minute ago."""
+    run = store.create(RunConfig(), origin="cli", worker=worker)
+    with store.engine.begin() as connection:
+        connection.execute(update(runs).where(runs.c.id == run).values(heartbeat=time.time() - 60))
+    return run
+
+
+@pytest.mark.parametrize("command", [["runs"], ["show"], ["train", "sinc", *SHORT]])
+def test_the_run_of_a_command_that_was_killed_is_queued_by_the_next(
+    home: Path, store: Store, command: list[str]
+):
+    killed, suspended = silent(store, f"cli:{gone()}"), silent(store, f"cli:{os.getpid()}")
+    alive = store.create(RunConfig(), origin="cli", worker=f"cli:{gone()}")  # on another machine, it may be
+    served = silent(store, "server:1")  # a server finds its own
+    done = call(*command, *([killed] if command == ["show"] else []))
+    assert done.exit_code == 0, done.output
+    assert f"Run {killed} is queued again" in sentence(done)
+    assert (store.get(killed).state, store.get(killed).worker) == ("queued", None)
+    for run in (suspended, alive, served):
+        assert store.get(run).state == "running"
+        assert run not in sentence(done)
 
 
 # -- texts from a file ------------------------------------------------------------------------------------

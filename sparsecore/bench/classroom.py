@@ -22,11 +22,11 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 
 from sparsecore.bench.own_home import own_home
-from sparsecore.bench.page_session import Tab
 from sparsecore.bench.watching import server, wait_for
 from sparsecore.config import RunConfig
 from sparsecore.dashboard.live_route import tokens
 from sparsecore.dashboard.owner_cookie import owner_cookies
+from sparsecore.dashboard.page_session import Tab
 from sparsecore.runs.people import WELCOME, Person
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import Store

@@ -103,6 +103,20 @@ def class_(
 
 
 @app.command()
+def store(
+    runs: Annotated[int, typer.Option(min=100, help="That have ended, of one sweep.")] = 10_000,
+    rounds: Annotated[int, typer.Option(min=1, help="In which each page is opened and run again.")] = 5,
+    as_json: JsonFlag = False,
+) -> None:
+    """How soon Lab, Runs and Sweep answer beside thousands of finished runs; about two minutes."""
+    from sparsecore.bench.store import store as measure
+
+    with _bar() as progress:
+        found = measure(runs, rounds, progress)
+    print_figures(found, as_json)
+
+
+@app.command()
 def sweep(
     steps: Annotated[int, typer.Option(min=50, help="At most, of a run; 16000 is the whole sweep.")] = 2_000,
     repeats: Annotated[int, typer.Option(min=1, help="Of each way, in turns.")] = 2,

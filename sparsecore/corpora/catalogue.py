@@ -3,13 +3,14 @@
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from sparsecore.corpora import shelf
 from sparsecore.corpora.corpus import GRADES, Corpus, CorpusError, Record
 from sparsecore.corpora.inspection import Inspection, describe
+from sparsecore.corpora.intake import Asked
 from sparsecore.corpora.packed import DamagedFile, read_packed, write_packed
-from sparsecore.corpora.reading import Cancelled, Progress, begin, sift
+from sparsecore.corpora.reading import begin, sift
 from sparsecore.corpora.sieve import Sieve
 from sparsecore.home import corpora_folder
 
@@ -34,11 +35,7 @@ def add(
     path: str | PathLike[str],
     name: str | None = None,
     folder: Path | None = None,
-    *,
-    text_column: str | None = None,
-    label_column: str | None = None,
-    progress: Progress | None = None,
-    cancelled: Cancelled | None = None,
+    **asked: Unpack[Asked],
 ) -> Kept:
     """Read a file as `read_corpus` does and keep its texts, by default under the file's name.
 
@@ -48,7 +45,7 @@ def add(
     """
     folder, path = folder or corpora_folder(), Path(path)
     given = None if name is None else _clean(name)
-    intake = begin(path, text_column, label_column, progress, cancelled)
+    intake = begin(path, **asked)
     sieve = sift(path, intake, Sieve(hold=True))
     corpus = sieve.corpus(given or _clean(path.name))
     inspection = describe(sieve, intake.format)

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from sparsecore.corpora.corpus import GRADES
-from sparsecore.corpora.reading import Cancelled, Progress, begin, sift
+from sparsecore.corpora.intake import Asked
+from sparsecore.corpora.reading import begin, sift
 from sparsecore.corpora.sieve import Sieve
 
 PERCENTILES = (5, 50, 95, 99)
@@ -36,20 +37,12 @@ class Inspection:
         return dict(vars(self))
 
 
-def inspect(
-    path: str | PathLike[str],
-    *,
-    text_column: str | None = None,
-    label_column: str | None = None,
-    progress: Progress | None = None,
-    cancelled: Cancelled | None = None,
-) -> Inspection:
+def inspect(path: str | PathLike[str], **asked: Unpack[Asked]) -> Inspection:
     """Look at a file in any format that `read_corpus` reads; its texts pass by and are not held in memory.
 
     Raises CorpusError as `read_corpus` does, but not for a file of one to nineteen usable texts.
     """
-    columns = {"text_column": text_column, "label_column": label_column}
-    return preview(path, **columns, progress=progress, cancelled=cancelled).inspection
+    return preview(path, **asked).inspection
 
 
 @dataclass(frozen=True)
@@ -60,17 +53,10 @@ class Preview:
     samples: list[tuple[str, int]]
 
 
-def preview(
-    path: str | PathLike[str],
-    *,
-    text_column: str | None = None,
-    label_column: str | None = None,
-    progress: Progress | None = None,
-    cancelled: Cancelled | None = None,
-) -> Preview:
+def preview(path: str | PathLike[str], **asked: Unpack[Asked]) -> Preview:
     """Look at a file as `inspect` does, and take its first texts along."""
     path = Path(path)
-    intake = begin(path, text_column, label_column, progress, cancelled)
+    intake = begin(path, **asked)
     sieve = sift(path, intake, Sieve(hold=False))
     sieve.require(1)
     return Preview(describe(sieve, intake.format), sieve.samples(SAMPLES))

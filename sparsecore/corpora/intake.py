@@ -1,8 +1,26 @@
 """What a person says about a file, and what is learned about it while it is read."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 from sparsecore.corpora.source import Meter
+
+Progress = Callable[[int, int], None]
+Cancelled = Callable[[], bool]
+
+
+class Asked(TypedDict, total=False):
+    """What every reader of a file takes beside its path; whatever is left out is nothing.
+
+    The columns of a table are found by name or content unless they are given. `progress` is told the bytes
+    read and their total; reading stops, with CorpusError `cancelled`, once `cancelled()` is true.
+    """
+
+    text_column: str | None
+    label_column: str | None
+    progress: Progress | None
+    cancelled: Cancelled | None
 
 
 @dataclass

@@ -2,13 +2,14 @@
 
 import codecs
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
+from typing import Unpack
 
 from sparsecore.corpora.archive import Piece, pieces, refuse_nested
 from sparsecore.corpora.corpus import Corpus, CorpusError, Record
-from sparsecore.corpora.intake import Intake
+from sparsecore.corpora.intake import Asked, Cancelled, Intake, Progress
 from sparsecore.corpora.json_records import read_json
 from sparsecore.corpora.sieve import MIN_RECORDS, Sieve
 from sparsecore.corpora.source import Meter
@@ -30,23 +31,11 @@ WANTED = (
     "in UTF-8 or gb18030, plain, gzipped or zipped"
 )
 
-Progress = Callable[[int, int], None]
-Cancelled = Callable[[], bool]
 
-
-def read_corpus(
-    path: str | PathLike[str],
-    *,
-    text_column: str | None = None,
-    label_column: str | None = None,
-    progress: Progress | None = None,
-    cancelled: Cancelled | None = None,
-    least: int = MIN_RECORDS,
-) -> Corpus:
+def read_corpus(path: str | PathLike[str], *, least: int = MIN_RECORDS, **asked: Unpack[Asked]) -> Corpus:
     """The graded texts of one file, in any format of the README's table; nothing is written.
 
-    The columns of a table are found by name or content unless they are given. `progress` is told the bytes
-    read and their total; reading stops, with CorpusError `cancelled`, once `cancelled()` is true. Fewer than
+    `asked` is what every reader takes: `text_column`, `label_column`, `progress`, `cancelled`. Fewer than
     `least` usable texts (≥ 1; 20 to train on) are refused. Raises CorpusError with one sentence and a `code`.
 
     >>> read_corpus("/no/such/file.csv")
@@ -54,12 +43,13 @@ def read_corpus(
     sparsecore.corpora.corpus.CorpusError: There is no file file.csv; choose one that exists.
     """
     path = Path(path)
-    intake = begin(path, text_column, label_column, progress, cancelled)
+    intake = begin(path, **asked)
     return sift(path, intake, Sieve(hold=True)).corpus(path.name, least)
 
 
 def begin(
     path: Path,
+    *,
     text_column: str | None = None,
     label_column: str | None = None,
     progress: Progress | None = None,

@@ -53,6 +53,24 @@ def _ask(store: Store, person: Person, usual: int) -> None:
     if not plan.going:
         _nothing_goes(plan, person)
         return
+    _table(plan)
+    if not plan.enough:
+        st.caption(say("disk.not_enough", after=size_text(plan.after)))
+    ids = [run.id for run, _ in plan.going]
+    sure = st.checkbox(say("disk.sure", number=f"{len(ids):,}", after=size_text(plan.after)))
+    st.button(
+        say("disk.remove", number=f"{len(ids):,}"),
+        icon=":material/delete_forever:",
+        type="primary",
+        key="disk_remove",
+        disabled=not sure,
+        on_click=_begin,
+        args=(ids, person),
+    )
+
+
+def _table(plan: disk.Plan) -> None:
+    """The runs that would go, with what each takes."""
     st.dataframe(
         [
             {
@@ -73,19 +91,6 @@ def _ask(store: Store, person: Person, usual: int) -> None:
             "size": say("disk.size"),
             **{name: say(f"runs.{name}") for name in ("run", "name", "task", "method", "state")},
         },
-    )
-    if not plan.enough:
-        st.caption(say("disk.not_enough", after=size_text(plan.after)))
-    ids = [run.id for run, _ in plan.going]
-    sure = st.checkbox(say("disk.sure", number=f"{len(ids):,}", after=size_text(plan.after)))
-    st.button(
-        say("disk.remove", number=f"{len(ids):,}"),
-        icon=":material/delete_forever:",
-        type="primary",
-        key="disk_remove",
-        disabled=not sure,
-        on_click=_begin,
-        args=(ids, person),
     )
 
 

@@ -44,6 +44,7 @@ def _chosen(found: Sequence[Run]) -> Run | None:
 
 
 def _described(run: Run, person: Person) -> None:
+    """Its name and its note, to be written on by whoever may."""
     mine = may(run)
     name, note = f"run_name_{run.id}", f"run_note_{run.id}"
     st.session_state.setdefault(name, run.name or "")
@@ -67,6 +68,11 @@ def _described(run: Run, person: Person) -> None:
     )
     if not mine:
         st.caption(hint(run, ""))
+    _buttons(run, person, mine)
+
+
+def _buttons(run: Run, person: Person, mine: bool) -> None:
+    """Open, pin, delete."""
     with st.container(horizontal=True, vertical_alignment="center"):
         address = f"/?run={run.id}&lang={st.session_state['lang']}"
         st.link_button(say("runs.open"), address, icon=":material/open_in_new:")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -12,17 +13,18 @@ from sparsecore.config import PARAMETERS, TEXTS, ConfigError, RunConfig
 from sparsecore.dashboard import controls, kept_texts
 from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.session import the_store
+from sparsecore.dashboard.sweep_grid import spans
 from sparsecore.dashboard.transport import devices
 from sparsecore.runs import sweeps
 from sparsecore.runs.limits import require_all
-from sparsecore.runs.sweep import GRID, SweepSpec
+from sparsecore.runs.sweep import GRID, Cell, SweepSpec
 from sparsecore.thesis import printed
 
 METHODS, DENSITIES, SEEDS = "sweep_methods", "sweep_densities", "sweep_seeds"
 CHOSEN = "sweep_chosen"  # in the session: the choices of the grid, which outlive their widgets
 FILLED = "sweep_filled"  # in the session: the sweep whose spec the choices were last filled from
 USUAL_METHODS, USUAL_SEEDS = ("global", "layerwise"), "0, 1, 2"
-LARGEST = 2_000  # runs of a sweep that a page can still show as a grid
+LARGEST = 10_000  # runs of a sweep that a page still shows at once
 WORKERS = os.cpu_count() or 1
 EXAMPLE = SweepSpec(
     task="sinc",
@@ -98,8 +100,8 @@ def fill(sweep: sweeps.Sweep | None) -> None:
         for name in PARAMETERS:
             if name not in GRID[1:]:
                 controls.put(name, getattr(config, name))
-        texts = (f"{density:g}" for density in spec.densities), (str(seed) for seed in spec.seeds)
-        values = (list(spec.methods), *(", ".join(text) for text in texts))
+        densities = ", ".join(f"{density:g}" for density in spec.densities)
+        values = (list(spec.methods), densities, spans(spec.seeds))
         chosen.clear()
     else:
         values = (list(USUAL_METHODS), usual_densities(st.session_state["task"]), USUAL_SEEDS)
@@ -190,14 +192,14 @@ def asked() -> tuple[SweepSpec | None, str]:
         if not all(grid.values()):
             return None, say("sweep.problem.empty")
         spec = SweepSpec(task=config.task, parameters=_changed(config), **grid)
-        configs = spec.configs()
-        require_all(configs, the_store().home)
+        if spec.size > LARGEST:
+            return None, say("sweep.problem.large", runs=f"{spec.size:,}", most=f"{LARGEST:,}")
+        one_seed = spec.model_copy(update={"seeds": spec.seeds[:1]})  # no other fits less
+        require_all(one_seed.configs(), the_store().home)
     except Misread as error:
         return None, say(error.key, value=plain(error.value))
     except ConfigError as error:
         return None, controls.told(error)
-    if (runs := len(configs)) > LARGEST:
-        return None, say("sweep.problem.large", runs=f"{runs:,}", most=f"{LARGEST:,}")
     return spec, ""
 
 
@@ -215,13 +217,16 @@ def _changed(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def plan(spec: SweepSpec) -> str:
-    """How many runs that is, how many of them are new, and how long they will take."""
-    cells = sweeps.cells_of(the_store(), spec)
+def plan(spec: SweepSpec, known: Sequence[Cell] | None = None) -> str:
+    """How many runs that is, how many of them are new, and how long they will take.
+
+    known: its cells, where they have just been read.
+    """
+    cells = known or sweeps.cells_of(the_store(), spec)
     new = sum(cell.status not in ("done", "collapsed") for cell in cells)
     if not new:
         return say("sweep.plan.nothing", runs=f"{len(cells):,}")
-    time = duration(sweeps.estimate(the_store(), spec, WORKERS))
+    time = duration(sweeps.estimate(the_store(), spec, WORKERS, cells))
     return say("sweep.plan", runs=f"{len(cells):,}", new=f"{new:,}", time=time, workers=WORKERS)
 
 

@@ -5,7 +5,8 @@ Pure functions; styles are in `assets/page.css`. Colour never stands alone: ever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from itertools import groupby
 
@@ -13,32 +14,54 @@ from sparsecore.figures.layers import layer_name
 from sparsecore.runs.sweep import Cell
 
 Say = Callable[..., str]
+MOST_CHIPS = 2_000  # more cells than a page can hold, each for itself
 NUMBERED = 5  # with more seeds than this a cell is a row of small squares, without numbers
+LEVEL = 16  # densities whose names still fit beside each other; of more they stand upright
 TOLD = 6  # reasons in full below the grid
 SIGNS = {"missing": "", "queued": "·", "paused": "‖", "stopped": "‖", "failed": "!"}
 
 
 def grid(cells: Sequence[Cell], say: Say, language: str) -> str:
-    """Densities across and methods down (on a phone the other way round), in each place its seeds."""
-    densities = sorted({cell.config.density for cell in cells}, reverse=True)
-    methods = list(dict.fromkeys(c.config.method for c in cells if c.config.method != "dense")) or ["dense"]
-    dense = any(cell.config.method == "dense" for cell in cells)
+    """Densities across and methods down (on a phone the other way round), in each place its seeds.
+
+    Of more than `MOST_CHIPS` cells each place is a bar of what became of them.
+    """
+    places: dict[tuple[str, float], list[Cell]] = {}
+    for cell in cells:
+        places.setdefault((cell.config.method, cell.config.density), []).append(cell)
+    densities = sorted({density for _, density in places}, reverse=True)
+    methods = list(dict.fromkeys(method for method, _ in places if method != "dense")) or ["dense"]
+    dense = any(method == "dense" for method, _ in places)
     small = " sp-small" if len({cell.config.seed for cell in cells}) > NUMBERED else ""
+    small += " sp-many" if len(densities) > LEVEL else ""
+    draw = _bar if len(cells) > MOST_CHIPS else _chips
     parts = ['<b class="sp-corner">ρ</b>', *(f"<b>{escape(say(f'method.{name}'))}</b>" for name in methods)]
     for density in densities:
-        own = [cell for cell in cells if cell.config.density == density]
-        parts.append(f"<b>{density:g}</b>")
+        parts.append(f'<b class="sp-rho">{density:g}</b>')
         if dense and density == 1:
-            chips = "".join(_chip(cell, say, language) for cell in own if cell.config.method == "dense")
-            parts.append(f'<div class="sp-place sp-span" data-method="dense">{chips}</div>')
+            drawn = draw(places["dense", density], say, language)
+            parts.append(f'<div class="sp-place sp-span" data-method="dense">{drawn}</div>')
             continue
         for method in methods:
-            chips = "".join(_chip(cell, say, language) for cell in own if cell.config.method == method)
-            parts.append(f'<div class="sp-place" data-method="{method}">{chips}</div>')
+            drawn = draw(places.get((method, density), ()), say, language)
+            parts.append(f'<div class="sp-place" data-method="{method}">{drawn}</div>')
     label = escape(say("sweep.alt.grid"))
     style = f"--methods:{len(methods)};--densities:{len(densities)}"
     head = f'<div class="sp-grid{small}" role="group" aria-label="{label}" style="{style}">'
     return f"{head}{''.join(parts)}</div>"
+
+
+def _chips(cells: Sequence[Cell], say: Say, language: str) -> str:
+    return "".join(_chip(cell, say, language) for cell in cells)
+
+
+def _bar(cells: Sequence[Cell], say: Say, language: str) -> str:
+    """One place of a large sweep."""
+    if not cells:
+        return ""
+    config = cells[0].config
+    where = f"{say(f'method.{config.method}')} ρ {config.density:g}"
+    return progress_bar(cells, say, where)
 
 
 def _chip(cell: Cell, say: Say, language: str) -> str:
@@ -93,9 +116,9 @@ def name(cell: Cell, say: Say) -> str:
 
 
 def legend(cells: Sequence[Cell], say: Say) -> str:
-    """What the numbers in the cells are; empty before the first."""
+    """What the numbers in the cells are; empty before the first, and where there are none."""
     metric = next((cell.metric[0] for cell in cells if cell.metric is not None), None)
-    if metric is None:
+    if metric is None or len(cells) > MOST_CHIPS:
         return ""
     key = "sweep.values" if metric == "rmse" else "sweep.values.percent"
     return f'<p class="sp-values">{escape(say(key, metric=say(f"live.metric.{metric}")))}</p>'
@@ -110,11 +133,10 @@ def _told(cell: Cell, say: Say) -> str:
     return f"{told}, {names[0]} {names[1]} {test:.6g}, {names[2]} {train:.6g}"
 
 
-def progress_bar(cells: Sequence[Cell], say: Say) -> str:
-    """The share of the sweep that is done: ended cells in parts, running ones by what they have done."""
-    count = {
-        status: sum(cell.status == status for cell in cells) for status in ("done", "collapsed", "failed")
-    }
+def progress_bar(cells: Sequence[Cell], say: Say, where: str = "") -> str:
+    """The share of these cells that is done: ended ones in parts, running ones by what they have done."""
+    statuses = Counter(cell.status for cell in cells)
+    count = {status: statuses[status] for status in ("done", "collapsed", "failed")}
     running = sum(done_share(cell) or 0.0 for cell in cells if cell.status == "running")
     total = len(cells) or 1
     parts = [
@@ -122,8 +144,11 @@ def progress_bar(cells: Sequence[Cell], say: Say) -> str:
         for status, share in (*count.items(), ("running", running))
         if share
     ]
-    label = escape(say("sweep.alt.progress", done=count["done"] + count["collapsed"], total=len(cells)))
-    return f'<div class="sp-progress" role="img" aria-label="{label}">{"".join(parts)}</div>'
+    label = say("sweep.alt.progress", done=count["done"] + count["collapsed"], total=len(cells))
+    told = f'aria-label="{escape(label)}"'
+    if where:
+        told = f'aria-label="{escape(f"{where}: {label}")}" title="{escape(f"{where}: {label}")}"'
+    return f'<div class="sp-progress" role="img" {told}>{"".join(parts)}</div>'
 
 
 def notes(cells: Sequence[Cell], say: Say) -> str:
@@ -160,8 +185,8 @@ def _causes(cells: Sequence[Cell]) -> list[list[Cell]]:
 def _reason(group: Sequence[Cell], say: Say) -> str:
     config, run = group[0].config, group[0].run
     detail = run.detail or {}
-    seeds = ", ".join(str(seed) for seed in sorted(cell.config.seed for cell in group))
-    cell = f"{say(f'method.{config.method}')} ρ {config.density:g}, {say('sweep.seed', seed=seeds)}"
+    seeds = say("sweep.seed", seed=spans(cell.config.seed for cell in group))
+    cell = f"{say(f'method.{config.method}')} ρ {config.density:g}, {seeds}"
     step = f"{min((other.run.detail or {}).get('step', 0) for other in group):,}"
     if run.reason == "collapsed" and "layer" in detail:
         return say("sweep.note.collapsed", cell=cell, layer=layer_name(detail["layer"], say), step=step)
@@ -170,3 +195,18 @@ def _reason(group: Sequence[Cell], say: Say) -> str:
     if run.reason == "diverged":
         return say("sweep.note.diverged", cell=cell, step=step)
     return say("sweep.note.failed", cell=cell, reason=run.error or "")
+
+
+def spans(numbers: Iterable[int]) -> str:
+    """Numbers in order; more than three in a row by their ends.
+
+    >>> spans([7, 0, 1, 2, 3, 9, 10])
+    '0–3, 7, 9, 10'
+    """
+    rows: list[list[int]] = []
+    for number in sorted(numbers):
+        if rows and number == rows[-1][-1] + 1:
+            rows[-1].append(number)
+        else:
+            rows.append([number])
+    return ", ".join(f"{row[0]}–{row[-1]}" if len(row) > 3 else ", ".join(map(str, row)) for row in rows)

@@ -72,18 +72,17 @@ def _label(sweep: Sweep) -> str:
     return f"{about(sweep)} · {begun} · {sweep.id}"
 
 
-def live(sweep: Sweep) -> list[Cell]:
-    """How far the sweep is, by itself once a second; gives its cells as they are now."""
-    cells = sweeps.cells_of(the_store(), sweep.spec)
+def live(sweep: Sweep, cells: list[Cell]) -> None:
+    """How far the sweep is, by itself once a second; `cells` as the page has just read them."""
     st.session_state[DRAWN] = sweep.id, _ended(cells)
     every = LIVE_SECONDS if _going(sweep, cells) else IDLE_SECONDS
-    st.fragment(_state, run_every=every)(sweep.id)
-    return cells
+    st.fragment(_state, run_every=every)(sweep.id, [cells])
 
 
-def _state(sweep_id: str) -> None:
+def _state(sweep_id: str, fresh: list[list[Cell]]) -> None:
+    """fresh: what the page has just read, for the first time only."""
     sweep = sweeps.get(the_store(), sweep_id)
-    cells = sweeps.cells_of(the_store(), sweep.spec)
+    cells = fresh.pop() if fresh else sweeps.cells_of(the_store(), sweep.spec)
     if st.session_state.get(DRAWN) != (sweep_id, _ended(cells)):
         st.rerun()  # a cell has ended: only now are the figures drawn again
     going = _going(sweep, cells)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import streamlit as st
 
 from sparsecore.dashboard.controls import OTHER_SETTINGS, say
 from sparsecore.dashboard.session import LOOKED_AT
+from sparsecore.dashboard.words import speaker
 from sparsecore.figures import layer_densities, metric_curve, run_seconds, weights_left
+from sparsecore.figures.drawing import stride
 from sparsecore.runs.curves import METRICS, Part, Point, by_method
-from sparsecore.runs.sweep import Cell
+from sparsecore.runs.sweep import Cell, SweepSpec
 from sparsecore.summary import described
 from sparsecore.thesis import printed
 
@@ -50,16 +53,42 @@ def _choice(word: str, options: dict[str, str]) -> str:
 
 def curves(found: Sequence[Point], task: str, view: dict[str, Any]) -> None:
     """The metric, and once there is a run which layer kept what, and what it cost."""
-    look = {"say": say, "logarithmic": view["axis"] == "log"}
+    language = st.session_state["lang"]
+    metric, *below = _figures(tuple(found), task, PARTS[view["part"]], view["axis"] == "log", language)
+    for name, figure in metric:
+        draw(figure, name, view["format"])
+    for figures in below:
+        _beside(figures, view["format"])
+
+
+@lru_cache(maxsize=8)  # of thousands of runs they take a second to make, and every press on the page asks
+def _figures(
+    found: tuple[Point, ...], task: str, parts: tuple[Part, ...], logarithmic: bool, language: str
+) -> list[list[tuple[str, go.Figure]]]:
+    """By name the figure of the metric; the layers of each method; the two of the cost."""
+    look = {"say": speaker(language), "logarithmic": logarithmic}
     metric = found[0].metric if found else METRICS[task]
-    figure = metric_curve(found, printed(task), metric=metric, parts=PARTS[view["part"]], **look)
-    draw(figure, "metric", view["format"])
+    drawn = [("metric", metric_curve(found, printed(task), metric=metric, parts=parts, **look))]
     if not found:
-        return
+        return [drawn]
     methods = [method for method in by_method(found) if method != "dense"]
-    _beside([(f"layers_{name}", layer_densities(found, name, **look)) for name in methods], view["format"])
-    cost = [("seconds", run_seconds(found, **look)), ("weights", weights_left(found, **look))]
-    _beside(cost, view["format"])
+    layers = [(f"layers_{name}", layer_densities(found, name, **look)) for name in methods]
+    return [
+        drawn,
+        layers,
+        [("seconds", run_seconds(found, **look)), ("weights", weights_left(found, **look))],
+    ]
+
+
+def hints(found: Sequence[Point], spec: SweepSpec) -> str:
+    """That points open runs, how many are drawn, and of which size the thesis's are."""
+    told = [say("sweep.click")]
+    every = max(stride(own) for own in by_method(found).values())
+    if every > 1:
+        told.append(say("sweep.thinned", n=every))
+    if spec.parameters.get("size") != "paper":
+        told.append(say("sweep.thesis.size"))
+    return " ".join(told)
 
 
 def _beside(figures: Sequence[tuple[str, go.Figure]], format_: str) -> None:
@@ -107,8 +136,16 @@ def table(cells: Sequence[Cell], name: str) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.markdown(f"**{say('sweep.table')}**")
         options = {"icon": ":material/download:", "on_click": "ignore"}
-        st.download_button(say("sweep.csv"), as_csv(cells), f"{name}.csv", "text/csv", **options)
-    shown = [_shown(described(cell)) for cell in cells if cell.metric is not None]
+        made = partial(as_csv, cells)  # when it is asked for
+        st.download_button(say("sweep.csv"), made, f"{name}.csv", "text/csv", **options)
+    rows = [described(cell) for cell in cells if cell.metric is not None]
+    methods = {row["method"] for row in rows}
+    endings = {row["reason"] for row in rows}
+    told = {name: say(f"method.{name}") for name in methods} | {
+        name: say(f"state.{name}") for name in endings
+    }
+    language = st.session_state["lang"]
+    shown = [_shown(row, told, language) for row in rows]
     st.dataframe(
         shown,
         hide_index=True,
@@ -123,10 +160,10 @@ def table(cells: Sequence[Cell], name: str) -> None:
     )
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
+def _shown(row: dict[str, Any], told: dict[str, str], language: str) -> dict[str, Any]:
     return {
-        "open": f"/?run={row['run']}&lang={st.session_state['lang']}",
-        "method": say(f"method.{row['method']}"),
+        "open": f"/?run={row['run']}&lang={language}",
+        "method": told[row["method"]],
         "density": row["density"],
         "seed": row["seed"],
         "train": round(row["train"], 4),
@@ -134,7 +171,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
         "nonzeros": row["nonzeros"],
         "steps": row["steps"],
         "seconds": round(row["seconds"], 1),
-        "ending": say(f"state.{row['reason']}"),
+        "ending": told[row["reason"]],
     }
 
 

@@ -18,6 +18,7 @@ OTHER_COLOURS = ("#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#f0e442")
 LAYER_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 BAND_OPACITY = 0.16
 HEIGHT = 440
+MOST_POINTS = 300  # of one trace: more lie on each other, and a browser would draw them for seconds
 DENSITY_TICKS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 COUNT_AXIS = {"type": "log", "tickformat": ",~r", "dtick": "D2"}  # of counts, with ticks at 1, 2 and 5
 RUN = "%{customdata[1]}<extra></extra>"  # hover: a sentence made beside the data
@@ -139,10 +140,30 @@ def run_sentence(point: Point, name: str, value: float, say: Say) -> str:
     return told + (f"<br>{say('figure.collapsed')}" if point.collapsed else "")
 
 
+def stride(found: Sequence[Point]) -> int:
+    """Of so many runs every how many-th is drawn as a point: all, where they are not more than `MOST_POINTS`.
+
+    >>> stride(range(300)), stride(range(301))
+    (1, 2)
+    """
+    return -(-len(found) // MOST_POINTS) or 1
+
+
 def run_points(
-    found: Sequence[Point], value: Callable[[Point], float], name: str, tint: str, say: Say, **options: Any
+    found: Sequence[Point],
+    value: Callable[[Point], float],
+    name: str,
+    tint: str,
+    say: Say,
+    *,
+    at: Callable[[Point], float] = lambda point: point.density,
+    **options: Any,
 ) -> go.Scatter:
-    """Single runs; a click finds the run's id in `customdata[0]`. A collapsed run is a cross."""
+    """Single runs, of very many every `stride`-th; a click finds the run's id in `customdata[0]`.
+
+    A collapsed run is a cross.
+    """
+    found = found[:: stride(found)]
     marker = {
         "size": [10 if point.collapsed else 7 for point in found],
         "symbol": ["x" if point.collapsed else "circle" for point in found],
@@ -152,7 +173,7 @@ def run_points(
     }
     stay = {"marker": {"opacity": 0.75}}  # a click opens a run; it must not fade the others
     return go.Scatter(
-        x=[point.density for point in found],
+        x=[at(point) for point in found],
         y=[value(point) for point in found],
         customdata=[[point.run, run_sentence(point, name, value(point), say)] for point in found],
         mode="markers",

@@ -22,21 +22,30 @@ def pareto(
     """
     figure = go.Figure()
     for method, own in by_method(uniform).items():
-        name = say("figure.one_density", method=say(f"method.{method}"))
-        _line(figure, own, name, colour(method), "uniform", say, mean=True)
+        told = say("figure.one_density", method=say(f"method.{method}"))
+        _line(figure, own, told, colour(method), "uniform", say, mean=True)
     pairs = [(point.nonzeros, point.test) for point in searched]
     best = front(pairs, lower=lower_is_better(metric))
     _line(figure, [searched[i] for i in best], say("figure.front"), FRONT_COLOUR, "front", say)
     rest = [searched[i] for i in range(len(searched)) if i not in best]
     hollow = {"color": FRONT_COLOUR, "symbol": "circle-open", "size": 7}
-    dots = run_points(rest, lambda p: p.test, say("figure.searched"), FRONT_COLOUR, say, marker=hollow)
-    dots.update(x=[point.nonzeros for point in rest], name=say("figure.searched"), showlegend=True)
+    name = say("figure.searched")
+    dots = run_points(rest, _test, name, FRONT_COLOUR, say, at=_left, marker=hollow)
+    dots.update(name=name, showlegend=True)
     figure.add_trace(dots)
     y: dict[str, Any] = {"title": {"text": say(f"live.metric.{metric}"), "standoff": 8}}
     if metric != "rmse":
         y["tickformat"] = ".0%"
     x = {"title": {"text": say("figure.nonzeros"), "standoff": 8}} | (COUNT_AXIS if logarithmic else {})
     return finished(figure, say("figure.pareto"), y, say, logarithmic=logarithmic, x=x)
+
+
+def _test(point: Point) -> float:
+    return point.test
+
+
+def _left(point: Point) -> float:
+    return point.nonzeros
 
 
 def _line(
@@ -58,8 +67,7 @@ def _line(
         for group in by_density.values()
     ]
     through = sorted(groups)
-    dots = run_points(own, lambda p: p.test, name, tint, say, legendgroup=name)
-    dots.update(x=[point.nonzeros for point in own])
+    dots = run_points(own, _test, name, tint, say, at=_left, legendgroup=name)
     figure.add_trace(
         go.Scatter(
             x=[x for x, _ in through],

@@ -19,6 +19,7 @@ from sparsecore.config import PARAMETERS, TEXTS, RunConfig
 from sparsecore.events import SPREAD_BINS
 from sparsecore.runs import archive_shapes as shapes
 from sparsecore.runs.frames import HEADER_BYTES, array_places, decode
+from sparsecore.runs.keeping import TooLong, clean_name, clean_note
 from sparsecore.runs.log import LIMITS, MB
 from sparsecore.runs.strict_json import LONGEST_TEXT, NotStrict, read
 
@@ -47,6 +48,7 @@ def manifest(given: dict[str, Any]) -> tuple[shapes.Manifest, RunConfig]:
     found = fitting(shapes.Manifest, given)
     config = RunConfig.parse(found.run.config)
     _ending(found.run, config)
+    _told(found.told)
     _log(found)
     return found, config
 
@@ -78,6 +80,17 @@ def _ending(run: shapes.ArchivedRun, config: RunConfig) -> None:
         fitting(shapes.DETAILS[run.reason], run.detail)
     if run.result is not None:
         fitting(shapes.TextResult if config.task == TEXTS else shapes.Result, run.result)
+
+
+def _told(told: shapes.Told) -> None:
+    """A name and a note are as this store would keep them."""
+    for text, clean in ((told.name, clean_name), (told.note, clean_note)):
+        try:
+            fits = text is None or text == clean(text)
+        except TooLong as error:
+            raise Misfit(str(error)) from error
+        if not fits:
+            raise Misfit("its name or its note is none that a run can have")
 
 
 def _log(found: shapes.Manifest) -> None:

@@ -311,11 +311,20 @@ class ArchivedRun(Exact):
     result: dict[str, Any] | None
 
 
+class Told(Exact):
+    """What a person has said of the run."""
+
+    name: str | None = None
+    note: str | None = None
+    pinned: bool = False
+
+
 class Manifest(Exact):
     """What an archive says of itself."""
 
     format: Literal["sparsecore run"]
     version: Literal[1]
     run: ArchivedRun
+    told: Told = Told()
     log: Annotated[list[ArchivedEntry], Field(max_length=20_000)]
     checkpoint: ArchivedCheckpoint | None

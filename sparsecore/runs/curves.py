@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite, sqrt
-from typing import Any, Literal
+from typing import Literal
 
 from scipy.special import stdtrit
 
 from sparsecore.runs.automatic import LOWER_IS_BETTER
+from sparsecore.runs.layers import Layer
 from sparsecore.runs.sweep import Cell
 
 Part = Literal["train", "test"]
 CONFIDENCE = 0.95
 METRICS = {"sinc": "rmse", "spirals": "accuracy", "vulnerabilities": "accuracy"}  # the first of each task
-UNCOUNTED = "embedding"  # a table of rows, not a weight matrix; nothing ever prunes it
 
 
 @dataclass(frozen=True)
@@ -45,20 +45,6 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Layer:
-    """What one layer of a finished run kept; a block of a Transformer is one layer."""
-
-    name: str
-    nonzeros: int
-    weights: int
-    prunable: bool
-
-    @property
-    def density(self) -> float:
-        return self.nonzeros / self.weights
-
-
-@dataclass(frozen=True)
 class Mean:
     """The mean of `n` runs at one density, and its 95 % interval; without one for a single run."""
 
@@ -79,7 +65,7 @@ def points(cells: Iterable[Cell]) -> list[Point]:
         if not (isfinite(train) and isfinite(test)):
             continue
         run, result = cell.run, cell.run.result
-        layers = _layers(result["layers"])
+        layers = run.layers
         found.append(
             Point(
                 run=run.id,
@@ -101,33 +87,6 @@ def points(cells: Iterable[Cell]) -> list[Point]:
             )
         )
     return found
-
-
-def _layers(rows: Sequence[dict[str, Any]]) -> tuple[Layer, ...]:
-    """The layers of a result; the matrices of one Transformer block (`blocks.0.…`) together."""
-    grouped: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        if row["name"] == UNCOUNTED:
-            continue
-        head, _, rest = row["name"].partition(".")
-        name = f"{head}.{rest.split('.')[0]}" if head == "blocks" else row["name"]
-        grouped.setdefault(name, []).append(row)
-    return tuple(
-        Layer(
-            name,
-            sum(row["nonzeros"] for row in group),
-            sum(_size(row["shape"]) for row in group),
-            any(row["prunable"] for row in group),
-        )
-        for name, group in grouped.items()
-    )
-
-
-def _size(shape: Sequence[int]) -> int:
-    size = 1
-    for side in shape:
-        size *= side
-    return size
 
 
 def interval(values: Sequence[float]) -> tuple[float, float | None, float | None]:

@@ -36,9 +36,9 @@ def describe(
     """
     values = {}
     if name is not None:
-        values["name"] = _told(" ".join(name.split()), "name", NAME_CHARACTERS)
+        values["name"] = clean_name(name)
     if note is not None:
-        values["note"] = _told(note.strip(), "note", NOTE_CHARACTERS)
+        values["note"] = clean_note(note)
     if values:
         _set(store, run_id, values, by)
 
@@ -105,12 +105,29 @@ def allowed(by: Person) -> ColumnElement[bool]:
 _DELETED = runs.c.deleted.is_not(None)
 
 
-def _told(text: str, what: str, most: int) -> str | None:
+def clean_name(text: str) -> str | None:
+    """A name as it is kept, in one line; None for an empty one. Raises TooLong.
+
+    >>> clean_name(" the\\n best\\0 ")
+    'the best'
+    """
+    return _short(" ".join(_printable(" ".join(text.split())).split()), "name", NAME_CHARACTERS)
+
+
+def clean_note(text: str) -> str | None:
+    """A note as it is kept; None for an empty one. Raises TooLong."""
+    return _short(_printable(text).strip(), "note", NOTE_CHARACTERS)
+
+
+def _printable(text: str) -> str:
     """The text without control characters, which no terminal and no database should be given."""
-    kept = "".join(c for c in text if c == "\n" or unicodedata.category(c) not in ("Cc", "Cs"))
-    if len(kept) > most:
+    return "".join(c for c in text if c == "\n" or unicodedata.category(c) not in ("Cc", "Cs"))
+
+
+def _short(text: str, what: str, most: int) -> str | None:
+    if len(text) > most:
         raise TooLong(what, most)
-    return kept or None
+    return text or None
 
 
 def _required(store: Store, run_id: str, by: Person) -> Run:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from sqlalchemy.engine import Row
 
 from sparsecore.config import RunConfig
+from sparsecore.runs.layers import Layer, layers_of
 
 State = Literal["queued", "running", "paused", "ended", "failed"]
 ACTIVE = ("queued", "running", "paused")
@@ -62,6 +64,11 @@ class Run:
     @property
     def active(self) -> bool:
         return self.state in ACTIVE
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """What each layer of a finished run kept."""
+        return layers_of(self.result["layers"])
 
     def summary(self) -> dict[str, Any]:
         """The run as the command line prints it."""

@@ -1,6 +1,7 @@
 """A run as one file: exported from one store, imported into another, the same frames and the same weights.
 
-An archive holds the run's config, log, checkpoint and ending (`archive_file` is how, `archive_checks` what).
+An archive holds the run's config, log, checkpoint and ending, and its name, note and pin (`archive_file` is
+how, `archive_checks` what). The latter are no part of what run it is: each store may call it what it likes.
 A damaged or hostile one is refused whole: all of it is hashed and checked before the first row is written,
 and the rows are written in one transaction. Nothing is unpacked, no name in the file is ever a path, and no
 pickle is read.
@@ -32,6 +33,7 @@ ROWS_AT_ONCE = 8  # of the log, on their way between the store and the file
 ID_LENGTH = 8
 KEPT = ("config", "created", "started", "step")
 ENDING = ("reason", "detail", "result", "ended")
+TOLD = (runs.c.name, runs.c.note, runs.c.pinned.is_(True).label("pinned"))
 PLACED = ("kind", "step", "nth", "stride", "size")
 
 Progress = Callable[[int, int], None]
@@ -56,8 +58,10 @@ def export_run(store: Store, run_id: str, file: BinaryIO) -> None:
     writing = Writing(file)
     with _snapshot(store.engine) as connection:
         manifest = _described(connection, run_id, writing)
-    if manifest is None:
-        raise KeyError(run_id)
+        if manifest is None:
+            raise KeyError(run_id)
+        told = connection.execute(select(*TOLD).where(runs.c.id == run_id)).mappings().one()
+    manifest["told"] = dict(told)
     writing.begin(MANIFEST)
     writing.write(json.dumps(manifest, ensure_ascii=False, allow_nan=False).encode())
     writing.close()
@@ -72,9 +76,9 @@ def import_run(
 ) -> Imported | None:
     """Take the run of an archive into the store, or find it there; None when it was `cancelled`.
 
-    It keeps its id unless another run has that, and belongs to `owner` as if he had begun it. One that had
-    not ended is paused, and goes on when it is resumed. Raises ArchiveError for a file that is refused:
-    nothing has changed then.
+    It keeps its id unless another run has that, and belongs to `owner` as if he had begun it; one that was
+    here already keeps the name that it has here. One that had not ended is paused, and goes on when it is
+    resumed. Raises ArchiveError for a file that is refused: nothing has changed then.
     """
     reading = Reading(file)
     manifest, config = _manifest(reading)
@@ -206,7 +210,7 @@ def _enter(
     store: Store, reading: Reading, manifest: Manifest, config: RunConfig, owner: str | None
 ) -> Imported:
     """Write the run under the first of its ids that is free, or find it under one."""
-    given = manifest.model_dump()
+    given = manifest.model_dump(exclude={"told"})
     given["run"]["config"] = config.model_dump()
     for name in _ids(given):
         given["run"]["id"] = name
@@ -240,6 +244,7 @@ def _written(
     """Write all of it in one transaction; False when there is a run of this id by now."""
     row = {name: value for name, value in given["run"].items() if value is not None}
     row |= {"digest": RunConfig(**row["config"]).digest(), "origin": IMPORT, "owner": owner}
+    row |= manifest.told.model_dump()
     try:
         with store.engine.begin() as connection:
             connection.execute(insert(runs).values(row))

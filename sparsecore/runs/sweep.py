@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,6 +13,7 @@ from sparsecore.config import PARAMETERS, ConfigError, Method, RunConfig, Task
 from sparsecore.runs.run import Run
 
 Status = Literal["missing", "queued", "running", "paused", "done", "collapsed", "failed", "stopped"]
+ENDED: dict[str | None, Status] = {"collapsed": "collapsed", "diverged": "failed", "stopped": "stopped"}
 GRID = ("task", "method", "density", "seed")  # what the grid itself decides
 
 
@@ -23,6 +25,8 @@ class SweepSpec(BaseModel):
     >>> spec = SweepSpec(task="sinc", methods=("global", "layerwise"), densities=(1.0, 0.4), seeds=(0,))
     >>> [(config.method, config.density) for config in spec.configs()]
     [('dense', 1.0), ('global', 0.4), ('layerwise', 0.4)]
+    >>> spec.size
+    3
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +41,14 @@ class SweepSpec(BaseModel):
         """The config of every cell, each once: by density, then method, then seed; raises `ConfigError`."""
         return list(self.by_digest().values())
 
+    @property
+    def size(self) -> int:
+        """How many cells the grid has."""
+        methods = {method for method in self.methods if method != "dense"}
+        densities = {density for density in self.densities if density != 1}
+        dense = "dense" in self.methods or 1 in self.densities
+        return (len(methods) * len(densities) + dense) * len(set(self.seeds))
+
     def by_digest(self) -> dict[str, RunConfig]:
         """The same, each under its digest. A `ConfigError` names the first value that does not fit."""
         for name in self.parameters:
@@ -44,13 +56,15 @@ class SweepSpec(BaseModel):
                 raise ConfigError(
                     name, self.parameters[name], "a parameter of a run that the grid leaves open"
                 )
-        cells = (
-            self.config(method, density, seed)
-            for density in self.densities
-            for method in self.methods
-            for seed in self.seeds
-        )
-        return {config.digest(): config for config in cells}
+        return dict(_by_digest(self))
+
+    def is_alike(self, other: SweepSpec) -> bool:
+        """Whether another spec asks for the same cells, in whatever order."""
+        mine, theirs = ((s.task, set(s.methods), set(s.densities), set(s.seeds)) for s in (self, other))
+        return mine == theirs and self.parameters == other.parameters
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
 
     def config(self, method: Method, density: float, seed: int) -> RunConfig:
         """The config of one cell."""
@@ -60,6 +74,17 @@ class SweepSpec(BaseModel):
         return RunConfig.parse(self.parameters | given)
 
 
+@lru_cache(maxsize=4)  # a page asks for the same again and again, and thousands take a second to make
+def _by_digest(spec: SweepSpec) -> dict[str, RunConfig]:
+    cells = (
+        spec.config(method, density, seed)
+        for density in spec.densities
+        for method in spec.methods
+        for seed in spec.seeds
+    )
+    return {config.digest(): config for config in cells}
+
+
 @dataclass(frozen=True)
 class Cell:
     """One config of a sweep, and the run that trained or trains it; None before there is one."""
@@ -67,14 +92,12 @@ class Cell:
     config: RunConfig
     run: Run | None
 
-    @property
+    @cached_property
     def status(self) -> Status:
         run = self.run
         if run is None:
             return "missing"
-        if run.state != "ended":
-            return run.state
-        return {"collapsed": "collapsed", "diverged": "failed", "stopped": "stopped"}.get(run.reason, "done")
+        return run.state if run.state != "ended" else ENDED.get(run.reason, "done")
 
     @property
     def metric(self) -> tuple[str, float, float] | None:

@@ -12,24 +12,26 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from sqlalchemy import Connection, Select, delete, exists, insert, select, update
+from sqlalchemy import Column, Connection, Select, delete, exists, insert, select, update
 from sqlalchemy.engine import Row
 
 from sparsecore.config import RunConfig
+from sparsecore.runs import finished
 from sparsecore.runs.durations import Progress, finished_like, progress, remaining
 from sparsecore.runs.limits import require_all
 from sparsecore.runs.people import HOST, Person
 from sparsecore.runs.queue import SWEEP
-from sparsecore.runs.run import IMPORT, Run, new_id, new_row
+from sparsecore.runs.run import IMPORT, new_id, new_row
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import Cell, SweepSpec, worth
 from sparsecore.runs.tables import commands, log, runs, settings, sweeps
 
 AUTOMATIC = ("smallest", "search")  # origins of the small sweeps that a search takes step by step
 TURN = "sweeps"  # the setting whose row a writer holds: two who begin at once enqueue no run twice
-JUDGED = (runs.c.state, runs.c.reason, runs.c.place)
+TOLD = tuple(column for column in sweeps.c if column is not sweeps.c.cells)  # those may be thousands
+JUDGED = (runs.c.id, runs.c.digest, runs.c.state, runs.c.reason)
 CHUNK = 10_000  # digests in one query; SQLite takes 32,766 values
 
 
@@ -97,15 +99,14 @@ def stop(store: Store, sweep_id: str, by: Person = HOST) -> None:
 def get(store: Store, sweep_id: str) -> Sweep | None:
     """The sweep, or None when there is none of this id."""
     with store.engine.connect() as connection:
-        row = connection.execute(select(sweeps).where(sweeps.c.id == sweep_id)).first()
+        row = connection.execute(select(*TOLD).where(sweeps.c.id == sweep_id)).first()
     return None if row is None else Sweep.of(row)
 
 
 def recent(store: Store, limit: int = 20, origin: str | None = None) -> list[Sweep]:
     """Sweeps that a person asked for, or those of one origin, newest first."""
     wanted = sweeps.c.origin == origin if origin else sweeps.c.origin.not_in(AUTOMATIC)
-    asked = select(sweeps).where(wanted)
-    query = asked.order_by(sweeps.c.place.desc()).limit(limit)
+    query = select(*TOLD).where(wanted).order_by(sweeps.c.place.desc()).limit(limit)
     with store.engine.connect() as connection:
         return [Sweep.of(row) for row in connection.execute(query)]
 
@@ -113,18 +114,21 @@ def recent(store: Store, limit: int = 20, origin: str | None = None) -> list[Swe
 def cells_of(store: Store, spec: SweepSpec) -> list[Cell]:
     """Every cell of the grid with the best of the runs that have its config, in the spec's order.
 
-    One query, which reads no other run of the store.
+    Reads no other run of the store.
     """
     configs = spec.by_digest()
     with store.engine.connect() as connection:
-        best = _best(connection, list(configs), runs)
-    found = {digest: Run.of(row, configs[digest]) for digest, row in best.items()}
-    return [Cell(config, found.get(digest)) for digest, config in configs.items()]
+        best = {digest: row.id for digest, row in _best(connection, list(configs), JUDGED).items()}
+        found = finished.read(store, connection, {run_id: configs[digest] for digest, run_id in best.items()})
+    return [Cell(config, found.get(best.get(digest, ""))) for digest, config in configs.items()]
 
 
-def estimate(store: Store, spec: SweepSpec, workers: int = 1) -> float:
-    """The seconds that so many workers need for the cells that no finished run spares them."""
-    cells = cells_of(store, spec)
+def estimate(store: Store, spec: SweepSpec, workers: int = 1, cells: Sequence[Cell] | None = None) -> float:
+    """The seconds that so many workers need for the cells that no finished run spares them.
+
+    cells: as `cells_of` has just given them.
+    """
+    cells = cells or cells_of(store, spec)
     return remaining(cells, workers, finished_like(store, cells[0].config))
 
 
@@ -163,7 +167,7 @@ def _key(digests: list[str], owner: str | None) -> str:
 
 
 def _enqueue(connection: Connection, configs: dict[str, RunConfig], by: Person) -> None:
-    best = _best(connection, list(configs), (runs.c.id, runs.c.digest, runs.c.origin, runs.c.owner, *JUDGED))
+    best = _best(connection, list(configs), (*JUDGED, runs.c.origin, runs.c.owner))
     ours = [row for row in best.values() if row.origin == SWEEP and by.may(row.owner, row.origin)]
     held = [row.id for row in ours if row.state in ("running", "paused")]
     for part in _parts(held):
@@ -176,7 +180,7 @@ def _enqueue(connection: Connection, configs: dict[str, RunConfig], by: Person) 
         connection.execute(insert(runs), missing)
 
 
-def _best(connection: Connection, digests: Sequence[str], columns: Any) -> dict[str, Row]:
+def _best(connection: Connection, digests: Sequence[str], columns: tuple[Column, ...]) -> dict[str, Row]:
     """Of the runs with each digest, the one that is worth most to a sweep, and of equals the newest.
 
     A run whose parameters were changed while it trained is not a run of its config, and the figures of an
@@ -185,15 +189,16 @@ def _best(connection: Connection, digests: Sequence[str], columns: Any) -> dict[
     best: dict[str, Row] = {}
     for part in _parts(digests):
         for row in connection.execute(_with_digests(part, columns)):
-            other = best.get(row.digest)
+            digest = row.digest
+            other = best.get(digest)
             if other is None or worth(row.state, row.reason) >= worth(other.state, other.reason):
-                best[row.digest] = row
+                best[digest] = row
     return best
 
 
-def _with_digests(digests: Sequence[str], columns: Any) -> Select:
+def _with_digests(digests: Sequence[str], columns: tuple[Column, ...]) -> Select:
     changed = exists().where(log.c.run_id == runs.c.id, log.c.kind == "change")
-    query = select(*columns) if isinstance(columns, tuple) else select(columns)
+    query = select(*columns)
     own = (runs.c.origin != IMPORT, runs.c.deleted.is_(None))
     return query.where(runs.c.digest.in_(digests), ~changed, *own).order_by(runs.c.place)
 

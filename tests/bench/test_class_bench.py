@@ -12,10 +12,10 @@ from websockets.asyncio.client import connect
 
 from sparsecore.bench.classroom import DEMO, Crowd, classroom, out_of_order
 from sparsecore.bench.own_home import own_home
-from sparsecore.bench.page_session import PageError, Tab
 from sparsecore.bench.watching import server, wait_for
 from sparsecore.config import RunConfig
 from sparsecore.dashboard.live_route import tokens
+from sparsecore.dashboard.page_session import PageError, Tab
 from sparsecore.runs.run import Run, new_row
 from sparsecore.runs.store import Store
 from tests.robustness.in_a_thread import in_a_thread

@@ -1,33 +1,16 @@
 """The Challenge page: empty, with a run to enter, judged, on the board; in both languages."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from sparsecore.config import RunConfig
-from sparsecore.dashboard import session, visitor
 from sparsecore.dashboard.words import words
 from sparsecore.runs.store import Store
 from sparsecore.runs.worker import Worker
+from tests.dashboard.opening import opened
 
-PAGE = str(Path(__file__).parents[2] / "pages" / "challenge.py")
 MARKUP = "<img src=x onerror=alert(1)> **bold**"
 
-
-@pytest.fixture(autouse=True)
-def the_store(store: Store) -> Iterator[Store]:
-    session.the_store.cache_clear()
-    visitor._seen.cache_clear()
-    yield store
-    session.the_store.cache_clear()
-
-
-def opened(language: str = "en") -> AppTest:
-    app = AppTest.from_file(PAGE, default_timeout=60)
-    app.session_state["lang"] = language
-    return app.run()
+pytestmark = pytest.mark.usefixtures("served")
 
 
 def trained(store: Store, **parameters: object) -> str:
@@ -38,15 +21,15 @@ def trained(store: Store, **parameters: object) -> str:
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_without_a_run_it_says_what_to_do(language: str):
-    app = opened(language)
+    app = opened("challenge.py", language)
     said = [box.value for box in app.info]
     assert said == [words(language)["challenge.none_of_yours"], words(language)["challenge.empty"]]
     assert not app.exception
 
 
 def test_a_run_that_passes_is_on_the_board_under_a_name_that_is_only_text(store: Store):
-    run = trained(store, method="layerwise", density=0.4)
-    app = opened()
+    run = trained(store, method="layerwise", density=0.4, max_steps=1_500)
+    app = opened("challenge.py")
     app.text_input[0].set_value(MARKUP[:40])
     app.button[0].click().run()
     assert f"Run {run} passes with 166 weights" in app.success[0].value
@@ -57,7 +40,7 @@ def test_a_run_that_passes_is_on_the_board_under_a_name_that_is_only_text(store:
 
 def test_a_run_that_does_not_pass_is_told_how_far_it_is(store: Store):
     trained(store, max_steps=5)
-    app = opened()
+    app = opened("challenge.py")
     app.button[0].click().run()
     assert "does not pass yet" in app.warning[0].value
     assert not app.dataframe

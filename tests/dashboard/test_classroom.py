@@ -1,36 +1,19 @@
 """A class: links that hide the controls, the run and the step that everybody is led to."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from sparsecore.config import RunConfig
-from sparsecore.dashboard import session, visitor
+from sparsecore.dashboard import session
 from sparsecore.dashboard.live_route import status_of
 from sparsecore.dashboard.words import words
 from sparsecore.runs.lead import Lead, lead, set_lead
 from sparsecore.runs.store import Store
+from tests.dashboard.opening import opened
 
-LAB = str(Path(__file__).parents[2] / "pages" / "lab.py")
 SAY = words("en")
 
-
-@pytest.fixture(autouse=True)
-def the_store(store: Store) -> Iterator[Store]:
-    session.the_store.cache_clear()
-    visitor._seen.cache_clear()
-    yield store
-    session.the_store.cache_clear()
-
-
-def opened(**query: str) -> AppTest:
-    app = AppTest.from_file(LAB, default_timeout=60)
-    app.session_state["lang"] = "en"
-    for name, value in query.items():
-        app.query_params[name] = value
-    return app.run()
+pytestmark = pytest.mark.usefixtures("served")
 
 
 def labels(app: AppTest) -> set[str]:
@@ -38,7 +21,7 @@ def labels(app: AppTest) -> set[str]:
 
 
 def test_a_link_that_hides_the_controls_keeps_the_buttons_and_the_settings():
-    app = opened(controls="0", density="0.2", task="spirals")
+    app = opened("lab.py", controls="0", density="0.2", task="spirals")
     assert not app.exception
     assert SAY["parameter.density"] not in labels(app)
     assert SAY["action.train"] in labels(app)
@@ -50,7 +33,7 @@ def test_a_link_that_hides_the_controls_keeps_the_buttons_and_the_settings():
 def test_who_follows_sees_the_run_that_is_led_to_and_no_buttons(store: Store):
     first, second = (store.create(RunConfig(seed=seed)) for seed in (1, 2))
     set_lead(store, Lead(first))
-    app = opened(follow="1")
+    app = opened("lab.py", follow="1")
     assert app.query_params["run"] == first
     assert SAY["action.train"] not in labels(app)
     assert SAY["class.following"] in [caption.value for caption in app.caption]
@@ -60,12 +43,12 @@ def test_who_follows_sees_the_run_that_is_led_to_and_no_buttons(store: Store):
 
 
 def test_where_nobody_leads_it_says_so():
-    assert SAY["class.nobody_leads"] in [caption.value for caption in opened(follow="1").caption]
+    assert SAY["class.nobody_leads"] in [caption.value for caption in opened("lab.py", follow="1").caption]
 
 
 def test_leading_begins_with_the_run_that_is_shown_and_ends_with_the_toggle(store: Store):
     run = store.create(RunConfig(seed=1))
-    app = opened(run=run)
+    app = opened("lab.py", run=run)
     app.toggle(key="leads").set_value(True).run()
     assert lead(store) == Lead(run)
     app.toggle(key="leads").set_value(False).run()
@@ -80,7 +63,7 @@ def test_everybody_who_watches_the_run_is_told_the_step(store: Store):
 
 
 def test_the_link_has_the_settings_and_what_was_chosen(store: Store):
-    app = opened(density="0.2")
+    app = opened("lab.py", density="0.2")
     assert "controls=0" in app.code[0].value
     assert "density=0.2" in app.code[0].value
     app.checkbox(key="class_follow").check().run()

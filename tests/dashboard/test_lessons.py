@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from sparsecore.bounds import best_accuracy, constant_rmse
 from sparsecore.config import RunConfig
-from sparsecore.dashboard import computed, lesson_figures, session
+from sparsecore.dashboard import computed, lesson_figures
 from sparsecore.dashboard.words import ASSETS, LANGUAGES, speaker
 from sparsecore.least_squares import ends, path
 from sparsecore.lessons import FOLDER, LessonError, Text, lessons, read
@@ -20,10 +20,10 @@ from sparsecore.runs.people import LESSON
 from sparsecore.runs.store import Store
 from sparsecore.storage import stored_bytes
 from sparsecore.theory import statements
+from tests.dashboard.opening import opened
 
 PAGES = Path(__file__).parents[2] / "pages"
 LESSONS = {lesson.id: lesson for lesson in lessons()}
-SECONDS = 60
 
 
 def texts(value: object) -> Iterator[Text]:
@@ -144,24 +144,6 @@ def test_lesson_12_errs_least_at_the_four_that_matter():
 
 
 # -- the pages ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def served(store: Store) -> Iterator[Store]:
-    """The pages' store is this test's."""
-    session.the_store.cache_clear()
-    yield store
-    session.the_store.cache_clear()
-
-
-def opened(page: str, lang: str = "en", **query: str) -> AppTest:
-    app = AppTest.from_file(str(PAGES / page), default_timeout=SECONDS)
-    app.session_state["lang"] = lang
-    for name, value in query.items():
-        app.query_params[name] = value
-    app.run()
-    assert not app.exception, app.exception
-    return app
 
 
 def address(app: AppTest) -> str:

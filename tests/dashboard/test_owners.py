@@ -14,27 +14,19 @@ from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from sparsecore.config import RunConfig
-from sparsecore.dashboard import session, teacher, visitor
+from sparsecore.dashboard import teacher, visitor
 from sparsecore.dashboard.owner_cookie import GiveOwner, OwnerCookies, account_owner, owner_cookies
 from sparsecore.dashboard.teacher import TRIES, TRIES_OF_ALL, VARIABLE, WITHIN_SECONDS, Door
 from sparsecore.runs import sweeps
 from sparsecore.runs.people import QUEUED_VARIABLE, Person
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import SweepSpec
+from tests.dashboard.opening import opened
 
 ROOT = Path(__file__).parents[2]
-LAB, SWEEP = (str(ROOT / "pages" / name) for name in ("lab.py", "sweep.py"))
 PAGES = {"accept": "text/html,*/*"}
 ASKING = ("do_pause", "do_step", "do_freeze", "do_stop")
 SPEC = SweepSpec(task="sinc", densities=(0.4, 0.1), seeds=(0,))
-
-
-@pytest.fixture
-def served(store: Store) -> Iterator[Store]:
-    """The pages' store is this test's."""
-    session.the_store.cache_clear()
-    yield store
-    session.the_store.cache_clear()
 
 
 @pytest.fixture
@@ -44,17 +36,6 @@ def with_teacher(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     teacher.door.cache_clear()
     yield
     teacher.door.cache_clear()
-
-
-def opened(page: str = LAB, **query: str) -> AppTest:
-    """The page in a browser of its own, which keeps no cookie: another person each time."""
-    app = AppTest.from_file(page, default_timeout=60)
-    app.session_state["lang"] = "en"
-    for name, value in query.items():
-        app.query_params[name] = value
-    app.run()
-    assert not app.exception
-    return app
 
 
 def running(store: Store, app: AppTest) -> str:
@@ -84,10 +65,10 @@ def captions(app: AppTest) -> str:
 
 
 def test_the_second_may_watch_the_first_ones_run_and_press_nothing(served: Store):
-    first = opened()
+    first = opened("lab.py")
     run = running(served, first)
     assert disabled(first) == ["do_step"]  # it is not paused
-    second = opened(run=run)
+    second = opened("lab.py", run=run)
     assert disabled(second) == list(ASKING)
     assert "somebody else's" in second.button(key="do_pause").proto.help
     assert "somebody else's run" in captions(second)
@@ -96,8 +77,8 @@ def test_the_second_may_watch_the_first_ones_run_and_press_nothing(served: Store
 
 def test_a_press_on_a_page_that_is_out_of_date_is_refused_and_told(served: Store):
     run = served.create(RunConfig(), origin="cli", worker="cli:1")
-    first = opened(run=run)
-    opened()  # another comes, and the first one's page does not know yet
+    first = opened("lab.py", run=run)
+    opened("lab.py")  # another comes, and the first one's page does not know yet
     first.button(key="do_pause").click().run()
     assert "belongs to somebody else" in first.error[0].value
     assert not first.exception
@@ -106,9 +87,9 @@ def test_a_press_on_a_page_that_is_out_of_date_is_refused_and_told(served: Store
 
 
 def test_the_second_ones_slider_does_not_change_the_first_ones_run(served: Store):
-    first = opened()
+    first = opened("lab.py")
     run = running(served, first)
-    second = opened(run=run)
+    second = opened("lab.py", run=run)
     second.select_slider(key="density").set_value(0.2).run()
     assert served.take_commands(run) == []
     assert "not those of the run below" in captions(second)
@@ -117,8 +98,8 @@ def test_the_second_ones_slider_does_not_change_the_first_ones_run(served: Store
 
 
 def test_the_second_begins_a_run_of_his_own_and_the_first_ones_goes_on(served: Store):
-    run = running(served, opened())
-    second = opened(run=run)
+    run = running(served, opened("lab.py"))
+    second = opened("lab.py", run=run)
     second.button(key="do_train").click().run()
     his = served.list(origin="page", limit=1)[0]
     assert his.id != run
@@ -128,9 +109,9 @@ def test_the_second_begins_a_run_of_his_own_and_the_first_ones_goes_on(served: S
 
 def test_a_single_visitor_commands_the_runs_of_the_command_line_until_another_comes(served: Store):
     run = served.create(RunConfig(), origin="cli", worker="cli:1")
-    first = opened(run=run)
+    first = opened("lab.py", run=run)
     assert "do_pause" not in disabled(first)
-    second = opened(run=run)
+    second = opened("lab.py", run=run)
     for app in (first.run(), second):
         assert disabled(app) == list(ASKING)
         assert "The command line began this run" in captions(app)
@@ -140,7 +121,7 @@ def test_one_who_has_ten_runs_waiting_is_told_so_and_loses_nothing(
     served: Store, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv(QUEUED_VARIABLE, "1")
-    app = opened()
+    app = opened("lab.py")
     app.button(key="do_train").click().run()
     app.button(key="do_train").click().run()
     assert "You have 1 runs in the queue" in app.error[0].value
@@ -148,10 +129,10 @@ def test_one_who_has_ten_runs_waiting_is_told_so_and_loses_nothing(
 
 
 def test_the_second_cannot_stop_the_first_ones_sweep(served: Store):
-    first = opened(SWEEP)
+    first = opened("sweep.py")
     first.button(key="sweep_start").click().run()
     (sweep,) = sweeps.recent(served)
-    second = opened(SWEEP, sweep=sweep.id)
+    second = opened("sweep.py", sweep=sweep.id)
     stop = second.button(key="sweep_do_stop")
     assert stop.disabled
     assert "somebody else's" in stop.proto.help
@@ -163,13 +144,13 @@ def test_the_second_cannot_stop_the_first_ones_sweep(served: Store):
 
 
 def test_without_a_password_in_the_environment_nobody_is_asked_for_one(served: Store):
-    assert not [field for field in opened().text_input if field.key == visitor.PASSWORD]
+    assert not [field for field in opened("lab.py").text_input if field.key == visitor.PASSWORD]
 
 
 @pytest.mark.usefixtures("with_teacher")
 def test_the_teacher_commands_every_run_until_he_drops_the_right(served: Store):
-    run = running(served, opened())
-    second = opened(run=run)
+    run = running(served, opened("lab.py"))
+    second = opened("lab.py", run=run)
     second.text_input(key=visitor.PASSWORD).set_value("open barley").run()
     assert "not the password" in second.error[0].value
     assert disabled(second) == list(ASKING)

@@ -2,15 +2,13 @@
 
 import io
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import insert
 from streamlit.testing.v1 import AppTest
 
 from sparsecore.config import RunConfig
-from sparsecore.dashboard import run_archives, session
+from sparsecore.dashboard import run_archives
 from sparsecore.dashboard.words import words
 from sparsecore.runs import disk, keeping
 from sparsecore.runs.archive_file import ArchiveError
@@ -21,17 +19,11 @@ from sparsecore.runs.run import new_row
 from sparsecore.runs.run_archive import export_run
 from sparsecore.runs.store import Store
 from sparsecore.runs.tables import runs
+from tests.dashboard.opening import opened
 
-PAGE = str(Path(__file__).parents[2] / "pages" / "runs.py")
 CODES = ("not_archive", "damaged", "version", "too_large", "content")
 
-
-@pytest.fixture(autouse=True)
-def the_store(store: Store) -> Iterator[Store]:
-    """The pages' store is this test's."""
-    session.the_store.cache_clear()
-    yield store
-    session.the_store.cache_clear()
+pytestmark = pytest.mark.usefixtures("served")
 
 
 @pytest.fixture
@@ -41,12 +33,6 @@ def file(store: Store) -> tuple[str, bytes]:
     export_run(store, run, written)
     store.delete(run)
     return run, written.getvalue()
-
-
-def opened(language: str = "en") -> AppTest:
-    app = AppTest.from_file(PAGE, default_timeout=60)
-    app.session_state["lang"] = language
-    return app.run()
 
 
 def chosen(app: AppTest, run: str) -> AppTest:
@@ -74,7 +60,7 @@ def brought(app: AppTest, data: bytes) -> AppTest:
 
 def test_a_run_is_chosen_and_saved(store: Store):
     run = store.create(RunConfig(density=0.3))
-    app = opened()
+    app = opened("runs.py")
     assert not app.get("download_button")
     chosen(app, run)
     assert app.get("download_button")[0].proto.label == "Whole run"
@@ -82,7 +68,7 @@ def test_a_run_is_chosen_and_saved(store: Store):
 
 
 def test_a_run_that_is_brought_stands_in_the_list_and_can_be_opened(store: Store, file: tuple[str, bytes]):
-    app = brought(opened(), file[1])
+    app = brought(opened("runs.py"), file[1])
     assert f"Run {file[0]} is here" in app.success[0].value
     assert f"/?run={file[0]}" in app.success[0].value
     assert list(app.dataframe[0].value["run"]) == [file[0]]
@@ -95,7 +81,7 @@ def test_a_run_that_is_brought_stands_in_the_list_and_can_be_opened(store: Store
 def test_a_damaged_file_is_refused_in_the_readers_language(store: Store, file, language: str, told: str):
     data = bytearray(file[1])
     data[len(data) // 2] ^= 1
-    app = brought(opened(language), bytes(data))
+    app = brought(opened("runs.py", language), bytes(data))
     assert told in app.error[0].value
     assert store.list() == []
 
@@ -116,7 +102,7 @@ def test_every_refusal_has_its_words(language: str, monkeypatch: pytest.MonkeyPa
 def test_the_list_is_searched_and_filtered(store: Store):
     one, two = ended(store), ended(store, task="spirals", method="global")
     keeping.describe(store, one, name="Best of Monday", note="**bold** <b>")
-    app = opened()
+    app = opened("runs.py")
     assert listed(app) == [two, one]
     assert app.dataframe[0].value["note"][1] == "**bold** <b>"
     app.text_input(key="runs_search").set_value("monday").run()
@@ -134,7 +120,7 @@ def test_the_list_is_searched_and_filtered(store: Store):
 
 def test_only_ones_own_runs_are_mine(store: Store):
     theirs = ended(store, Person("somebody"))
-    app = opened()
+    app = opened("runs.py")
     assert listed(app) == [theirs]
     app.get("button_group")[-1].set_value(["mine"]).run()
     assert not app.exception
@@ -143,7 +129,7 @@ def test_only_ones_own_runs_are_mine(store: Store):
 
 def test_a_chosen_run_is_named_and_pinned_and_stands_first(store: Store):
     one, two = ended(store), ended(store)
-    app = chosen(opened(), one)
+    app = chosen(opened("runs.py"), one)
     app.text_input(key=f"run_name_{one}").set_value("kept *well*").run()
     app.text_area(key=f"run_note_{one}").set_value("why").run()
     app.button(key="run_pin").click().run()
@@ -158,7 +144,7 @@ def test_a_deleted_run_leaves_the_list_and_undo_brings_it_back(store: Store):
     run = ended(store)
     keeping.describe(store, run, name="a [link](x)")
     before, frames = store.get(run), store.frames(run)
-    app = chosen(opened(), run)
+    app = chosen(opened("runs.py"), run)
     app.button(key="run_delete").click().run()
     assert not app.exception
     assert (listed(app), store.get(run)) == ([], None)
@@ -171,7 +157,7 @@ def test_a_deleted_run_leaves_the_list_and_undo_brings_it_back(store: Store):
 
 def test_anothers_run_can_be_read_and_not_renamed_pinned_or_deleted(store: Store):
     run = ended(store, Person("somebody"))
-    app = chosen(opened(), run)
+    app = chosen(opened("runs.py"), run)
     assert app.text_input(key=f"run_name_{run}").disabled
     assert app.text_area(key=f"run_note_{run}").disabled
     assert app.button(key="run_pin").disabled
@@ -180,7 +166,7 @@ def test_anothers_run_can_be_read_and_not_renamed_pinned_or_deleted(store: Store
 
 def test_a_run_that_is_erased_while_its_page_is_open_is_told(store: Store):
     run = ended(store)
-    app = chosen(opened(), run)
+    app = chosen(opened("runs.py"), run)
     store.delete(run)
     app.button(key="run_delete").click().run()
     assert not app.exception
@@ -191,7 +177,7 @@ def test_ten_thousand_runs_are_counted_and_two_hundred_shown(store: Store):
     template = new_row(RunConfig(), "page") | {"state": "ended", "reason": "max_steps", "result": {}}
     with store.engine.begin() as connection:
         connection.execute(insert(runs), [template | {"id": f"r{place:05}"} for place in range(10_000)])
-    app = opened()
+    app = opened("runs.py")
     assert len(listed(app)) == 200
     assert "200 of 10,000 runs" in app.caption[0].value
     app.text_input(key="runs_search").set_value("r0777").run()
@@ -203,18 +189,18 @@ def test_ten_thousand_runs_are_counted_and_two_hundred_shown(store: Store):
 
 def test_the_page_says_what_the_store_takes_and_of_how_much(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv(disk.VARIABLE, raising=False)
-    assert any("used by all runs" in told.value for told in opened().markdown)
+    assert any("used by all runs" in told.value for told in opened("runs.py").markdown)
     monkeypatch.setenv(disk.VARIABLE, "1kB")
-    app = opened()
+    app = opened("runs.py")
     assert "more than they should" in app.warning[0].value
     monkeypatch.setenv(disk.VARIABLE, "much")
-    assert "SPARSECORE" in opened().error[0].value
+    assert "SPARSECORE" in opened("runs.py").error[0].value
 
 
 def test_room_is_made_only_after_asking_and_of_the_runs_that_were_named(store: Store):
     old, pinned, new = (ended(store, size=2_000_000, seed=seed) for seed in range(3))
     keeping.pin(store, pinned)
-    app = opened()
+    app = opened("runs.py")
     app.session_state["disk_room"] = True
     app.run()
     app.number_input(key="disk_target").set_value(5).run()

@@ -3,34 +3,30 @@
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
-from sparsecore.dashboard import searches, session, sweep_search
+from sparsecore.dashboard import searches, sweep_search
 from sparsecore.dashboard.searches import Searching, ask, asked
 from sparsecore.dashboard.words import words
 from sparsecore.runs import sweeps
 from sparsecore.runs.people import HOST
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import SweepSpec
+from tests.dashboard.opening import opened
 
-PAGE = str(Path(__file__).parents[2] / "pages" / "sweep.py")
 SPEC = SweepSpec(task="sinc", densities=(1.0, 0.4), seeds=(0,), parameters={"size": "demo", "max_steps": 50})
 PATIENCE_SECONDS = 120.0  # the process imports torch and Optuna
 
 
 @pytest.fixture(autouse=True)
-def the_store(store: Store) -> Iterator[Store]:
-    """The pages' store is this test's, and no search outlives it."""
-    session.the_store.cache_clear()
-    yield store
+def _no_search_is_left(served: Store) -> Iterator[None]:
+    """No search outlives the test's store."""
+    yield
     for searching in searches._asked.values():
         searching.cancel(HOST)
         searching.join(PATIENCE_SECONDS)
     searches._asked.clear()
-    session.the_store.cache_clear()
 
 
 def result(kept: int) -> dict:
@@ -108,17 +104,9 @@ def test_a_process_that_dies_is_the_problem(store: Store):
 # -- on the page ------------------------------------------------------------------------------------------
 
 
-def opened(**query: str) -> AppTest:
-    app = AppTest.from_file(PAGE, default_timeout=60)
-    app.session_state["lang"] = "en"
-    for name, value in query.items():
-        app.query_params[name] = value
-    return app.run()
-
-
 @pytest.mark.usefixtures("trainer")
 def test_a_press_begins_it_and_its_front_is_drawn_against_the_uniform_curve(store: Store):
-    app = opened(sweep=sweeps.begin(store, SPEC))
+    app = opened("sweep.py", sweep=sweeps.begin(store, SPEC))
     app.number_input(key="search_trials").set_value(4).run()
     app.button(key="search_start").click().run()
     assert not app.exception
@@ -133,7 +121,7 @@ def test_a_press_begins_it_and_its_front_is_drawn_against_the_uniform_curve(stor
 
 
 def test_it_can_be_stopped_and_says_that_what_was_trained_is_kept(store: Store):
-    app = opened(sweep=sweeps.begin(store, SPEC))
+    app = opened("sweep.py", sweep=sweeps.begin(store, SPEC))
     app.button(key="search_start").click().run()
     app.button(key="search_stop").click().run()
     assert not app.exception
@@ -144,9 +132,9 @@ def test_it_can_be_stopped_and_says_that_what_was_trained_is_kept(store: Store):
 
 def test_for_texts_the_parameters_of_texts_are_offered_and_asked_for():
     names = {"split", "watch", "class_weights", "label_smoothing", "dropout", "word_dropout"}
-    app = opened(task="sinc")
+    app = opened("sweep.py", task="sinc")
     assert not names & {widget.key for widget in (*app.selectbox, *app.number_input)}
-    app = opened(task="vulnerabilities")
+    app = opened("sweep.py", task="vulnerabilities")
     assert not app.exception
     assert names <= {widget.key for widget in (*app.selectbox, *app.number_input)}
     app.number_input(key="dropout").set_value(0.3)

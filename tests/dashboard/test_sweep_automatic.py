@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import insert
 
 from sparsecore.config import RunConfig
-from sparsecore.dashboard import bisections, session, sweep_search
+from sparsecore.dashboard import bisections, sweep_search
 from sparsecore.dashboard.bisections import Finding, ask, asked
 from sparsecore.runs import sweeps
 from sparsecore.runs.run import new_row
@@ -19,13 +19,7 @@ from sparsecore.runs.tables import runs
 SPEC = SweepSpec(task="sinc", methods=("layerwise",), densities=(1.0,), seeds=(0,))
 GOOD_FROM = 0.1  # the density from which the runs of these tests are as good as dense
 
-
-@pytest.fixture(autouse=True)
-def the_store(store: Store) -> Iterator[Store]:
-    """The pages' store is this test's."""
-    session.the_store.cache_clear()
-    yield store
-    session.the_store.cache_clear()
+pytestmark = pytest.mark.usefixtures("served")
 
 
 def row(config: RunConfig, test: float) -> dict:

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from sparsecore.config import RunConfig
+from sparsecore.dashboard import sweep_grid
 from sparsecore.dashboard.sweep_grid import TOLD, done_share, grid, legend, notes, progress_bar, training
 from sparsecore.dashboard.words import words
 from sparsecore.runs.run import Run
@@ -87,6 +88,17 @@ def test_many_seeds_are_small_squares():
     cells = [cell(seed=seed) for seed in range(6)]
     assert "sp-small" in grid(cells, say, "en")
     assert "sp-small" not in grid(cells[:5], say, "en")
+
+
+def test_of_very_many_cells_each_place_is_a_bar_that_tells_how_many_are_done(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sweep_grid, "MOST_CHIPS", 3)
+    cells = [cell(seed=seed, result=result(0.1)) for seed in range(3)] + [cell(density=0.4)]
+    html = grid(cells, say, "en")
+    assert chips(html) == []
+    assert 'title="global ρ 0.1: 3 of 3 runs done"' in html
+    assert 'title="global ρ 0.4: 0 of 1 runs done"' in html
+    assert legend(cells, say) == ""
+    assert len(chips(grid(cells[:3], say, "en"))) == 3
 
 
 def test_the_bar_is_what_ended_and_what_running_cells_have_done():

@@ -3,40 +3,24 @@
 import csv
 import io
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import insert
 from streamlit.testing.v1 import AppTest
 
 from sparsecore.config import RunConfig
-from sparsecore.dashboard import session, sweep_results
+from sparsecore.dashboard import sweep_results
 from sparsecore.runs import sweeps
 from sparsecore.runs.run import new_row
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import Cell, SweepSpec
 from sparsecore.runs.tables import runs
+from tests.dashboard.opening import opened
 
-PAGE = str(Path(__file__).parents[2] / "pages" / "sweep.py")
 SPEC = SweepSpec(task="sinc", densities=(1.0, 0.4, 0.1), seeds=(0, 1), parameters={"size": "demo"})
 MANY = 10_000
 
-
-@pytest.fixture(autouse=True)
-def the_store(store: Store) -> Iterator[Store]:
-    """The pages' store is this test's."""
-    session.the_store.cache_clear()
-    yield store
-    session.the_store.cache_clear()
-
-
-def opened(language: str = "en", **query: str) -> AppTest:
-    app = AppTest.from_file(PAGE, default_timeout=60)
-    app.session_state["lang"] = language
-    for name, value in query.items():
-        app.query_params[name] = value
-    return app.run()
+pytestmark = pytest.mark.usefixtures("served")
 
 
 def row(config: RunConfig, test: float = 0.08, reason: str = "max_steps") -> dict:
@@ -72,7 +56,7 @@ def states(store: Store) -> list[str]:
 
 
 def test_with_no_sweep_the_thesis_is_drawn_and_a_press_begins_a_small_one(store: Store):
-    app = opened()
+    app = opened("sweep.py")
     assert not app.exception
     assert len(app.get("plotly_chart")) == 1
     next(button for button in app.button if button.label == "Try a small one").click().run()
@@ -85,7 +69,7 @@ def test_with_no_sweep_the_thesis_is_drawn_and_a_press_begins_a_small_one(store:
 
 def test_start_enqueues_what_was_chosen_and_only_what_is_missing(store: Store):
     finish(store, [SPEC.config("global", 0.1, 0)])
-    app = opened()
+    app = opened("sweep.py")
     app.text_input(key="sweep_densities").set_value("1, 0.4 .1")
     app.text_input(key="sweep_seeds").set_value("0-1").run()
     assert any("**Runs: 10**, 9 of them new" in text.value for text in app.markdown)
@@ -104,7 +88,7 @@ def test_start_enqueues_what_was_chosen_and_only_what_is_missing(store: Store):
     ],
 )
 def test_what_does_not_fit_is_told_and_cannot_be_started(store: Store, field, value, told):
-    app = opened()
+    app = opened("sweep.py")
     app.text_input(key=f"sweep_{field}").set_value(value).run()
     assert told in app.error[0].value
     assert app.button(key="sweep_start").disabled
@@ -113,7 +97,7 @@ def test_what_does_not_fit_is_told_and_cannot_be_started(store: Store, field, va
 def test_a_finished_sweep_has_its_curves_layers_costs_and_table(store: Store):
     finish(store, SPEC.configs())
     sweep = sweeps.begin(store, SPEC)
-    app = opened()  # the newest
+    app = opened("sweep.py")  # the newest
     assert not app.exception
     assert app.query_params["sweep"] in (sweep, [sweep])
     assert len(app.get("plotly_chart")) == 5
@@ -124,7 +108,7 @@ def test_a_finished_sweep_has_its_curves_layers_costs_and_table(store: Store):
 
 def test_stop_and_resume(store: Store):
     finish(store, [SPEC.config("global", 0.1, 0)])
-    app = opened(sweep=sweeps.begin(store, SPEC))
+    app = opened("sweep.py", sweep=sweeps.begin(store, SPEC))
     app.button(key="sweep_do_stop").click().run()
     assert sorted(states(store)) == ["done", *["missing"] * 9]
     app.button(key="sweep_do_resume").click().run()
@@ -135,7 +119,7 @@ def test_stop_and_resume(store: Store):
 def test_the_choices_are_those_of_the_sweep_that_is_opened(store: Store):
     other = SPEC.model_copy(update={"densities": (0.3,), "seeds": (4,), "methods": ("global",)})
     first, second = sweeps.begin(store, SPEC), sweeps.begin(store, other)
-    app = opened(sweep=second)
+    app = opened("sweep.py", sweep=second)
     assert (app.text_input(key="sweep_densities").value, app.text_input(key="sweep_seeds").value) == (
         "0.3",
         "4",
@@ -148,18 +132,18 @@ def test_the_choices_are_those_of_the_sweep_that_is_opened(store: Store):
 def test_a_sweep_of_a_search_is_not_in_the_list(store: Store):
     mine = sweeps.begin(store, SPEC)
     sweeps.begin(store, SPEC.model_copy(update={"densities": (0.3,)}), "search")
-    assert opened().selectbox(key="sweep_listed").options[0].endswith(mine)
-    assert len(opened().selectbox(key="sweep_listed").options) == 1
+    assert opened("sweep.py").selectbox(key="sweep_listed").options[0].endswith(mine)
+    assert len(opened("sweep.py").selectbox(key="sweep_listed").options) == 1
 
 
 def test_a_sweep_that_is_not_there_is_told():
-    assert "nosuch" in opened(sweep="nosuch").warning[0].value
+    assert "nosuch" in opened("sweep.py", sweep="nosuch").warning[0].value
 
 
 def test_the_page_speaks_chinese(store: Store):
     finish(store, SPEC.configs(), reason="collapsed")
     sweeps.begin(store, SPEC)
-    app = opened("zh")
+    app = opened("sweep.py", "zh")
     assert not app.exception
     assert "全部完成" in " ".join(text.value for text in app.markdown)
 
@@ -178,7 +162,7 @@ def test_beside_ten_thousand_runs_the_page_answers_within_a_second(store: Store)
     finish(store, (RunConfig(seed=seed, density=0.3, max_steps=77) for seed in range(MANY)))
     finish(store, SPEC.configs())
     sweep = sweeps.begin(store, SPEC)
-    app = opened(sweep=sweep)
+    app = opened("sweep.py", sweep=sweep)
     quickest = min(_seconds(app) for _ in range(3))
     assert not app.exception
     assert quickest < 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from safetensors.numpy import load
 from streamlit.testing.v1 import AppTest
 
 from sparsecore.config import RunConfig
-from sparsecore.dashboard import session, taking
+from sparsecore.dashboard import taking
 from sparsecore.dashboard.run_files import _report, _script
 from sparsecore.runs.store import Store
 from sparsecore.runs.worker import Worker
@@ -21,11 +20,8 @@ PATIENCE_SECONDS = 120
 
 
 @pytest.fixture(autouse=True)
-def the_store(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    session.the_store.cache_clear()
+def _nothing_is_taken_yet(served: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(taking, "_takings", {})
-    yield store
-    session.the_store.cache_clear()
 
 
 def trained(store: Store) -> str:

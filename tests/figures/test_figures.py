@@ -7,7 +7,7 @@ import pytest
 
 from sparsecore.dashboard.words import words
 from sparsecore.figures import layer_densities, metric_curve, pareto, run_seconds, weights_left
-from sparsecore.figures.drawing import METHOD_COLOURS, band, colour
+from sparsecore.figures.drawing import METHOD_COLOURS, MOST_POINTS, band, colour, stride
 from sparsecore.runs.curves import Layer, Mean, Point, interval
 from sparsecore.thesis import printed
 
@@ -81,6 +81,18 @@ def test_every_run_is_a_point_with_its_id_and_a_collapsed_one_is_a_cross():
     assert "collapsed" in dots.customdata[3][1]
     assert "collapsed" in [trace.name for trace in traces(figure, "key")]
     assert "0.08<br>seed 0, run g0.4s0" in dots.customdata[0][1]
+
+
+def test_of_very_many_runs_some_are_drawn_from_every_density_and_the_means_are_of_all():
+    many = [point("global", density, seed, seed) for density in (0.1, 0.2, 0.4) for seed in range(1_000)]
+    figure = metric_curve(many, metric="rmse", say=say)
+    drawn = of(figure, "runs", "global")
+    assert (stride(many), len(drawn.x)) == (10, MOST_POINTS)
+    assert {x: list(drawn.x).count(x) for x in (0.1, 0.2, 0.4)} == {0.1: 100, 0.2: 100, 0.4: 100}
+    assert len(drawn.customdata) == len(drawn.marker.symbol) == MOST_POINTS
+    assert list(of(figure, "mean test", "global").y) == [499.5] * 3
+    front = pareto(many, many, metric="rmse", say=say)
+    assert all(len(trace.x) == len(trace.customdata) for trace in traces(front, "runs"))
 
 
 def test_dense_is_a_horizontal_line_over_all_that_is_drawn():

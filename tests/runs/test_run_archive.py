@@ -20,7 +20,7 @@ from sqlalchemy import func, select
 
 from sparsecore.config import RunConfig
 from sparsecore.events import Checkpoint
-from sparsecore.runs import sweeps
+from sparsecore.runs import keeping, sweeps
 from sparsecore.runs.archive_file import (
     CHECKPOINT,
     DIGEST_BYTES,
@@ -257,6 +257,26 @@ def test_a_run_whose_id_is_another_runs_gets_its_own_and_is_found_under_it(
     assert first.run != other
     assert store.get(other).config.task == "sinc"
     assert len(store.list()) == 2
+
+
+@pytest.mark.usefixtures("either_database")
+def test_its_name_note_and_pin_come_along_and_stay_as_they_are_here(store: Store, elsewhere: Store):
+    run = elsewhere.create(config())
+    keeping.describe(elsewhere, run, name="the best 层", note="two\nlines")
+    keeping.pin(elsewhere, run)
+    data = exported(elsewhere, run)
+    assert imported(store, data).new
+    here = store.get(run)
+    assert (here.name, here.note, here.pinned) == ("the best 层", "two\nlines", True)
+    keeping.describe(store, run, name="mine")
+    keeping.pin(store, run, pinned=False)
+    assert imported(store, data).new is False
+    assert (store.get(run).name, store.get(run).pinned, len(store.list())) == ("mine", False, 1)
+
+
+def test_an_archive_from_before_runs_had_names_is_read(store: Store, parts: dict[str, bytes]):
+    found = imported(store, rewritten(parts, lambda manifest, *_: manifest.pop("told")))
+    assert (store.get(found.run).name, store.get(found.run).pinned) == (None, False)
 
 
 def test_an_imported_run_is_no_cell_of_a_sweep(store: Store, elsewhere: Store):
@@ -509,6 +529,12 @@ LIES = {
     "saved-task": described("checkpoint", config={"task": "sinc"}),
     "saved-ending": described("checkpoint", ending=["won", {}]),
     "saved-weights": described("checkpoint", "model.fc2.weight", np.zeros(3, np.float32)),
+    "told-long": to("told", "name", value="x" * 81),
+    "told-lines": to("told", "name", value="one\ntwo"),
+    "told-empty": to("told", "name", value=""),
+    "told-control": to("told", "note", value="\x1b[31mred"),
+    "told-pinned": to("told", "pinned", value="yes"),
+    "told-more": to("told", "owner", value="me"),
 }
 
 

@@ -38,8 +38,8 @@ def soon(condition: Callable[[], Any]) -> Any:
 
 
 @contextmanager
-def supervising(store: Store, cores: int, spare: bool = True) -> Iterator[Supervisor]:
-    """A running supervisor, which leaves no process behind."""
+def supervising(store: Store, cores: int, spare: bool = False) -> Iterator[Supervisor]:
+    """A running supervisor, which leaves no process behind; a spare takes seconds of a core to get ready."""
     supervisor = Supervisor(store, cores, spare)
     supervisor.start()
     try:
@@ -92,7 +92,7 @@ def test_runs_are_trained_in_order_one_a_core_and_a_paused_one_takes_none(store:
         running.append({each.id for each in store.list(states=["running"])})
         return store.get(run).state
 
-    with supervising(store, cores=1) as supervisor:
+    with supervising(store, cores=1, spare=True) as supervisor:
         soon(lambda: state(first) == "running" and store.get(first).step > 0)
         assert store.queue_place(second) == 1
         process = process_of(supervisor, first)
@@ -138,7 +138,7 @@ def test_one_process_trains_many_runs_each_as_if_it_were_the_first(store: Store)
     ]
     configs = [RunConfig.parse({"theta": 0.0, "max_steps": 40} | values) for values in given]
     ids = [store.create(config) for config in configs]
-    with supervising(store, cores=1, spare=False) as supervisor:
+    with supervising(store, cores=1) as supervisor:
         soon(lambda: all(not store.get(run).active for run in ids))
         assert supervisor.started_children == 1
         assert supervisor.children[0].runs == len(ids)
@@ -151,7 +151,7 @@ def test_one_process_trains_many_runs_each_as_if_it_were_the_first(store: Store)
 
 def test_an_idle_process_that_dies_is_replaced_and_costs_no_run(store: Store):
     first = short(store)
-    with supervising(store, cores=1, spare=False) as supervisor:
+    with supervising(store, cores=1) as supervisor:
         soon(lambda: ended(store, first))
         soon(lambda: supervisor.children[0].run_id is None)
         os.kill(supervisor.children[0].process.pid, signal.SIGKILL)
@@ -164,7 +164,7 @@ def test_an_idle_process_that_dies_is_replaced_and_costs_no_run(store: Store):
 def test_processes_beyond_one_spare_are_let_go_after_a_while(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(supervisor_module, "IDLE_SECONDS", 0.5)
     runs = [short(store, seed) for seed in range(2)]
-    with supervising(store, cores=2) as supervisor:
+    with supervising(store, cores=2, spare=True) as supervisor:
         soon(lambda: all(ended(store, run) for run in runs))
         soon(lambda: supervisor.started_children >= 2 and len(supervisor.children) == 1)
         assert supervisor.children[0].run_id is None
@@ -175,7 +175,7 @@ def test_a_sweep_keeps_nobody_waiting(store: Store):
         store, SweepSpec(task="sinc", densities=(0.4,), seeds=(0, 1, 2), parameters={"max_steps": 99})
     )
     queued = store.list()[::-1]
-    with supervising(store, cores=1, spare=False):
+    with supervising(store, cores=1):
         soon(lambda: store.get(queued[0].id).state == "running")
         mine = short(store)
         soon(lambda: ended(store, mine))
@@ -188,7 +188,7 @@ def test_a_sweep_keeps_nobody_waiting(store: Store):
 def test_fifty_runs_leave_no_more_memory_in_a_process_than_ten(store: Store):
     ids = [short(store, seed) for seed in range(50)]
     sizes: list[int] = []
-    with supervising(store, cores=1, spare=False) as supervisor:
+    with supervising(store, cores=1) as supervisor:
         for run in ids:
             soon(lambda run=run: ended(store, run))
             status = Path(f"/proc/{supervisor.children[0].process.pid}/status").read_text()
@@ -288,6 +288,6 @@ def test_where_no_worker_can_start_queued_runs_fail_with_a_sentence(
     monkeypatch.setattr(supervisor_module.sys, "executable", shutil.which("false"))
     monkeypatch.setattr(supervisor_module, "SPARE_RETRY_SECONDS", 0.0)
     run = short(store)
-    with supervising(store, cores=1):
+    with supervising(store, cores=1, spare=True):
         soon(lambda: store.get(run).state == "failed")
     assert "worker process" in store.get(run).error

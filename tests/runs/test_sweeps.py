@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event, insert, update
 
 from sparsecore.config import ConfigError, RunConfig
-from sparsecore.runs import durations, sweeps
+from sparsecore.runs import durations, finished, keeping, sweeps
 from sparsecore.runs.log import Entry
 from sparsecore.runs.run import Run, new_row
 from sparsecore.runs.store import Store
@@ -309,13 +309,52 @@ class Statements(list):
         monkeypatch.setattr(Run, "of", classmethod(counted))
 
 
-def test_a_sweeps_cells_are_one_query_that_reads_no_other_run(many: Store, monkeypatch: pytest.MonkeyPatch):
+def test_a_sweeps_cells_are_found_by_an_index_and_each_finished_run_is_read_once(
+    many: Store, monkeypatch: pytest.MonkeyPatch
+):
     statements = Statements(many, monkeypatch)
     assert statuses(many, grid()) == ["done"] * 6
-    assert (len(statements), statements.read) == (1, 6)
+    assert (len(statements), statements.read) == (2, 6)  # which runs there are, then the runs themselves
+    assert statuses(many, grid()) == ["done"] * 6
+    assert (len(statements), statements.read) == (3, 6)
     with many.engine.connect() as connection:
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statements[0]}", ("x",) * 8).all()
     assert any("USING INDEX ix_runs_digest" in row[-1] for row in plan)
+
+
+def test_a_run_that_has_not_ended_is_read_again_and_again(store: Store):
+    config = grid().configs()[0]
+    run = store.create(config, worker="w")
+    assert sweeps.cells_of(store, grid())[0].run.step == 0
+    store.write(run, "w", 7, [])
+    assert sweeps.cells_of(store, grid())[0].run.step == 7
+    store.finish(run, "w", 9, "max_steps", {}, {"metrics": METRICS})
+    assert (sweeps.cells_of(store, grid())[0].status, sweeps.cells_of(store, grid())[0].run.step) == (
+        "done",
+        9,
+    )
+
+
+def test_a_finished_run_that_is_deleted_is_no_cell_any_more(store: Store):
+    config = grid().configs()[0]
+    run = store.create(config, worker="w")
+    store.finish(run, "w", 9, "max_steps", {}, {"metrics": METRICS})
+    assert statuses(store, grid())[0] == "done"
+    keeping.remove(store, run)
+    assert statuses(store, grid())[0] == "missing"
+    keeping.restore(store, run)
+    assert statuses(store, grid())[0] == "done"
+
+
+def test_of_more_finished_runs_than_are_remembered_none_is_lost(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(finished, "MOST", 2)
+    monkeypatch.setattr(finished, "CHUNK", 4)
+    for config in grid().configs():
+        store.finish(store.create(config, worker="w"), "w", 9, "max_steps", {}, {"metrics": METRICS})
+    for _ in range(2):
+        assert statuses(store, grid()) == ["done"] * 6
 
 
 def test_the_list_of_runs_reads_no_more_than_it_shows(many: Store, monkeypatch: pytest.MonkeyPatch):

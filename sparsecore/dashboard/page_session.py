@@ -20,10 +20,10 @@ class PageError(RuntimeError):
 
 
 class Tab:
-    """One tab on the Lab of a server at `address` (host:port), with a cookie of its own."""
+    """One tab on a page of a server at `address` (host:port), the Lab's if none is named, with a cookie."""
 
-    def __init__(self, address: str, **query: object) -> None:
-        self.address, self.query = address, urlencode(query)
+    def __init__(self, address: str, page: str = "", **query: object) -> None:
+        self.address, self.page, self.query = address, page, urlencode(query)
         self.buttons: dict[str, str] = {}
         self.cookie: str | None = None
         self.socket: ClientConnection | None = None
@@ -56,6 +56,7 @@ class Tab:
         """
         asked = BackMsg()
         asked.rerun_script.query_string = self.query
+        asked.rerun_script.page_name = self.page
         if press is not None:
             if press not in self.buttons:
                 raise PageError(f"the page has no button {press!r}.")
