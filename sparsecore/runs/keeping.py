@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-import unicodedata
 from typing import Any
 
 from sqlalchemy import and_, case, delete, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from sparsecore.runs.people import HOST, WELCOME, Person
+from sparsecore.runs.plain_words import plain_words
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import Store
 from sparsecore.runs.tables import commands, runs
@@ -106,8 +106,7 @@ _DELETED = runs.c.deleted.is_not(None)
 
 
 def _told(text: str, what: str, most: int) -> str | None:
-    """The text without control characters, which no terminal and no database should be given."""
-    kept = "".join(c for c in text if c == "\n" or unicodedata.category(c) not in ("Cc", "Cs"))
+    kept = plain_words(text)
     if len(kept) > most:
         raise TooLong(what, most)
     return kept or None
