@@ -15,7 +15,7 @@ from rich.text import Text
 
 from sparsecore.corpora import CorpusError, Inspection, catalogue
 from sparsecore.corpora import inspect as inspect_file
-from sparsecore.terminal import FAILED, WRONG_ARGUMENTS, JsonFlag, eyes, refuse, show
+from sparsecore.terminal import FAILED, WRONG_ARGUMENTS, JsonFlag, eyes, refuse, seen, show
 
 # What is wrong with what a person typed, and not with what the file holds.
 ARGUMENT_CODES = frozenset(
@@ -105,7 +105,7 @@ def _bar(file: Path) -> Iterator[Callable[[int, int], None]]:
     name = TextColumn("{task.description}", markup=False)
     columns = (name, BarColumn(), TaskProgressColumn(), DownloadColumn())
     with Progress(*columns, console=eyes, transient=True, disable=not eyes.is_terminal) as bar:
-        shown = bar.add_task(file.name, total=None)
+        shown = bar.add_task(seen(file.name), total=None)
         yield lambda read, total: bar.update(shown, completed=read, total=total)
 
 

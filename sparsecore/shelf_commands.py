@@ -16,7 +16,7 @@ from sparsecore.runs import disk, keeping
 from sparsecore.runs.listing import STATES, Wanted, find
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import Store
-from sparsecore.terminal import JsonFlag, RunId, eyes, refuse, show, the_store
+from sparsecore.terminal import JsonFlag, RunId, eyes, refuse, seen, show, the_store
 
 TASKS, METHODS = get_args(Task), get_args(Method)
 
@@ -149,7 +149,7 @@ def _tell(plan: disk.Plan) -> None:
         table = Table("run", "name", "task", "method", "ρ", "state", "size", box=None)
         for run, size in plan.going:
             cells = (run.config.task, run.config.method, f"{run.config.density:g}", run.reason or run.state)
-            table.add_row(run.id, Text(run.name or ""), *cells, size_text(size))
+            table.add_row(run.id, Text(seen(run.name or "")), *cells, size_text(size))
         eyes.print(table)
         eyes.print(f"These {len(plan.going):,} runs would go; about {after} would be left.", highlight=False)
     if not plan.enough:

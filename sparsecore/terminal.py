@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import Annotated, Any, NoReturn
 
@@ -10,6 +11,7 @@ import typer
 from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 from typer.core import TyperGroup
 
 from sparsecore.runs.database import StoreError
@@ -20,7 +22,31 @@ from sparsecore.runs.store import Store
 FAILED, WRONG_ARGUMENTS = 1, 2
 PIPED_WIDTH = 160  # a pipe has no width: no word of a table is cut for it
 
-eyes = Console(stderr=True)
+# What a terminal obeys instead of showing it: control characters, and signs that turn the direction of all
+# that follows in the line. Half a pair is no character; writing it fails.
+OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def seen(text: str) -> str:
+    r"""Text of somebody else's with every sign that a terminal would obey spelt out.
+
+    >>> seen("a\x1b[31m\u202eb")
+    'a\\x1b[31m\\u202eb'
+    """
+    return OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+class Terminal(Console):
+    """A console to which no text gives orders; nor are names in colons emoji."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(seen(text), **options)
+
+
+eyes = Terminal(stderr=True)
 RunId = Annotated[str, typer.Argument(help="A run's id, as `runs` lists it.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON value on standard output.")]
 
@@ -57,7 +83,7 @@ def the_store() -> Store:
 def show(what: RenderableType) -> None:
     """Print for a reader on standard output, in a pipe as wide as it needs; texts are never markup."""
     wide = None if sys.stdout.isatty() else PIPED_WIDTH
-    Console(file=sys.stdout, width=wide, highlight=False, markup=False).print(what)
+    Terminal(file=sys.stdout, width=wide, highlight=False, markup=False).print(what)
 
 
 def print_figures(figures: dict[str, Any], as_json: bool) -> None:

@@ -16,7 +16,6 @@ from sparsecore.events import Checkpoint, Command, Event, Record
 from sparsecore.run_in_progress import Training
 from sparsecore.training import (
     CHECKPOINT_SECONDS,
-    CHECKPOINT_SHARE,
     FRAME_SECONDS,
     FRAME_SHARE,
     begin,
@@ -24,6 +23,8 @@ from sparsecore.training import (
     finish,
     obey,
 )
+
+CHECKPOINT_SHARE = 0.1  # of the time, at most: there are as many to be written as there are runs
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -140,21 +141,29 @@ class People:
             await tab.close()
 
 
-def classroom(
-    viewers: int, people: int, pairs: int, window: float, interactions: int, pause: float, tell: Tell
-) -> dict[str, Any]:
-    """What a class gets, and what it costs training.
+@dataclass(frozen=True)
+class Plan:
+    """How large a class is, and how long it lasts.
 
     viewers: of one run of demo size; people: with a page each; pairs: of windows of `window` seconds with and
     without the viewers, in turns; interactions: whole runs of the Lab by all the people together, each after
     some `pause` seconds.
     """
+
+    viewers: int
+    people: int
+    pairs: int
+    window: float
+    interactions: int
+    pause: float
+
+
+def classroom(plan: Plan, tell: Tell) -> dict[str, Any]:
+    """What a class gets, and what it costs training."""
     with own_home() as home, server(home) as address:
         store = Store(home)
         try:
-            return asyncio.run(
-                _class(store, address, viewers, people, pairs, window, interactions, pause, tell)
-            )
+            return asyncio.run(_class(store, address, plan, tell))
         finally:
             for run in store.list(states=["queued", "running", "paused"]):
                 store.command(run.id, "stop")
@@ -162,67 +171,62 @@ def classroom(
             store.close()
 
 
-async def _class(
-    store: Store,
-    address: str,
-    viewers: int,
-    people: int,
-    pairs: int,
-    window: float,
-    interactions: int,
-    pause: float,
-    tell: Tell,
-) -> dict[str, Any]:
+async def _class(store: Store, address: str, plan: Plan, tell: Tell) -> dict[str, Any]:
     run_id = store.create(RunConfig.parse(DEMO | {"max_steps": 10_000_000}))
     await asyncio.to_thread(wait_for, lambda: len(store.frames(run_id)) > 20, "the run to begin")
     path = f"/live/{run_id}?token={tokens(store).issue(run_id)}"
-    cost = await _cost(store, run_id, address, path, viewers, pairs, window, tell)
-    crowd, slow = Crowd(address, path, viewers), Crowd(address, path, 1, slow=True)
-    class_ = People(address, store, people, pause, RUN_STEPS)
+    size = {"cores": os.cpu_count(), "viewers": plan.viewers, "people": plan.people}
+    cost = await _cost(store, run_id, address, path, plan, tell)
+    crowd, slow = Crowd(address, path, plan.viewers), Crowd(address, path, 1, slow=True)
     async with crowd, slow:
         await asyncio.sleep(SETTLE_SECONDS)
-        before, began = [*crowd.frames, *slow.frames], time.perf_counter()
-        memory: list[int] = []
-        looking = asyncio.create_task(_look(server_process(address), memory))
-        await class_.come()
-        await class_.use(interactions, tell)
-        looking.cancel()
-        seconds = time.perf_counter() - began
-        rates = [
-            (now - then) / seconds for now, then in zip([*crowd.frames, *slow.frames], before, strict=True)
-        ]
+        return size | cost | await _lesson(store, address, plan, (crowd, slow), tell)
+
+
+async def _lesson(
+    store: Store, address: str, plan: Plan, watching: tuple[Crowd, Crowd], tell: Tell
+) -> dict[str, Any]:
+    """What the people get of their pages and the queue, and the viewers, usual and slow, of frames."""
+    crowd, slow = watching
+    people = People(address, store, plan.people, plan.pause, RUN_STEPS)
+    before, began = (list(crowd.frames), list(slow.frames)), time.perf_counter()
+    memory: list[int] = []
+    looking = asyncio.create_task(_look(server_process(address), memory))
+    await people.come()
+    await people.use(plan.interactions, tell)
+    looking.cancel()
+    seconds = time.perf_counter() - began
+    rates = _rates(crowd, before[0], seconds)
     return {
-        "cores": os.cpu_count(),
-        "viewers": viewers,
-        "people": people,
         "seconds": seconds,
-        **cost,
-        "frames_a_second_least": min(rates[:-1]),
-        "frames_a_second_median": statistics.median(rates[:-1]),
-        "frames_a_second_of_a_slow_viewer": rates[-1],
-        **_milliseconds("page_opened", class_.opened),
-        **_milliseconds("interaction", class_.taken),
-        **_queue(class_),
+        "frames_a_second_least": min(rates),
+        "frames_a_second_median": statistics.median(rates),
+        "frames_a_second_of_a_slow_viewer": _rates(slow, before[1], seconds)[0],
+        **_milliseconds("page_opened", people.opened),
+        **_milliseconds("interaction", people.taken),
+        **_queue(people),
         **_memory(memory),
     }
 
 
-async def _cost(
-    store: Store, run_id: str, address: str, path: str, viewers: int, pairs: int, window: float, tell: Tell
-) -> dict[str, Any]:
+def _rates(crowd: Crowd, before: Sequence[int], seconds: float) -> list[float]:
+    return [(now - then) / seconds for now, then in zip(crowd.frames, before, strict=True)]
+
+
+async def _cost(store: Store, run_id: str, address: str, path: str, plan: Plan, tell: Tell) -> dict[str, Any]:
     """Steps a second with all viewers over those with none, as a geometric mean with its 95 % interval."""
     speeds: dict[bool, list[float]] = {False: [], True: []}
-    for pair in range(pairs):
+    for pair in range(plan.pairs):
         for watched in (False, True) if pair % 2 else (True, False):
-            async with Crowd(address, path, viewers if watched else 0):
+            async with Crowd(address, path, plan.viewers if watched else 0):
                 await asyncio.sleep(SETTLE_SECONDS)
                 began, first = time.perf_counter(), store.get(run_id).step
-                await asyncio.sleep(window)
+                await asyncio.sleep(plan.window)
                 speeds[watched].append((store.get(run_id).step - first) / (time.perf_counter() - began))
-        tell("windows", pair + 1, pairs)
+        tell("windows", pair + 1, plan.pairs)
     logs = [math.log(w / a) for w, a in zip(speeds[True], speeds[False], strict=True)]
     middle = statistics.mean(logs)
-    margin = 1.96 * statistics.stdev(logs) / math.sqrt(pairs) if pairs > 1 else math.inf
+    margin = 1.96 * statistics.stdev(logs) / math.sqrt(plan.pairs) if plan.pairs > 1 else math.inf
     return {
         "steps_a_second_alone": statistics.median(speeds[False]),
         "steps_a_second_watched": statistics.median(speeds[True]),

@@ -95,10 +95,11 @@ def class_(
     as_json: JsonFlag = False,
 ) -> None:
     """A class on one server: frames, pages, the queue, memory, and what viewers cost; some five minutes."""
+    from sparsecore.bench.classroom import Plan
     from sparsecore.bench.classroom import classroom as measure
 
     with _bar() as progress:
-        found = measure(viewers, people, pairs, window, interactions, pause, progress)
+        found = measure(Plan(viewers, people, pairs, window, interactions, pause), progress)
     print_figures(found, as_json)
 
 

@@ -11,6 +11,7 @@ from sparsecore.challenge import CHALLENGES, Judgement, NotJudged, judge
 from sparsecore.runs.database import insert_or
 from sparsecore.runs.frames import decode
 from sparsecore.runs.people import HOST, Person
+from sparsecore.runs.plain_words import plain_words
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import KEPT, Store
 from sparsecore.runs.tables import entries, runs
@@ -53,7 +54,10 @@ def enter(store: Store, run_id: str, name: str, by: Person = HOST) -> Judgement:
     by.require(run.owner, run.origin, f"run {run_id}")
     found = judged(store, run)
     if found.passes:
-        facts = {"name": name.strip()[:LONGEST_NAME] or run_id, "nonzeros": found.nonzeros}
+        facts = {
+            "name": " ".join(plain_words(name).split())[:LONGEST_NAME] or run_id,
+            "nonzeros": found.nonzeros,
+        }
         facts |= {"value": found.value, "created": time.time()}
         row = {"run_id": run_id, "task": run.config.task, "owner": run.owner or by.owner} | facts
         with store.engine.begin() as connection:

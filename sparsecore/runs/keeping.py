@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-import unicodedata
 from typing import Any
 
 from sqlalchemy import and_, case, delete, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from sparsecore.runs.people import HOST, WELCOME, Person
+from sparsecore.runs.plain_words import plain_words
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import Store
 from sparsecore.runs.tables import commands, runs
@@ -111,17 +111,12 @@ def clean_name(text: str) -> str | None:
     >>> clean_name(" the\\n best\\0 ")
     'the best'
     """
-    return _short(" ".join(_printable(" ".join(text.split())).split()), "name", NAME_CHARACTERS)
+    return _short(" ".join(plain_words(" ".join(text.split())).split()), "name", NAME_CHARACTERS)
 
 
 def clean_note(text: str) -> str | None:
     """A note as it is kept; None for an empty one. Raises TooLong."""
-    return _short(_printable(text).strip(), "note", NOTE_CHARACTERS)
-
-
-def _printable(text: str) -> str:
-    """The text without control characters, which no terminal and no database should be given."""
-    return "".join(c for c in text if c == "\n" or unicodedata.category(c) not in ("Cc", "Cs"))
+    return _short(plain_words(text).strip(), "note", NOTE_CHARACTERS)
 
 
 def _short(text: str, what: str, most: int) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import connect
 
-from sparsecore.bench.classroom import DEMO, Crowd, classroom, out_of_order
+from sparsecore.bench.classroom import DEMO, Crowd, Plan, classroom, out_of_order
 from sparsecore.bench.own_home import own_home
 from sparsecore.bench.watching import server, wait_for
 from sparsecore.config import RunConfig
@@ -97,7 +97,7 @@ def test_a_viewer_that_does_not_read_gets_fewer_frames_and_holds_no_other_up(ser
 
 @pytest.mark.slow
 def test_the_figures_of_a_class():
-    found = classroom(30, 30, 6, 3.0, 600, 5.0, lambda *_: None)
+    found = classroom(Plan(30, 30, 6, 3.0, 600, 5.0), lambda *_: None)
     assert found["runs_begun"] == found["runs_asked_for"] == 35
     assert found["turns_out_of_order"] == 0
     assert found["told_a_place"] == found["told_a_wait"] == found["told_of_those_queued"] > 0

@@ -12,9 +12,15 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from sparsecore.config import RunConfig
 from sparsecore.corpora import add, kept
 from sparsecore.corpora.generator import generate
 from sparsecore.dashboard.text_figures import SAMPLE_CHARACTERS
+from sparsecore.run_report import run_report
+from sparsecore.runs import keeping
+from sparsecore.runs.entries import enter
+from sparsecore.runs.store import Store
+from sparsecore.runs.worker import Worker
 from tests.browser.test_texts import button, table, upload
 
 pytestmark = pytest.mark.browser
@@ -90,6 +96,61 @@ def test_hostile_names_of_texts_are_shown_as_words_in_the_lab_and_when_removed(o
     row = page.locator("[data-testid=stVerticalBlock]", has_text=NAME).last
     row.get_by_role("button", name=re.compile("Remove")).click()
     expect(page.get_by_text(f"Remove {NAME} from this server?")).to_be_visible()
+    nothing_ran(page)
+
+
+@pytest.fixture(scope="module")
+def named(server) -> str:
+    """A run on the server that has ended, with a name and a note that try to be more."""
+    store = Store(server.home)
+    run = store.create(RunConfig.parse({"task": "spirals", "density": 0.4, "seed": 5}), worker="w")
+    Worker(store, store.get(run), "w").work()
+    keeping.describe(store, run, name=NAME, note=f"{MARKUP}\n{MARKDOWN}\n{BIDI}")
+    yield run
+    store.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_hostile_name_and_note_of_a_run_are_words(open_page, named: str, width: int):
+    page = open_page("/runs", width=width)
+    page.get_by_role("combobox", name=re.compile("The chosen run")).click()
+    page.get_by_role("option", name=re.compile(named)).click()
+    expect(page.get_by_role("textbox", name="Name")).to_have_value(NAME)
+    nothing_ran(page)
+    button(page, "Delete").click()
+    gone = page.locator("[class*=st-key-undo_]", has_text="is deleted.").first
+    expect(gone).to_contain_text(f"{NAME} is deleted.")
+    nothing_ran(page)
+    button(page, "Undo").click()
+    expect(gone).to_have_count(0)
+
+
+def test_a_hostile_name_of_a_run_is_words_in_the_lab_and_its_report(open_page, server, named: str, tmp_path):
+    page = open_page(f"/?run={named}")
+    page.locator(".sc-live:not(.sc-waiting)").wait_for()
+    page.locator("[data-test-script-state=notRunning]").wait_for()
+    nothing_ran(page)
+    store = Store(server.home)
+    file = tmp_path / "run.html"
+    file.write_text(run_report(store, store.get(named)), encoding="utf-8")
+    store.close()
+    page.goto(file.as_uri())
+    page.locator(".js-plotly-plot .main-svg").first.wait_for()
+    expect(page.locator("h1").first).to_have_text(NAME)
+    assert page.locator("[onerror], [onmouseover], a[href^=javascript], img[src=x]").count() == 0
+    assert page.evaluate("window.owned") is None
+
+
+def test_a_hostile_name_on_the_leaderboard_is_words(open_page, server, named: str):
+    store = Store(server.home)
+    assert enter(store, named, NAME).passes
+    store.close()
+    page = open_page("/challenge")
+    page.locator("[data-testid=stDataFrame] canvas").first.wait_for()
+    page.locator(".js-plotly-plot .main-svg").first.wait_for()
+    page.locator(".js-plotly-plot .points path").first.hover(force=True)
+    page.locator(".hoverlayer text").first.wait_for()
+    assert "owned" not in page.locator(".js-plotly-plot").first.text_content()
     nothing_ran(page)
 
 

@@ -49,6 +49,13 @@ def test_everybodys_best_entry_stands_by_its_weights(trained: Store, runs: list[
     assert leaderboard(trained, "sinc") == []
 
 
+def test_a_name_is_kept_without_what_is_obeyed_and_not_seen(trained: Store, runs: list[str]):
+    enter(trained, runs[0], "  \0\u202eAnn\x1b[31m ", ANN)
+    assert leaderboard(trained, "spirals")[0].name == "Ann[31m"
+    enter(trained, runs[0], "\u202e\x1b ", ANN)
+    assert leaderboard(trained, "spirals")[0].name == runs[0]
+
+
 def test_what_does_not_pass_is_judged_and_not_entered(trained: Store, runs: list[str]):
     assert not enter(trained, runs[3], "me", BOB).passes
     assert leaderboard(trained, "spirals") == []
