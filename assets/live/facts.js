@@ -62,3 +62,13 @@ function layerName(say, name) {
   if (block) return `${say("live.block_name", { number: Number(block[1]) + 1 })} ${block[2] ? say(`live.layer.${block[2]}`) : ""}`.trim();
   return name.replace(/^fc(\d+)$/, "W$1").replace(/^head$/, say("live.layer.head"));
 }
+
+// The charts in words, for who does not see them: what each asks, and the fact that answers it.
+function describeCharts({ facts, dataPanel, outputPanel, fitPanel, sparsityPanel }) {
+  const [setting, , kept, metric] = facts.map((fact) => fact.textContent);
+  const answers = [[dataPanel, setting], [outputPanel, metric], [fitPanel, metric], [sparsityPanel, kept]];
+  for (const [{ title, plot }, fact] of answers) {
+    const name = [title.textContent, fact].filter(Boolean).join(" ");
+    if (plot.ariaLabel !== name) plot.ariaLabel = name;
+  }
+}

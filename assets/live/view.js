@@ -57,10 +57,11 @@ class View {
 
   #build() {
     const status = make("div", "sc-status", this.root);
-    status.setAttribute("role", "status");
     this.pill = make("span", "sc-pill", status);
+    this.pill.setAttribute("role", "status"); // not the facts beside it, which change with every frame
     this.facts = ["setting", "step", "kept", "metric", "seconds", "support"].map((name) => make("span", `sc-fact sc-${name}`, status));
     this.notice = make("div", "sc-notice", this.root);
+    this.notice.setAttribute("role", "status");
     this.notice.hidden = true;
     const stage = make("div", "sc-stage", this.root);
     this.dataPanel = this.#panel(stage, "sc-data");
@@ -76,6 +77,7 @@ class View {
     this.certificate = make("p", "sc-certificate", this.fitPanel.figure);
     this.sparsityPanel = this.#panel(curves, "sc-sparsity");
     this.#buildReplay();
+    this.keys = new Keys(this);
     this.tip = new Tip(this.root);
     this.full = new FullMatrix(this);
     this.openFull = (place, opener) => this.full.open(place, opener);
@@ -85,6 +87,7 @@ class View {
     const figure = make("figure", `sc-panel ${className}`, parent);
     const title = make("figcaption", "", figure);
     const plot = make("div", "sc-chart", make("div", "sc-plot", figure));
+    plot.setAttribute("role", "img");
     return { figure, title, plot };
   }
 
@@ -92,6 +95,7 @@ class View {
     const { figure, plot } = this.matrixPanel;
     plot.parentElement.className = "sc-plates-box";
     plot.className = "sc-plates";
+    plot.removeAttribute("role"); // each matrix is a picture of its own
     this.switch = make("div", "sc-switch");
     this.switch.setAttribute("role", "group");
     figure.insertBefore(this.switch, plot.parentElement);
@@ -169,6 +173,7 @@ class View {
     setText(this.live, say("live.follow"));
     this.slider.setAttribute("aria-label", say("live.replay"));
     this.certificate.title = say("live.certificate.help");
+    this.keys.label();
     this.#labelPlay();
   }
 
@@ -250,6 +255,19 @@ class View {
     const kept = this.cache.get(found[1]);
     if (kept) this.#show(kept);
     else this.connection.say({ frame: found[0] });
+  }
+
+  // A kept frame back or on; past the last of a run that trains, live again.
+  turn(by) {
+    const index = Number(this.slider.value) + by;
+    if (this.follows && by > 0) return;
+    if (index >= this.frames.length && this.status?.active) this.#follow();
+    else if (this.frames[index]) {
+      this.#setPlaying(false);
+      this.slider.value = index;
+      this.#seek(index);
+    }
+    this.#lead();
   }
 
   #follow() {
@@ -439,6 +457,7 @@ class View {
     this.#showNotice(shown);
     factsOf(this).forEach((text, place) => setText(this.facts[place], text));
     setText(this.certificate, certificateOf(this, this.frame?.meta.certificate));
+    describeCharts(this);
   }
 
   #showNotice(shown) {
@@ -507,6 +526,7 @@ class View {
 
   destroy() {
     this.#setPlaying(false);
+    this.keys.destroy();
     this.connection?.close();
     this.resize.disconnect();
     for (const { timer } of Object.values(this.timers ?? {})) clearTimeout(timer);

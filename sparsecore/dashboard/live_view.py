@@ -27,6 +27,7 @@ SCRIPTS = (
     "fit",
     "facts",
     "connection",
+    "keys",
     "view",
 )
 COMPARED = "compared"  # in the session: the run that curves are compared with
