@@ -49,6 +49,7 @@ page = st.navigation(
     ],
     position="hidden" if classroom.asked(classroom.HIDDEN) else "top",
 )
+st.set_page_config(page_title=f"{page.title} · sparsecore")
 turn_to(page.url_path)
 classroom.dress()
 try:

@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from sparsecore.config import TEXTS
-from sparsecore.dashboard import classroom, controls, kept_texts, prediction
+from sparsecore.dashboard import classroom, controls, cures, kept_texts, prediction
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.live_view import live_view
 from sparsecore.dashboard.session import (
@@ -129,6 +129,8 @@ elif config is not None and not follows and differs_from(config, run, run.origin
     st.caption(say("settings.differ"))
 whose_line(run)
 classroom.show_way(run)
+if not (fixed or follows):
+    cures.offer(run)
 live_view(run)
 if run.config.task == TEXTS:
     prediction.ask(store, run)

@@ -83,3 +83,13 @@ function queuedOf({ status, say }) {
   const [unit, seconds] = wait < 120 ? ["seconds", 1] : wait < 7200 ? ["minutes", 60] : ["hours", 3600];
   return say("live.queued.wait", { place, wait: say(`live.wait.${unit}`, { n: Math.ceil(wait / seconds) }) });
 }
+
+// The charts in words, for who does not see them: what each asks, and the fact that answers it.
+function describeCharts({ facts, dataPanel, outputPanel, fitPanel, sparsityPanel, spreadPanel }) {
+  const [setting, , kept, metric] = facts.map((fact) => fact.textContent);
+  const answers = [[dataPanel, setting], [outputPanel, metric], [fitPanel, metric], [sparsityPanel, kept], [spreadPanel, kept]];
+  for (const [{ title, plot }, fact] of answers) {
+    const name = [title.textContent, fact].filter(Boolean).join(" ");
+    if (plot.ariaLabel !== name) plot.ariaLabel = name;
+  }
+}

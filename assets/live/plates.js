@@ -7,6 +7,7 @@ class Plates {
     Object.assign(this, { view, title, plot, shape: "matrices", pictures: [] });
     plot.parentElement.className = "sc-plates-box";
     plot.className = "sc-plates";
+    plot.removeAttribute("role"); // each matrix is a picture of its own
     const switches = make("div", "sc-switches");
     figure.insertBefore(switches, plot.parentElement);
     this.shapes = this.#switch(switches, ["matrices", "graph"], (shape) => this.#turn(shape));

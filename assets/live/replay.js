@@ -47,6 +47,20 @@ class Replay {
     else view.connection.say({ frame: found[0] });
   }
 
+  // A kept frame back or on; past the last of a run that trains, live again.
+  turn(by) {
+    const { view } = this;
+    const index = this.place + by;
+    if (view.follows && by > 0) return;
+    if (index >= view.frames.length && view.status?.active) this.follow();
+    else if (view.frames[index]) {
+      this.setPlaying(false);
+      this.slider.value = index;
+      this.seek(index);
+    }
+    this.#lead();
+  }
+
   follow() {
     this.setPlaying(false);
     this.view.follows = true;

@@ -22,10 +22,11 @@ class View extends Surface {
 
   #build() {
     const status = make("div", "sc-status", this.root);
-    status.setAttribute("role", "status");
     this.pill = make("span", "sc-pill", status);
+    this.pill.setAttribute("role", "status"); // not the facts beside it, which change with every frame
     this.facts = ["setting", "step", "kept", "metric", "seconds", "support"].map((name) => make("span", `sc-fact sc-${name}`, status));
     this.notice = make("div", "sc-notice", this.root);
+    this.notice.setAttribute("role", "status");
     this.notice.hidden = true;
     const stage = make("div", "sc-stage", this.root);
     this.dataPanel = this.#panel(stage, "sc-data");
@@ -42,6 +43,7 @@ class View extends Surface {
     this.spreadPanel = this.#panel(curves, "sc-spread");
     this.spread = new Spread(this, this.spreadPanel);
     this.replay = new Replay(this);
+    this.keys = new Keys(this);
     this.tip = new Tip(this.root);
     this.full = new FullMatrix(this);
     this.openFull = (place, opener) => this.full.open(place, opener);
@@ -51,6 +53,7 @@ class View extends Surface {
     const figure = make("figure", `sc-panel ${className}`, parent);
     const title = make("figcaption", "", figure);
     const plot = make("div", "sc-chart", make("div", "sc-plot", figure));
+    plot.setAttribute("role", "img");
     return { figure, title, plot };
   }
 
@@ -99,6 +102,7 @@ class View extends Surface {
     setText(this.sparsityPanel.title, say("live.title.sparsity"));
     for (const part of [this.plates, this.spread, this.replay]) part.label();
     this.certificate.title = say("live.certificate.help");
+    this.keys.label();
   }
 
   // -- what the route says --------------------------------------------------------------------------------
@@ -234,6 +238,7 @@ class View extends Surface {
     this.#showNotice(shown);
     factsOf(this).forEach((text, place) => setText(this.facts[place], text));
     setText(this.certificate, certificateOf(this, this.frame?.meta.certificate));
+    describeCharts(this);
   }
 
   #showNotice(shown) {
@@ -282,6 +287,7 @@ class View extends Surface {
 
   destroy() {
     this.replay.setPlaying(false);
+    this.keys.destroy();
     this.connection?.close();
     this.resize.disconnect();
     this.stopTimers();

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from html import escape
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import streamlit as st
 
 from sparsecore.corpora import CorpusError, Kept, kept, remove
 from sparsecore.corpora.shelf import kept_since
-from sparsecore.dashboard import controls
+from sparsecore.dashboard import controls, dates
 from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.incoming import JUST_KEPT, facts, translated
 from sparsecore.dashboard.text_figures import grade_bar
@@ -66,7 +65,7 @@ def listed(folder: Path) -> str | None:
 
 
 def _row(each: Kept, folder: Path) -> bool:
-    day = time.strftime("%Y-%m-%d", time.localtime(kept_since(each.id, folder)))
+    day = dates.day(kept_since(each.id, folder))
     rows = say("data.rows.of", rows=f"{each.inspection.rows:,}", day=day)
     st.html(f'<p class="sp-kept"><b><bdi>{escape(each.name)}</bdi></b> <small>{escape(rows)}</small></p>')
     st.html(grade_bar(each.inspection.labels, say))

@@ -75,7 +75,30 @@ def order(lesson: Lesson, done: dict[str, int]) -> None:
         )
         _arrow("previous", -1)
         _arrow("next", 1)
+        _contents(done)
         st.caption(say("lessons.progress", done=len(done.keys() & set(names)), all=len(names)))
+
+
+def _contents(done: dict[str, int]) -> None:
+    """All lessons by their names: who looks for one does not know its number."""
+
+    def pick() -> None:
+        turn(st.session_state["lesson_contents"])
+
+    def name(lesson_id: str) -> str:
+        lesson = next(each for each in lessons() if each.id == lesson_id)
+        tick = " :material/check:" if lesson_id in done else ""
+        return f"{lesson.order} · {lesson.title.in_(language())}{tick}"
+
+    st.menu_button(
+        say("lessons.contents"),
+        [each.id for each in lessons()],
+        format_func=name,
+        key="lesson_contents",
+        on_click=pick,
+        icon=":material/toc:",
+        type="tertiary",
+    )
 
 
 def _arrow(what: str, by: int) -> None:

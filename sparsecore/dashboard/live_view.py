@@ -35,6 +35,7 @@ SCRIPTS = (
     "plates",
     "spread",
     "replay",
+    "keys",
     "view",
 )
 COMPARED = "compared"  # in the session: the run that curves are compared with

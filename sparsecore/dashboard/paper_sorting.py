@@ -11,6 +11,7 @@ from typing import Any
 
 import streamlit as st
 
+from sparsecore.dashboard import dates
 from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.reading import Reading
 from sparsecore.dashboard.session import the_store
@@ -43,8 +44,7 @@ def sorting() -> None:
     shown = found or {"paper": tables()[SORTING], "rows": [], "blocks": PAPER_BLOCKS}
     st.html(markup.sorting_table(shown, say))
     if found:
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found["measured"]))
-        st.caption(say("paper.sorting.at", when=when))
+        st.caption(say("paper.sorting.at", when=dates.minute(found["measured"])))
         st.caption(say("paper.sorting.why", share=f"{found['density']:.0%}"))
         st.markdown(f"**{say('paper.sorting.large')}**")
         st.markdown("\n".join(f"- {text}" for text in markup.sorting_sentences(found, say)))

@@ -92,7 +92,7 @@ def _choose() -> None:
 
 def _row(run: Run, person: Person) -> dict[str, Any]:
     test = (run.result or {}).get("metrics", {}).get("test", {})
-    name, value = next(iter(test.items()), ("", None))
+    name, value = next(iter(test.items()), ("", None))  # the task's own metric is the first
     return {
         "open": f"/?run={run.id}&lang={st.session_state['lang']}",
         "pinned": bool(run.pinned),
@@ -105,7 +105,7 @@ def _row(run: Run, person: Person) -> dict[str, Any]:
         "seed": run.config.seed,
         "state": say(f"state.{run.reason or run.state}"),
         "step": run.step,
-        "metric": "" if value is None else f"{name} {value:.4f}",
+        "metric": "" if value is None else f"{say(f'live.metric.{name}')} {value:.4f}",
         "origin": say(f"origin.{run.origin}"),
         "whose": say(f"owner.{whose(run, person)}"),
         "note": (run.note or "").replace("\n", " "),

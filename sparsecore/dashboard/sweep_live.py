@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import streamlit as st
 
+from sparsecore.dashboard import dates
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.sweep_form import WORKERS, duration
@@ -68,8 +68,7 @@ def earlier(sweep: Sweep) -> None:
 
 
 def _label(sweep: Sweep) -> str:
-    begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(sweep.created))
-    return f"{about(sweep)} · {begun} · {sweep.id}"
+    return f"{about(sweep)} · {dates.minute(sweep.created)} · {sweep.id}"
 
 
 def live(sweep: Sweep, cells: list[Cell]) -> None:

@@ -1,0 +1,52 @@
+"""Every page by axe-core, light and dark: nothing serious is wrong with names, roles, order and contrast."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from sparsecore.config import RunConfig
+from sparsecore.runs.store import Store
+from sparsecore.runs.worker import Worker
+
+pytestmark = pytest.mark.browser
+
+# Each page's address, and what is there once it has been drawn.
+PAGES = {
+    "/?run={run}": ".sc-live:not(.sc-waiting) .sc-fit .js-plotly-plot",
+    "/sweep": ".js-plotly-plot .main-svg",
+    "/paper": ".st-key-paper_run",
+    "/theory": ".js-plotly-plot .main-svg",
+    "/lessons?lesson=collapse": ".st-key-lesson_question",
+    "/lessons?lesson=hard-threshold": ".js-plotly-plot .main-svg",
+    "/challenge": "[data-testid=stAlert]",
+    "/runs": "[data-testid=stDataFrame] canvas",
+    "/data": "[data-testid=stFileUploader]",
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_on_any_page(open_page, server, scheme):
+    store = Store(server.home)
+    run = store.create(RunConfig(max_steps=60), worker="test")
+    Worker(store, store.get(run), "test").work()
+    page = open_page("/data", color_scheme=scheme)
+    found = []
+    for path, drawn in PAGES.items():
+        page.goto(server.url + path.format(run=run))
+        expect(page.locator(drawn).first).to_be_visible()
+        page.locator('[data-test-script-state="notRunning"]').wait_for()
+        found += [(path, *broken) for broken in broken_rules(page)]
+    assert not found, "\n".join(map(str, found))
+
+
+def broken_rules(page) -> list[tuple[str, str, str]]:
+    """Rule, node and what is wrong, of all that is serious or critical."""
+    answer = Axe().run(page, options={"resultTypes": ["violations"]})
+    return [
+        (rule["id"], node["target"], node["html"][:200], node.get("failureSummary", "")[:300])
+        for rule in answer.response["violations"]
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+    ]
