@@ -37,6 +37,9 @@ FINAL = ("done", "collapsed", "failed")
 WorkersFlag = Annotated[
     int | None, typer.Option(min=1, help="Runs at once, one core each; left out, as many as cores.")
 ]
+ExecutorFlag = Annotated[Literal["local", "ray"], typer.Option(help="What trains the runs.")]
+AddressFlag = Annotated[str | None, typer.Option(help="Of a Ray cluster, such as ray://host:10001.")]
+GpusFlag = Annotated[float | None, typer.Option(min=0, help="With ray: below 1, several runs share a GPU.")]
 
 
 @with_parameters(without=(*GRID, "data"))
@@ -47,11 +50,9 @@ def sweep(
     seeds: Annotated[str, typer.Option(help="Such as 0,1,2.")] = "0",
     data: DataFlag = None,
     workers: WorkersFlag = None,
-    executor: Annotated[Literal["local", "ray"], typer.Option(help="What trains the runs.")] = "local",
-    address: Annotated[str | None, typer.Option(help="Of a Ray cluster, such as ray://host:10001.")] = None,
-    gpus_per_run: Annotated[
-        float | None, typer.Option(min=0, help="With ray: below 1, several runs share a GPU.")
-    ] = None,
+    executor: ExecutorFlag = "local",
+    address: AddressFlag = None,
+    gpus_per_run: GpusFlag = None,
     batch: Annotated[
         Choice, typer.Option(help="Train small networks as one: auto is on a GPU, always on a CPU too.")
     ] = "auto",
