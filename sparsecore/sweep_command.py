@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import importlib
 import json
 from collections import Counter
@@ -20,6 +19,7 @@ from rich.text import Text
 
 from sparsecore.config import PARAMETERS, ConfigError
 from sparsecore.corpora import CorpusError
+from sparsecore.csv_files import as_csv
 from sparsecore.parameter_flags import DataFlag, open_store, read_list, with_parameters
 from sparsecore.runs import sweeps
 from sparsecore.runs.batching import Choice
@@ -159,10 +159,7 @@ def duration(seconds: float) -> str:
 def _print(spec: SweepSpec, cells: Sequence[Cell], csv_file: Path | None, as_json: bool) -> None:
     rows, means = [described(cell) for cell in cells], summary(cells)
     if csv_file is not None:
-        with csv_file.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, rows[0].keys())
-            writer.writeheader()
-            writer.writerows(rows)
+        csv_file.write_text(as_csv(list(rows[0]), [list(row.values()) for row in rows]), encoding="utf-8")
     if as_json:
         whole = {"spec": spec.model_dump(mode="json"), "cells": rows, "summary": means}
         print(json.dumps(whole, ensure_ascii=False))

@@ -77,6 +77,7 @@ class View {
     this.sparsityPanel = this.#panel(curves, "sc-sparsity");
     this.#buildReplay();
     this.tip = new Tip(this.root);
+    this.saves = attachSaves(this);
     this.full = new FullMatrix(this);
     this.openFull = (place, opener) => this.full.open(place, opener);
   }
@@ -133,6 +134,7 @@ class View {
     this.choice.show(data.words["live.compare"], data.words["live.compare.none"], data.others, data.compare?.id ?? "");
     Object.assign(this, { words: data.words, language: data.language, pageState: data.state, pageFrozen: data.frozen, autoplay: data.autoplay, leads: data.leads, obeys: data.obeys });
     this.#label();
+    this.plotly = data.plotly;
     loadPlotly(data.plotly).then(() => this.#drawAll(true));
     const path = `/live/${data.run}?token=${encodeURIComponent(data.token)}`;
     if (data.run === this.run) {
@@ -169,6 +171,7 @@ class View {
     setText(this.live, say("live.follow"));
     this.slider.setAttribute("aria-label", say("live.replay"));
     this.certificate.title = say("live.certificate.help");
+    for (const save of this.saves) save.label();
     this.#labelPlay();
   }
 
@@ -515,16 +518,6 @@ class View {
     }
     this.root.remove();
   }
-}
-
-let plotlyLoading;
-function loadPlotly(source) {
-  plotlyLoading ??= new Promise((resolve, reject) => {
-    const script = document.createElement("script");
-    Object.assign(script, { src: source, onload: resolve, onerror: () => reject(new Error(`cannot load ${source}`)) });
-    document.head.append(script);
-  });
-  return plotlyLoading;
 }
 
 const views = new WeakMap();

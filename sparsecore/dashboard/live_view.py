@@ -20,6 +20,7 @@ from sparsecore.runs.run import Run
 
 # One module, in this order.
 SCRIPTS = (
+    "saving",
     "frames",
     "matrices",
     "full",
@@ -27,10 +28,12 @@ SCRIPTS = (
     "fit",
     "facts",
     "connection",
+    "save_menu",
+    "save_matrices",
     "view",
 )
 COMPARED = "compared"  # in the session: the run that curves are compared with
-PREFIXES = ("live.", "method.", "task.", "state.")  # of the words that the view shows
+PREFIXES = ("live.", "method.", "save.", "state.", "task.")  # of the words that the view shows
 
 
 @cache
