@@ -5,6 +5,7 @@ import streamlit as st
 from sparsecore.challenge import CHALLENGES
 from sparsecore.dashboard.challenge_entry import board, entry_form, metric_text
 from sparsecore.dashboard.controls import say
+from sparsecore.dashboard.figure_files import draw
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.transport import language_switch
 from sparsecore.dashboard.visitor import tell_refusal
@@ -43,7 +44,4 @@ with standing:
     else:
         st.info(say("challenge.empty"))
 if found:
-    figure = entries_figure(found, challenge, say=say)
-    st.plotly_chart(
-        figure, key=f"challenge_{task}", config={"displaylogo": False}, alt=say("challenge.figure")
-    )
+    draw(entries_figure(found, challenge, say=say), f"challenge_{task}", f"challenge-{task}")

@@ -49,15 +49,16 @@ else:
 found = points(cells)
 
 task = sweep.spec.task if sweep else st.session_state["task"]
+name = f"sweep-{sweep.id}" if sweep else "sweep"
 view = sweep_results.view_choices()
-sweep_results.curves(found, task, view)
+sweep_results.curves(found, task, view, name)
 if sweep is not None:
     front = sweep_search.front_figure(sweep.spec, found, view["axis"] == "log")
     if front is not None:
-        sweep_results.draw(front, "pareto", view["format"])
+        sweep_results.draw(front, "pareto", name)
 if found:
     st.caption(sweep_results.hints(found, sweep.spec))
-    sweep_results.table(cells, f"sparsecore-{sweep.id}")
+    sweep_results.table(cells, sweep)
 elif sweep is not None:
     st.caption(say("sweep.no_runs"))
 

@@ -19,7 +19,7 @@ from sparsecore.runs.automatic import LOWEST, Bisection, NoBaseline
 from sparsecore.runs.executors import Local
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import GRID, Cell, SweepSpec
-from sparsecore.sweep_command import WorkersFlag, changed
+from sparsecore.sweep_command import AddressFlag, ExecutorFlag, GpusFlag, WorkersFlag, changed, executor_of
 from sparsecore.terminal import FAILED, JsonFlag, eyes, refuse, show
 
 if TYPE_CHECKING:  # it imports torch and Optuna
@@ -40,19 +40,23 @@ def smallest(
     lowest: Annotated[float, typer.Option(help="The smallest density to look at.")] = LOWEST,
     data: DataFlag = None,
     workers: WorkersFlag = None,
+    executor: ExecutorFlag = "local",
+    address: AddressFlag = None,
+    gpus_per_run: GpusFlag = None,
     as_json: JsonFlag = False,
     **parameters: Any,
 ) -> None:
     """Find the smallest ρ within a tolerance of dense, by bisection. What exists is not trained again."""
     with _refusals():
         store, spec = _spec(task, (method,), lowest, seeds, parameters, data)
-    with _working(f"{task}, {method}") as status, Local(store, workers) as local:
+    trains = executor_of(store, executor, workers, address, gpus_per_run)
+    with _working(f"{task}, {method}") as status, trains:
 
         def tell(density: float, cells: Sequence[Cell]) -> None:
             status.update(f"ρ = {density:g}: {_counts(cells)}")
 
         try:
-            found = Bisection(store, local, spec, tolerance).find(lowest, tell)
+            found = Bisection(store, trains, spec, tolerance).find(lowest, tell)
         except NoBaseline as error:
             refuse(str(error), FAILED)
     if as_json:
@@ -74,6 +78,9 @@ def search(
     sampler_seed: Annotated[int, typer.Option(min=0, help="Another one tries other densities.")] = 0,
     data: DataFlag = None,
     workers: WorkersFlag = None,
+    executor: ExecutorFlag = "local",
+    address: AddressFlag = None,
+    gpus_per_run: GpusFlag = None,
     as_json: JsonFlag = False,
     **parameters: Any,
 ) -> None:
@@ -85,14 +92,15 @@ def search(
     """
     with _refusals():
         store, spec = _spec(task, ("layerwise",), 1.0, seeds, parameters, data)
+    trains = executor_of(store, executor, workers, address, gpus_per_run)
     import optuna  # takes a second: not before the arguments are right
 
     from sparsecore.runs.search import Search
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     together = workers or Local.cores()
-    with _working(f"{task}, {trials} trials") as status, Local(store, workers) as local:
-        found = Search(store, local, spec, sampler_seed)
+    with _working(f"{task}, {trials} trials") as status, trains:
+        found = Search(store, trains, spec, sampler_seed)
         found.run(trials, together, lambda n, cells: status.update(f"trial {n + 1}: {_counts(cells)}"))
     _print_search(found, as_json)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
+from sparsecore.config import PARAMETERS
 from sparsecore.dashboard.words import ASSETS, LANGUAGES, speaker
 from sparsecore.figures import metric_curve
 from sparsecore.figures.paper import paper_figure
@@ -35,6 +37,7 @@ nav a { margin-right: 16px; }
 figure { margin: 16px 0 24px; background: #fff; }
 .sp-facts { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 4px 16px; }
 .sp-facts dt { opacity: 0.7; } .sp-facts dd { margin: 0; overflow-wrap: anywhere; }
+.sp-wide { overflow-x: auto; }
 .sp-layers { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .sp-layers :is(th, td) { text-align: left; padding: 4px 24px 4px 0;
   border-bottom: 1px solid rgb(128 128 128 / 30%); }
@@ -110,3 +113,16 @@ def drawn(figure: go.Figure, title: str, name: str) -> str:
     """A figure under its title; `name` is its id in the file."""
     html = to_html(figure, config=CONFIG, include_plotlyjs=False, full_html=False, div_id=name)
     return f"<figure><figcaption><h3>{escape(title)}</h3></figcaption>{html}</figure>"
+
+
+def facts(rows: Iterable[tuple[str, str]]) -> str:
+    """Names and their values, one below the other."""
+    told = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows)
+    return f'<dl class="sp-facts">{told}</dl>'
+
+
+def value_of(name: str, value: Any, say: Say) -> str:
+    """A parameter's value for a reader."""
+    if PARAMETERS[name].choices:
+        return say(f"{name}.{value}")
+    return f"{value:g}" if isinstance(value, float) else str(value)

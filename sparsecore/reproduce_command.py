@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,10 +23,18 @@ from sparsecore.reproduce.reasons import Say, reasons
 from sparsecore.reproduce.record import Reproduction, pictures_path, ship
 from sparsecore.reproduce.settings import settings_of
 from sparsecore.runs import sweeps
-from sparsecore.runs.executors import Executor, Local
+from sparsecore.runs.executors import Executor
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import GRID, Cell
-from sparsecore.sweep_command import BatchFlag, WorkersFlag, changed, executor_of
+from sparsecore.sweep_command import (
+    AddressFlag,
+    BatchFlag,
+    ExecutorFlag,
+    GpusFlag,
+    WorkersFlag,
+    changed,
+    executor_of,
+)
 from sparsecore.terminal import FAILED, JsonFlag, eyes, print_figures, refuse, show
 from sparsecore.thesis import SORTING, TABLES, paper_table
 
@@ -43,9 +50,9 @@ def reproduce(
     further: Annotated[bool, typer.Option("--further", help="Also ρ = 0.02, 0.01 and 0.005.")] = False,
     data: DataFlag = None,
     workers: WorkersFlag = None,
-    executor: Annotated[Literal["local", "ray"], typer.Option(help="What trains the runs.")] = "local",
-    address: Annotated[str | None, typer.Option(help="Of a Ray cluster, such as ray://host:10001.")] = None,
-    gpus_per_run: Annotated[float, typer.Option(min=0, help="With ray; below 1, runs share a GPU.")] = 0.0,
+    executor: ExecutorFlag = "local",
+    address: AddressFlag = None,
+    gpus_per_run: GpusFlag = None,
     batch: BatchFlag = "auto",
     report: Annotated[Path | None, typer.Option(help="Write one HTML file that needs nothing else.")] = None,
     language: Annotated[Literal["en", "zh", "both"], typer.Option(help="Of the report.")] = "both",
@@ -102,10 +109,8 @@ def _train(store: Store, plan: Plan, executor: Executor) -> None:
             def listen(_cells: Sequence[Cell]) -> None:
                 bar.update(shown, completed=total - gather.unfinished(gather.cells_of(store, plan)))
 
-            # The largest first: what is queued before it trains meanwhile, by the same processes.
-            with executor if isinstance(executor, Local) else nullcontext():
-                for sweep_id in reversed(begun):
-                    executor.run(sweep_id, listen)
+            first, *more = begun
+            executor.run(first, listen, *more)
     except KeyboardInterrupt:
         for sweep_id in begun:
             sweeps.stop(store, sweep_id)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from sparsecore.config import PARAMETERS
 from sparsecore.dashboard.words import LANGUAGES, speaker
 from sparsecore.figures import paper, training
 from sparsecore.figures.drawing import Say, exact
-from sparsecore.report import document, drawn
+from sparsecore.report import document, drawn, facts, value_of
 from sparsecore.reproduce.pictures import Picture, picture_of
 from sparsecore.runs.curves import METRICS
 from sparsecore.runs.run import Run
@@ -55,11 +54,6 @@ def _part(
     return f'<main lang="{language}" id="{language}"><h1>{title}</h1>{note}{told}</main>'
 
 
-def _facts(rows: Iterable[tuple[str, str]]) -> str:
-    told = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows)
-    return f'<dl class="sp-facts">{told}</dl>'
-
-
 def _reached(run: Run, say: Say) -> str:
     """How it ended, its metrics and what it keeps."""
     result = run.result or {}
@@ -76,7 +70,7 @@ def _reached(run: Run, say: Say) -> str:
         rows.append((say("report.run.time"), f"{result['seconds']:.1f} s · {result['device']}"))
     if run.error:
         rows.append((say("state.failed"), run.error))
-    return _facts(rows)
+    return facts(rows)
 
 
 def _layers(run: Run, say: Say) -> str:
@@ -118,14 +112,10 @@ def _figures(
 def _settings(run: Run, changes: Sequence[tuple[int, dict[str, Any]]], say: Say) -> str:
     """Every parameter that has a value, and what was changed while it trained."""
     values = {name: value for name, value in run.config.model_dump().items() if value is not None}
-    rows = [(say(f"parameter.{name}"), _value(name, value, say)) for name, value in values.items()]
+    rows = [(say(f"parameter.{name}"), value_of(name, value, say)) for name, value in values.items()]
     for step, changed in changes:
-        told = (f"{say(f'parameter.{name}')} = {_value(name, value, say)}" for name, value in changed.items())
+        told = (
+            f"{say(f'parameter.{name}')} = {value_of(name, value, say)}" for name, value in changed.items()
+        )
         rows.append((say("report.run.changed", step=f"{step:,}"), ", ".join(told)))
-    return _facts(rows)
-
-
-def _value(name: str, value: Any, say: Say) -> str:
-    if PARAMETERS[name].choices:
-        return say(f"{name}.{value}")
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return facts(rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sparsecore.runs.curves import interval
+from sparsecore.runs.curves import UNCOUNTED, interval
 from sparsecore.runs.sweep import Cell
 
 
@@ -28,6 +28,14 @@ def described(cell: Cell) -> dict[str, Any]:
         "seconds": result.get("seconds"),
         "steps": run and run.step,
     }
+
+
+def all_nonzeros(cell: Cell) -> int | None:
+    """In all weight matrices, also those that the constraint spares; an embedding is none."""
+    layers = ((cell.run and cell.run.result) or {}).get("layers")
+    if layers is None:
+        return None
+    return sum(layer["nonzeros"] for layer in layers if layer["name"] != UNCOUNTED)
 
 
 def summary(cells: Sequence[Cell]) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import importlib
 import json
 from collections import Counter
@@ -20,6 +19,7 @@ from rich.text import Text
 
 from sparsecore.config import PARAMETERS, ConfigError
 from sparsecore.corpora import CorpusError
+from sparsecore.csv_files import as_csv
 from sparsecore.parameter_flags import DataFlag, open_store, read_list, with_parameters
 from sparsecore.runs import sweeps
 from sparsecore.runs.batching import Choice
@@ -37,6 +37,9 @@ FINAL = ("done", "collapsed", "failed")
 WorkersFlag = Annotated[
     int | None, typer.Option(min=1, help="Runs at once, one core each; left out, as many as cores.")
 ]
+ExecutorFlag = Annotated[Literal["local", "ray"], typer.Option(help="What trains the runs.")]
+AddressFlag = Annotated[str | None, typer.Option(help="Of a Ray cluster, such as ray://host:10001.")]
+GpusFlag = Annotated[float | None, typer.Option(min=0, help="With ray: below 1, several runs share a GPU.")]
 
 BatchFlag = Annotated[
     Choice, typer.Option(help="Train small networks as one: auto is on a GPU, always on a CPU too.")
@@ -51,11 +54,9 @@ def sweep(
     seeds: Annotated[str, typer.Option(help="Such as 0,1,2.")] = "0",
     data: DataFlag = None,
     workers: WorkersFlag = None,
-    executor: Annotated[Literal["local", "ray"], typer.Option(help="What trains the runs.")] = "local",
-    address: Annotated[str | None, typer.Option(help="Of a Ray cluster, such as ray://host:10001.")] = None,
-    gpus_per_run: Annotated[
-        float | None, typer.Option(min=0, help="With ray: below 1, several runs share a GPU.")
-    ] = None,
+    executor: ExecutorFlag = "local",
+    address: AddressFlag = None,
+    gpus_per_run: GpusFlag = None,
     batch: BatchFlag = "auto",
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write one row a cell to this file.")] = None,
     as_json: JsonFlag = False,
@@ -160,10 +161,7 @@ def duration(seconds: float) -> str:
 def _print(spec: SweepSpec, cells: Sequence[Cell], csv_file: Path | None, as_json: bool) -> None:
     rows, means = [described(cell) for cell in cells], summary(cells)
     if csv_file is not None:
-        with csv_file.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, rows[0].keys())
-            writer.writeheader()
-            writer.writerows(rows)
+        csv_file.write_text(as_csv(list(rows[0]), [list(row.values()) for row in rows]), encoding="utf-8")
     if as_json:
         whole = {"spec": spec.model_dump(mode="json"), "cells": rows, "summary": means}
         print(json.dumps(whole, ensure_ascii=False))

@@ -1,15 +1,17 @@
-"""What other programs take of a run: `python -m sparsecore weights | script | report`."""
+"""What is taken away of a run or a sweep: `python -m sparsecore weights | script | report`."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
+from sparsecore.runs import sweeps
 from sparsecore.runs.run import Run
 from sparsecore.runs.run_script import NoScript, run_script
 from sparsecore.runs.store import Store
@@ -54,27 +56,33 @@ def script(
     file: Annotated[Path, typer.Argument(help="The file to be written; there must be none yet.")],
 ) -> None:
     """Write a finished run as a Python script that uses only the library and gives the same numbers."""
-    _write(run, file, run_script)
+    store = Store()
+    _write(file, partial(run_script, store, _found(store, run)))
 
 
 def report(
-    run: RunId,
+    run: Annotated[str, typer.Argument(help="A run's id, as `runs` lists it, or that of a sweep.")],
     file: Annotated[Path, typer.Argument(help="The HTML file to be written; there must be none yet.")],
 ) -> None:
-    """Write a run as one HTML file, English and Chinese, that opens offline and prints well."""
-    from sparsecore.run_report import run_report  # plotly takes half a second: only when it is wanted
+    """Write a run, or a sweep, as one HTML file, English and Chinese, that opens offline and prints well."""
+    # Plotly takes half a second: only when it is wanted.
+    from sparsecore.run_report import run_report
+    from sparsecore.sweep_report import sweep_report
 
-    _write(run, file, run_report)
-
-
-def _write(run: str, file: Path, made: Callable[[Store, Run], str]) -> None:
-    """The text that is `made` of a run, as a new file."""
     store = Store()
-    found = _found(store, run)
+    sweep = sweeps.get(store, run)
+    if sweep is not None:
+        _write(file, partial(sweep_report, store, sweep))
+    else:
+        _write(file, partial(run_report, store, _found(store, run)))
+
+
+def _write(file: Path, made: Callable[[], str]) -> None:
+    """A new file of the text that is `made`."""
     if file.exists():
         refuse(f"there is a file {file} already; name another.")
     try:
-        file.write_text(made(store, found), encoding="utf-8")
+        file.write_text(made(), encoding="utf-8")
     except NoScript as error:
         refuse(str(error), FAILED)
     except OSError as error:

@@ -142,7 +142,7 @@ function drawOutput(view, node, frame) {
     const z = Array.from({ length: side }, (_, row) => [...counts.subarray(row * side, (row + 1) * side)]);
     const shares = z.map((row) => { const all = row.reduce((a, b) => a + b, 0); return row.map((n) => (all ? n / all : 0)); });
     react(view, node, [{
-      type: "heatmap", z: shares, x: meta.grades, y: meta.grades, text: z, texttemplate: "%{text}", colorscale: "Cividis", zmin: 0, zmax: 1, showscale: false,
+      type: "heatmap", z: shares, x: meta.grades, y: meta.grades, text: z, texttemplate: "%{text}", meta: say("live.texts"), colorscale: "Cividis", zmin: 0, zmax: 1, showscale: false,
       hovertemplate: `${say("live.true")} %{y} → ${say("live.predicted")} %{x}: %{text} (%{z:.1%})<extra></extra>`,
     }], { showlegend: false, xaxis: { title: say("live.predicted"), type: "category" }, yaxis: { title: say("live.true"), type: "category", autorange: "reversed" } });
   }

@@ -16,6 +16,15 @@ class FullMatrix {
     this.dialog = make("dialog", "sc-full", view.root);
     const head = make("header", "", this.dialog);
     this.note = make("span", "sc-dim", head);
+    this.picture = null;
+    this.save = new SaveMenu(view, { figure: head, title: this.note }, "matrix", {
+      picture: () => matricesPicture(view, [this.picture], []),
+      table: () => matricesTable(view, [this.picture]),
+      embeds: () => this.picture && isLarge(this.picture),
+      titled: () => this.picture.title.textContent,
+      step: () => this.picture.step,
+    });
+    view.saves.push(this.save);
     this.close = make("button", "", head);
     this.close.type = "button";
     this.close.onclick = () => this.dialog.close();
@@ -29,6 +38,7 @@ class FullMatrix {
     Object.assign(this, { place, opener });
     setText(this.close, say("live.full.close"));
     setText(this.note, say("live.full.loading"));
+    this.save.button.hidden = true;
     this.host.replaceChildren();
     this.dialog.showModal();
     connection.say({ matrix: place });
@@ -48,6 +58,9 @@ class FullMatrix {
     const picture = new MatrixPicture(this.host, view);
     const mode = this.view.mode === "both" ? "count" : this.view.mode;
     const scale = Math.min((window.innerWidth * 0.92 - 42) / matrix.cols, (window.innerHeight * 0.86 - 120) / matrix.rows);
+    this.picture = picture;
+    this.save.button.hidden = false;
+    this.save.name = `matrix-${matrix.layer.name}`;
     picture.draw(matrix, mode, blob.meta.step, { width: Math.round(matrix.cols * scale), height: Math.round(matrix.rows * scale) });
     const lines = matrix.cols < matrix.width ? say("live.full.folded", { columns: number(matrix.cols) }) : "";
     setText(this.note, `${say("live.full.step", { step: number(blob.meta.step) })} ${lines} ${say("live.zoom_hint")}`);

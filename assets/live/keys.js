@@ -2,7 +2,7 @@
 
 // What takes keys itself: a text, a slider, a list, a table, a dialog.
 const TAKES_KEYS = "input, textarea, select, dialog, [contenteditable='true'], [role='slider'], [role='combobox'], [role='listbox'], [role='menu'], [role='grid'], [role='dialog'], [data-testid='stDataFrame']";
-const TAKES_ARROWS = `${TAKES_KEYS}, .sc-port, [role='radio'], [role='tab'], [role='toolbar']`;
+const TAKES_ARROWS = `${TAKES_KEYS}, .sc-port, .sc-graph-box, [role='radio'], [role='tab'], [role='toolbar']`;
 const TAKES_SPACE = `${TAKES_KEYS}, a, button, summary, [role='button'], [role='radio'], [role='tab']`;
 
 class Keys {

@@ -45,6 +45,7 @@ class View extends Surface {
     this.replay = new Replay(this);
     this.keys = new Keys(this);
     this.tip = new Tip(this.root);
+    this.saves = attachSaves(this);
     this.full = new FullMatrix(this);
     this.openFull = (place, opener) => this.full.open(place, opener);
   }
@@ -68,6 +69,7 @@ class View extends Surface {
     this.choice.link(data.words["live.compare.page"], data.run, data.compare?.id, data.language);
     Object.assign(this, { words: data.words, language: data.language, pageState: data.state, pageFrozen: data.frozen, autoplay: data.autoplay, leads: data.leads, obeys: data.obeys });
     this.#label();
+    this.plotly = data.plotly;
     loadPlotly(data.plotly).then(() => this.drawAll(true));
     const path = `/live/${data.run}?token=${encodeURIComponent(data.token)}`;
     if (data.run === this.run) {
@@ -103,6 +105,7 @@ class View extends Surface {
     for (const part of [this.plates, this.spread, this.replay]) part.label();
     this.certificate.title = say("live.certificate.help");
     this.keys.label();
+    for (const save of this.saves) save.label();
   }
 
   // -- what the route says --------------------------------------------------------------------------------

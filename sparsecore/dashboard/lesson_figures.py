@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from sparsecore.bounds import best_accuracy
-from sparsecore.dashboard import computed
+from sparsecore.dashboard import computed, figure_files
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.session import the_store
 from sparsecore.figures import lessons as figures
@@ -34,9 +34,9 @@ MOST_RISE = 3.0  # of f over its start: what flies off further is cut
 CONFIG = {"displayModeBar": False}
 
 
-def draw(figure: go.Figure, key: str) -> None:
-    """A figure of the page, with its title as its name for those who do not see it."""
-    st.plotly_chart(figure, key=key, alt=figure.layout.title.text, config=CONFIG)
+def draw(figure: go.Figure, key: str, name: str | None = None) -> None:
+    """A figure of Lessons or Theory, whose files have this name, else that of its key."""
+    figure_files.draw(figure, key, name or key.replace("_", "-"), config=CONFIG)
 
 
 def lesson_figure(lesson: Lesson, run: Run | None, *, revealed: bool) -> None:
@@ -132,7 +132,7 @@ def _retention(run: Run | None) -> None:
     if found is None:
         st.info(say("lessons.retention.waiting"), icon=":material/hourglass_empty:")
         return
-    draw(figures.retention(found, say), "lesson_retention")
+    draw(figures.retention(found, say), "lesson_retention", f"run-{run.id}-retention")
     step, by_counts, by_mask = found.at(0.5)
     shares = {"counts": f"{by_counts:.0%}", "mask": f"{by_mask:.0%}", "chance": f"{found.by_chance:.0%}"}
     st.caption(say("lessons.retention.found", step=f"{step:,}", **shares))

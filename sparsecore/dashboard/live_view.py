@@ -21,6 +21,7 @@ from sparsecore.runs.run import Run
 # One module, in this order.
 SCRIPTS = (
     "nodes",
+    "saving",
     "frames",
     "matrices",
     "full",
@@ -36,10 +37,12 @@ SCRIPTS = (
     "spread",
     "replay",
     "keys",
+    "save_menu",
+    "save_matrices",
     "view",
 )
 COMPARED = "compared"  # in the session: the run that curves are compared with
-PREFIXES = ("live.", "method.", "task.", "state.")  # of the words that the view shows
+PREFIXES = ("live.", "method.", "save.", "state.", "task.")  # of the words that the view shows
 
 
 @cache

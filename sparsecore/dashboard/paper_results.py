@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import plotly.graph_objects as go
 import streamlit as st
 
 from sparsecore.dashboard.controls import say
+from sparsecore.dashboard.figure_files import draw
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.words import LANGUAGES
 from sparsecore.figures import metric_curve
@@ -18,8 +18,6 @@ from sparsecore.reproduce.plan import Plan
 from sparsecore.reproduce.record import Reproduction, Trial
 from sparsecore.runs.curves import METRICS
 from sparsecore.thesis import printed
-
-CONFIG = {"displaylogo": False}
 
 
 def link(trial: Trial) -> str | None:
@@ -37,7 +35,9 @@ def tables(whole: Comparison, *, linked: bool) -> None:
     curve = metric_curve(
         found.points(), printed(whole.table.task), metric=METRICS[whole.table.task], say=say, logarithmic=True
     )
-    _draw(curve.update_layout(title=None), say("paper.curve.title"), "paper_curve")
+    title = say("paper.curve.title")
+    st.markdown(f"**{title}**")
+    draw(curve.update_layout(title=None), "paper_curve", f"table-{found.table}-curve", title=title)
     st.html(markup.tables(whole, say, link if linked else markup.no_link))
 
 
@@ -48,16 +48,12 @@ def figures(plan: Plan, pictures: dict[str, Picture]) -> None:
         asks = say(f"paper.figure.{figure.number}")
         title = f"{say('paper.figure.number', number=figure.number)} · {asks}"
         shown = gather.shown_in(figure, plan, pictures)
+        st.markdown(f"**{title}**")
         if shown:
-            _draw(paper_figure(figure, shown, say), title, f"paper_figure_{figure.number}")
+            key, name = f"paper_figure_{figure.number}", f"figure-{figure.number}"
+            draw(paper_figure(figure, shown, say), key, name, title=title)
         else:
-            st.markdown(f"**{title}**")
             st.caption(say("paper.figure.missing"))
-
-
-def _draw(figure: go.Figure, title: str, key: str) -> None:
-    st.markdown(f"**{title}**")
-    st.plotly_chart(figure, key=key, config=CONFIG, alt=title)
 
 
 def settings(found: Reproduction) -> None:

@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
 
+from sparsecore.csv_files import FOR_PEOPLE, as_csv
+from sparsecore.dashboard import figure_files
 from sparsecore.dashboard.controls import OTHER_SETTINGS, say
-from sparsecore.dashboard.session import LOOKED_AT
+from sparsecore.dashboard.session import LOOKED_AT, the_store
 from sparsecore.dashboard.words import speaker
 from sparsecore.figures import layer_densities, metric_curve, run_seconds, weights_left
 from sparsecore.figures.drawing import stride
 from sparsecore.runs.curves import METRICS, Part, Point, by_method
 from sparsecore.runs.sweep import Cell, SweepSpec
-from sparsecore.summary import described
+from sparsecore.runs.sweeps import Sweep
+from sparsecore.summary import all_nonzeros, described
+from sparsecore.sweep_report import sweep_report
 from sparsecore.thesis import printed
 
 LAB = Path(__file__).parents[2] / "pages" / "lab.py"
 PARTS: dict[str, tuple[Part, ...]] = {"test": ("test",), "train": ("train",), "both": ("test", "train")}
-SCALE = 3  # of a downloaded picture, so that it prints well
-COLUMNS = ("train", "test", "nonzeros", "steps", "seconds", "ending")
+COLUMNS = ("train", "test", "nonzeros", "nonzeros_all", "steps", "seconds", "ending")
 
 
 def view_choices() -> dict[str, Any]:
-    """Which part of the data, which axis, which kind of picture the mode bar downloads."""
+    """Which part of the data, and which axis."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="sweep_view"):
         return {
             "part": _choice(
                 "sweep.part", {**{p: f"figure.{p}" for p in ("test", "train")}, "both": "sweep.part.both"}
             ),
             "axis": _choice("sweep.axis", {name: f"sweep.axis.{name}" for name in ("log", "linear")}),
-            "format": _choice("sweep.format", {"png": "PNG", "svg": "SVG"}),
         }
 
 
@@ -47,18 +47,18 @@ def _choice(word: str, options: dict[str, str]) -> str:
         default=next(iter(options)),
         required=True,
         key=word.replace(".", "_"),
-        format_func=lambda name: options[name] if options[name].isupper() else say(options[name]),
+        format_func=lambda name: say(options[name]),
     )
 
 
-def curves(found: Sequence[Point], task: str, view: dict[str, Any]) -> None:
-    """The metric, and once there is a run which layer kept what, and what it cost."""
+def curves(found: Sequence[Point], task: str, view: dict[str, Any], of: str) -> None:
+    """The metric, and once there is a run which layer kept what, and what it cost; `of` which sweep."""
     language = st.session_state["lang"]
     metric, *below = _figures(tuple(found), task, PARTS[view["part"]], view["axis"] == "log", language)
     for name, figure in metric:
-        draw(figure, name, view["format"])
+        draw(figure, name, of)
     for figures in below:
-        _beside(figures, view["format"])
+        _beside(figures, of)
 
 
 @lru_cache(maxsize=8)  # of thousands of runs they take a second to make, and every press on the page asks
@@ -91,28 +91,17 @@ def hints(found: Sequence[Point], spec: SweepSpec) -> str:
     return " ".join(told)
 
 
-def _beside(figures: Sequence[tuple[str, go.Figure]], format_: str) -> None:
+def _beside(figures: Sequence[tuple[str, go.Figure]], of: str) -> None:
     for row in range(0, len(figures), 2):
         for column, (name, figure) in zip(st.columns(2, gap="medium"), figures[row : row + 2], strict=False):
             with column:
-                draw(figure, name, format_)
+                draw(figure, name, of)
 
 
-def draw(figure: go.Figure, name: str, format_: str) -> None:
-    """A figure whose picture can be downloaded; a click on a run's point opens it in the Lab."""
-    picture = {"format": format_, "filename": f"sparsecore-{name}", "scale": SCALE}
-    title = figure.layout.title.text
-    chosen = st.plotly_chart(
-        figure,
-        key=f"sweep_{name}",
-        on_select="rerun",
-        selection_mode="points",
-        alt=title,
-        config={
-            "displaylogo": False,
-            "modeBarButtonsToRemove": ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"],
-            "toImageButtonOptions": picture,
-        },
+def draw(figure: go.Figure, name: str, of: str) -> None:
+    """A figure of a sweep, which can be saved; a click on a run's point opens it in the Lab."""
+    chosen = figure_files.draw(
+        figure, f"sweep_{name}", f"{of}-{name}", on_select="rerun", selection_mode="points"
     )
     run_id = next((run for run in map(_run_of, chosen.selection.points) if run), None)
     if run_id:
@@ -131,19 +120,16 @@ def open_in_lab(run_id: str) -> None:
     st.switch_page(LAB, query_params={"run": run_id, "lang": st.session_state["lang"]})
 
 
-def table(cells: Sequence[Cell], name: str) -> None:
-    """Every finished run: sortable, and every cell as a file."""
-    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+def table(cells: Sequence[Cell], sweep: Sweep) -> None:
+    """Every finished run: sortable, and every cell as a file; and the whole sweep as a report."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
         st.markdown(f"**{say('sweep.table')}**")
-        options = {"icon": ":material/download:", "on_click": "ignore"}
-        made = partial(as_csv, cells)  # when it is asked for
-        st.download_button(say("sweep.csv"), made, f"{name}.csv", "text/csv", **options)
-    rows = [described(cell) for cell in cells if cell.metric is not None]
-    methods = {row["method"] for row in rows}
-    endings = {row["reason"] for row in rows}
-    told = {name: say(f"method.{name}") for name in methods} | {
-        name: say(f"state.{name}") for name in endings
-    }
+        st.space("stretch")
+        _files(cells, sweep)
+    done = [cell for cell in cells if cell.metric is not None]
+    rows = [described(cell) | {"nonzeros_all": all_nonzeros(cell)} for cell in done]
+    told = {row["method"]: say(f"method.{row['method']}") for row in rows}
+    told |= {row["reason"]: say(f"state.{row['reason']}") for row in rows}
     language = st.session_state["lang"]
     shown = [_shown(row, told, language) for row in rows]
     st.dataframe(
@@ -160,6 +146,28 @@ def table(cells: Sequence[Cell], name: str) -> None:
     )
 
 
+def _files(cells: Sequence[Cell], sweep: Sweep) -> None:
+    """What is saved of a sweep, each made when it is asked for."""
+    name, options = f"sparsecore-sweep-{sweep.id}", {"icon": ":material/download:", "on_click": "ignore"}
+    st.download_button(
+        say("sweep.csv"),
+        lambda: cells_csv(cells).encode(FOR_PEOPLE),
+        f"{name}.csv",
+        "text/csv",
+        key="sweep_csv",
+        **options,
+    )
+    st.download_button(
+        say("take.report"),
+        lambda: sweep_report(the_store(), sweep).encode(),
+        f"{name}.html",
+        "text/html",
+        key="sweep_report",
+        help=say("report.sweep.help"),
+        **options,
+    )
+
+
 def _shown(row: dict[str, Any], told: dict[str, str], language: str) -> dict[str, Any]:
     return {
         "open": f"/?run={row['run']}&lang={language}",
@@ -169,17 +177,14 @@ def _shown(row: dict[str, Any], told: dict[str, str], language: str) -> dict[str
         "train": round(row["train"], 4),
         "test": round(row["test"], 4),
         "nonzeros": row["nonzeros"],
+        "nonzeros_all": row["nonzeros_all"],
         "steps": row["steps"],
         "seconds": round(row["seconds"], 1),
         "ending": told[row["reason"]],
     }
 
 
-def as_csv(cells: Sequence[Cell]) -> str:
+def cells_csv(cells: Sequence[Cell]) -> str:
     """Every cell with every digit, as the command line writes it with `--csv`."""
     rows = [described(cell) for cell in cells]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return as_csv(list(rows[0]), [list(row.values()) for row in rows])

@@ -49,7 +49,7 @@ def search(spec: SweepSpec | None, drawn_for: SweepSpec | None, view: dict[str, 
     if drawn_for is None or not _is_alike(spec, drawn_for):
         own = points(sweeps.cells_of(the_store(), spec))
         if (figure := front_figure(spec, own, view["axis"] == "log")) is not None:
-            sweep_results.draw(figure, "pareto_asked", view["format"])
+            sweep_results.draw(figure, "pareto_asked", f"search-{spec.task}")
 
 
 def _state(store: Store, spec: SweepSpec, trials: int) -> None:

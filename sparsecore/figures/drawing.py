@@ -22,6 +22,7 @@ MOST_POINTS = 300  # of one trace: more lie on each other, and a browser would d
 DENSITY_TICKS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 COUNT_AXIS = {"type": "log", "tickformat": ",~r", "dtick": "D2"}  # of counts, with ticks at 1, 2 and 5
 RUN = "%{customdata[1]}<extra></extra>"  # hover: a sentence made beside the data
+COLUMNS = ("runs.seed", "figure.low", "figure.high", "figure.n")  # words of what `customdata` has from 2 on
 
 
 def colour(method: str, methods: Sequence[str] = ()) -> str:
@@ -105,10 +106,11 @@ def mean_line(
     **options: Any,
 ) -> go.Scatter:
     """A line through the means; the hover tells each with its interval."""
+    told = [[None, mean_sentence(mean, name, say), None, mean.low, mean.high, mean.n] for mean in found]
     line = {
         "x": [mean.density for mean in found],
         "y": [mean.mean for mean in found],
-        "customdata": [[None, mean_sentence(mean, name, say)] for mean in found],
+        "customdata": told,
         "mode": "lines",
         "line": {"color": tint, "width": width, "dash": dash},
         "hovertemplate": RUN,
@@ -175,11 +177,12 @@ def run_points(
     return go.Scatter(
         x=[at(point) for point in found],
         y=[value(point) for point in found],
-        customdata=[[point.run, run_sentence(point, name, value(point), say)] for point in found],
+        customdata=[[point.run, run_sentence(point, name, value(point), say), point.seed] for point in found],
         mode="markers",
         hovertemplate=RUN,
         selected=stay,
         unselected=stay,
+        name=name,
         showlegend=False,
         meta="runs",
         **({"marker": marker} | options),
@@ -212,9 +215,14 @@ def finished(
     *,
     logarithmic: bool,
     x: dict[str, Any] | None = None,
+    columns: Sequence[str] | None = None,
 ) -> go.Figure:
-    """The figure with its title, its axes and a legend below, where it has the whole width."""
+    """The figure with its title, its axes and a legend below, where it has the whole width.
+
+    columns: headers of what `customdata` has beside run and sentence; those of means and runs if left out.
+    """
     figure.update_layout(
+        meta={"columns": [say(word) for word in COLUMNS] if columns is None else list(columns)},
         template="plotly_white",
         title={"text": title, "x": 0, "xanchor": "left", "y": 1, "yanchor": "top", "pad": {"t": 8}},
         height=HEIGHT,

@@ -71,6 +71,6 @@ def _diagonal(figure: go.Figure, own: Sequence[Point], say: Say) -> None:
             line=line,
             name=say("figure.uniform"),
             hoverinfo="skip",
-            meta="uniform",
+            meta="alike",
         )
     )

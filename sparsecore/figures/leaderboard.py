@@ -28,9 +28,10 @@ def entries_figure(found: Sequence[Entry], challenge: Challenge, *, say: Say) ->
                 hovertemplate=say("challenge.hover"),
             )
         )
-    figure.add_hline(y=challenge.limit, line={"color": "#7f7f7f", "dash": "dash", "width": 1.5})
+    limit = {"color": "#7f7f7f", "dash": "dash", "width": 1.5}
+    figure.add_hline(y=challenge.limit, line=limit, name=say("figure.limit"))
     y = {"title": {"text": say(f"live.metric.{challenge.metric}"), "standoff": 8}}
     if not challenge.lower:
         y["tickformat"] = ".1%"
     x = {"title": {"text": say("challenge.weights"), "standoff": 8}} | COUNT_AXIS
-    return finished(figure, say("challenge.figure"), y, say, logarithmic=True, x=x)
+    return finished(figure, say("challenge.figure"), y, say, logarithmic=True, x=x, columns=())

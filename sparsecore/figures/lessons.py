@@ -43,17 +43,19 @@ def subset_errors(found: Errors, say: Say, *, tested: bool) -> go.Figure:
     if tested:
         band = {"fill": "toself", "fillcolor": faint(TEST), "showlegend": False, "hoverinfo": "skip"}
         x, y = np.r_[found.sizes, found.sizes[::-1]], np.r_[found.high, found.low[::-1]]
-        figure.add_trace(go.Scatter(x=x, y=y, mode="lines", line={"width": 0}, **band))
-        figure.add_trace(
-            _line(found.sizes, found.test, say("figure.test"), TEST, mode="lines+markers", width=3.5)
-        )
-        figure.add_hline(y=found.noise, line={"color": "#7f7f7f", "dash": "dash"})
+        figure.add_trace(go.Scatter(x=x, y=y, mode="lines", line={"width": 0}, meta="band", **band))
+        half = [[None, None, low, high] for low, high in zip(found.low, found.high, strict=True)]
+        look = {"mode": "lines+markers", "width": 3.5, "customdata": half}
+        figure.add_trace(_line(found.sizes, found.test, say("figure.test"), TEST, **look))
+        floor = {"color": "#7f7f7f", "dash": "dash"}
+        figure.add_hline(y=found.noise, line=floor, name=say("lessons.noise_floor"))
         note = {"xref": "paper", "x": 1, "y": found.noise, "yanchor": "bottom", "showarrow": False}
         figure.add_annotation(text=say("lessons.noise_floor"), xanchor="right", **note)
         figure.add_vline(x=N_TRUE, line={"color": "#7f7f7f", "dash": "dot"})
     x = {"title": {"text": say("lessons.axis.s")}, "dtick": 1}
     y = {"title": {"text": say("lessons.axis.rmse")}, "rangemode": "tozero"}
-    return finished(figure, say("lessons.figure.subsets"), y, say, logarithmic=False, x=x)
+    title, columns = say("lessons.figure.subsets"), [say("lessons.column.low"), say("lessons.column.high")]
+    return finished(figure, title, y, say, logarithmic=False, x=x, columns=columns)
 
 
 def spirals(points: np.ndarray, labels: np.ndarray, say: Say) -> go.Figure:

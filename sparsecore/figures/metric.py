@@ -73,14 +73,13 @@ def _draw(
     def value(point: Point) -> float:
         return getattr(point, part)
 
-    name = say(f"method.{method}")
-    told = name if part == "test" else say("figure.part", name=name, part=say(f"figure.{part}"))
+    told = _told(method, part, say)
     shown = means(own, value)
     line = mean_line(shown, told, tint, say, width=WIDTHS[part], dash=DASHES[part], legendgroup=method)
     if method == "dense":
         line.update(x=span, y=line.y * 2, customdata=[*line.customdata] * 2)
         shown = [replace(mean, density=end) for mean in shown for end in span]
-    line.update(name=name, showlegend=first, meta=f"mean {part}", error_y=None if first else bars(shown))
+    line.update(showlegend=first, meta=f"mean {part}", error_y=None if first else bars(shown))
     if first:
         figure.add_trace(band(shown, tint, method))
     figure.add_trace(line)
@@ -88,6 +87,11 @@ def _draw(
     if part == "train":
         points.marker.size = [size - 3 for size in points.marker.size]
     figure.add_trace(points)
+
+
+def _told(method: str, part: Part, say: Say) -> str:
+    name = say(f"method.{method}")
+    return name if part == "test" else say("figure.part", name=name, part=say(f"figure.{part}"))
 
 
 def _span(found: Sequence[Point], thesis: Sequence[Printed]) -> tuple[float, float]:
@@ -109,6 +113,7 @@ def _thesis(
                     x=[printed.density for printed in own],
                     y=[getattr(printed, part) for printed in own],
                     customdata=[[None, _printed_sentence(printed, part, say)] for printed in own],
+                    name=_told(method, part, say),
                     mode="markers",
                     marker=marker,
                     hovertemplate=RUN,

@@ -42,7 +42,12 @@ def counts(pictures: Sequence[Picture], say: Say) -> go.Figure:
         times = say("paper.figure.times")
         told = f"{say('paper.figure.from')} %{{x}}, {say('paper.figure.to')} %{{y}}: %{{z:,}} {times}"
         cells = go.Heatmap(
-            z=matrix["count"], coloraxis="coloraxis", hovertemplate=f"{told}<extra></extra>", xgap=1, ygap=1
+            z=matrix["count"],
+            name=times,
+            coloraxis="coloraxis",
+            hovertemplate=f"{told}<extra></extra>",
+            xgap=1,
+            ygap=1,
         )
         figure.add_trace(cells, row=1, col=place)
     bar = {"title": {"text": say("paper.figure.times"), "side": "right"}, "thickness": 12}
@@ -58,10 +63,11 @@ def mask(pictures: Sequence[Picture], say: Say) -> go.Figure:
     words = np.array([say("paper.figure.zero"), say("paper.figure.kept")])
     for place, matrix in enumerate(matrices, start=1):
         kept = matrix["mask"].astype(np.uint8)
-        told = f"{say('paper.figure.from')} %{{x}}, {say('paper.figure.to')} %{{y}}: %{{customdata}}"
+        told = f"{say('paper.figure.from')} %{{x}}, {say('paper.figure.to')} %{{y}}: %{{text}}"
         cells = go.Heatmap(
             z=kept,
-            customdata=words[kept],
+            text=words[kept],
+            name=say("paper.figure.kept"),
             zmin=0,
             zmax=1,
             colorscale=[[0, faint("#808080", 0.14)], [1, tint]],
@@ -157,6 +163,7 @@ def boundaries(pictures: Sequence[Picture], say: Say) -> go.Figure:
             x=centres,
             y=centres,
             z=chance.astype(np.float32),
+            name=say("paper.figure.chance"),
             coloraxis="coloraxis",
             hovertemplate="x %{x:.2f}, y %{y:.2f}: %{z:.0%}<extra></extra>",
         )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from sparsecore.figures.drawing import Say, faint, finished, legend_only
+from sparsecore.figures.drawing import RUN, Say, faint, finished, legend_only
 from sparsecore.least_squares import LeastSquares, Points
 
 OPTIMAL, STATIONARY, BASIC, NOT = "optimal", "stationary", "basic", "neither"
@@ -50,11 +50,16 @@ def reach(points: Points) -> float:
 
 
 def contours(value: np.ndarray, along: np.ndarray, **options: Any) -> go.Contour:
-    """Level lines of f, closer together near its least value; f is (cells, cells), w₂ down the rows."""
+    """Level lines of f, closer together near its least value; f is (cells, cells), w₂ down the rows.
+
+    Drawn is the root of f above its least value; `customdata` has f itself.
+    """
     return go.Contour(
         x=along,
         y=along,
-        z=np.sqrt(np.maximum(value - value.min(), 0)),
+        z=np.sqrt(np.maximum(value - value.min(), 0)).astype(np.float32),
+        customdata=value,
+        name="f(w)",
         ncontours=LEVELS,
         contours={"coloring": "lines"},
         colorscale=[[0, "#3f6f99"], [1, "#aebdca"]],
@@ -86,7 +91,7 @@ def plane(
     square = np.stack(np.meshgrid(along, along), axis=-1)
     figure = go.Figure()
     if ends is not None:
-        figure.add_trace(_ground(ends, side))
+        figure.add_trace(_ground(ends, side, say))
     figure.add_trace(contours(problem.value(square), along))
     if ends is not None and (ends < 0).any():
         grey = {"symbol": "square", "size": 12, "color": faint(NO_END, 0.35)}
@@ -104,18 +109,28 @@ def plane(
     x = {"title": {"text": "w₁"}, **axis}
     y = {"title": {"text": "w₂"}, "scaleanchor": "x", "constrain": "domain", **axis}
     title = say("theory.figure.plane" if ends is None else "theory.figure.basins")
-    finished(figure, title, y, say, logarithmic=False, x=x | {"constrain": "domain"})
+    finished(
+        figure, title, y, say, logarithmic=False, x=x | {"constrain": "domain"}, columns=columns(say, "k")
+    )
     return figure.update_layout(height=PLANE_HEIGHT, legend={"y": -0.12}, dragmode=False)
 
 
-def _ground(ends: np.ndarray, side: float) -> go.Heatmap:
+def columns(say: Say, *more: str) -> list[str]:
+    """The headers of what `marks` tell of a point: its support, f, and the least L; then those of others."""
+    return [say("theory.column.support"), "f", say("theory.column.least"), *more]
+
+
+def _ground(ends: np.ndarray, side: float, say: Say) -> go.Heatmap:
     along = np.linspace(-side, side, ends.shape[0])
     shades = [faint(NO_END, 0.35), *(faint(tint, 0.3) for tint in BASINS)]
     share = 1 / len(shades)
     scale = [(share * (i + end), shade) for i, shade in enumerate(shades) for end in (0, 1)]
     drawn = np.minimum(ends, len(BASINS) - 1)
     options = {"zmin": -1.5, "zmax": len(BASINS) - 0.5, "showscale": False, "hoverinfo": "skip"}
-    return go.Heatmap(x=along, y=along, z=drawn, colorscale=scale, meta="basins", **options)
+    name = say("theory.column.end")
+    return go.Heatmap(
+        x=along, y=along, z=drawn, customdata=ends, colorscale=scale, name=name, meta="basins", **options
+    )
 
 
 def _line(x: Sequence[float], y: Sequence[float], line: dict[str, Any], **options: Any) -> go.Scatter:
@@ -131,8 +146,11 @@ def _path(iterates: np.ndarray, say: Say) -> go.Scatter:
         mode="lines+markers",
         line={"color": PATH, "width": 2},
         marker={"size": sizes, "color": PATH, "symbol": ["circle-open"] + ["circle"] * (len(iterates) - 1)},
-        text=[f"k = {k}<br>w = ({w[0]:.3g}, {w[1]:.3g})" for k, w in enumerate(iterates)],
-        hovertemplate="%{text}<extra></extra>",
+        customdata=[
+            [None, f"k = {k}<br>w = ({w[0]:.3g}, {w[1]:.3g})", None, None, None, k]
+            for k, w in enumerate(iterates)
+        ],
+        hovertemplate=RUN,
         name=say("theory.iterates"),
         meta="path",
     )
@@ -151,8 +169,8 @@ def marks(points: Points, lipschitz: float, places: np.ndarray, say: Say, **opti
                     y=places[own, 1],
                     mode="markers",
                     marker=marker,
-                    text=[_told(points, i, say) for i in own],
-                    hovertemplate="%{text}<extra></extra>",
+                    customdata=[[None, *_told(points, i, say)] for i in own],
+                    hovertemplate=RUN,
                     name=say(f"theory.kind.{kind}"),
                     meta=kind,
                     **options,
@@ -161,8 +179,10 @@ def marks(points: Points, lipschitz: float, places: np.ndarray, say: Say, **opti
     return traces
 
 
-def _told(points: Points, i: int, say: Say) -> str:
+def _told(points: Points, i: int, say: Say) -> list[Any]:
+    """What the hover says of a point, then its columns."""
     support = ", ".join(str(place + 1) for place in points.supports[i])
     least = points.smallest_lipschitz[i]
     bound = "∞" if np.isinf(least) else f"{least:.3g}"
-    return say("theory.hover", support=support, value=f"{points.value[i]:.4g}", least=bound)
+    said = say("theory.hover", support=support, value=f"{points.value[i]:.4g}", least=bound)
+    return [said, support, float(points.value[i]), float(least)]

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from sparsecore.figures.drawing import Say, finished
-from sparsecore.figures.plane import CELLS, KINDS, OPTIMAL, contours, kinds, marks, reach
+from sparsecore.figures.plane import CELLS, KINDS, OPTIMAL, columns, contours, kinds, marks, reach
 from sparsecore.least_squares import LeastSquares, Points
 
 SMALLEST = 1e-3  # a least L below this is drawn there: the axis is logarithmic
@@ -32,15 +32,21 @@ def spectrum(points: Points, lipschitz: float, say: Say) -> go.Figure:
         for trace in figure.data:
             if trace.meta != OPTIMAL:
                 trace.marker.size = 6
-    figure.add_vline(x=lipschitz, line={"color": "#7f7f7f", "dash": "dash"})
+    figure.add_vline(x=lipschitz, line={"color": "#7f7f7f", "dash": "dash"}, name="L")
     figure.add_annotation(
-        x=np.log10(lipschitz), y=1, yref="paper", text=f"L = {lipschitz:.3g}", showarrow=False, xanchor="left"
+        x=np.log10(lipschitz),
+        y=1,
+        yref="paper",
+        text=f"L = {lipschitz:.3g}",
+        showarrow=False,
+        xanchor="right",
     )
     top = float(places[:, 1].max()) or 1.0
     dtick = "D2" if np.nanmax(least) < WIDE * np.nanmin(least) else 1  # 1, 2, 5, or tens alone
     x = {"title": {"text": say("theory.axis.least")}, "type": "log", "tickformat": "~g", "dtick": dtick}
     y = {"title": {"text": say("theory.axis.above")}, "range": [-0.06 * top, 1.08 * top]}
-    return finished(figure, say("theory.figure.spectrum"), y, say, logarithmic=True, x=x)
+    title = say("theory.figure.spectrum")
+    return finished(figure, title, y, say, logarithmic=True, x=x, columns=columns(say))
 
 
 def ends_counted(values: Sequence[float], counts: Sequence[int], best: float, say: Say) -> go.Figure:
@@ -52,6 +58,7 @@ def ends_counted(values: Sequence[float], counts: Sequence[int], best: float, sa
         y=[counts[i] for i in order],
         marker={"color": tints},
         text=[f"{values[i]:.3g}" for i in order],
+        customdata=[[None, None, float(values[i])] for i in order],
         hovertemplate="f = %{text}<br>%{y}<extra></extra>",
         textposition="outside" if len(order) <= LABELLED else "none",
         cliponaxis=False,
@@ -60,7 +67,8 @@ def ends_counted(values: Sequence[float], counts: Sequence[int], best: float, sa
     )
     x = {"title": {"text": say("theory.axis.ends")}, "type": "category"}
     y = {"title": {"text": say("theory.axis.starts")}}
-    return finished(go.Figure(bars), say("theory.figure.ends"), y, say, logarithmic=False, x=x)
+    title = say("theory.figure.ends")
+    return finished(go.Figure(bars), title, y, say, logarithmic=False, x=x, columns=["f"])
 
 
 def three_planes(problem: LeastSquares, points: Points, lipschitz: float, say: Say) -> go.Figure:
@@ -82,7 +90,8 @@ def three_planes(problem: LeastSquares, points: Points, lipschitz: float, say: S
             trace.showlegend = kind not in told
             told.add(kind)
             figure.add_trace(trace, row=1, col=column)
-    finished(figure, say("theory.figure.planes"), {}, say, logarithmic=False, x={"showgrid": False})
+    title, x = say("theory.figure.planes"), {"showgrid": False}
+    finished(figure, title, {}, say, logarithmic=False, x=x, columns=columns(say))
     figure.update_yaxes(showgrid=False, range=[-side, side])
     figure.update_xaxes(range=[-side, side])
     return figure.update_layout(legend={"y": -0.1}, margin={"t": 72}, dragmode=False, height=400)
@@ -119,4 +128,4 @@ def along_axes(problem: LeastSquares, points: Points, lipschitz: float, say: Say
     places = np.stack([points.w.sum(axis=1), points.value], axis=1)
     figure.add_traces(marks(points, lipschitz, places, say))
     x, y = {"title": {"text": say("theory.axis.size")}}, {"title": {"text": "f(w)"}}
-    return finished(figure, say("theory.figure.axes"), y, say, logarithmic=False, x=x)
+    return finished(figure, say("theory.figure.axes"), y, say, logarithmic=False, x=x, columns=columns(say))

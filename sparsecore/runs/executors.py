@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, Self
 
 from sparsecore.runs import sweeps
 from sparsecore.runs.batching import Choice
@@ -22,10 +22,17 @@ Listen = Callable[[Sequence[Cell]], None]
 
 
 class Executor(Protocol):
-    """Trains what a sweep has queued."""
+    """Trains what a sweep has queued; as a context it keeps what it has begun from one sweep to the next."""
 
-    def run(self, sweep_id: str, listen: Listen) -> None:
-        """Train until no cell is queued or running, or the sweep is stopped; tell how the cells are."""
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def run(self, sweep_id: str, listen: Listen, *more: str) -> None:
+        """Train until no cell is queued or running, or the sweep is stopped; tell how the cells are.
+
+        more: further sweeps, which are trained at the same time.
+        """
 
 
 class Local:
@@ -56,15 +63,15 @@ class Local:
         """As many runs at once as this machine trains when nobody says how many."""
         return os.cpu_count() or 1
 
-    def run(self, sweep_id: str, listen: Listen) -> None:
+    def run(self, sweep_id: str, listen: Listen, *more: str) -> None:
         """Train until no cell is queued or running, or the sweep is stopped.
 
         However it ends, no process is left, and what was training is saved and queued.
         """
         if self.supervisor is None:
             with self:
-                return self.run(sweep_id, listen)
-        return watch(self.store, sweep_id, listen)
+                return self.run(sweep_id, listen, *more)
+        return watch(self.store, (sweep_id, *more), listen)
 
 
 class Cancelled(Exception):
@@ -77,19 +84,27 @@ class Elsewhere:
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    def run(self, sweep_id: str, listen: Listen) -> None:
+    def __enter__(self) -> Elsewhere:
+        """Nothing is begun here."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nor ended."""
+
+    def run(self, sweep_id: str, listen: Listen, *more: str) -> None:
         """Wait until the sweep's cells have ended, or somebody stops it."""
-        watch(self.store, sweep_id, listen)
+        watch(self.store, (sweep_id, *more), listen)
 
 
-def watch(store: Store, sweep_id: str, listen: Listen) -> None:
-    """Tell how the cells are, until none is queued or running or the sweep is stopped."""
+def watch(store: Store, sweep_ids: Sequence[str], listen: Listen) -> None:
+    """Tell how the cells are, until none of a sweep that is not stopped is queued or running."""
     while True:
         began = time.monotonic()
-        sweep = sweeps.get(store, sweep_id)
-        cells = sweeps.cells_of(store, sweep.spec)
-        listen(cells)
+        found = [sweeps.get(store, sweep_id) for sweep_id in sweep_ids]
+        cells = {sweep.id: sweeps.cells_of(store, sweep.spec) for sweep in found}
+        listen([cell for own in cells.values() for cell in own])
         took = time.monotonic() - began
-        if sweep.state == "stopped" or not any(cell.status in PENDING for cell in cells):
+        going = [cell for sweep in found if sweep.state != "stopped" for cell in cells[sweep.id]]
+        if not any(cell.status in PENDING for cell in going):
             return
         time.sleep(min(max(LOOK_SECONDS, took / LOOK_SHARE), LONGEST_SECONDS))

@@ -13,7 +13,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -55,7 +55,7 @@ class Task:
 
 
 class Ray:
-    """Trains with Ray, one task and one thread a run.
+    """Trains with Ray, one task and one thread a run; as a context it stays connected between two sweeps.
 
     address: None for this machine's cores, else the cluster's, as `ray://host:10001`, which needs a store on
         PostgreSQL. Where Ray is connected already, that connection is used and left open.
@@ -84,15 +84,24 @@ class Ray:
         self.texts: dict[str, Any] = {}
         self.false_starts: Counter[str] = Counter()
         self.given = 0
+        self.kept_open = ExitStack()
 
-    def run(self, sweep_id: str, listen: Listen) -> None:
+    def __enter__(self) -> Ray:
+        """Connect. Raises ClusterError where there is no Ray."""
+        self.kept_open.enter_context(self._connected())
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.kept_open.close()
+
+    def run(self, sweep_id: str, listen: Listen, *more: str) -> None:
         """Train until no cell is queued or running, or the sweep is stopped.
 
         However it ends, what was training is saved and queued. Raises ClusterError where there is no Ray.
         """
         with self._connected(), self._waiting():
             try:
-                watch(self.store, sweep_id, partial(self._look, listen))
+                watch(self.store, (sweep_id, *more), partial(self._look, listen))
             finally:
                 self._let_go()
 

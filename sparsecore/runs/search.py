@@ -139,8 +139,8 @@ class Search:
                         self.store.command(cell.run.id, "stop", by=self.by)
 
         try:
-            for sweep_id in begun:
-                self.executor.run(sweep_id, listen)
+            if begun:
+                self.executor.run(begun[0], listen, *begun[1:])
             listen(())
         except (Cancelled, KeyboardInterrupt):
             for sweep_id in begun:

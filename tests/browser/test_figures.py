@@ -41,7 +41,7 @@ def test_a_matrix_of_block_means_opens_with_every_weight(open_page, server, monk
     page.locator(".sc-full[open]").wait_for(state="detached")
     port.click()
     page.locator(".sc-full[open]").wait_for()
-    page.locator(".sc-full header button").click()
+    page.locator(".sc-full").get_by_role("button", name="Close").click()
     page.locator(".sc-full[open]").wait_for(state="detached")
 
 

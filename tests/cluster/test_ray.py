@@ -1,5 +1,6 @@
 """A sweep on Ray: its runs are trained, seen and stopped like any other, and survive their processes."""
 
+import json
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from sparsecore.corpora import shelf
 from sparsecore.corpora.corpus import Corpus
 from sparsecore.events import Checkpoint
 from sparsecore.runs import queue, sweeps
+from sparsecore.runs.automatic import Bisection
 from sparsecore.runs.frames import decode, decode_meta
 from sparsecore.runs.ray_executor import ClusterError, Ray
 from sparsecore.runs.run import Run
@@ -163,6 +165,30 @@ def test_interrupted_it_saves_what_trains_and_leaves_everything_queued(shared: S
 
 
 @pytest.mark.usefixtures("cluster")
+def test_two_sweeps_train_at_the_same_time_and_those_that_are_stopped_are_not_waited_for(shared: Store):
+    endless, other = (sweeps.begin(shared, grid(ENDLESS, seeds=(seed,))) for seed in (0, 1))
+
+    def stop(_runs: list[Run]) -> None:
+        sweeps.stop(shared, endless)
+        sweeps.stop(shared, other)
+
+    def both(runs: list[Run]) -> bool:
+        return len(runs) == 2 and all(run.state == "running" and run.step > 0 for run in runs)
+
+    Ray(shared).run(endless, once(both, stop), other)
+    assert {(run.state, run.worker) for run in shared.list()} == {("paused", None)}
+
+
+@pytest.mark.usefixtures("cluster", "either_database")
+def test_a_bisection_keeps_one_connection_and_trains_ordinary_runs(store: Store):
+    with Ray(store) as executor:
+        found = Bisection(store, executor, grid(40), tolerance=9.0).find(lowest=0.2)
+    assert found.density == 0.2
+    assert {run.config.density: run.state for run in store.list()} == {1.0: "ended", 0.2: "ended"}
+    assert all(run.step == 40 for run in store.list())
+
+
+@pytest.mark.usefixtures("cluster")
 def test_runs_that_ask_for_a_gpu_share_it(shared: Store):
     import ray
 
@@ -257,13 +283,19 @@ def test_without_ray_the_file_to_install_is_named(store: Store, monkeypatch: pyt
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
-def test_the_command_line_trains_a_sweep_on_a_ray_of_its_own(home: Path):
-    command = (
-        "sweep sinc --densities 0.3 --methods layerwise --max-steps 50 --executor ray --workers 1 --json"
-    )
+@pytest.mark.parametrize(
+    ("command", "runs"),
+    [
+        ("sweep sinc --densities 0.3 --methods layerwise", 1),
+        ("smallest sinc --lowest 0.3 --tolerance 9", 2),  # dense, and the lowest, which is within
+        ("search sinc --trials 2", 2),
+    ],
+)
+def test_the_command_line_trains_on_a_ray_of_its_own(home: Path, command: str, runs: int):
+    command += " --max-steps 50 --theta 0 --executor ray --workers 1 --json"
     done = subprocess.run(
         [sys.executable, "-m", "sparsecore", *command.split()], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    (run,) = Store(home).list()
-    assert (run.state, run.step) == ("ended", 50)
+    assert json.loads(done.stdout)
+    assert [(run.state, run.step, run.worker) for run in Store(home).list()] == [("ended", 50, None)] * runs

@@ -151,11 +151,11 @@ def test_the_page_speaks_chinese(store: Store):
 def test_the_file_has_every_cell_with_every_digit(store: Store):
     config = SPEC.config("global", 0.1, 0)
     finish(store, [config], test=0.0812345678901)
-    read = list(csv.DictReader(io.StringIO(sweep_results.as_csv(sweeps.cells_of(store, SPEC)))))
+    read = list(csv.DictReader(io.StringIO(sweep_results.cells_csv(sweeps.cells_of(store, SPEC)))))
     assert len(read) == len(SPEC.configs())
     (done,) = [line for line in read if line["status"] == "done"]
     assert (float(done["test"]), done["method"], done["density"]) == (0.0812345678901, "global", "0.1")
-    assert sweep_results.as_csv([Cell(config, None)]).count("\n") == 2
+    assert sweep_results.cells_csv([Cell(config, None)]).count("\n") == 2
 
 
 def test_beside_ten_thousand_runs_the_page_answers_within_a_second(store: Store):

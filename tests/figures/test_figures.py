@@ -178,7 +178,7 @@ def test_the_density_of_every_layer_of_one_method():
     assert {told[0] for trace in traces(figure, "runs") for told in trace.customdata} == {
         found.run for found in FOUND if found.method == "global"
     }
-    (alike,) = traces(figure, "uniform")
+    (alike,) = traces(figure, "alike")
     assert alike.x == alike.y
 
 

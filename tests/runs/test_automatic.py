@@ -26,12 +26,12 @@ class Known:
     def __init__(self, store: Store, rmse: Callable[[RunConfig], float]) -> None:
         self.store, self.rmse, self.trained = store, rmse, []
 
-    def run(self, sweep_id: str, listen: Listen) -> None:
-        spec = sweeps.get(self.store, sweep_id).spec
-        for cell in sweeps.cells_of(self.store, spec):
+    def run(self, sweep_id: str, listen: Listen, *more: str) -> None:
+        specs = [sweeps.get(self.store, each).spec for each in (sweep_id, *more)]
+        for cell in (cell for spec in specs for cell in sweeps.cells_of(self.store, spec)):
             if cell.status == "queued":
                 self.end(cell.run.id, cell.config)
-        listen(sweeps.cells_of(self.store, spec))
+        listen([cell for spec in specs for cell in sweeps.cells_of(self.store, spec)])
 
     def end(self, run_id: str, config: RunConfig) -> None:
         value = self.rmse(config)
@@ -155,9 +155,9 @@ class Slow(Known):
         self.store.finish(run_id, "w", step, reason, {}, result)
         self.trained.append(config)
 
-    def run(self, sweep_id: str, listen: Listen) -> None:
+    def run(self, sweep_id: str, listen: Listen, *more: str) -> None:
         self.listen = listen
-        super().run(sweep_id, listen)
+        super().run(sweep_id, listen, *more)
 
 
 def test_a_hopeless_run_is_stopped_and_not_trained_again_by_the_next_search(store: Store):

@@ -1,0 +1,137 @@
+// One control at each figure of the live view: it saves the figure as PNG and SVG, and its data as CSV.
+//
+// A new figure needs one line in `attachSaves`: for a panel drawn by Plotly `plotSave(view, panel, "name")`; for
+// any other `new SaveMenu(view, panel, "name", { picture, table })`, where `picture()` gives { svg, width, height }
+// (`canvasPicture` makes it of a canvas) and `table()` gives [header, rows].
+
+const SAVED = ["png", "svg", "csv"];
+const ARROW = '<svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true"><path d="M8 2v8m-3.5-3L8 10.5 11.5 7M2.5 13.5h11" fill="none" stroke="currentColor" stroke-width="1.5"/></svg>';
+const SHARE = "(1 = 100 %)"; // of an axis whose ticks are percent, while its numbers are shares
+
+let menus = 0;
+
+class SaveMenu {
+  // embeds: whether an SVG has large parts as a picture. titled, step: of the file, if not the panel's and the view's.
+  constructor(view, { figure, title }, name, { picture, table, embeds, titled, step }) {
+    Object.assign(this, { view, title, name, picture, table, embeds, titled, step });
+    this.button = make("button", "sc-save");
+    this.button.innerHTML = ARROW;
+    this.button.type = "button";
+    this.word = make("span", "sc-unseen", this.button);
+    this.menu = make("div", "sc-save-menu");
+    this.menu.popover = "auto";
+    this.button.popoverTargetElement = this.menu;
+    this.menu.addEventListener("toggle", (event) => { if (event.newState === "open") this.#opened(); });
+    this.items = Object.fromEntries(SAVED.map((format) => {
+      const item = make("button", "", this.menu);
+      item.type = "button";
+      item.onclick = () => this.#save(format);
+      return [format, item];
+    }));
+    menus += 1;
+    this.word.id = `sc-save-${menus}`;
+    title.id ||= `sc-title-${menus}`;
+    this.button.setAttribute("aria-labelledby", `${this.word.id} ${title.id}`);
+    (title.closest("figcaption") ?? title).after(this.button, this.menu);
+    figure.classList.add("sc-saves");
+  }
+
+  label() {
+    const { say } = this.view;
+    setText(this.word, say("save.figure"));
+    this.button.title = say("save.figure");
+    for (const format of SAVED) setText(this.items[format], say(`save.${format}`));
+    if (this.embeds?.()) setText(this.items.svg, say("save.svg.embedded"));
+  }
+
+  // A popover lies on top of everything, so where it lies is up to us: below its button, inside the window.
+  #opened() {
+    this.label();
+    const button = this.button.getBoundingClientRect();
+    const left = Math.min(button.right - this.menu.offsetWidth, window.innerWidth - this.menu.offsetWidth - 8);
+    const below = button.bottom + 4 + this.menu.offsetHeight < window.innerHeight;
+    this.menu.style.left = `${Math.max(8, left)}px`;
+    this.menu.style.top = `${below ? button.bottom + 4 : Math.max(8, button.top - 4 - this.menu.offsetHeight)}px`;
+    this.items.png.focus();
+  }
+
+  async #save(format) {
+    this.menu.hidePopover();
+    const { view } = this;
+    const at = this.step?.() ?? view.shownStep;
+    const file = `sparsecore-run-${view.run}-${this.name}-step-${at}`;
+    if (format === "csv") {
+      saveTable(file, ...this.table());
+      return;
+    }
+    const note = `${factsOf(view)[0]} · ${view.say("live.at", { step: view.number(at) })}`;
+    const { text, soft, font } = view.theme();
+    const look = { title: this.titled?.() ?? this.title.textContent, note, ink: text, soft, paper: paperOf(view), font };
+    await savePicture(framed(await this.picture(), look), format, file);
+  }
+}
+
+const paperOf = (view) => `rgb(${view.ink().paper.join(",")})`;
+
+function attachSaves(view) {
+  const { dataPanel, outputPanel, fitPanel, sparsityPanel, matrixPanel } = view;
+  const plots = { data: dataPanel, output: outputPanel, learning: fitPanel, sparsity: sparsityPanel };
+  return [
+    ...Object.entries(plots).map(([name, panel]) => plotSave(view, panel, name)),
+    new SaveMenu(view, matrixPanel, "matrices", {
+      picture: () => matricesPicture(view, view.pictures, [view.legend.low, view.legend.bar, view.legend.high]),
+      table: () => matricesTable(view, view.pictures),
+      embeds: () => view.pictures.some(isLarge),
+    }),
+  ];
+}
+
+function plotSave(view, panel, name) {
+  return new SaveMenu(view, panel, name, {
+    picture: () => plotPicture(panel.plot, view.plotly, paperOf(view)),
+    table: () => plotTable(view, panel.plot),
+  });
+}
+
+// What a canvas shows, as a picture of its size on the page.
+function canvasPicture(canvas) {
+  const { clientWidth: width, clientHeight: height } = canvas;
+  return { svg: `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${embedded(canvas, width, height)}</svg>`, width, height };
+}
+
+function embedded(canvas, width, height) {
+  return `<image width="${width}" height="${height}" preserveAspectRatio="none" style="image-rendering:pixelated" href="${canvas.toDataURL()}"/>`;
+}
+
+// The points of a figure by Plotly: its axes' titles are the headers; of several y axes the title is the panel.
+function plotTable({ say }, { data, layout }) {
+  const axisOf = (trace, letter) => layout[`${letter}axis${(trace[`${letter}axis`] ?? letter).slice(1)}`] ?? {};
+  const titleOf = (axis, letter) => {
+    const title = axis.title?.text ?? letter;
+    return (axis.tickformat ?? "").endsWith("%") ? `${title} ${SHARE}` : title;
+  };
+  const quantities = [...new Set(data.map((trace) => titleOf(axisOf(trace, "y"), "y")))];
+  const counted = data.find((trace) => trace.type === "heatmap" && trace.meta)?.meta;
+  const cells = data.some((trace) => trace.type === "heatmap");
+  const columns = [
+    [quantities.length > 1, say("save.panel"), (row) => row.panel],
+    [true, say("save.series"), (row) => row.series],
+    [true, titleOf(axisOf(data[0], "x"), "x"), (row) => row.x],
+    [true, quantities.length > 1 ? say("save.value") : quantities[0], (row) => row.y],
+    [cells, say("save.value"), (row) => row.value],
+    [counted, counted, (row) => row.count],
+  ].filter(([wanted]) => wanted);
+  const rows = data.flatMap((trace) => {
+    const own = { panel: titleOf(axisOf(trace, "y"), "y"), series: trace.name };
+    return (trace.type === "heatmap" ? cellRows(trace) : pointRows(trace)).map((row) => ({ ...own, ...row }));
+  });
+  return [columns.map(([, head]) => head), rows.map((row) => columns.map(([, , value]) => value(row)))];
+}
+
+const pointRows = ({ x, y }) => Array.from(y, (value, place) => ({ x: x[place], y: value }));
+
+function cellRows({ x, y, x0, dx, y0, dy, z, text }) {
+  return z.flatMap((line, row) => Array.from(line, (value, column) => (
+    { x: x?.[column] ?? x0 + dx * column, y: y?.[row] ?? y0 + dy * row, value, count: text?.[row]?.[column] }
+  )));
+}

@@ -1,0 +1,69 @@
+"""A figure of a page with one control below it, which saves it as PNG and SVG, and its data as CSV.
+
+A new figure needs no more than `draw(figure, key="sweep_metric", name="sweep-ab12-metric")` in place of
+`st.plotly_chart`: its table comes from the figure itself (`figures/table.py` says what it reads). The
+pictures are made in the browser, of the figure as it is seen, by Plotly's script, which is loaded on the
+first press. A figure of the live view has the same control from `assets/live/save_menu.js`.
+"""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from typing import Any
+
+import plotly
+import plotly.graph_objects as go
+import streamlit as st
+
+from sparsecore.csv_files import FOR_PEOPLE
+from sparsecore.dashboard.controls import say
+from sparsecore.dashboard.live_route import PLOTLY_PATH
+from sparsecore.dashboard.words import ASSETS, speaker
+from sparsecore.figures.table import figure_csv
+
+SCRIPTS = ("live/saving", "save_buttons")  # one module, in this order
+# The camera of Plotly's own bar would save under another name and only as one kind.
+REMOVED = ["toImage", "select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"]
+CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": REMOVED}
+
+
+@cache
+def _buttons() -> Any:
+    script = "\n".join((ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
+    style = (ASSETS / "save_buttons.css").read_text(encoding="utf-8")
+    return st.components.v2.component("sparsecore_save_buttons", js=script, css=style)
+
+
+def draw(figure: go.Figure, key: str, name: str, *, title: str | None = None, **options: Any) -> Any:
+    """Draw a figure and its control; gives what `st.plotly_chart` gives.
+
+    name: of its files, such as "sweep-ab12-metric": what was looked at, and which figure of it.
+    title: for those who do not see it, and for its picture, where the figure has none of its own.
+    """
+    title = title or figure.layout.title.text
+    shown = st.plotly_chart(figure, key=key, alt=title, **{"config": CONFIG} | options)
+    name = f"sparsecore-{name}"
+    # Not as wide as the page: beside the button a press must still reach what lies there.
+    with (
+        st.container(horizontal=True, horizontal_alignment="right", key=f"save_{key}"),
+        st.popover(say("save.figure"), icon=":material/download:", type="tertiary", key=f"save_{key}_menu"),
+    ):
+        words = {word: say(f"save.{word}") for word in ("png", "svg", "gone")}
+        source = f"{PLOTLY_PATH}?v={plotly.__version__}"
+        about = {"figure": key, "name": name, "title": title, "plotly": source, "words": words}
+        _buttons()(key=f"save_{key}_pictures", data=about)
+        st.download_button(
+            say("save.csv"),
+            partial(_csv, figure, st.session_state["lang"]),
+            f"{name}.csv",
+            "text/csv",
+            key=f"save_{key}_csv",
+            width="stretch",
+            on_click="ignore",
+        )
+    return shown
+
+
+def _csv(figure: go.Figure, language: str) -> bytes:
+    """Made when it is asked for."""
+    return figure_csv(figure, speaker(language)).encode(FOR_PEOPLE)
