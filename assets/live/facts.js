@@ -31,14 +31,6 @@ function supportFact({ say, number }, meta) {
   return meta.still >= STILL ? say("live.still", { steps: number(meta.still) }) : "";
 }
 
-// Of a run that waits, its place and about when it begins.
-function queuedFact({ say, status }) {
-  const { place, wait } = status;
-  if (wait === null || wait < 1) return say("live.queued", { place });
-  const [unit, seconds] = wait < 120 ? ["seconds", 1] : wait < 7200 ? ["minutes", 60] : ["hours", 3600];
-  return say("live.queued.wait", { place, wait: say(`live.wait.${unit}`, { n: Math.ceil(wait / seconds) }) });
-}
-
 // Where the present weights stand with the conditions of an optimum, in one line.
 function certificateOf(view, found) {
   if (!found) return "";
@@ -79,4 +71,15 @@ function layerName(say, name) {
   const block = name.match(/^blocks\.(\d+)(?:\.(\w+))?$/);
   if (block) return `${say("live.block_name", { number: Number(block[1]) + 1 })} ${block[2] ? say(`live.layer.${block[2]}`) : ""}`.trim();
   return name.replace(/^fc(\d+)$/, "W$1").replace(/^head$/, say("live.layer.head"));
+}
+
+// The first score of a run's task.
+const metricOf = (config) => (config?.task === "sinc" ? "rmse" : "accuracy");
+
+// The place of a queued run, and about when it begins.
+function queuedOf({ status, say }) {
+  const { place, wait } = status;
+  if (wait === null || wait < 1) return say("live.queued", { place });
+  const [unit, seconds] = wait < 120 ? ["seconds", 1] : wait < 7200 ? ["minutes", 60] : ["hours", 3600];
+  return say("live.queued.wait", { place, wait: say(`live.wait.${unit}`, { n: Math.ceil(wait / seconds) }) });
 }

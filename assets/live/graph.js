@@ -22,6 +22,7 @@ class Graph {
     this.box.setAttribute("role", "group");
     this.canvas = make("canvas", "", this.box);
     this.canvas.setAttribute("aria-hidden", "true");
+    this.thumbnails = new Thumbnails();
     this.names = make("div", "sc-graph-names", this.box);
     this.#buildKey();
     this.dead = make("p", "sc-dim sc-dead", host);
@@ -197,6 +198,7 @@ class Graph {
       context.stroke();
     }
     context.globalAlpha = 1;
+    this.box.classList.toggle("sc-pictured", this.thumbnails.draw(context, this.view, places));
   }
 
   // Whether a line is of the neuron or the layer that is looked at, or nothing is.

@@ -1,4 +1,6 @@
-// Nodes of the page: made once, changed in place.
+// What every view is made of: nodes, a tip that follows the pointer, Plotly's script, words and colours.
+
+const REST = 4; // times as long as a drawing took: a busy browser keeps time for the reader's clicks
 
 function make(tag, className, parent) {
   const node = document.createElement(tag);
@@ -29,4 +31,68 @@ class Tip {
   hide() {
     this.node.hidden = true;
   }
+}
+
+// A root in the page, and what is drawn into it needs to know: words, numbers, the colours of the theme.
+class Surface {
+  constructor(parent, className) {
+    this.root = make("div", className, parent);
+    this.number = (value) => new Intl.NumberFormat(this.language === "zh" ? "zh-CN" : "en").format(value);
+    this.say = (key, values = {}) => (this.words[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+  }
+
+  // What the charts need of the page's theme, in words that Plotly understands.
+  theme() {
+    const { ink, paper } = this.ink();
+    const css = (colour) => `rgb(${colour.join(",")})`;
+    return { text: css(ink), soft: css(mix(paper, ink, 0.45)), line: css(mix(paper, ink, 0.14)), font: getComputedStyle(this.root).fontFamily };
+  }
+
+  // The colours of text and background as [r, g, b]; read once a theme.
+  ink() {
+    const style = getComputedStyle(this.root);
+    const key = style.color + style.getPropertyValue("--st-background-color");
+    if (this.inkKey !== key) {
+      const context = make("canvas").getContext("2d", { willReadFrequently: true });
+      const rgb = (colour) => {
+        context.fillStyle = colour;
+        context.fillRect(0, 0, 1, 1);
+        return [...context.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+      };
+      this.inkKey = key;
+      this.inks = { ink: rgb(style.color), paper: rgb(style.getPropertyValue("--st-background-color").trim() || "#fff") };
+    }
+    return this.inks;
+  }
+
+  // At most one drawing in `every` ms, fewer where drawing is slow, and always one after the last change.
+  throttled(name, every, force, draw) {
+    this.timers ??= {};
+    const slot = (this.timers[name] ??= { last: -Infinity, timer: null, rest: 0 });
+    const wait = slot.last + Math.max(every, slot.rest) - performance.now();
+    if (!force && wait > 0) {
+      slot.timer ??= setTimeout(() => { slot.timer = null; this.throttled(name, every, true, draw); }, wait);
+      return;
+    }
+    clearTimeout(slot.timer);
+    slot.timer = null;
+    const began = performance.now();
+    draw();
+    slot.last = performance.now();
+    slot.rest = REST * (slot.last - began);
+  }
+
+  stopTimers() {
+    for (const { timer } of Object.values(this.timers ?? {})) clearTimeout(timer);
+  }
+}
+
+// Once a document: the views of two pages share it.
+function loadPlotly(source) {
+  window.sparsecorePlotly ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    Object.assign(script, { src: source, onload: resolve, onerror: () => reject(new Error(`cannot load ${source}`)) });
+    document.head.append(script);
+  });
+  return window.sparsecorePlotly;
 }

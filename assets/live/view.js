@@ -3,19 +3,15 @@
 const CURVES_EVERY = 300; // ms; curves and pictures of points need no more than three drawings a second
 const OUTPUT_EVERY = 120;
 const POINTED_EVERY = 60; // of what follows the pointer
-const REST = 4; // times as long as a drawing took: a busy browser keeps time for the reader's clicks
 const CACHED_FRAMES = 400;
 const TELL_EVERY = 1000; // ms
 
-class View {
+class View extends Surface {
   constructor(parent) {
-    this.root = make("div", "sc-live", parent);
+    super(parent, "sc-live");
     this.mode = "both";
     this.reversed = false;
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
-    this.number = (value) => new Intl.NumberFormat(this.language === "zh" ? "zh-CN" : "en").format(value);
-    this.say = (key, values = {}) => (this.words[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
-    this.theming = new Theme(this.root);
     this.layers = new LayerChoice(() => this.#light());
     this.#build();
     this.resize = new ResizeObserver(() => this.#resized());
@@ -191,8 +187,8 @@ class View {
     if (!this.words) return;
     this.#showStatus();
     this.replay.show();
-    this.#throttled("output", OUTPUT_EVERY, force, () => this.scene && this.frame && drawOutput(this, this.outputPanel.plot, this.frame));
-    this.#throttled("curves", CURVES_EVERY, force, () => {
+    this.throttled("output", OUTPUT_EVERY, force, () => this.scene && this.frame && drawOutput(this, this.outputPanel.plot, this.frame));
+    this.throttled("curves", CURVES_EVERY, force, () => {
       if (!this.records.length || !this.frame) return;
       drawFit(this, this.fitPanel.plot);
       this.#drawSparsity();
@@ -207,7 +203,7 @@ class View {
   // What a layer's pictures show of which one is looked at.
   #light() {
     this.plates.light();
-    this.#throttled("light", POINTED_EVERY, false, () => {
+    this.throttled("light", POINTED_EVERY, false, () => {
       if (!this.frame) return;
       if (this.records.length) this.#drawSparsity();
       this.spread.draw();
@@ -225,23 +221,6 @@ class View {
     plot.on("plotly_click", (event) => { if (block(event)) this.layers.hold(block(event)); });
   }
 
-  // At most one drawing in `every` ms, fewer where drawing is slow, and always one after the last change.
-  #throttled(name, every, force, draw) {
-    this.timers ??= {};
-    const slot = (this.timers[name] ??= { last: -Infinity, timer: null, rest: 0 });
-    const wait = slot.last + Math.max(every, slot.rest) - performance.now();
-    if (!force && wait > 0) {
-      slot.timer ??= setTimeout(() => { slot.timer = null; this.#throttled(name, every, true, draw); }, wait);
-      return;
-    }
-    clearTimeout(slot.timer);
-    slot.timer = null;
-    const began = performance.now();
-    draw();
-    slot.last = performance.now();
-    slot.rest = REST * (slot.last - began);
-  }
-
   #drawScene() {
     if (this.scene) drawScene(this, this.dataPanel, this.samples, this.outputPanel.title);
   }
@@ -250,7 +229,7 @@ class View {
     const state = this.lost ? "offline" : this.status?.state ?? "connecting";
     const shown = state === "ended" ? this.status.reason : state === "running" && !this.frame ? "preparing" : state;
     this.pill.dataset.state = shown;
-    setText(this.pill, state === "queued" && this.status?.place ? queuedFact(this) : this.say(`state.${shown}`));
+    setText(this.pill, state === "queued" && this.status?.place ? queuedOf(this) : this.say(`state.${shown}`));
     this.#showNotice(shown);
     factsOf(this).forEach((text, place) => setText(this.facts[place], text));
     setText(this.certificate, certificateOf(this, this.frame?.meta.certificate));
@@ -266,7 +245,7 @@ class View {
   // -- small facts ----------------------------------------------------------------------------------------
 
   metricName() {
-    return this.config?.task === "sinc" ? "rmse" : "accuracy";
+    return metricOf(this.config);
   }
 
   layerName(name) {
@@ -283,14 +262,6 @@ class View {
       blocks.get(block).weights.push(entry.rows * entry.cols);
     });
     return [...blocks.values()];
-  }
-
-  theme() {
-    return this.theming.words();
-  }
-
-  ink() {
-    return this.theming.colours();
   }
 
   get #charts() {
@@ -312,22 +283,12 @@ class View {
     this.replay.setPlaying(false);
     this.connection?.close();
     this.resize.disconnect();
-    for (const { timer } of Object.values(this.timers ?? {})) clearTimeout(timer);
+    this.stopTimers();
     for (const plot of this.#charts) {
       if (plot.classList.contains("js-plotly-plot")) window.Plotly.purge(plot);
     }
     this.root.remove();
   }
-}
-
-let plotlyLoading;
-function loadPlotly(source) {
-  plotlyLoading ??= new Promise((resolve, reject) => {
-    const script = document.createElement("script");
-    Object.assign(script, { src: source, onload: resolve, onerror: () => reject(new Error(`cannot load ${source}`)) });
-    document.head.append(script);
-  });
-  return plotlyLoading;
 }
 
 const views = new WeakMap();

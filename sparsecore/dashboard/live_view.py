@@ -21,7 +21,6 @@ from sparsecore.runs.run import Run
 # One module, in this order.
 SCRIPTS = (
     "nodes",
-    "theme",
     "frames",
     "matrices",
     "full",
@@ -32,6 +31,7 @@ SCRIPTS = (
     "connection",
     "layers",
     "neuron",
+    "thumbnails",
     "graph",
     "plates",
     "spread",
