@@ -1,7 +1,7 @@
 // The network as a graph: a line for every kept weight, drawn in place; neurons are buttons over it.
 
 const LARGEST_LAYER = 32; // neurons a layer; the lines of more run together
-const NEURON = 22; // pixels a neuron has for itself
+const NEURON = 24; // pixels a neuron has for itself
 const THICKEST = 5;
 const FAINT = 0.1; // of lines that stand back
 const NAMES = 18; // pixels above the neurons for the layers' names

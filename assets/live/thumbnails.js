@@ -1,6 +1,6 @@
 // Every neuron of the graph as a small picture of what it computes.
 
-const THUMBNAIL = 16; // pixels a side
+const THUMBNAIL = 18; // pixels a side
 const THUMBNAIL_CELLS = 12; // of the plane, a side
 const THUMBNAIL_STRIDE = 10; // points of the drawn x for one of a small curve
 
