@@ -28,16 +28,19 @@ def spreads(
     at the value it had before (`uncut`); together they are the weights before the cut. Without `before` there
     is no second one. Unsigned integers, SPREAD_BINS each; the bins are those of `counted`.
     """
-    places = drawn_layers(sparsifier)
-    values = {}
-    for index, place in enumerate(places):
+    drawn = []
+    for place in drawn_layers(sparsifier):
         weight, mask = sparsifier.layers[place].weight.detach(), sparsifier.masks[place]
-        values[f"spread.kept.{index}"] = weight[mask]
+        z = None if before is None else before[place]
+        drawn.append((weight if z is None else torch.where(mask, weight, z), mask))
+    edge = edge_of(max(float(values.abs().max()) for values, _ in drawn))
+    arrays: dict[str, np.ndarray] = {}
+    for index, (values, mask) in enumerate(drawn):
+        kept, cut = counted(values, mask, edge)
+        arrays[f"spread.kept.{index}"] = whole(kept)
         if before is not None:
-            z = before[place]
-            values[f"spread.cut.{index}"] = weight.new_empty(0) if z is None else z[~mask]
-    edge = edge_of(max((float(each.abs().max()) for each in values.values() if each.numel()), default=0.0))
-    return {name: whole(counted(each, edge)) for name, each in values.items()}, edge
+            arrays[f"spread.cut.{index}"] = whole(cut)
+    return arrays, edge
 
 
 def edge_of(largest: float) -> float:
@@ -53,17 +56,20 @@ def edge_of(largest: float) -> float:
     return next(edge for edge in edges if largest <= edge * (1 + ROUNDING))
 
 
-def counted(values: Tensor, edge: float) -> np.ndarray:
-    """How many values lie in each bin from -edge to edge.
+def counted(values: Tensor, kept: Tensor, edge: float) -> np.ndarray:
+    """How many of those kept, and of the others, lie in each bin from -edge to edge; (2, SPREAD_BINS).
 
     Bin HALF + k holds edge·(k/HALF)² ≤ value < edge·((k+1)/HALF)², and HALF - 1 - k the same below zero: fine
     where the threshold lies, wide where few weights are. The edge itself is in the last bin.
 
-    >>> found = counted(torch.tensor([-1.0, -0.0001, 0.0, 0.0009, 0.001, 0.25, 1.0]), 1.0)
-    >>> {int(place): int(found[place]) for place in found.nonzero()[0]}
-    {0: 1, 31: 1, 32: 2, 33: 1, 48: 1, 63: 1}
+    >>> w = torch.tensor([-1.0, -0.0001, 0.0, 0.0009, 0.001, 0.25, 1.0])
+    >>> found = counted(w, w > 0.1, 1.0)
+    >>> [{int(place): int(part[place]) for place in part.nonzero()[0]} for part in found]
+    [{48: 1, 63: 1}, {0: 1, 31: 1, 32: 2, 33: 1}]
     """
     inner = torch.tensor([edge * (k / HALF) ** 2 for k in range(1, HALF)], device=values.device)
-    side = torch.bucketize(values.abs().float(), inner, right=True)
-    place = torch.where(values < 0, HALF - 1 - side, HALF + side)
-    return torch.bincount(place, minlength=SPREAD_BINS).cpu().numpy()
+    place = torch.bucketize(values.abs().float(), inner, right=True, out_int32=True)
+    place.bitwise_xor_((values < 0).int().neg_())  # below zero -1 - k
+    place.add_((~kept).int(), alpha=SPREAD_BINS).add_(HALF)
+    found = torch.bincount(place.flatten(), minlength=2 * SPREAD_BINS)
+    return found.cpu().numpy().reshape(2, SPREAD_BINS)

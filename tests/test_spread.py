@@ -80,8 +80,12 @@ def test_without_a_cut_only_what_stands_is_counted(one_row):
 
 def test_a_bin_holds_its_lower_bound_and_the_last_one_the_edge():
     bounds = torch.tensor([(k / 32) ** 2 for k in range(33)])
-    assert where(counted(bounds, 1.0)) == {32 + k: 1 for k in range(31)} | {63: 2}
-    assert where(counted(-bounds[1:], 1.0)) == {31 - k: 1 for k in range(1, 31)} | {0: 2}
+    everywhere = torch.ones(33, dtype=torch.bool)
+    kept, cut = counted(bounds, everywhere, 1.0)
+    assert where(kept) == {32 + k: 1 for k in range(31)} | {63: 2}
+    assert not cut.any()
+    _, cut = counted(-bounds[1:], ~everywhere[1:], 1.0)
+    assert where(cut) == {31 - k: 1 for k in range(1, 31)} | {0: 2}
 
 
 # -- in training --------------------------------------------------------------------------------------------

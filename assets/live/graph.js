@@ -1,7 +1,7 @@
 // The network as a graph: a line for every kept weight, drawn in place; neurons are buttons over it.
 
 const LARGEST_LAYER = 32; // neurons a layer; the lines of more run together
-const NEURON = 22; // pixels a neuron has for itself
+const NEURON = 24; // pixels a neuron has for itself
 const THICKEST = 5;
 const FAINT = 0.1; // of lines that stand back
 const NAMES = 18; // pixels above the neurons for the layers' names
@@ -22,6 +22,7 @@ class Graph {
     this.box.setAttribute("role", "group");
     this.canvas = make("canvas", "", this.box);
     this.canvas.setAttribute("aria-hidden", "true");
+    this.thumbnails = new Thumbnails();
     this.names = make("div", "sc-graph-names", this.box);
     this.#buildKey();
     this.dead = make("p", "sc-dim sc-dead", host);
@@ -197,6 +198,7 @@ class Graph {
       context.stroke();
     }
     context.globalAlpha = 1;
+    this.box.classList.toggle("sc-pictured", this.thumbnails.draw(context, this.view, places));
   }
 
   // Whether a line is of the neuron or the layer that is looked at, or nothing is.

@@ -6,12 +6,13 @@ const FLAT = 1e-6; // a smaller range over the whole input is no range
 
 const sigmoid = (value) => 1 / (1 + Math.exp(-value));
 
-// The inputs of a task as one array each: the drawn x, or the square row by row from the lowest y.
-function taskInputs({ meta, arrays }) {
-  if (meta.kind === "curve") return [arrays["grid.x"]];
-  const at = (cell) => ((cell + 0.5) / PLANE_SIDE) * 2 * meta.edge - meta.edge;
-  const cells = Array.from({ length: PLANE_SIDE ** 2 }, (_, cell) => cell);
-  return [Float32Array.from(cells, (cell) => at(cell % PLANE_SIDE)), Float32Array.from(cells, (cell) => at(Math.floor(cell / PLANE_SIDE)))];
+// The inputs of a task as one array each: the drawn x, every so many of it, or a square of so many cells a side,
+// row by row from the lowest y.
+function taskInputs({ meta, arrays }, side, stride = 1) {
+  if (meta.kind === "curve") return [arrays["grid.x"].filter((_, place) => place % stride === 0)];
+  const at = (cell) => ((cell + 0.5) / side) * 2 * meta.edge - meta.edge;
+  const cells = Array.from({ length: side ** 2 }, (_, cell) => cell);
+  return [Float32Array.from(cells, (cell) => at(cell % side)), Float32Array.from(cells, (cell) => at(Math.floor(cell / side)))];
 }
 
 // One neuron's sum of its weighted inputs and bias, at every point.
@@ -26,16 +27,14 @@ function weighted({ cols, value, bias }, row, inputs) {
   return sum;
 }
 
-// The output of neuron `index` of `layer` (0: the inputs) at every point; sigmoids inside, none at the end.
-function neuronOutput(matrices, inputs, { layer, index }) {
-  let values = inputs;
-  for (let place = 0; place < layer; place += 1) {
-    const matrix = matrices[place];
-    const last = place === matrices.length - 1;
-    const rows = place === layer - 1 ? [index] : [...Array(matrix.rows).keys()];
-    values = rows.map((row) => (last ? weighted(matrix, row, values) : weighted(matrix, row, values).map(sigmoid)));
-  }
-  return layer ? values[0] : inputs[index];
+// The outputs of all neurons at every point, by layer, the inputs first; sigmoids inside, none at the end.
+function neuronOutputs(matrices, inputs) {
+  const layers = [inputs];
+  matrices.forEach((matrix, place) => {
+    const rows = Array.from({ length: matrix.rows }, (_, row) => weighted(matrix, row, layers[place]));
+    layers.push(place === matrices.length - 1 ? rows : rows.map((row) => row.map(sigmoid)));
+  });
+  return layers;
 }
 
 // How many weights into and out of a neuron are kept; null where it has no such side.
@@ -80,8 +79,8 @@ class NeuronCard {
       this.#tell([view.say("live.neuron.no_bias"), keptText(view, matrices, chosen, kept)]);
       return;
     }
-    const output = neuronOutput(matrices, taskInputs(view.scene), chosen);
-    const range = [output.reduce((a, b) => Math.min(a, b)), output.reduce((a, b) => Math.max(a, b))];
+    const output = neuronOutputs(matrices, taskInputs(view.scene, PLANE_SIDE))[chosen.layer][chosen.index];
+    const range = rangeOf(output);
     const told = rangeText(view, range);
     this.canvas.setAttribute("aria-label", `${name}: ${told}`);
     this.#paint(output, range);
@@ -101,9 +100,11 @@ class NeuronCard {
     const size = kind === "curve" ? [width * sharp, height * sharp] : [PLANE_SIDE, PLANE_SIDE];
     const context = sized(this.canvas, [width, height], size.map(Math.round));
     if (kind === "curve") paintCurve(context, output, range, this.view, sharp);
-    else paintPlane(context, output, range);
+    else context.putImageData(planeImage(output, range, PLANE_SIDE), 0, 0);
   }
 }
+
+const rangeOf = (output) => [output.reduce((a, b) => Math.min(a, b)), output.reduce((a, b) => Math.max(a, b))];
 
 // As many decimals as the range has use for.
 function rangeText({ say }, [low, high]) {
@@ -146,14 +147,14 @@ function paintCurve(context, output, [low, high], view, sharp) {
   context.stroke();
 }
 
-function paintPlane(context, output, [low, high]) {
-  const image = new ImageData(PLANE_SIDE, PLANE_SIDE);
+// Cells row by row from the lowest y, which is the image's last line.
+function planeImage(output, [low, high], side) {
+  const image = new ImageData(side, side);
   const room = high - low < FLAT ? Infinity : high - low;
   output.forEach((value, cell) => {
-    const up = PLANE_SIDE - 1 - Math.floor(cell / PLANE_SIDE); // the lowest y is the last line
-    const place = (up * PLANE_SIDE + (cell % PLANE_SIDE)) * 4;
+    const place = ((side - 1 - Math.floor(cell / side)) * side + (cell % side)) * 4;
     image.data.set(COUNT_COLOURS[Math.round((255 * (value - low)) / room)], place);
     image.data[place + 3] = 255;
   });
-  context.putImageData(image, 0, 0);
+  return image;
 }

@@ -1,4 +1,4 @@
-// What every view is made of: nodes, a tip that follows the pointer, Plotly's script, words and colours.
+// What every view is made of: nodes, a tip that follows the pointer, words and colours.
 
 const REST = 4; // times as long as a drawing took: a busy browser keeps time for the reader's clicks
 
@@ -85,14 +85,4 @@ class Surface {
   stopTimers() {
     for (const { timer } of Object.values(this.timers ?? {})) clearTimeout(timer);
   }
-}
-
-// Once a document: the views of two pages share it.
-function loadPlotly(source) {
-  window.sparsecorePlotly ??= new Promise((resolve, reject) => {
-    const script = document.createElement("script");
-    Object.assign(script, { src: source, onload: resolve, onerror: () => reject(new Error(`cannot load ${source}`)) });
-    document.head.append(script);
-  });
-  return window.sparsecorePlotly;
 }

@@ -94,16 +94,16 @@ class Plates {
     const picture = new MatrixPicture(this.plot, this.view);
     const block = () => picture.matrix.layer.block;
     layers.watch(picture.figure, block);
-    layers.press(picture.caption, block);
+    layers.press(picture.title, block);
     return picture;
   }
 
   // What is drawn of the layer that is looked at stands out.
   light() {
-    for (const { figure, caption, matrix } of this.pictures) {
+    for (const { figure, title, matrix } of this.pictures) {
       this.view.layers.light(figure, matrix.layer.block);
-      caption.setAttribute("aria-pressed", String(this.view.layers.held === matrix.layer.block));
-      caption.title = this.view.say("live.layer.press");
+      title.setAttribute("aria-pressed", String(this.view.layers.held === matrix.layer.block));
+      title.title = this.view.say("live.layer.press");
     }
     this.graph.draw();
   }

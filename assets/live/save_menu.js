@@ -74,22 +74,24 @@ class SaveMenu {
 const paperOf = (view) => `rgb(${view.ink().paper.join(",")})`;
 
 function attachSaves(view) {
-  const { dataPanel, outputPanel, fitPanel, sparsityPanel, matrixPanel } = view;
+  const { dataPanel, outputPanel, fitPanel, sparsityPanel, spreadPanel, matrixPanel, plates } = view;
   const plots = { data: dataPanel, output: outputPanel, learning: fitPanel, sparsity: sparsityPanel };
+  const { low, bar, high } = plates.legend;
   return [
     ...Object.entries(plots).map(([name, panel]) => plotSave(view, panel, name)),
+    plotSave(view, spreadPanel, "cut", () => view.spread.table()),
     new SaveMenu(view, matrixPanel, "matrices", {
-      picture: () => matricesPicture(view, view.pictures, [view.legend.low, view.legend.bar, view.legend.high]),
-      table: () => matricesTable(view, view.pictures),
-      embeds: () => view.pictures.some(isLarge),
+      picture: () => (plates.graph.host.hidden ? matricesPicture(view, plates.pictures, [low, bar, high]) : canvasPicture(plates.graph.canvas)),
+      table: () => matricesTable(view, plates.pictures),
+      embeds: () => !plates.graph.host.hidden || plates.pictures.some(isLarge),
     }),
   ];
 }
 
-function plotSave(view, panel, name) {
+function plotSave(view, panel, name, table = () => plotTable(view, panel.plot)) {
   return new SaveMenu(view, panel, name, {
     picture: () => plotPicture(panel.plot, view.plotly, paperOf(view)),
-    table: () => plotTable(view, panel.plot),
+    table,
   });
 }
 

@@ -5,18 +5,6 @@ const PICTURE_SCALE = 3; // of a PNG, so that it prints well
 const HEAD = 52; // pixels above a picture, for its title and what it is of
 const FORMULA = /^[=+\-@\t\r\n＝＋－＠]/; // how a spreadsheet's formula begins, as OWASP lists it
 
-let plotlyLoading;
-function loadPlotly(source) {
-  if (window.Plotly) return Promise.resolve();
-  plotlyLoading ??= new Promise((resolve, reject) => {
-    const script = document.createElement("script");
-    const fail = () => { plotlyLoading = null; reject(new Error(`cannot load ${source}`)); };
-    Object.assign(script, { src: source, onload: resolve, onerror: fail });
-    document.head.append(script);
-  });
-  return plotlyLoading;
-}
-
 function saveBlob(blob, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);

@@ -30,9 +30,19 @@ class Spread {
     this.#offer(blocks);
     const shown = blocks.find(({ block }) => block === view.layers.shown);
     const found = spreadOf(view.frame, shown ? [shown] : boundBlocks(view.frame, blocks));
+    this.found = found;
     setText(this.told, tellSpread(view, found, shown));
     this.plot.parentElement.hidden = !found.kept;
     if (found.kept) react(view, this.plot, this.#bars(found), this.#axes(found));
+  }
+
+  // The bars as rows, in weights and not in places on the axis.
+  table() {
+    const { say } = this.view;
+    const { edge, kept, cut } = this.found;
+    const bounds = (bin) => [bin, bin + 1].map((side) => unrooted((2 * side) / kept.length - 1, edge));
+    const header = [say("save.from"), say("save.to"), ...(cut ? [say("live.spread.before")] : []), say("live.spread.after")];
+    return [header, (kept ?? []).map((n, bin) => [...bounds(bin), ...(cut ? [n + cut[bin]] : []), n])];
   }
 
   // All layers, or one of them: the same choice as pressing a layer anywhere.

@@ -31,7 +31,8 @@ class View extends Surface {
     const stage = make("div", "sc-stage", this.root);
     this.dataPanel = this.#panel(stage, "sc-data");
     this.samples = make("ul", "sc-samples", this.dataPanel.figure);
-    this.plates = new Plates(this, this.#panel(stage, "sc-matrices"));
+    this.matrixPanel = this.#panel(stage, "sc-matrices");
+    this.plates = new Plates(this, this.matrixPanel);
     this.outputPanel = this.#panel(stage, "sc-output");
     const curves = make("div", "sc-curves", this.root);
     this.fitPanel = this.#panel(curves, "sc-fit");

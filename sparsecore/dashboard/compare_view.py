@@ -16,7 +16,7 @@ from sparsecore.dashboard.words import ASSETS, words
 from sparsecore.runs.run import Run
 
 # One module, in this order: what it shares with the live view first.
-SHARED = ("nodes", "frames", "matrices", "charts", "fit", "facts", "connection")
+SHARED = ("nodes", "plotly", "frames", "matrices", "charts", "fit", "facts", "connection")
 OWN = ("side", "difference", "panel", "curves", "card", "view")
 KEY = "compare_view"
 PREFIXES = ("compare.", "live.", "method.", "task.", "state.")  # of the words that the view shows

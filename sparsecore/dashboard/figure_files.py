@@ -21,7 +21,7 @@ from sparsecore.dashboard.live_route import PLOTLY_PATH
 from sparsecore.dashboard.words import ASSETS, speaker
 from sparsecore.figures.table import figure_csv
 
-SCRIPTS = ("live/saving", "save_buttons")  # one module, in this order
+SCRIPTS = ("live/plotly", "live/saving", "save_buttons")  # one module, in this order
 # The camera of Plotly's own bar would save under another name and only as one kind.
 REMOVED = ["toImage", "select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"]
 CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": REMOVED}

@@ -21,6 +21,7 @@ from sparsecore.runs.run import Run
 # One module, in this order.
 SCRIPTS = (
     "nodes",
+    "plotly",
     "saving",
     "frames",
     "matrices",
@@ -32,6 +33,7 @@ SCRIPTS = (
     "connection",
     "layers",
     "neuron",
+    "thumbnails",
     "graph",
     "plates",
     "spread",

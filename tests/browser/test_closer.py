@@ -156,7 +156,7 @@ def test_a_layer_that_is_pressed_stands_out_everywhere_on_a_phone(open_page, ser
     run = ended(store, method="layerwise")
     meta = last_frame(store, run)[1]
     page = open_run(open_page, run, width=390, has_touch=True)
-    page.locator(".sc-matrix figcaption").nth(1).tap()
+    page.locator(".sc-matrix b").nth(1).tap()
     expect(page.locator(".sc-matrix.sc-lit")).to_have_count(1)
     expect(page.locator(".sc-matrix.sc-back")).to_have_count(2)
     expect(page.locator('.sc-spread button[aria-pressed="true"]')).to_have_text("W2")
