@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sparsecore.runs.curves import UNCOUNTED, interval
+from sparsecore.runs.curves import interval
+from sparsecore.runs.layers import UNCOUNTED
 from sparsecore.runs.sweep import Cell
 
 
