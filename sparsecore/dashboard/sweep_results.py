@@ -94,9 +94,8 @@ def open_in_lab(run_id: str) -> None:
 
 def table(cells: Sequence[Cell], sweep: Sweep) -> None:
     """Every finished run: sortable, and every cell as a file; and the whole sweep as a report."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.markdown(f"**{say('sweep.table')}**")
-        st.space("stretch")
+    with st.container(horizontal=True, vertical_alignment="center"):  # left: the table's own bar is right
+        st.markdown(f"**{say('sweep.table')}**", width="content")
         name, options = f"sparsecore-sweep-{sweep.id}", {"icon": ":material/download:", "on_click": "ignore"}
         data = cells_csv(cells).encode(FOR_PEOPLE)
         st.download_button(say("sweep.csv"), data, f"{name}.csv", "text/csv", key="sweep_csv", **options)
