@@ -45,6 +45,7 @@ figure { margin: 16px 0 24px; background: #fff; }
   figure { border-radius: 6px; padding: 8px; } figcaption { color: #16202a; } }
 @media print { body { max-width: none; padding: 0; color: #000; background: #fff; } nav { display: none; }
   figure, tr { break-inside: avoid; } h2, h3, caption, figcaption { break-after: avoid; }
+  .sp-wide { overflow: visible; font-size: 10px; } .sp-wide :is(th, td) { padding-right: 8px; }
   main + main { break-before: page; } .sp-verdict { print-color-adjust: exact; } }
 """
 

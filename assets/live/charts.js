@@ -133,7 +133,7 @@ function drawOutput(view, node, frame) {
     const z = Array.from({ length: side }, (_, row) => Array.from(chance.subarray(row * side, (row + 1) * side), (c) => c / 255));
     const step = (2 * meta.edge) / side;
     const paper = `rgb(${view.ink().paper.join(",")})`;
-    const field = { type: "heatmap", z, x0: -meta.edge + step / 2, dx: step, y0: -meta.edge + step / 2, dy: step, zmin: 0, zmax: 1, showscale: false,
+    const field = { type: "heatmap", name: `P(${say("live.class", { label: 1 })})`, z, x0: -meta.edge + step / 2, dx: step, y0: -meta.edge + step / 2, dy: step, zmin: 0, zmax: 1, showscale: false,
       colorscale: [[0, "#7fb8d8"], [0.5, paper], [1, "#eaa679"]], hovertemplate: `P(${say("live.class", { label: 1 })}) = %{z:.3f}<extra></extra>`, zsmooth: "fast" };
     react(view, node, [field, ...spiralPoints(view, 2.5)], { xaxis: square(meta, "x₁"), yaxis: { ...square(meta, "x₂"), scaleanchor: "x" } });
   } else {
@@ -142,7 +142,7 @@ function drawOutput(view, node, frame) {
     const z = Array.from({ length: side }, (_, row) => [...counts.subarray(row * side, (row + 1) * side)]);
     const shares = z.map((row) => { const all = row.reduce((a, b) => a + b, 0); return row.map((n) => (all ? n / all : 0)); });
     react(view, node, [{
-      type: "heatmap", z: shares, x: meta.grades, y: meta.grades, text: z, texttemplate: "%{text}", meta: say("live.texts"), colorscale: "Cividis", zmin: 0, zmax: 1, showscale: false,
+      type: "heatmap", z: shares, x: meta.grades, y: meta.grades, text: z, texttemplate: "%{text}", name: say("save.share"), meta: say("live.texts"), colorscale: "Cividis", zmin: 0, zmax: 1, showscale: false,
       hovertemplate: `${say("live.true")} %{y} → ${say("live.predicted")} %{x}: %{text} (%{z:.1%})<extra></extra>`,
     }], { showlegend: false, xaxis: { title: say("live.predicted"), type: "category" }, yaxis: { title: say("live.true"), type: "category", autorange: "reversed" } });
   }

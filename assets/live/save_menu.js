@@ -113,15 +113,14 @@ function plotTable({ say }, { data, layout }) {
     return (axis.tickformat ?? "").endsWith("%") ? `${title} ${SHARE}` : title;
   };
   const quantities = [...new Set(data.map((trace) => titleOf(axisOf(trace, "y"), "y")))];
-  const counted = data.find((trace) => trace.type === "heatmap" && trace.meta)?.meta;
-  const cells = data.some((trace) => trace.type === "heatmap");
+  const map = data.find((trace) => trace.type === "heatmap");
   const columns = [
     [quantities.length > 1, say("save.panel"), (row) => row.panel],
-    [true, say("save.series"), (row) => row.series],
+    [data.some((trace) => trace.name), say("save.series"), (row) => row.series],
     [true, titleOf(axisOf(data[0], "x"), "x"), (row) => row.x],
     [true, quantities.length > 1 ? say("save.value") : quantities[0], (row) => row.y],
-    [cells, say("save.value"), (row) => row.value],
-    [counted, counted, (row) => row.count],
+    [map, map?.name ?? say("save.value"), (row) => row.value],
+    [map?.meta, map?.meta, (row) => row.count], // what is written in its cells
   ].filter(([wanted]) => wanted);
   const rows = data.flatMap((trace) => {
     const own = { panel: titleOf(axisOf(trace, "y"), "y"), series: trace.name };

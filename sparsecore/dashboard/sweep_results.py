@@ -122,9 +122,8 @@ def open_in_lab(run_id: str) -> None:
 
 def table(cells: Sequence[Cell], sweep: Sweep) -> None:
     """Every finished run: sortable, and every cell as a file; and the whole sweep as a report."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.markdown(f"**{say('sweep.table')}**")
-        st.space("stretch")
+    with st.container(horizontal=True, vertical_alignment="center"):  # left: the table's own bar is right
+        st.markdown(f"**{say('sweep.table')}**", width="content")
         _files(cells, sweep)
     done = [cell for cell in cells if cell.metric is not None]
     rows = [described(cell) | {"nonzeros_all": all_nonzeros(cell)} for cell in done]

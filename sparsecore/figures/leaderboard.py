@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from sparsecore.challenge import Challenge
-from sparsecore.figures.drawing import COUNT_AXIS, Say, colour, finished
+from sparsecore.figures.drawing import COUNT_AXIS, Say, colour, finished, legend_only
 from sparsecore.runs.entries import Entry
 
 
@@ -30,6 +30,7 @@ def entries_figure(found: Sequence[Entry], challenge: Challenge, *, say: Say) ->
         )
     limit = {"color": "#7f7f7f", "dash": "dash", "width": 1.5}
     figure.add_hline(y=challenge.limit, line=limit, name=say("figure.limit"))
+    figure.add_trace(legend_only(say("figure.limit"), mode="lines", line=limit))
     y = {"title": {"text": say(f"live.metric.{challenge.metric}"), "standoff": 8}}
     if not challenge.lower:
         y["tickformat"] = ".1%"
