@@ -17,6 +17,7 @@ from starlette.middleware import Middleware
 
 from sparsecore.dashboard.live_route import LiveRoute
 from sparsecore.dashboard.owner_cookie import GiveOwner
+from sparsecore.dashboard.packed_scripts import PackedScripts
 from sparsecore.runs.database import StoreError
 from sparsecore.runs.keeping import purge
 from sparsecore.runs.store import Store
@@ -67,6 +68,6 @@ def _purge() -> None:
 app = st.App(
     Path(__file__).parent / "pages" / "_navigation.py",
     routes=live.routes(),
-    middleware=[Middleware(GiveOwner, store=store)],
+    middleware=[Middleware(PackedScripts), Middleware(GiveOwner, store=store)],
     lifespan=lifespan,
 )
