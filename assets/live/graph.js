@@ -80,21 +80,28 @@ class Graph {
     return found ? { layer: Number(found.dataset.layer), index: Number(found.dataset.index) } : null;
   }
 
-  #neuronAt({ clientX, clientY }) {
+  // Where the pointer is in the graph, in the pixels that it is drawn in: large type zooms the page.
+  #inside({ clientX, clientY }) {
     const box = this.box.getBoundingClientRect();
+    const zoom = this.box.currentCSSZoom ?? 1;
+    return [(clientX - box.left) / zoom, (clientY - box.top) / zoom];
+  }
+
+  #neuronAt(event) {
+    const [across, down] = this.#inside(event);
     let best = { away: NEURON, neuron: null }; // a finger is less exact than what it points at
     this.#each((neuron, [x, y]) => {
-      const away = Math.hypot(clientX - box.left - x, clientY - box.top - y);
+      const away = Math.hypot(across - x, down - y);
       if (away < best.away) best = { away, neuron };
     });
     return best.neuron;
   }
 
   // The block whose weights lie between the two layers of neurons that the pointer is between.
-  #layerAt({ clientX }) {
+  #layerAt(event) {
     if (!this.rows.length) return null;
-    const box = this.box.getBoundingClientRect();
-    const gap = Math.floor(((clientX - box.left - NEURON) / (box.width - 2 * NEURON)) * (this.rows.length - 1));
+    const [across] = this.#inside(event);
+    const gap = Math.floor(((across - NEURON) / (this.size[0] - 2 * NEURON)) * (this.rows.length - 1));
     return this.view.frame.matrices[gap]?.layer.block ?? null;
   }
 
