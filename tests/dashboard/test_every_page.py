@@ -1,0 +1,88 @@
+"""Every page in both languages, as it is written: no raw key, and one language at a time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from google.protobuf.message import Message
+from streamlit.proto.Block_pb2 import Block
+from streamlit.testing.v1 import AppTest
+
+from sparsecore.config import RunConfig
+from sparsecore.dashboard import session
+from sparsecore.dashboard.words import LANGUAGES, words
+from sparsecore.runs.store import Store
+from sparsecore.runs.worker import Worker
+
+PAGES = Path(__file__).parents[2] / "pages"
+SECONDS = 60
+VIEWS = {  # a page, and what its address may say
+    "lab.py": [{}, {"task": "spirals", "method": "dense"}],  # texts link to a page, which a page alone cannot
+    "sweep.py": [{}],
+    "paper.py": [{}],
+    "theory.py": [{}, {"n": "50"}],
+    "lessons.py": [{"lesson": "hard-threshold"}, {"lesson": "collapse"}],
+    "challenge.py": [{}],
+    "runs.py": [{}],
+    "data.py": [{}],
+}
+# Fields of Streamlit's messages that a reader does not see, or that hold data.
+UNSEEN = {"id", "key", "form_id", "icon", "url", "spec", "config", "json", "js_content", "css_content"}
+NOT_WORDS = re.compile(r"<style>.*?</style>|<[^>]+>|\$[^$]*\$|`[^`]*`|:material/\w+:|https?://\S+", re.DOTALL)
+CHINESE = re.compile(r"[一-鿿]+")
+SENTENCE = re.compile(r"[A-Za-z]{2,}(?:,? [a-z]{2,}){3,}")  # four English words in a row: more than a term
+
+
+@pytest.fixture
+def served(store: Store) -> Iterator[Store]:
+    """The pages' store is this test's, with a run that has ended."""
+    session.the_store.cache_clear()
+    run = store.create(RunConfig(max_steps=20), worker="test")
+    Worker(store, store.get(run), "test").work()
+    yield store
+    session.the_store.cache_clear()
+
+
+def shown(app: AppTest) -> list[str]:
+    """Every text that a page sends to the browser, without markup, formulas and code."""
+    texts = [text for node in app.main for text in strings(proto(node))]
+    return [NOT_WORDS.sub(" ", text) for text in texts]
+
+
+def proto(node) -> Message:
+    """What the browser is sent of an element or a container; some containers hide it."""
+    return getattr(node, "proto", None) or Block()
+
+
+def strings(message: Message) -> Iterator[str]:
+    """Every text of a message that a reader may see, however deep."""
+    for field, value in message.ListFields():
+        if field.name in UNSEEN:
+            continue
+        for each in value if field.is_repeated else [value]:
+            if isinstance(each, Message):
+                yield from strings(each)
+            elif isinstance(each, str):
+                yield each
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("page", VIEWS)
+def test_no_page_shows_a_raw_key_or_another_language(served: Store, page: str, lang: str):
+    keys = {key for key in words(lang) if "." in key}
+    for query in VIEWS[page]:
+        app = AppTest.from_file(str(PAGES / page), default_timeout=SECONDS)
+        app.session_state["lang"] = lang
+        for name, value in query.items():
+            app.query_params[name] = value
+        app.run()
+        assert not app.exception, app.exception
+        texts = shown(app)
+        assert texts
+        for text in texts:
+            assert not keys & set(re.findall(r"\w+(?:\.\w+)+", text)), text
+            other = CHINESE if lang == "en" else SENTENCE
+            assert not other.search(text.replace("中文", "")), text
