@@ -1,6 +1,7 @@
 """Excel workbooks: the first sheet that has rows, read row by row."""
 
 import re
+import warnings
 import zipfile
 from collections.abc import Iterator
 from datetime import date
@@ -16,7 +17,7 @@ from sparsecore.corpora.archive import scan
 from sparsecore.corpora.columns import records
 from sparsecore.corpora.corpus import CorpusError, Record, require_no_more
 from sparsecore.corpora.intake import Intake
-from sparsecore.corpora.source import MAX_RECORD_BYTES
+from sparsecore.corpora.source import MAX_RECORD_BYTES, PACKED_ERRORS
 
 # A part of a workbook that is read whole; its styles and names are some tens of kB.
 WHOLE_BYTES = 2 * 2**20
@@ -28,8 +29,11 @@ MAX_COLUMNS = 100
 ENTRY = re.compile(rb"<(?:\w+:)?(?:row|si)[ />]")
 PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
 
+# What it finds odd about a file it says on the console, line by line; the file is judged here.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"openpyxl\.")
+
 ERRORS = (
-    *(InvalidFileException, zipfile.BadZipFile, ParseError, DefusedXmlException, EOFError),
+    *(InvalidFileException, ParseError, DefusedXmlException, *PACKED_ERRORS),
     *(KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError),
 )
 

@@ -34,6 +34,15 @@ def altered(change, name=SHEET):
     return buffer.getvalue()
 
 
+def damaged_inside(name):
+    """A good workbook in which one part cannot be unpacked."""
+    data = bytearray(workbook())
+    info = zipfile.ZipFile(io.BytesIO(data)).getinfo(name)
+    start = info.header_offset + 30 + len(name)
+    data[start : start + 2] = b"\xff\xff"  # deflate has no block of this kind
+    return bytes(data)
+
+
 def code_of(path):
     with pytest.raises(CorpusError) as caught:
         read_corpus(path)
@@ -46,6 +55,11 @@ def test_the_first_sheet_with_rows_is_read(file_with):
     assert corpus.texts == tuple(text for text, _ in ROWS)
     assert corpus.labels == (1, 2) * 10
     assert inspect(path).format == "XLSX"
+
+
+@pytest.mark.parametrize("name", ["xl/workbook.xml", "xl/theme/theme1.xml", "xl/styles.xml", SHEET])
+def test_a_part_that_cannot_be_unpacked_is_refused_in_a_sentence(file_with, name):
+    assert code_of(file_with(damaged_inside(name))) == "bad_workbook"
 
 
 def test_columns_of_any_name_blank_rows_numbers_and_days_are_borne(file_with):
