@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from sparsecore.runs import queue
 from sparsecore.runs.batching import Batching, Choice
 from sparsecore.runs.database import StoreError, environment
+from sparsecore.runs.lock_holder import stuck_writer
 from sparsecore.runs.run import Run
 from sparsecore.runs.silence import Silence
 from sparsecore.runs.store import LostRun, Store
@@ -78,7 +79,10 @@ class Supervisor(threading.Thread):
                     told = str(error)
                     logger.warning("Supervisor: %s", told)
                 self.silence.forget()
-                self.ending.wait(LOST_EVERY_SECONDS)
+                if error.kind == "locked":
+                    self._outlast()
+                else:
+                    self.ending.wait(LOST_EVERY_SECONDS)
             except Exception:
                 logger.exception("The supervisor could not do its round; it tries again.")
                 self.ending.wait(1.0)
@@ -88,8 +92,7 @@ class Supervisor(threading.Thread):
         self.ending.set()
         if self.is_alive():
             self.join()
-        batch = [self.batching.process] if self.batching.process else []
-        processes = [child.process for child in self.children] + batch
+        processes = self._processes()
         for process in processes:
             _let_go(process)
         deadline = time.monotonic() + STOP_SECONDS
@@ -103,6 +106,18 @@ class Supervisor(threading.Thread):
             if child.run_id is not None:
                 self._recover(child)  # does nothing to a run that its worker let go
         self.batching.reap()
+
+    def _processes(self) -> list[subprocess.Popen]:
+        batch = [self.batching.process] if self.batching.process else []
+        return [child.process for child in self.children] + batch
+
+    def _outlast(self) -> None:
+        """Wait until the store is no longer locked; end a process of ours that was halted with the lock."""
+        ours = {process.pid: process for process in self._processes()}
+        held = stuck_writer(self.store, ours, self.ending)
+        if held is not None:
+            logger.error("Worker process %s held the store's lock and did nothing: it is ended.", held)
+            ours[held].kill()
 
     def _tick(self) -> None:
         self._reap()

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -16,10 +17,11 @@ import torch
 
 from sparsecore.config import RunConfig
 from sparsecore.events import Checkpoint
+from sparsecore.runs import database, lock_holder, sweeps
 from sparsecore.runs import store as store_module
 from sparsecore.runs import supervisor as supervisor_module
-from sparsecore.runs import sweeps
 from sparsecore.runs.frames import decode
+from sparsecore.runs.lock_holder import LOCKS, stuck_writer, writer
 from sparsecore.runs.store import Store
 from sparsecore.runs.supervisor import Supervisor
 from sparsecore.runs.sweep import SweepSpec
@@ -251,6 +253,48 @@ def test_a_process_that_hangs_is_ended_and_its_run_goes_on(store: Store, monkeyp
         soon(lambda: store.checkpoint(run)[0] > step)
         store.command(run, "stop")
         soon(lambda: ended(store, run))
+
+
+def halt_with_the_lock(store: Store, pid: int) -> None:
+    """Halt a process at a moment when it holds the store's lock."""
+    while True:
+        os.kill(pid, signal.SIGSTOP)
+        if writer(Path(store.url.database)) == pid:
+            return
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(0.001)
+
+
+@pytest.mark.skipif(not LOCKS.exists(), reason="only Linux tells who holds a lock, in /proc/locks")
+def test_a_process_that_is_halted_with_the_lock_is_ended_and_its_run_goes_on(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(lock_holder, "HELD_SECONDS", 2.0)
+    monkeypatch.setattr(database, "BUSY_SECONDS", 1.0)  # of the supervisor; the worker has its usual patience
+    with supervising(store, cores=1) as supervisor:
+        run = endless(store)
+        soon(lambda: store.checkpoint(run))
+        halted = process_of(supervisor, run)
+        halt_with_the_lock(store, halted)
+        soon(lambda: gone(halted))
+        step = store.get(run).step
+        soon(lambda: store.get(run).step > step)
+        assert process_of(supervisor, run) != halted
+
+
+@pytest.mark.skipif(not LOCKS.exists(), reason="only Linux tells who holds a lock, in /proc/locks")
+def test_another_program_that_holds_the_lock_is_left_alone(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(lock_holder, "HELD_SECONDS", 0.0)
+    store.list()
+    with closing(sqlite3.connect(store.url.database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert writer(Path(store.url.database)) == os.getpid()
+        ending = threading.Event()
+        threading.Timer(5.0, ending.set).start()
+        assert stuck_writer(store, [1], ending) is None
+        other.execute("ROLLBACK")
+    assert writer(Path(store.url.database)) is None
+    assert stuck_writer(store, [os.getpid()], threading.Event()) is None
 
 
 def test_stopping_queues_the_run_again_and_leaves_no_process(store: Store):
