@@ -258,6 +258,56 @@ def test_a_read_only_home_is_told_in_one_sentence_and_works_once_it_is_not(home:
             Training(store, CONFIG, run).ends_as_if_left_alone()
 
 
+def make_read_only(store: Store) -> None:
+    """Remount the disk under a store that is in use: possible in a moment in which no file of it is open."""
+
+    def remounted() -> bool:
+        store.engine.dispose()
+        remounting = ["mount", "-o", "remount,ro", str(store.home)]
+        return subprocess.run(remounting, capture_output=True, check=False).returncode == 0
+
+    soon(remounted, "that the disk is made read-only")
+
+
+def test_a_home_that_becomes_read_only_holds_training_up_until_it_is_not(home: Path):
+    with small_disk(home, "32m"):
+        store = Store(home)
+        training = Training(store)
+        training.trains()
+        make_read_only(store)
+        soon(lambda: training.complaints, "a complaint")
+        assert training.complaints[0].kind == "readonly"
+        assert "make it and its folder writable to you" in str(training.complaints[0])
+        step = training.worker.step
+        with pytest.raises(StoreError, match="cannot be written to"):
+            store.get(training.run)
+        for language in ("en", "zh"):
+            expected = words(language)["live.store.readonly"].split("{place}")[-1]
+            assert page_says(language).endswith(expected)
+        assert training.thread.is_alive()
+        assert training.worker.step == step
+        subprocess.run(["mount", "-o", "remount,rw", str(home)], check=True)
+        training.ends_as_if_left_alone()
+        store.close()
+
+
+def test_a_worker_that_is_let_go_on_a_read_only_home_ends_cleanly_and_goes_on_later(home: Path):
+    with small_disk(home, "32m"):
+        store = Store(home)
+        training = Training(store)
+        soon(lambda: store.checkpoint(training.run), "a checkpoint")
+        make_read_only(store)
+        soon(lambda: training.complaints, "a complaint")
+        training.gone.set()
+        training.thread.join(60)
+        assert isinstance(training.error, StoreError)
+        assert training.error.kind == "readonly"
+        subprocess.run(["mount", "-o", "remount,rw", str(home)], check=True)
+        store.recover(training.run, "w", "it was let go")
+        Training(store, CONFIG, training.run).ends_as_if_left_alone()
+        store.close()
+
+
 def test_a_home_that_cannot_be_made_is_told_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("SPARSECORE_HOME", str(tmp_path / "file" / "home"))
