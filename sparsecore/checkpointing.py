@@ -17,8 +17,18 @@ Arrays = dict[str, np.ndarray]
 LISTS = ("masks", "counts", "dense")
 
 
-def arrays(model: nn.Module, optimizer: torch.optim.Optimizer, sparsifier: Sparsifier) -> Arrays:
-    """Copies of all tensors: `model.*`, `optimizer.<parameter>.*`, `sparsifier.<list>.<layer>`."""
+def arrays(
+    model: nn.Module, optimizer: torch.optim.Optimizer, sparsifier: Sparsifier, *, copies: bool = True
+) -> Arrays:
+    """All tensors: `model.*`, `optimizer.<parameter>.*`, `sparsifier.<list>.<layer>`.
+
+    Without `copies` those on a CPU are the tensors' own memory, which the next step changes.
+    """
+
+    def _array(tensor: torch.Tensor) -> np.ndarray:
+        array = tensor.detach().cpu().numpy()
+        return array.copy() if copies else array
+
     found = {f"model.{name}": _array(value) for name, value in model.state_dict().items()}
     for place, state in optimizer.state_dict()["state"].items():
         found |= {f"optimizer.{place}.{name}": _array(value) for name, value in state.items()}
@@ -55,10 +65,6 @@ def load(
     }
     ordered = {name: [lists[name][i] for i in range(len(lists[name]))] for name in ("masks", "counts")}
     sparsifier.load_state_dict(rest | ordered | {"dense": lists["dense"]})
-
-
-def _array(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.detach().cpu().numpy().copy()
 
 
 def _under(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

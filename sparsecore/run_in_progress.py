@@ -38,6 +38,7 @@ class Training:
         if self.task.planned_steps is not None:
             self.task.config = config = config.planned(self.task.planned_steps)
         self.config = config
+        self.copies = True  # whether a checkpoint stays as it is when training goes on
         self.optimizer = torch.optim.Adam(self.task.model.parameters(), lr=config.learning_rate, fused=True)
         self.sparsifier = self._attach(config)
         self.before = BeforeStep(self.task.model)
@@ -233,7 +234,8 @@ class Training:
 
     def checkpoint(self) -> Checkpoint:
         """The state of this step: weights, optimiser, counts, support, and what the endings remember."""
-        arrays = checkpointing.arrays(self.task.model, self.optimizer, self.sparsifier)
+        parts = self.task.model, self.optimizer, self.sparsifier
+        arrays = checkpointing.arrays(*parts, copies=self.copies)
         arrays |= {f"task.{name}": array for name, array in self.task.kept().items()}
         meta = {name: getattr(self, name) for name in REMEMBERED} | {
             "config": self.config.model_dump(),

@@ -23,8 +23,8 @@ from sparsecore.run_in_progress import Training
 
 FRAME_SECONDS = 0.1  # at most ten frames a second
 FRAME_SHARE = 0.1  # and frames never take more than this share of the time
-CHECKPOINT_SECONDS = 1.5  # a crash loses at most 2 s of training, writing included,
-CHECKPOINT_SHARE = 0.1  # and more where a large network's are written for longer than this share of the time
+CHECKPOINT_SECONDS = 1.25  # a crash loses at most 2 s of training, writing included,
+CHECKPOINT_SHARE = 0.25  # and more where they are taken for longer than this share of the time
 
 
 def train(
@@ -32,17 +32,21 @@ def train(
     home: Path | None = None,
     resume: Checkpoint | None = None,
     clock: Callable[[], float] = time.perf_counter,
+    *,
+    copies: bool = True,
 ) -> Generator[Event, Command | None, None]:
     """Train and tell: a scene, then records, frames and checkpoints as they fall due, then the end.
 
     Not calling it is a pause. A command may be sent in reply to a `Ready`, which comes before every step;
-    what it causes (a frame, a checkpoint) follows, and then another `Ready` for the next command.
+    what it causes (a frame, a checkpoint) follows, and then another `Ready` for the next command. Without
+    `copies` a checkpoint's arrays hold what they should until the next step alone.
 
     >>> events = list(train(RunConfig(task="sinc", max_steps=3)))
     >>> events[-1].reason, events[-1].result["steps"]
     ('max_steps', 3)
     """
     training = Training(config, home)
+    training.copies = copies
     if resume is not None:
         training.restore(resume)
     yield from begin(training, is_new=resume is None)
@@ -73,7 +77,7 @@ def _loop(training: Training, clock: Callable[[], float]) -> Generator[Event, Co
         if now >= next_frame:
             yield training.frame()
             next_frame = due(clock(), now, FRAME_SECONDS, FRAME_SHARE)
-        if now >= next_checkpoint:
+        if now + (now - started) >= next_checkpoint:  # another step as long would end after it
             began = clock()
             yield training.checkpoint()
             next_checkpoint = due(clock(), began, CHECKPOINT_SECONDS, CHECKPOINT_SHARE)

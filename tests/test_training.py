@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sparsecore.config import ConfigError, RunConfig
 from sparsecore.devices import resolve_device
-from sparsecore.endings import COLLAPSE_STEPS
+from sparsecore.endings import COLLAPSE_STEPS, Ending
 from sparsecore.events import (
     Change,
     Checkpoint,
@@ -110,6 +110,33 @@ def test_frames_and_checkpoints_fall_due_by_the_clock():
     checkpoints = [event.step for event in of(Checkpoint, events)]
     assert len(checkpoints) > 3
     assert checkpoints[-1] == 300
+
+
+def test_a_checkpoint_does_not_wait_for_a_long_step(monkeypatch: pytest.MonkeyPatch):
+    """Steps of 0.9 s: one checkpoint after each, since the one after the next would come too late."""
+    time, advance = [0.0], Training.advance
+
+    def slow(training: Training) -> Ending | None:
+        time[0] += 0.9
+        return advance(training)
+
+    monkeypatch.setattr(Training, "advance", slow)
+    events = drive(short(max_steps=5), clock=lambda: time[0])
+    assert [event.step for event in of(Checkpoint, events)] == [1, 2, 3, 4, 5]
+
+
+def test_without_copies_a_checkpoint_is_that_of_its_step_until_the_next():
+    """Written before another step, as a worker does, it is what a copy of it is."""
+    copied = of(Checkpoint, drive(short(max_steps=40), clock=itertools.count().__next__))
+    taken, seen = [], []
+    for event in train(short(max_steps=40), clock=itertools.count().__next__, copies=False):
+        if isinstance(event, Checkpoint):
+            taken.append(event.arrays)
+            seen.append({name: array.copy() for name, array in event.arrays.items()})
+    assert len(seen) == len(copied) > 2
+    for one, other in zip(seen, copied, strict=True):
+        assert all(np.array_equal(one[name], other.arrays[name]) for name in other.arrays)
+    assert any(not np.array_equal(taken[0][name], seen[0][name]) for name in seen[0])
 
 
 def test_the_result_is_what_the_command_line_prints():

@@ -174,19 +174,28 @@ class Store(Opening):
     # -- the log ------------------------------------------------------------------------------------------
 
     def write(
-        self, run_id: str, worker: str, step: int, entries: Sequence[Entry], checkpoint: bytes | None = None
+        self,
+        run_id: str,
+        worker: str,
+        step: int,
+        entries: Sequence[Entry],
+        checkpoint: bytes | None = None,
+        *,
+        kept: bool = False,
     ) -> None:
-        """Append to the run's log, and replace its checkpoint, in one transaction."""
+        """Append to the run's log, and replace its checkpoint or say that a file has it, at once."""
         values: dict[str, Any] = {"step": step, "heartbeat": self._now()}
-        if checkpoint is not None:
+        if kept or checkpoint is not None:
             values["crashes"] = 0
         with self.engine.begin() as connection:
             self._mine_in(connection, run_id, worker, values)
             append(connection, run_id, entries)
             if checkpoint is not None:
-                connection.execute(delete(checkpoints).where(checkpoints.c.run_id == run_id))
-                row = {"run_id": run_id, "step": step, "payload": checkpoint}
-                connection.execute(insert(checkpoints).values(row))
+                # In its place: to free the pages of a large one and to take others costs twice the time.
+                row = {"step": step, "payload": checkpoint}
+                there = update(checkpoints).where(checkpoints.c.run_id == run_id)
+                if connection.execute(there.values(row)).rowcount == 0:
+                    connection.execute(insert(checkpoints).values(run_id=run_id, **row))
 
     def checkpoint(self, run_id: str) -> tuple[int, bytes] | None:
         """The step and the blob of the run's last checkpoint."""

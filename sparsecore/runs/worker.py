@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,19 @@ from sparsecore.events import (
     Stop,
 )
 from sparsecore.memory import PROCESS, needed
-from sparsecore.runs.frames import decode, encode
+from sparsecore.runs.beside import Beside, tidy
+from sparsecore.runs.frames import decode, encode, pieces
 from sparsecore.runs.limits import require_memory, require_steps
 from sparsecore.runs.log import Entry
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import HEARTBEAT_SECONDS, LostRun, Store
 from sparsecore.runs.store_error import StoreError
-from sparsecore.training import train
+from sparsecore.training import CHECKPOINT_SECONDS, due, train
 
 POLL_SECONDS = 0.05  # how often commands are looked for
 FLUSH_SECONDS = 0.5  # records wait for a frame to share its transaction, but not longer
 RETRY_SECONDS = 1.0  # while the store cannot be written to
+SAVE_SHARE = 0.1  # large states are written to the store for no more of the time
 PAUSE_HOLD_SECONDS = 60.0  # a paused run keeps its process so long, for quick steps
 
 
@@ -77,6 +80,11 @@ class Worker:
         self.let_go = self.leaving = self.released = False
         self.replies: deque[Command] = deque()
         self.pending: list[Entry] = []
+        self.beside = Beside(store, run.id)
+        self.is_kept = False  # whether the newest state is in a file, and not in the store
+        self.is_asked = True  # whether somebody waits for the next checkpoint to be in the store
+        self.unsaved: Checkpoint | None = None  # it is written before the next step
+        self.next_save = -math.inf
 
     def work(self) -> Ended | None:
         """Train to the end, to a long pause, or until told to let go; the ending, if one was reached.
@@ -93,6 +101,7 @@ class Worker:
             raise  # nobody can be told; the run goes on from its checkpoint when it is missed
         except Exception as error:
             self._sure(self.store.fail, self.run.id, sentence(error), self.name)
+            self.beside.remove()
             raise
         finally:
             self.done.set()
@@ -126,9 +135,10 @@ class Worker:
     def _train(self) -> Ended | None:
         resume = self._sure(self._last_checkpoint)
         self._sure(self.store.rewind, self.run.id, self.name, resume.step if resume else -1)
+        self._sure(tidy, self.store)
         # Others may have taken the memory since the run was asked for; this process has its own part already.
         require_memory(self.run.config, needed(self.run.config, self.store.home) - PROCESS)
-        events = train(self.run.config, self.store.home, resume)
+        events = train(self.run.config, self.store.home, resume, copies=False)  # written before the next step
         reply: Command | None = None
         while True:
             event = events.send(reply)
@@ -139,16 +149,20 @@ class Worker:
                     self.step = step
                     reply = self._reply()
                     if self.released:
+                        self.beside.remove()
                         return None
                 case Ended(step, reason, detail, result):
                     self._flush()
                     self._sure(self.store.finish, self.run.id, self.name, step, reason, detail, result)
+                    self.beside.remove()
                     return event
                 case _:
                     self._log(event)
 
     def _last_checkpoint(self) -> Checkpoint | None:
-        found = self.store.checkpoint(self.run.id)
+        found, kept = self.store.checkpoint(self.run.id), self.beside.newest()
+        if kept is not None and (found is None or kept.step > found[0]):
+            return kept
         return None if found is None else Checkpoint(found[0], *decode(found[1]))
 
     # -- what is written ----------------------------------------------------------------------------------
@@ -164,18 +178,40 @@ class Worker:
             case Frame(step, arrays, meta):
                 self._append("frame", step, encode(arrays, meta | {"type": "frame"}))
                 self._flush()
-            case Checkpoint(step, arrays, meta):
+            case Checkpoint(step):
                 self.step = step
-                self._flush(encode(arrays, meta))
+                self._checkpoint(event)
         if self.pending and time.monotonic() - self.flushed > FLUSH_SECONDS:
             self._flush()
+
+    def _checkpoint(self, taken: Checkpoint) -> None:
+        """To the store; a large one that nobody asked for to a file, and to the store now and then.
+
+        The log is written before: whoever goes on from the file finds every row up to its step.
+        """
+        is_last = taken.meta["ending"] is not None
+        if self.is_asked or is_last or not self.beside.takes(taken):
+            self._save(taken)
+            self.is_asked = False
+            return
+        self._flush()
+        self.is_kept = self.beside.write(taken)
+        if time.monotonic() >= self.next_save:
+            self.unsaved = taken
+
+    def _save(self, taken: Checkpoint) -> None:
+        began = time.monotonic()
+        self._flush(b"".join(pieces(taken.arrays, taken.meta)))
+        self.next_save = due(time.monotonic(), began, CHECKPOINT_SECONDS, SAVE_SHARE)
+        self.is_kept = False
 
     def _append(self, kind: str, step: int, payload: bytes) -> None:
         self.step = step
         self.pending.append(Entry(kind, step, payload))
 
     def _flush(self, checkpoint: bytes | None = None) -> None:
-        self._sure(self.store.write, self.run.id, self.name, self.step, self.pending, checkpoint)
+        row = (self.run.id, self.name, self.step, self.pending, checkpoint)
+        self._sure(partial(self.store.write, *row, kept=self.is_kept))
         self.pending = []
         self.flushed = time.monotonic()
 
@@ -183,12 +219,16 @@ class Worker:
 
     def _reply(self) -> Command | None:
         """The next command for the training; None to take a step. Waits here while paused."""
+        if self.unsaved is not None:  # not when it was taken: how long this takes puts no other off
+            self._save(self.unsaved)
+            self.unsaved = None
         if time.monotonic() - self.polled >= POLL_SECONDS:
             self._hear()
         while self.paused and not (self.replies or self.steps_allowed or self.leaving):
             time.sleep(POLL_SECONDS)
             self._hear()
         if self.replies:
+            self.is_asked |= isinstance(self.replies[0], Look)
             return self.replies.popleft()
         if self.leaving:
             self.released = True

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 
 from sqlalchemy import select
 
+from sparsecore.runs.beside import HEAD_BYTES, Beside
 from sparsecore.runs.run import ACTIVE
 from sparsecore.runs.store import Store
 from sparsecore.runs.tables import checkpoints, runs
@@ -46,8 +48,17 @@ class Watch(threading.Thread):
             if row.step > max(self.step, 0) and self.began_at is None:
                 self.began_at = now
             self.step, self.ended = row.step, row.state not in ACTIVE
-            if row.saved is not None and row.saved != self.saved:
-                self.saved, self.saved_at = row.saved, now
+            newest = max([row.saved or 0, *self._kept()])
+            if newest > self.saved:
+                self.saved, self.saved_at = newest, now
+
+    def _kept(self) -> list[int]:
+        """The steps of the states in files that are whole."""
+        heads = []
+        for place in Beside(self.store, self.run_id).places:
+            with contextlib.suppress(FileNotFoundError), place.open("rb") as file:
+                heads.append(file.read(HEAD_BYTES))
+        return [int.from_bytes(head[8:], "little") for head in heads if any(head)]
 
     def unsaved(self, now: float) -> float:
         """Seconds of training by the run's present worker that no checkpoint holds."""

@@ -352,7 +352,8 @@ def test_a_crash_loses_only_what_came_after_the_last_checkpoint(
     assert len(store.entries(run, ["scene"])) == 1
 
 
-def test_a_crash_before_the_first_checkpoint_begins_anew(store: Store):
+def test_a_crash_before_the_first_checkpoint_begins_anew(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 600.0)
     run = begun(store)
     with pytest.raises(Crash):
         work(store, run, listen=crash_at(30))
