@@ -82,7 +82,8 @@ class MatrixPicture {
     if (!this.matrix?.exact) return;
     const box = port.getBoundingClientRect();
     const scale = Math.max(1, Math.min(64, this.zoom.scale * factor));
-    const [px, py] = [event.clientX - box.left, event.clientY - box.top];
+    const large = port.currentCSSZoom ?? 1;
+    const [px, py] = [(event.clientX - box.left) / large, (event.clientY - box.top) / large];
     const ratio = scale / this.zoom.scale;
     this.#setZoom({ scale, x: px - (px - this.zoom.x) * ratio, y: py - (py - this.zoom.y) * ratio }, port);
   }

@@ -24,8 +24,9 @@ class Tip {
     this.node.replaceChildren(...lines.map((line) => { const row = make("div"); row.textContent = line; return row; }));
     this.node.hidden = false;
     const box = this.root.getBoundingClientRect();
-    const x = Math.min(event.clientX - box.left + 14, box.width - this.node.offsetWidth - 4);
-    this.node.style.transform = `translate(${Math.max(0, x)}px, ${event.clientY - box.top + 16}px)`;
+    const zoom = this.root.currentCSSZoom ?? 1; // large type
+    const x = Math.min((event.clientX - box.left) / zoom + 14, box.width / zoom - this.node.offsetWidth - 4);
+    this.node.style.transform = `translate(${Math.max(0, x)}px, ${(event.clientY - box.top) / zoom + 16}px)`;
   }
 
   hide() {

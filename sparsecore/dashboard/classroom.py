@@ -21,6 +21,15 @@ HIDDEN, LARGE, FOLLOW = ("controls", "0"), ("type", "large"), ("follow", "1")
 LEADS = "leads"  # in the session: whether the class follows this tab
 LOOK_SECONDS = 1.0  # between two looks at which run is shown
 LARGE_ZOOM = 1.35  # readable from the last row of a classroom on a projector of 1,280 pixels
+# Plotly finds the point under the pointer through a transform, but not through a zoom.
+LARGE_TYPE = f"""<style>
+.stMainBlockContainer {{ zoom: {LARGE_ZOOM}; }}
+.stMainBlockContainer .js-plotly-plot {{
+  zoom: calc(1 / {LARGE_ZOOM}); transform: scale({LARGE_ZOOM}); transform-origin: 0 0;
+  width: calc(100% / {LARGE_ZOOM}) !important;
+}}
+.stMainBlockContainer .sc-chart.js-plotly-plot {{ inset: 0 auto auto 0; height: calc(100% / {LARGE_ZOOM}); }}
+</style>"""
 
 
 def asked(what: tuple[str, str]) -> bool:
@@ -32,7 +41,7 @@ def asked(what: tuple[str, str]) -> bool:
 def dress() -> None:
     """Large type, where the address asks for it; of every page."""
     if asked(LARGE):
-        st.html(f"<style>.stMainBlockContainer {{ zoom: {LARGE_ZOOM}; }}</style>")
+        st.html(LARGE_TYPE)
 
 
 def go_along() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
@@ -42,7 +43,8 @@ def search(spec: SweepSpec | None, drawn_for: SweepSpec | None, view: dict[str, 
     going = searches.ask(*question, visitor()) if pressed else searches.asked(*question)
     if going is None:
         st.caption(say("search.command"))
-        st.code(command(spec, trials), language=None, wrap_lines=True)
+        # Streamlit's own code block brings a highlighter of half a megabyte with it.
+        st.html(f'<pre class="sp-command">{escape(command(spec, trials))}</pre>')
         return
     st.session_state[SHOWN] = going.done
     st.fragment(_state, run_every=LIVE_SECONDS if going.is_alive() else None)(*question)
