@@ -5,14 +5,15 @@ const CAPTION = 64; // by so many pixels
 const PHONE = 400;
 
 class DifferencePanel {
-  constructor(view, { figure, title, plot }) {
-    Object.assign(this, { view, title, plot });
+  constructor(view, panel) {
+    const { figure, title, plot } = panel;
+    Object.assign(this, { view, panel, title, plot });
     const legend = make("div", "cp-legend");
     figure.insertBefore(legend, plot.parentElement);
     this.totals = Object.fromEntries(KINDS.map((kind) => {
       const entry = make("span", "", legend);
-      make("i", `cp-key cp-${kind}`, entry);
-      return [kind, { name: make("span", "", entry), number: make("b", "", entry) }];
+      const key = make("i", `cp-key cp-${kind}`, entry);
+      return [kind, { key, name: make("span", "", entry), number: make("b", "", entry) }];
     }));
     this.together = make("span", "", legend);
     this.note = make("p", "cp-note");
@@ -25,6 +26,11 @@ class DifferencePanel {
   label() {
     setText(this.title, this.view.say("compare.title.difference"));
     for (const kind of KINDS) setText(this.totals[kind].name, this.view.kindName(kind));
+  }
+
+  // The nodes that tell what the colours mean.
+  legend() {
+    return Object.values(this.totals).flatMap(({ key, name, number }) => [key, name, number]);
   }
 
   draw() {

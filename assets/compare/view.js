@@ -43,6 +43,7 @@ class CompareView extends Surface {
     this.densityPanel = this.#panel(curves, "cp-density", "densities");
     this.#buildReplay();
     this.tip = new Tip(this.root);
+    this.saves = compareSaves(this);
   }
 
   #panel(parent, className, name) {
@@ -75,7 +76,7 @@ class CompareView extends Surface {
     const before = this.sides.map((side) => side.opened);
     const swapped = before[0] === pair[1] && before[1] === pair[0] && pair[0] !== pair[1];
     if (swapped) this.sides.reverse();
-    Object.assign(this, { words: data.words, language: data.language, run: pair.join(" ") });
+    Object.assign(this, { words: data.words, language: data.language, run: pair.join(" "), plotly: data.plotly });
     if (swapped || before.join(" ") !== this.run) {
       this.overlap = null;
       this.steps = [];
@@ -96,6 +97,7 @@ class CompareView extends Surface {
     const { say } = this;
     this.root.lang = this.language;
     this.difference.label();
+    for (const save of this.saves) save.label();
     setText(this.fitPanel.title, say("live.title.fit"));
     setText(this.overlapPanel.title, say("compare.title.overlap"));
     setText(this.overlapNote, say("compare.overlap.note"));
@@ -104,6 +106,15 @@ class CompareView extends Surface {
     setText(this.live, say("live.follow"));
     this.slider.setAttribute("aria-label", say("compare.replay"));
     this.#labelPlay();
+  }
+
+  // What a saved figure is of: the name of its file, and a line above its picture.
+  get savedName() {
+    return `compare-${this.run.replace(" ", "-")}`;
+  }
+
+  get savedNote() {
+    return this.sides.map(({ name }, place) => `${this.letters[place]}: ${name}`).join(" · ");
   }
 
   kindName(kind) {

@@ -90,6 +90,8 @@ function describeCharts({ facts, dataPanel, outputPanel, fitPanel, sparsityPanel
   const answers = [[dataPanel, setting], [outputPanel, metric], [fitPanel, metric], [sparsityPanel, kept], [spreadPanel, kept]];
   for (const [{ title, plot }, fact] of answers) {
     const name = [title.textContent, fact].filter(Boolean).join(" ");
-    if (plot.ariaLabel !== name) plot.ariaLabel = name;
+    if (plot.ariaLabel === name) continue;
+    plot.ariaLabel = name;
+    plot.role = name ? "img" : null; // while nothing is drawn there is no picture
   }
 }

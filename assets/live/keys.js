@@ -5,6 +5,9 @@ const TAKES_KEYS = "input, textarea, select, dialog, [contenteditable='true'], [
 const TAKES_ARROWS = `${TAKES_KEYS}, .sc-port, .sc-graph-box, [role='radio'], [role='tab'], [role='toolbar']`;
 const TAKES_SPACE = `${TAKES_KEYS}, a, button, summary, [role='button'], [role='radio'], [role='tab']`;
 
+const PATIENCE = 2000; // ms, for a page that is busy
+const RETRY_EVERY = 50;
+
 class Keys {
   constructor(view) {
     this.view = view;
@@ -39,9 +42,16 @@ class Keys {
     return null;
   }
 
-  #trainOrPause() {
-    if (!button("train")) this.view.replay.play.click(); // a page without the transport, such as a lesson
-    else (ready("pause") ?? ready("resume") ?? (ready("stop") ? null : ready("train")))?.click(); // what waits its turn goes on waiting
+  // Streamlit drops a click that meets a run of the page's script, and a button follows its run a moment later.
+  #trainOrPause(until = performance.now() + PATIENCE) {
+    if (!button("train")) {
+      this.view.replay.play.click(); // a page without the transport, such as a lesson
+      return;
+    }
+    const rests = document.querySelector('[data-test-script-state="notRunning"]');
+    const next = rests && (ready("pause") ?? ready("resume") ?? (ready("stop") ? null : ready("train"))); // what waits its turn goes on waiting
+    if (next) next.click();
+    else if (performance.now() < until) setTimeout(() => this.#trainOrPause(until), RETRY_EVERY);
   }
 
   label() {

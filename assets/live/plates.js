@@ -7,7 +7,6 @@ class Plates {
     Object.assign(this, { view, title, plot, shape: "matrices", pictures: [] });
     plot.parentElement.className = "sc-plates-box";
     plot.className = "sc-plates";
-    plot.removeAttribute("role"); // each matrix is a picture of its own
     const switches = make("div", "sc-switches");
     figure.insertBefore(switches, plot.parentElement);
     this.shapes = this.#switch(switches, ["matrices", "graph"], (shape) => this.#turn(shape));
@@ -36,6 +35,7 @@ class Plates {
     this.legend = { low: make("span", "", legend), bar: make("span", "sc-ramp", legend), high: make("span", "", legend), note: make("span", "sc-dim", legend) };
     this.flip = make("button", "sc-link", legend);
     this.flip.type = "button";
+    this.flip.hidden = true; // until there is something to turn
     this.flip.onclick = () => { this.view.reversed = !this.view.reversed; this.draw(); };
   }
 

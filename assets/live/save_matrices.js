@@ -9,7 +9,8 @@ function matricesPicture(view, pictures, more) {
   const words = pictures.flatMap(({ title, kept }) => [title, kept]).concat(more.filter((node) => !node.classList.contains("sc-ramp")));
   const ports = pictures.flatMap((picture) => Object.entries(picture.plates).map(([kind, plate]) => ({ picture, kind, ...plate }))).filter(({ port }) => !port.hidden);
   const ramps = more.filter((node) => node.classList.contains("sc-ramp"));
-  const shown = [...words, ...ramps].filter((node) => node.textContent || ramps.includes(node));
+  const keys = more.filter((node) => node.classList.contains("cp-key"));
+  const shown = [...words.filter((node) => node.textContent), ...ramps, ...keys];
   const boxes = [...shown, ...ports.map(({ port }) => port)].map((node) => node.getBoundingClientRect());
   const [left, top] = [Math.min(...boxes.map((box) => box.left)) - 8, Math.min(...boxes.map((box) => box.top)) - 4];
   const width = Math.max(...boxes.map((box) => box.right)) + 8 - left;
@@ -18,6 +19,7 @@ function matricesPicture(view, pictures, more) {
   const parts = [
     ...words.filter((node) => node.textContent).map((node) => wordSvg(view, node, place(node))),
     ...ramps.map((node) => rampSvg(node, place(node))),
+    ...keys.map((node) => keySvg(view, node, place(node))),
     ...ports.map((each) => plateSvg(view, each, place(each.port))),
   ];
   return { svg: `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${parts.join("")}</svg>`, width, height };
@@ -34,6 +36,12 @@ function rampSvg(node, { x, y, width, height }) {
   const colours = node.style.background.match(/rgb\([^)]*\)/g);
   const stops = colours.map((colour, i) => `<stop offset="${i / (colours.length - 1)}" stop-color="${colour}"/>`).join("");
   return `<linearGradient id="ramp">${stops}</linearGradient><rect x="${x}" y="${y}" width="${width}" height="${height}" fill="url(#ramp)"/>`;
+}
+
+// The square that shows what a colour means.
+function keySvg(view, node, { x, y, width, height }) {
+  const { backgroundColor } = getComputedStyle(node);
+  return `<rect x="${x}" y="${y}" width="${width}" height="${height}" fill="${backgroundColor}" stroke="${view.theme().soft}"/>`;
 }
 
 // One drawing of a matrix in its frame, with the reader's zoom.

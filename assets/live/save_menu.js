@@ -59,12 +59,12 @@ class SaveMenu {
     this.menu.hidePopover();
     const { view } = this;
     const at = this.step?.() ?? view.shownStep;
-    const file = `sparsecore-run-${view.run}-${this.name}-step-${at}`;
+    const file = `sparsecore-${view.savedName}-${this.name}-step-${at}`;
     if (format === "csv") {
       saveTable(file, ...this.table());
       return;
     }
-    const note = `${factsOf(view)[0]} · ${view.say("live.at", { step: view.number(at) })}`;
+    const note = `${view.savedNote} · ${view.say("live.at", { step: view.number(at) })}`;
     const { text, soft, font } = view.theme();
     const look = { title: this.titled?.() ?? this.title.textContent, note, ink: text, soft, paper: paperOf(view), font };
     await savePicture(framed(await this.picture(), look), format, file);

@@ -55,7 +55,6 @@ class View extends Surface {
     const figure = make("figure", `sc-panel ${className}`, parent);
     const title = make("figcaption", "", figure);
     const plot = make("div", "sc-chart", make("div", "sc-plot", figure));
-    plot.setAttribute("role", "img");
     return { figure, title, plot };
   }
 
@@ -250,6 +249,15 @@ class View extends Surface {
     this.notice.hidden = !text;
     this.notice.dataset.state = shown;
     setText(this.notice, text);
+  }
+
+  // What a saved figure is of: the name of its file, and a line above its picture.
+  get savedName() {
+    return `run-${this.run}`;
+  }
+
+  get savedNote() {
+    return factsOf(this)[0];
   }
 
   // -- small facts ----------------------------------------------------------------------------------------

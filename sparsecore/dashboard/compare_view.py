@@ -16,10 +16,22 @@ from sparsecore.dashboard.words import ASSETS, words
 from sparsecore.runs.run import Run
 
 # One module, in this order: what it shares with the live view first.
-SHARED = ("nodes", "plotly", "frames", "matrices", "charts", "fit", "facts", "connection")
-OWN = ("side", "difference", "panel", "curves", "card", "view")
+SHARED = (
+    "nodes",
+    "plotly",
+    "saving",
+    "frames",
+    "matrices",
+    "charts",
+    "fit",
+    "facts",
+    "connection",
+    "save_menu",
+    "save_matrices",
+)
+OWN = ("side", "difference", "panel", "curves", "card", "saves", "view")
 KEY = "compare_view"
-PREFIXES = ("compare.", "live.", "method.", "task.", "state.")  # of the words that the view shows
+PREFIXES = ("compare.", "live.", "method.", "save.", "task.", "state.")  # of the words that the view shows
 
 
 @cache

@@ -167,7 +167,7 @@ def test_a_layer_that_is_pressed_stands_out_everywhere_on_a_phone(open_page, ser
     )
     page.wait_for_function(f"() => {{ const w = {widths}; return w && Math.max(...w) > Math.min(...w); }}")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    page.locator(".sc-spread button").first.tap()
+    page.locator(".sc-spread .sc-switch button").first.tap()
     expect(page.locator(".sc-matrix.sc-lit")).to_have_count(0)
 
 

@@ -132,6 +132,7 @@ def test_the_control_is_reached_and_left_by_keyboard_in_chinese(open_page, serve
     page.keyboard.press("Escape")
     expect(button).to_be_focused()
     page.keyboard.press("Enter")
+    expect(page.locator(".sc-output .sc-save-menu button").first).to_be_focused()
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     file = saved(page, lambda: page.keyboard.press("Enter"), tmp_path)

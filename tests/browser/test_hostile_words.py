@@ -117,12 +117,6 @@ def test_a_hostile_name_and_note_of_a_run_are_words(open_page, named: str, width
     page.get_by_role("option", name=re.compile(named)).click()
     expect(page.get_by_role("textbox", name="Name")).to_have_value(NAME)
     nothing_ran(page)
-    button(page, "Delete").click()
-    gone = page.locator("[class*=st-key-undo_]", has_text="is deleted.").first
-    expect(gone).to_contain_text(f"{NAME} is deleted.")
-    nothing_ran(page)
-    button(page, "Undo").click()
-    expect(gone).to_have_count(0)
 
 
 def test_a_hostile_name_of_a_run_is_words_in_the_lab_and_its_report(open_page, server, named: str, tmp_path):

@@ -264,7 +264,8 @@ def take_all(numbers: range, tmp_path: Path) -> Counter:
         except BaseException as error:
             error.add_note(f"the file is mutated({number})")
             raise
-    assert open_files() == files
+    gc.collect()
+    assert open_files() <= files  # other tests' files may close meanwhile
     assert resident() - memory < LEAK
     return found
 
