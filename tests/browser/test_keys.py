@@ -39,11 +39,13 @@ def test_space_trains_pauses_and_goes_on_r_resets_and_the_arrows_replay(open_pag
     page.wait_for_function(f"() => {STEP}")
     before = runs(server)
     press(page, "Space")
+    page.wait_for_url(lambda url: "run=" in url)  # until then the welcome's run is shown, which may run too
     state(page, "running")
     page.wait_for_function(f"() => Number({STEP}.replace(/\\D/g, '')) > 200")
     press(page, "Space")
     state(page, "paused")
     page.locator(".st-key-do_resume button:enabled:visible").wait_for()
+    page.wait_for_timeout(1000)  # the frame of the step at which it stopped comes after the word
     held = step(page)
     press(page, "ArrowLeft")
     page.wait_for_function(f"text => {STEP} !== text", arg=f"step {held:,}")
@@ -83,6 +85,7 @@ def test_keys_that_are_typed_or_press_a_focused_button_do_nothing_else(open_page
     press(page, "Tab")  # by keyboard: from here on a focused button takes Space itself
     press(page, "Shift+Tab")
     press(page, "Space")
+    page.wait_for_url(lambda url: "run=" in url)  # until then the welcome's run is shown, which may run too
     state(page, "running")
     assert runs(server) == before + 1
     page.locator(".st-key-do_pause button:enabled:visible").click()  # by mouse: Space is not the button's
