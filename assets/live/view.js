@@ -11,6 +11,7 @@ class View extends Surface {
     super(parent, "sc-live");
     this.mode = "both";
     this.reversed = false;
+    this.tellAfter = TELL_EVERY;
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
     this.layers = new LayerChoice(() => this.#light());
     this.#build();
@@ -184,11 +185,15 @@ class View extends Surface {
     this.drawAll(false);
   }
 
-  // The page's button says Freeze or Thaw by what the page knows; it is told until it agrees.
+  // The page's button says Freeze or Thaw by what the page knows; it is told until it agrees, each time after twice
+  // the time: what it is told begins its script anew, which on a busy machine takes a while.
   #tellFrozen({ frozen, step }, now) {
-    if (!this.follows || !this.status?.active || frozen === this.pageFrozen || now - (this.toldAt ?? 0) < TELL_EVERY) return;
-    this.toldAt = now;
-    this.tellState(`${this.run}:${frozen ? "frozen" : "thawed"}:${step}`);
+    if (frozen === this.pageFrozen) this.tellAfter = TELL_EVERY;
+    else if (this.follows && this.status?.active && now - (this.toldAt ?? 0) >= this.tellAfter) {
+      this.toldAt = now;
+      this.tellAfter *= 2;
+      this.tellState(`${this.run}:${frozen ? "frozen" : "thawed"}:${step}`);
+    }
   }
 
   drawAll(force) {
