@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,3 +135,29 @@ def open_page(browser, server):
     for run in store.list(states=["queued", "running", "paused"]):
         store.command(run.id, "stop")  # what a failed test left behind must not slow the next
     assert complaints == []
+
+
+@pytest.fixture
+def draws_offline(browser) -> Callable[[Path, str, int], None]:
+    """A function that opens a file on a phone without a network, and waits for a figure of it.
+
+    It asserts ten figures, no wider than the window, with no request and no complaint.
+    """
+
+    def draw(path: Path, figure: str, seconds: int) -> None:
+        context = browser.new_context(viewport={"width": 390, "height": 800}, offline=True)
+        page = context.new_page()
+        asked, complaints = [], []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: said.type == "error" and complaints.append(said.text))
+        page.set_default_timeout(seconds * 1000)
+        page.goto(path.as_uri(), wait_until="commit")
+        page.locator(f"{figure} .main-svg").first.wait_for()
+        assert page.locator(".js-plotly-plot").count() == 10
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert [address for address in asked if not address.startswith("blob:")] == [path.as_uri()]
+        assert complaints == []
+        context.close()
+
+    return draw

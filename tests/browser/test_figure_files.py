@@ -158,7 +158,7 @@ def test_a_figure_of_a_page_is_saved_as_it_is_seen(open_page, tmp_path):
     assert {"support", "f", "exact least L"} < found[0].keys()
 
 
-def test_the_report_of_a_sweep_draws_offline_without_a_single_request(store: Store, browser, tmp_path):
+def test_the_report_of_a_sweep_draws_offline_without_a_single_request(store: Store, draws_offline, tmp_path):
     spec = SweepSpec(task="sinc", densities=(1.0, 0.3), seeds=(0, 1), parameters={"max_steps": 3})
     sweep = sweeps.begin(store, spec)
     for run in store.list():
@@ -166,17 +166,4 @@ def test_the_report_of_a_sweep_draws_offline_without_a_single_request(store: Sto
         Worker(store, store.get(run.id), "test").work()
     path = tmp_path / "sweep.html"
     path.write_text(sweep_report(store, sweeps.get(store, sweep)), encoding="utf-8")
-    context = browser.new_context(viewport={"width": 390, "height": 800}, offline=True)
-    page = context.new_page()
-    asked, complaints = [], []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda said: said.type == "error" and complaints.append(said.text))
-    page.set_default_timeout(REPORT_SECONDS * 1000)
-    page.goto(path.as_uri(), wait_until="commit")
-    page.locator("#zh-weights .main-svg").first.wait_for()
-    assert page.locator(".js-plotly-plot").count() == 10
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert [address for address in asked if not address.startswith("blob:")] == [path.as_uri()]
-    assert complaints == []
-    context.close()
+    draws_offline(path, "#zh-weights", REPORT_SECONDS)

@@ -32,18 +32,5 @@ def path(store: Store, tmp_path: Path) -> Path:
     return written
 
 
-def test_it_draws_offline_without_a_single_request(path: Path, browser):
-    context = browser.new_context(viewport={"width": 390, "height": 800}, offline=True)
-    page = context.new_page()
-    asked, complaints = [], []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda said: said.type == "error" and complaints.append(said.text))
-    page.set_default_timeout(PATIENCE_SECONDS * 1000)
-    page.goto(path.as_uri(), wait_until="commit")
-    page.locator("#zh-3-5 .main-svg").first.wait_for()
-    assert page.locator(".js-plotly-plot").count() == 10
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    assert [address for address in asked if not address.startswith("blob:")] == [path.as_uri()]
-    assert complaints == []
-    context.close()
+def test_it_draws_offline_without_a_single_request(path: Path, draws_offline):
+    draws_offline(path, "#zh-3-5", PATIENCE_SECONDS)

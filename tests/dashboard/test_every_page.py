@@ -16,6 +16,7 @@ from sparsecore.dashboard import session
 from sparsecore.dashboard.words import LANGUAGES, words
 from sparsecore.runs.store import Store
 from sparsecore.runs.worker import Worker
+from tests.dashboard.opening import opened
 
 PAGES = Path(__file__).parents[2] / "pages"
 SECONDS = 60
@@ -74,13 +75,7 @@ def strings(message: Message) -> Iterator[str]:
 def test_no_page_shows_a_raw_key_or_another_language(served: Store, page: str, lang: str):
     keys = {key for key in words(lang) if "." in key}
     for query in VIEWS[page]:
-        app = AppTest.from_file(str(PAGES / page), default_timeout=SECONDS)
-        app.session_state["lang"] = lang
-        for name, value in query.items():
-            app.query_params[name] = value
-        app.run()
-        assert not app.exception, app.exception
-        texts = shown(app)
+        texts = shown(opened(page, lang, **query))
         assert texts
         for text in texts:
             assert not keys & set(re.findall(r"\w+(?:\.\w+)+", text)), text
