@@ -31,6 +31,7 @@ from sparsecore.events import (
     Scene,
     Stop,
 )
+from sparsecore.freed_memory import keep_freed_memory
 from sparsecore.memory import PROCESS, needed
 from sparsecore.runs.beside import Beside, tidy
 from sparsecore.runs.frames import decode, encode, pieces
@@ -289,6 +290,7 @@ def one_thread() -> None:
     torch.set_num_threads(1)
     if torch.get_num_interop_threads() != 1:  # it may be set once a process
         torch.set_num_interop_threads(1)
+    keep_freed_memory()
 
 
 def clear() -> None:
