@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -94,18 +95,23 @@ def ours(steps: int, workers: int) -> list[int]:
 def cost(pairs: int, tell: Tell) -> dict[str, Any]:
     """Seconds of training with store, frames, checkpoints and a progress bar over those without, in pairs."""
     one_thread()
-    warm_up()
     config = RunConfig(task="sinc", size="paper", theta=0.0, max_steps=COST_STEPS)
     wall, processor = [], []
-    for pair in range(pairs):
-        seconds: dict[Callable[[RunConfig], None], tuple[float, float]] = {}
-        for way in (bare, stored) if pair % 2 else (stored, bare):
-            began = time.perf_counter(), time.process_time()
-            way(config)
-            seconds[way] = time.perf_counter() - began[0], time.process_time() - began[1]
-        wall.append(math.log(seconds[stored][0] / seconds[bare][0]))
-        processor.append(math.log(seconds[stored][1] / seconds[bare][1]))
-        tell("store and frames", pair + 1, pairs)
+    with own_home() as home:
+        store = Store(home)  # as a sweep's worker: it opens the store once for all its runs
+        ways = {"bare": bare, "stored": partial(stored, store)}
+        for way in ways.values():  # what is loaded or compiled once is not measured
+            way(config.model_copy(update={"max_steps": 20}))
+        for pair in range(pairs):
+            seconds = {}
+            for name in ("bare", "stored") if pair % 2 else ("stored", "bare"):
+                began = time.perf_counter(), time.process_time()
+                ways[name](config)
+                seconds[name] = time.perf_counter() - began[0], time.process_time() - began[1]
+            wall.append(math.log(seconds["stored"][0] / seconds["bare"][0]))
+            processor.append(math.log(seconds["stored"][1] / seconds["bare"][1]))
+            tell("store and frames", pair + 1, pairs)
+        store.close()
     middle = statistics.mean(wall)
     margin = 1.96 * statistics.stdev(wall) / math.sqrt(pairs) if pairs > 1 else math.nan
     return {
@@ -126,10 +132,9 @@ def bare(config: RunConfig) -> None:
     training.result()
 
 
-def stored(config: RunConfig) -> None:
+def stored(store: Store, config: RunConfig) -> None:
     """The same by a worker, into a store, with a progress bar."""
-    with own_home() as home, Progress(console=Console(file=sys.stderr, quiet=True)) as bar:
-        store = Store(home)
+    with Progress(console=Console(file=sys.stderr, quiet=True)) as bar:
         shown = bar.add_task("run", total=config.max_steps)
         run = store.get(store.create(config, worker="bench"))
 
@@ -137,11 +142,3 @@ def stored(config: RunConfig) -> None:
             bar.update(shown, completed=getattr(event, "step", 0))
 
         Worker(store, run, "bench", listen=listen).work()
-        store.close()
-
-
-def warm_up() -> None:
-    """A few steps of both: what is loaded or compiled once is not measured."""
-    short = RunConfig(task="sinc", size="paper", theta=0.0, max_steps=20)
-    bare(short)
-    stored(short)

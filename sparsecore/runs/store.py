@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from sqlalchemy import Connection, case, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, or_, select, update
 from sqlalchemy.engine import Row
 
 from sparsecore.config import PARAMETERS, ConfigError, RunConfig
@@ -22,6 +22,8 @@ from sparsecore.runs.tables import checkpoints, commands, log, runs, settings
 HEARTBEAT_SECONDS = 1.0
 LOST_SECONDS = 10.0  # without a heartbeat for so long, a run's worker is taken for dead
 KEPT = runs.c.deleted.is_(None)
+# Asked twenty times a second by every worker: to build it anew takes longer than to ask.
+WAITING = select(commands.c.id).where(commands.c.run_id == bindparam("run"))
 MAX_CRASHES = 3  # a run whose worker died so often without a new checkpoint is given up
 
 
@@ -308,9 +310,8 @@ class Store(Opening):
 
     def take_commands(self, run_id: str) -> list[tuple[str, dict[str, Any]]]:
         """The commands given since the last call, oldest first; they are gone from the store then."""
-        waiting = select(commands.c.id).where(commands.c.run_id == run_id)
         with self.engine.connect() as connection:
-            ids = list(connection.execute(waiting).scalars())
+            ids = list(connection.execute(WAITING, {"run": run_id}).scalars())
         if not ids:
             return []  # asked many times a second: without a write
         taken = delete(commands).where(commands.c.id.in_(ids)).returning(commands)
