@@ -35,13 +35,15 @@ MODEL_STEPS = 200  # of the one run that is really trained
 RECORDS = 10  # of its log, beside its scene and its last frame, that every run has
 COLLAPSED_BELOW = 0.04  # a global budget smaller than this kills a layer here
 AT_ONCE = 500  # runs in one transaction
-PAGES = {"lab": "", "runs": "runs", "sweep": "sweep"}
+SEEDS = 3  # of a sweep as a person has one: this many hundred cells of all that are there
 
 Tell = Callable[[str, int, int], None]
 
 
 def store(cells: int, rounds: int, tell: Tell) -> dict[str, Any]:
     """Milliseconds that each page takes beside the finished runs of one sweep of about so many cells.
+
+    The Sweep page twice: of a few hundred of those cells, and of all of them.
 
     A page is opened (a new tab: its whole script, and all that is sent of it) and run again, `rounds` times
     each, on a real server that has shown it once. The browser's own work is not in it; `cpu` is what the
@@ -52,11 +54,19 @@ def store(cells: int, rounds: int, tell: Tell) -> dict[str, Any]:
         began = time.perf_counter()
         sweep_id = fill(filled, cells, tell)
         seconds = time.perf_counter() - began
+        usual = sweeps.begin(filled, grid(SEEDS * len(METHODS) * len(DENSITIES)))
+        pages = {
+            "lab": {"page": ""},
+            "runs": {"page": "runs"},
+            "sweep": {"page": "sweep", "sweep": usual},
+            "sweep_of_all": {"page": "sweep", "sweep": sweep_id},
+        }
         with server(home) as address:
-            taken = asyncio.run(_pages(filled, address, sweep_id, rounds, tell))
+            taken = asyncio.run(_pages(filled, address, pages, rounds, tell))
         found = {
             "cores": os.cpu_count(),
             "runs": len(sweeps.get(filled, sweep_id).spec.configs()),
+            "sweep_cells": len(sweeps.get(filled, usual).spec.configs()),
             "store_MB": disk(filled).used / 1e6,
             "filled_in_seconds": seconds,
         }
@@ -144,23 +154,25 @@ def _layer(layer: dict[str, Any], config: RunConfig) -> dict[str, Any]:
     return layer | {"prunable": True, "nonzeros": kept, "density": kept / size}
 
 
-async def _pages(store: Store, address: str, sweep_id: str, rounds: int, tell: Tell) -> dict[str, float]:
+async def _pages(
+    store: Store, address: str, pages: dict[str, dict[str, str]], rounds: int, tell: Tell
+) -> dict[str, float]:
     """Of each page how long the first who opens it waits, and the medians of it opened and run again."""
     await Tab(address).open()  # begins the run that greets everybody, which is not what is measured
     for run in store.list(origin=WELCOME):
         store.command(run.id, "stop")
     wait_for(lambda: not store.list(states=["queued", "running"]), "the first run to stop")
     serving, found = psutil.Process(server_process(address)), {}
-    for done, (name, path) in enumerate(PAGES.items()):
+    for done, (name, place) in enumerate(pages.items()):
         opened, again, worked = [], [], []
         for turn in range(rounds + 1):
-            tab = Tab(address, page=path, **({"sweep": sweep_id} if name == "sweep" else {}))
+            tab = Tab(address, **place)
             opened.append(await tab.open())
             before = _worked(serving)
             again.append(await tab.run())
             worked.append(_worked(serving) - before)
             await tab.close()
-            tell("pages", done * (rounds + 1) + turn + 1, len(PAGES) * (rounds + 1))
+            tell("pages", done * (rounds + 1) + turn + 1, len(pages) * (rounds + 1))
         found[f"{name}_first_ms"] = 1000 * opened[0]
         found[f"{name}_opened_ms"] = 1000 * statistics.median(opened[1:])
         found[f"{name}_again_ms"] = 1000 * statistics.median(again[1:])

@@ -39,6 +39,7 @@ def test_beside_ten_thousand_finished_runs_every_page_answers_within_a_second():
     found = store(10_000, 3, lambda *_: None)
     print(json.dumps(found, indent=1))
     assert found["runs"] == 10_000
-    for page in ("lab", "runs", "sweep"):
+    assert found["sweep_cells"] == 300
+    for page in ("lab", "runs", "sweep", "sweep_of_all"):
         assert found[f"{page}_opened_ms"] < 1_000 * SECONDS
         assert found[f"{page}_again_ms"] < 1_000 * SECONDS
