@@ -244,6 +244,8 @@ class View extends Surface {
     this.pill.dataset.state = shown;
     setText(this.pill, state === "queued" && this.status?.place ? queuedOf(this) : this.say(`state.${shown}`));
     this.#showNotice(shown);
+    const isBare = this.status && !this.status.active && !this.frame && !this.frames.length; // it ended before its first picture
+    this.root.classList.toggle("sc-bare", Boolean(isBare));
     factsOf(this).forEach((text, place) => setText(this.facts[place], text));
     setText(this.certificate, certificateOf(this, this.frame?.meta.certificate));
     describeCharts(this);

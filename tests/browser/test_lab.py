@@ -180,6 +180,17 @@ def test_a_collapse_is_named_with_its_layer_and_cure(open_page):
     assert "layerwise" in notice
 
 
+def test_a_run_that_failed_before_its_first_picture_shows_why_and_no_empty_charts(open_page, server):
+    store = Store(server.home)
+    run = store.create(RunConfig(task="sinc"), worker="test")
+    store.fail(run, "there was no memory left.", "test")
+    store.close()
+    page = open_page(f"/?run={run}")
+    expect(page.locator(".sc-notice")).to_contain_text("there was no memory left.")
+    expect(page.locator(".sc-panel:visible")).to_have_count(0)
+    expect(page.locator(".st-key-do_train button:visible")).to_be_enabled()
+
+
 def test_freeze_fixes_the_support_and_thaw_lets_it_move(open_page, server):
     page = open_page(f"/?task=spirals&density=0.2&{LONG}")
     wait_for_steps(page, -1)
