@@ -15,7 +15,7 @@ from sparsecore.runs.sweep import Cell
 
 Say = Callable[..., str]
 MOST_CHIPS = 2_000  # more cells than a page can hold, each for itself
-NUMBERED = 5  # with more seeds than this a cell is a row of small squares, without numbers
+NUMBERED_SEEDS, NUMBERED_DENSITIES = 5, 22  # with more of either, cells are small squares without numbers
 LEVEL = 16  # densities whose names still fit beside each other; of more they stand upright
 TOLD = 6  # reasons in full below the grid
 SIGNS = {"missing": "", "queued": "·", "paused": "‖", "stopped": "‖", "failed": "!"}
@@ -32,7 +32,7 @@ def grid(cells: Sequence[Cell], say: Say, language: str) -> str:
     densities = sorted({density for _, density in places}, reverse=True)
     methods = list(dict.fromkeys(method for method, _ in places if method != "dense")) or ["dense"]
     dense = any(method == "dense" for method, _ in places)
-    small = " sp-small" if len({cell.config.seed for cell in cells}) > NUMBERED else ""
+    small = "" if _numbered(cells) else " sp-small"
     small += " sp-many" if len(densities) > LEVEL else ""
     draw = _bar if len(cells) > MOST_CHIPS else _chips
     parts = ['<b class="sp-corner">ρ</b>', *(f"<b>{escape(say(f'method.{name}'))}</b>" for name in methods)]
@@ -49,6 +49,13 @@ def grid(cells: Sequence[Cell], say: Say, language: str) -> str:
     style = f"--methods:{len(methods)};--densities:{len(densities)}"
     head = f'<div class="sp-grid{small}" role="group" aria-label="{label}" style="{style}">'
     return f"{head}{''.join(parts)}</div>"
+
+
+def _numbered(cells: Sequence[Cell]) -> bool:
+    """Whether there is room for a number in every cell."""
+    seeds, densities = ({getattr(cell.config, name) for cell in cells} for name in ("seed", "density"))
+    fits = len(seeds) <= NUMBERED_SEEDS and len(densities) <= NUMBERED_DENSITIES
+    return fits and len(cells) <= MOST_CHIPS
 
 
 def _chips(cells: Sequence[Cell], say: Say, language: str) -> str:
@@ -118,7 +125,7 @@ def name(cell: Cell, say: Say) -> str:
 def legend(cells: Sequence[Cell], say: Say) -> str:
     """What the numbers in the cells are; empty before the first, and where there are none."""
     metric = next((cell.metric[0] for cell in cells if cell.metric is not None), None)
-    if metric is None or len(cells) > MOST_CHIPS:
+    if metric is None or not _numbered(cells):
         return ""
     key = "sweep.values" if metric == "rmse" else "sweep.values.percent"
     return f'<p class="sp-values">{escape(say(key, metric=say(f"live.metric.{metric}")))}</p>'

@@ -90,6 +90,14 @@ def test_many_seeds_are_small_squares():
     assert "sp-small" not in grid(cells[:5], say, "en")
 
 
+def test_many_densities_are_small_squares_and_nothing_says_that_there_are_numbers():
+    cells = [cell(density=round(0.02 * (place + 1), 2), result=result(0.1)) for place in range(23)]
+    assert "sp-small" in grid(cells, say, "en")
+    assert legend(cells, say) == ""
+    assert "sp-small" not in grid(cells[:22], say, "en")
+    assert legend(cells[:22], say) != ""
+
+
 def test_of_very_many_cells_each_place_is_a_bar_that_tells_how_many_are_done(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sweep_grid, "MOST_CHIPS", 3)
     cells = [cell(seed=seed, result=result(0.1)) for seed in range(3)] + [cell(density=0.4)]
