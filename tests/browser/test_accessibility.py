@@ -1,4 +1,7 @@
-"""Every page by axe-core, light and dark: nothing serious is wrong with names, roles, order and contrast."""
+"""Every page by axe-core, light and dark: nothing serious is wrong with names, roles, order and contrast.
+
+And what a screen reader is told of the language.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +42,16 @@ def test_axe_finds_nothing_serious_on_any_page(open_page, server, scheme):
         page.locator('[data-test-script-state="notRunning"]').wait_for()
         found += [(path, *broken) for broken in broken_rules(page)]
     assert not found, "\n".join(map(str, found))
+
+
+def test_a_screen_reader_is_told_the_language_of_every_page(open_page, server):
+    page = open_page("/runs", locale="zh-CN")
+    html = page.locator("html")
+    expect(html).to_have_attribute("lang", "zh-CN")
+    page.get_by_text("English", exact=True).click()
+    expect(html).to_have_attribute("lang", "en")
+    page.goto(f"{server.url}/data?lang=zh")
+    expect(html).to_have_attribute("lang", "zh-CN")
 
 
 def broken_rules(page) -> list[tuple[str, str, str]]:
