@@ -14,6 +14,7 @@ from sparsecore.corpora import CorpusError, Inspection, Kept, add
 from sparsecore.corpora.catalogue import LONGEST_NAME
 from sparsecore.corpora.inspection import Preview, preview
 from sparsecore.dashboard.controls import plain, say
+from sparsecore.dashboard.file_uploader import file_uploader
 from sparsecore.dashboard.reading import Reading
 from sparsecore.dashboard.text_figures import grade_bar, samples
 
@@ -63,7 +64,7 @@ def translated(error: CorpusError) -> str:
 def incoming(folder: Path) -> None:
     """The uploader, and what the file that came holds; its texts are kept in `folder`."""
     key = f"upload{st.session_state.get(UPLOADS, 0)}"
-    st.file_uploader(say("upload"), help=say("upload.help"), key=key, on_change=_take, args=(key,))
+    file_uploader(say("upload"), key, _take, help=say("upload.help"))
     held: Incoming | None = st.session_state.get(INCOMING)
     if kept := st.session_state.get(JUST_KEPT):
         st.success(say("data.kept", name=plain(kept.name), rows=f"{kept.inspection.rows:,}"))

@@ -5,6 +5,8 @@ And what a screen reader is told of the language.
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
@@ -62,4 +64,10 @@ def broken_rules(page) -> list[tuple[str, str, str]]:
         for rule in answer.response["violations"]
         if rule["impact"] in ("serious", "critical")
         for node in rule["nodes"]
+        if not (rule["id"] == "button-name" and named_by_style(page, node["target"][0]))
     ]
+
+
+def named_by_style(page, target: str) -> bool:
+    """Whether a style's `content` names the button: browsers read it, axe does not."""
+    return page.locator(target).and_(page.get_by_role("button", name=re.compile(r"\w"))).count() > 0
