@@ -21,7 +21,7 @@ export default function buttonsOf({ data, parentElement }) {
   for (const format of FORMATS) {
     buttons[format].textContent = data.words[format];
     buttons[format].onclick = async () => {
-      const node = document.querySelector(`.st-key-${data.figure} .js-plotly-plot`);
+      const node = document.querySelector(`.st-key-${data.figure} :is(.js-plotly-plot, .stHtml)`);
       said.textContent = node ? "" : data.words.gone;
       if (node) await save(node, format);
     };
@@ -30,8 +30,8 @@ export default function buttonsOf({ data, parentElement }) {
   async function save(node, format) {
     const style = getComputedStyle(host);
     const paper = style.getPropertyValue("--st-background-color").trim();
-    const drawn = await plotPicture(node, data.plotly, paper);
-    const own = (node.layout.title?.text ?? "").replace(/<[^>]*>/g, ""); // Streamlit leaves "<b></b>" of no title
+    const drawn = node.layout ? await plotPicture(node, data.plotly, paper) : htmlPicture(node);
+    const own = (node.layout?.title?.text ?? "").replace(/<[^>]*>/g, ""); // Streamlit leaves "<b></b>" of no title
     const title = own ? "" : data.title;
     await savePicture(framed(drawn, { title, ink: style.color, soft: style.color, paper, font: style.fontFamily }), format, data.name);
   }

@@ -6,7 +6,7 @@ import streamlit as st
 
 from sparsecore.dashboard import classroom
 from sparsecore.dashboard.controls import say, told_store, turn_to
-from sparsecore.dashboard.words import LANGUAGES, best_language
+from sparsecore.dashboard.words import LANGUAGES, TAGS, best_language
 from sparsecore.runs.database import StoreError
 
 PAGES = Path(__file__).parent
@@ -25,6 +25,9 @@ st.set_page_config(
 )
 st.logo(str(ASSETS / "logo.svg"), size="large")
 st.html(ASSETS / "page.css")
+with st.container(key="page_language"):  # takes no room: assets/page.css
+    told = TAGS[st.session_state["lang"]]
+    st.html(f"<script>document.documentElement.lang = '{told}'</script>", unsafe_allow_javascript=True)
 
 page = st.navigation(
     [

@@ -29,7 +29,8 @@ function drawFits(view, node) {
   const name = view.sides[0].metricName();
   const scores = view.sides.every((side) => side.scene?.meta.kind === "confusion") ? [name, "macro_f1"] : [name];
   const rows = fitRows(1 + scores.length);
-  const axes = { yaxis: { title: say("live.loss"), type: "log", domain: rows[0], tickformat: "~g", nticks: 4 } };
+  const losses = view.sides.flatMap(({ records }) => records.map(({ loss }) => loss));
+  const axes = { yaxis: { title: say("live.loss"), domain: rows[0], ...logAxis(losses) } };
   scores.forEach((score, place) => {
     axes[`yaxis${place + 2}`] = { title: say(`live.metric.${score}`), domain: rows[place + 1], rangemode: score === "rmse" ? "tozero" : "normal", nticks: 4 };
   });

@@ -2,27 +2,18 @@
 
 const CURVES_EVERY = 300; // ms
 const OUTPUT_EVERY = 120;
-const REPLAY_EVERY = 125;
-const CALM_EVERY = 1000; // for readers who asked their system for less motion
 const OVERLAP_EVERY = 2000; // while a run trains: the server counts what is new
-const FRAME_PATIENCE = 2000; // a frame that has not come by then was thinned out of the log
-const TELL_AFTER = 600; // the address follows when the slider rests
-const OWN_ARROWS = "input, textarea, select, [contenteditable], [role=radiogroup], [role=listbox], [role=tablist], [role=menu]";
-const TICKS = 240; // of a replay: a whole run in half a minute
 
 class CompareView extends Surface {
   constructor(parent) {
     super(parent, "sc-live cp-view");
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
     this.letters = ["A", "B"];
-    this.follows = true;
-    this.shownStep = 0;
     this.sides = [new Side(this), new Side(this)];
+    this.aim = new Aim(this);
     this.#build();
     this.resize = new ResizeObserver(() => this.#resized());
     this.resize.observe(this.root);
-    this.onKey = (event) => this.#key(event);
-    document.addEventListener("keydown", this.onKey);
   }
 
   // -- nodes ----------------------------------------------------------------------------------------------
@@ -41,7 +32,7 @@ class CompareView extends Surface {
     this.overlapPanel.title.after(this.overlapNote);
     this.refused = make("p", "cp-refused", this.overlapPanel.plot.parentElement);
     this.densityPanel = this.#panel(curves, "cp-density", "densities");
-    this.#buildReplay();
+    this.replay = new CompareReplay(this);
     this.tip = new Tip(this.root);
     this.saves = compareSaves(this);
   }
@@ -52,20 +43,6 @@ class CompareView extends Surface {
     const plot = make("div", "sc-chart", make("div", "sc-plot", figure));
     plot.dataset.figure = `compare_${name}`;
     return { figure, title, plot };
-  }
-
-  #buildReplay() {
-    const bar = make("div", "sc-replay cp-replay", this.root);
-    this.play = make("button", "sc-play", bar);
-    this.play.type = "button";
-    this.play.onclick = () => this.#setPlaying(!this.playing);
-    this.slider = make("input", "", bar);
-    Object.assign(this.slider, { type: "range", min: 0, max: 0, step: 1, value: 0 });
-    this.slider.oninput = () => { this.#setPlaying(false); this.#look(this.steps[Number(this.slider.value)]); };
-    this.at = make("span", "sc-at", bar);
-    this.live = make("button", "sc-link", bar);
-    this.live.type = "button";
-    this.live.onclick = () => this.#follow();
   }
 
   // -- what Python says -----------------------------------------------------------------------------------
@@ -82,13 +59,12 @@ class CompareView extends Surface {
       this.steps = [];
     }
     if (!swapped && before.join(" ") !== this.run) {
-      this.#setPlaying(false);
-      this.follows = data.step === null;
-      this.looked = data.step ?? 0;
+      this.replay.setPlaying(false);
+      this.aim.turn(data.step);
     }
     [data.a, data.b].forEach((told, place) => this.sides[place].turn(told));
     this.#label();
-    loadPlotly(data.plotly).then(() => this.#drawAll(true));
+    loadPlotly(data.plotly).then(() => this.drawAll(true));
     this.changed();
     this.#askOverlap();
   }
@@ -103,9 +79,16 @@ class CompareView extends Surface {
     setText(this.overlapNote, say("compare.overlap.note"));
     this.overlapNote.title = say("compare.overlap.help");
     setText(this.densityPanel.title, say("compare.title.density"));
-    setText(this.live, say("live.follow"));
-    this.slider.setAttribute("aria-label", say("compare.replay"));
-    this.#labelPlay();
+    this.replay.label();
+  }
+
+  // The step that is shown, and whether it is the newest: its drawings and its saved figures ask.
+  get shownStep() {
+    return this.aim.shown;
+  }
+
+  get follows() {
+    return this.aim.follows;
   }
 
   // What a saved figure is of: the name of its file, and a line above its picture.
@@ -129,12 +112,12 @@ class CompareView extends Surface {
     if (!this.words) return;
     this.steps = [...new Set(this.sides.flatMap(({ frames }) => frames.map(({ step }) => step)))].sort((a, b) => a - b);
     this.tints = tintsOf(this.sides);
-    if (what === "hello") this.asking = null; // what was asked on a lost connection never comes
+    if (what === "hello") this.aim.forget(); // what was asked on a lost connection never comes
     if (["hello", "frame", "status"].includes(what)) {
-      this.#aim();
+      this.aim.take();
       this.#askOverlap();
     }
-    this.#drawAll(false);
+    this.drawAll(false);
   }
 
   received(side, blob) {
@@ -142,12 +125,12 @@ class CompareView extends Surface {
       if (blob.meta.run !== this.sides[0].run || blob.meta.other !== this.sides[1].run) return;
       this.overlap = blob;
     } else if (blob.meta.type === "frame") {
-      this.#answered();
-      this.#aim();
+      this.aim.answered();
+      this.aim.take();
     } else {
-      this.#drawAll(true); // the scene, or all masks
+      this.drawAll(true); // the scene, or all masks
     }
-    this.#drawAll(false);
+    this.drawAll(false);
   }
 
   #askOverlap() {
@@ -158,127 +141,13 @@ class CompareView extends Surface {
     });
   }
 
-  // -- the step that is looked at -------------------------------------------------------------------------
-
-  // The newest step that both have come to, of the frames that have arrived; a run that has ended stays at its end.
-  #newest() {
-    const going = this.sides.filter(({ active, last }) => active && last !== undefined);
-    if (going.some(({ arrived }) => arrived === undefined)) return undefined;
-    if (going.length) return Math.min(...going.map(({ arrived }) => arrived));
-    return Math.max(0, ...this.sides.map(({ last }) => last ?? 0));
-  }
-
-  #look(step) {
-    this.follows = false;
-    this.looked = step;
-    this.#aim();
-    this.#tellStep();
-  }
-
-  #follow() {
-    this.#setPlaying(false);
-    this.follows = true;
-    for (const side of this.sides) side.follow();
-    this.#aim();
-    this.#tellStep();
-  }
-
-  // Show both runs at the step wanted, as soon as both frames are there; what is shown stays until then.
-  #aim() {
-    const step = this.follows ? this.#newest() : this.looked;
-    if (step === undefined) return;
-    const missing = this.#missing(step);
-    if (!missing.length) {
-      this.#show(step);
-      return;
-    }
-    if (this.asking) return; // when it is answered, the step wanted by then is aimed at
-    this.asking = { step, timer: setTimeout(() => this.#giveUp(step), FRAME_PATIENCE) };
-    for (const side of missing) side.connection.say({ frame: side.at(step).id });
-  }
-
-  #missing(step) {
-    return this.sides.filter((side) => side.frames.length && !side.cache.has(side.at(step).step));
-  }
-
-  #answered() {
-    if (!this.asking || this.#missing(this.asking.step).length) return;
-    clearTimeout(this.asking.timer);
-    if (!this.follows) this.#show(this.asking.step); // the reader has moved on, but sees that it moves
-    else for (const side of this.sides) side.follow();
-    this.asking = null;
-  }
-
-  #giveUp(step) {
-    if (this.asking?.step !== step) return;
-    this.asking = null;
-    for (const side of this.#missing(step)) {
-      if (!side.listens) return; // it asks again when it is connected again
-      side.frames.splice(side.frames.indexOf(side.at(step)), 1);
-    }
-    this.changed(null, "frame");
-  }
-
-  #show(step) {
-    const now = performance.now();
-    if (this.calm.matches && this.follows && now - this.shownAt < CALM_EVERY && this.sides.some(({ active }) => active)) return;
-    const frames = this.sides.map((side) => side.cache.get(side.at(step)?.step) ?? null);
-    if (step === this.shownStep && frames.every((frame, place) => frame === this.sides[place].frame)) return;
-    this.shownAt = now;
-    this.shownStep = step;
-    this.sides.forEach((side, place) => { side.frame = frames[place]; });
-    this.difference.draw();
-    this.#drawAll(false);
-  }
-
-  #tellStep() {
-    clearTimeout(this.telling);
-    this.telling = setTimeout(() => this.tell(this.follows ? null : this.looked), TELL_AFTER);
-  }
-
-  // -- replay ---------------------------------------------------------------------------------------------
-
-  #setPlaying(playing) {
-    this.playing = playing;
-    clearInterval(this.timer);
-    if (playing) this.timer = setInterval(() => this.#playOn(), this.calm.matches ? CALM_EVERY : REPLAY_EVERY);
-    if (this.words) this.#labelPlay();
-  }
-
-  #playOn() {
-    if (document.hidden || this.asking || !this.steps.length) return;
-    const next = this.#place() + Math.max(1, Math.ceil(this.steps.length / TICKS));
-    this.#look(this.steps[next < this.steps.length ? next : 0]);
-  }
-
-  // The place of the step shown among all steps at which either run keeps a frame.
-  #place() {
-    const after = this.steps.findIndex((step) => step > this.shownStep);
-    return Math.max(0, after < 0 ? this.steps.length - 1 : after - 1);
-  }
-
-  #key(event) {
-    const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!move || event.defaultPrevented || event.target.closest?.(OWN_ARROWS)) return;
-    if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey || !this.steps.length) return;
-    event.preventDefault();
-    this.#setPlaying(false);
-    this.#look(this.steps[Math.max(0, Math.min(this.steps.length - 1, this.#place() + move))]);
-  }
-
-  #labelPlay() {
-    setText(this.play, this.playing ? "❚❚" : "▶");
-    this.play.setAttribute("aria-label", this.say(this.playing ? "live.halt" : "live.play"));
-    this.play.title = this.play.getAttribute("aria-label");
-  }
-
   // -- drawing --------------------------------------------------------------------------------------------
 
-  #drawAll(force) {
+  drawAll(force) {
     if (!this.words) return;
     this.sides.forEach((side, place) => this.cards[place].show(side, this.tints[place]));
     this.root.classList.toggle("sc-waiting", this.sides.some(({ frame }) => !frame));
-    this.#showReplay();
+    this.replay.show();
     this.throttled("output", OUTPUT_EVERY, force, () => this.#drawOutputs());
     this.throttled("curves", CURVES_EVERY, force, () => this.#drawCurves());
     if (force) this.difference.draw();
@@ -305,22 +174,6 @@ class CompareView extends Surface {
     else if (this.overlap) drawOverlap(this, this.overlapPanel.plot);
   }
 
-  #showReplay() {
-    const last = Math.max(0, this.steps.length - 1);
-    this.slider.max = last;
-    this.slider.disabled = this.play.disabled = last < 1;
-    this.slider.value = this.#place();
-    setText(this.at, this.sides.some(({ frame }) => frame) ? this.#shownSteps() : "");
-    this.slider.setAttribute("aria-valuetext", this.at.textContent);
-    this.live.hidden = this.follows || !this.sides.some(({ active }) => active);
-  }
-
-  #shownSteps() {
-    const [a, b] = this.sides.map(({ frame }) => frame?.meta.step);
-    if (a === b || a === undefined || b === undefined) return this.say("live.at", { step: this.number(a ?? b) });
-    return this.say("compare.at", { a: this.number(a), b: this.number(b) });
-  }
-
   #plots() {
     return [...this.outputPanels, this.fitPanel, this.overlapPanel, this.densityPanel].map(({ plot }) => plot).filter((plot) => plot.classList.contains("js-plotly-plot"));
   }
@@ -335,12 +188,10 @@ class CompareView extends Surface {
   }
 
   destroy() {
-    this.#setPlaying(false);
+    this.replay.destroy();
+    this.aim.destroy();
     for (const side of this.sides) side.close();
     this.resize.disconnect();
-    document.removeEventListener("keydown", this.onKey);
-    clearTimeout(this.telling);
-    clearTimeout(this.asking?.timer);
     this.stopTimers();
     for (const plot of this.#plots()) window.Plotly.purge(plot);
     this.root.remove();

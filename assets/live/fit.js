@@ -1,6 +1,7 @@
 // "Is it learning?": loss, scores and gradient over time, one row each, and another run beside this one.
 
 const ROW_GAP = 0.08;
+const ONE_DECADE = 1.3; // of values; with its margins Plotly, asked for four, labels every digit of it
 
 function drawFit(view, node) {
   const { records, say } = view;
@@ -10,8 +11,8 @@ function drawFit(view, node) {
   const certified = records.filter((row) => row.certificate);
   const curved = certified.length > 1; // one at the end is told in words below the figure
   const rows = fitRows(1 + scores.length + (curved ? 1 : 0));
-  const axes = { yaxis: { title: say("live.loss"), type: "log", domain: rows[0], tickformat: "~g", nticks: 4 } };
   const traces = [lossLine(view, records, time)];
+  const axes = { yaxis: { title: say("live.loss"), domain: rows[0], ...logAxis(traces[0].y) } };
   scores.forEach((score, place) => {
     const axis = `y${place + 2}`;
     axes[`yaxis${place + 2}`] = { title: say(`live.metric.${score}`), domain: rows[place + 1], rangemode: score === "rmse" ? "tozero" : "normal", nticks: 4 };
@@ -19,12 +20,21 @@ function drawFit(view, node) {
   });
   const last = scores.length + 2;
   if (curved) {
-    axes[`yaxis${last}`] = { title: say("live.stationarity"), type: "log", domain: rows.at(-1), tickformat: "~g", nticks: 4 };
-    traces.push(...drawCertificates(view, certified, `y${last}`, time));
+    const lines = drawCertificates(view, certified, `y${last}`, time);
+    traces.push(...lines);
+    axes[`yaxis${last}`] = { title: say("live.stationarity"), domain: rows.at(-1), ...logAxis(lines.flatMap(({ y }) => y)) };
   }
   react(view, node, traces, {
     ...marks(view), ...axes, xaxis: { title: time.title, anchor: curved ? `y${last}` : `y${last - 1}`, rangemode: "tozero" },
   });
+}
+
+// A logarithmic axis of these values, with as many labels as stand clear of each other.
+function logAxis(values) {
+  const logs = values.filter((value) => value > 0).map(Math.log10);
+  const low = logs.reduce((least, each) => Math.min(least, each), Infinity);
+  const high = logs.reduce((most, each) => Math.max(most, each), -Infinity);
+  return { type: "log", tickformat: "~g", nticks: high - low < ONE_DECADE ? 3 : 4 };
 }
 
 // The shares of the height that so many rows take, from the top.

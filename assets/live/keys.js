@@ -1,10 +1,5 @@
 // Keys for where nothing is typed: Space, R and the arrows. The buttons' own letters are Streamlit's.
 
-// What takes keys itself: a text, a slider, a list, a table, a dialog.
-const TAKES_KEYS = "input, textarea, select, dialog, [contenteditable='true'], [role='slider'], [role='combobox'], [role='listbox'], [role='menu'], [role='grid'], [role='dialog'], [data-testid='stDataFrame']";
-const TAKES_ARROWS = `${TAKES_KEYS}, .sc-port, .sc-graph-box, [role='radio'], [role='tab'], [role='toolbar']`;
-const TAKES_SPACE = `${TAKES_KEYS}, a, button, summary, [role='button'], [role='radio'], [role='tab']`;
-
 const PATIENCE = 2000; // ms, for a page that is busy
 const RETRY_EVERY = 50;
 
@@ -21,10 +16,10 @@ class Keys {
   }
 
   #press(event) {
-    const { key, target, type } = event;
-    if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+    const { key, type } = event;
+    if (modified(event)) return;
     if (key === "Tab") this.pointed = false;
-    const act = this.#meaning(key, target);
+    const act = this.#meaning(key, event);
     if (!act) return;
     event.preventDefault();
     event.stopImmediatePropagation();
@@ -32,13 +27,11 @@ class Keys {
   }
 
   // What a key does here; nothing where somebody else takes it.
-  #meaning(key, target) {
-    const taken = (what) => target.closest?.(what) || document.querySelector("dialog[open]");
-    if (key === "ArrowLeft" || key === "ArrowRight") {
-      return taken(TAKES_ARROWS) ? null : () => this.view.replay.turn(key === "ArrowLeft" ? -1 : 1);
-    }
-    if (key === " ") return taken(this.pointed ? TAKES_KEYS : TAKES_SPACE) ? null : () => this.#trainOrPause();
-    if (key === "r" || key === "R") return taken(TAKES_KEYS) || !button("reset") ? null : () => button("reset").click();
+  #meaning(key, event) {
+    const by = turnOf(event);
+    if (by) return () => this.view.replay.turn(by);
+    if (key === " ") return taken(event, this.pointed ? TAKES_KEYS : TAKES_SPACE) ? null : () => this.#trainOrPause();
+    if (key === "r" || key === "R") return taken(event, TAKES_KEYS) || !button("reset") ? null : () => button("reset").click();
     return null;
   }
 

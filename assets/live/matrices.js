@@ -13,6 +13,8 @@ const SMALL = [80, 112]; // below the graph
 const FEW_KEPT = 0.01;
 const OUTLINE_CELLS = 4096; // larger matrices have cells of a pixel or two: the pruned are dimmed instead
 const OUTLINE_SCALE = 8;
+const WIDE = 900; // pixels: from here on few matrices are drawn so much larger
+const GROWN = 1.5;
 
 const mix = (from, to, share) => from.map((channel, i) => Math.round(channel + (to[i] - channel) * share));
 
@@ -243,7 +245,8 @@ function matrixSizes(matrices, mode, width, most = STANDING) {
   const few = matrices.length <= FEW;
   const stacked = PLATES[mode].length > 1;
   const tallest = Math.max(...matrices.map((matrix) => matrix.rows));
-  let height = few ? most[stacked ? 0 : 1] : (stacked ? 72 : 112);
+  const grown = most === STANDING && width > WIDE ? GROWN : 1;
+  let height = few ? grown * most[stacked ? 0 : 1] : (stacked ? 72 : 112);
   const thin = 22;
   const place = (side, scale) => Math.max(thin, Math.min(side * scale, height * 2));
   const measure = () => matrices.map(({ rows, cols }) => {

@@ -1,40 +1,33 @@
-// The replay: a slider over every kept frame, and the step that a class is led to.
+// The replay of a run: over every kept frame, and to the step that a class is led to.
 
-const CALM_EVERY = 1000; // ms between two pictures, for readers who asked their system for less motion
-const REPLAY_EVERY = 125;
 const LEAD_EVERY = 500; // ms; where a class is led, the step that the teacher looks at
 
-class Replay {
+class Replay extends ReplayBar {
   constructor(view) {
-    this.view = view;
-    const bar = make("div", "sc-replay", view.root);
-    this.play = make("button", "sc-play", bar);
-    this.play.type = "button";
-    this.play.onclick = () => this.setPlaying(!this.playing);
-    this.slider = make("input", "", bar);
-    Object.assign(this.slider, { type: "range", min: 0, max: 0, step: 1, value: 0 });
-    this.slider.oninput = () => { this.setPlaying(false); this.seek(this.place); this.#lead(); };
-    this.at = make("span", "sc-at", bar);
-    this.live = make("button", "sc-link", bar);
-    this.live.type = "button";
-    this.live.onclick = () => { this.follow(); this.#lead(); };
+    super(view, "sc-replay");
   }
 
-  // Which of the frames the slider stands at.
-  get place() {
-    return Number(this.slider.value);
+  get length() {
+    return this.view.frames.length;
   }
 
   label() {
-    const { say } = this.view;
-    setText(this.live, say("live.follow"));
-    this.slider.setAttribute("aria-label", say("live.replay"));
-    this.#labelPlay();
+    super.label(this.view.say("live.replay"));
   }
 
   forget() {
     this.setPlaying(false);
     this.led = null;
+  }
+
+  go(place) {
+    this.seek(place);
+    this.#lead();
+  }
+
+  goLive() {
+    this.follow();
+    this.#lead();
   }
 
   seek(index) {
@@ -68,28 +61,6 @@ class Replay {
     this.view.drawAll(true);
   }
 
-  setPlaying(playing) {
-    this.playing = playing;
-    clearInterval(this.timer);
-    if (playing) this.timer = setInterval(() => this.#playOn(), this.view.calm.matches ? CALM_EVERY : REPLAY_EVERY);
-    if (this.view.words) this.#labelPlay();
-  }
-
-  #labelPlay() {
-    setText(this.play, this.playing ? "❚❚" : "▶");
-    this.play.setAttribute("aria-label", this.view.say(this.playing ? "live.halt" : "live.play"));
-    this.play.title = this.play.getAttribute("aria-label");
-  }
-
-  #playOn() {
-    const { frames } = this.view;
-    if (document.hidden || !frames.length) return;
-    const stride = Math.max(1, Math.ceil(frames.length / 240)); // a whole run in half a minute at most
-    const next = this.place + stride;
-    this.seek(next < frames.length ? next : 0);
-    this.#lead();
-  }
-
   // What the teacher's tab looks at is told to the class.
   #lead() {
     const { view } = this;
@@ -117,17 +88,8 @@ class Replay {
 
   show() {
     const { view } = this;
-    const last = Math.max(0, view.frames.length - 1);
-    this.slider.max = last;
-    this.slider.disabled = last < 1;
-    this.play.disabled = last < 1;
-    if (view.follows) this.slider.value = last;
-    else {
-      const index = view.frames.findIndex(([, step]) => step >= view.shownStep);
-      this.slider.value = index < 0 ? last : index;
-    }
-    setText(this.at, view.frame ? view.say("live.at", { step: view.number(view.shownStep) }) : "");
-    this.slider.setAttribute("aria-valuetext", this.at.textContent);
-    this.live.hidden = view.follows || !view.status?.active;
+    const index = view.follows ? -1 : view.frames.findIndex(([, step]) => step >= view.shownStep);
+    const told = view.frame ? view.say("live.at", { step: view.number(view.shownStep) }) : "";
+    this.stand(index < 0 ? Math.max(0, this.length - 1) : index, told, !view.follows && view.status?.active);
   }
 }

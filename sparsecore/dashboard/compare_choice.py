@@ -19,6 +19,7 @@ from sparsecore.runs.run import Run
 FIRST, SECOND, STEP = "a", "b", "step"  # in the address
 PAIR = "compare_pair"  # in the session: what the address forgets when another page is opened
 TASK, SEARCH = "compare_task", "compare_search"
+SWAPS = "compare_swaps"  # in the session: how often the two changed places; after each the lists are new ones
 LISTED = 200
 LOOKED_THROUGH = 400  # of the newest runs, for a pair
 
@@ -123,7 +124,8 @@ def _turn_to_task(task: str) -> None:
 
 def _run(place: str, run: Run | None, found: Iterable[Run]) -> None:
     known = {each.id: label(each) for each in (*([run] if run else []), *found)}
-    key = f"compare_{place}"
+    # A busy browser may still send the old choice of a list: of one that is no more it changes nothing back.
+    key = f"compare_{place}_{st.session_state.get(SWAPS, 0)}"
     st.session_state[key] = run.id if run else None
     st.selectbox(
         say(f"compare.run.{place}"),
@@ -149,6 +151,7 @@ def _turn(place: str, run_id: str) -> None:
 def _swap() -> None:
     first, second = st.query_params.get(FIRST, ""), st.query_params.get(SECOND, "")
     st.query_params[FIRST], st.query_params[SECOND] = second, first
+    st.session_state[SWAPS] = st.session_state.get(SWAPS, 0) + 1
 
 
 def offer(run: Run | None) -> None:

@@ -26,10 +26,12 @@ SHARED = (
     "fit",
     "facts",
     "connection",
+    "replay_bar",
+    "taken_keys",
     "save_menu",
     "save_matrices",
 )
-OWN = ("side", "difference", "panel", "curves", "card", "saves", "view")
+OWN = ("side", "difference", "panel", "curves", "card", "saves", "aim", "replay", "view")
 KEY = "compare_view"
 PREFIXES = ("compare.", "live.", "method.", "save.", "task.", "state.")  # of the words that the view shows
 

@@ -3,11 +3,13 @@
 A new figure needs no more than `draw(figure, key="sweep_metric", name="sweep-ab12-metric")` in place of
 `st.plotly_chart`: its table comes from the figure itself (`figures/table.py` says what it reads). The
 pictures are made in the browser, of the figure as it is seen, by Plotly's script, which is loaded on the
-first press. A figure of the live view has the same control from `assets/live/save_menu.js`.
+first press. A picture of HTML, such as bars with their words, has the same from `draw_html`: what stands on
+the page becomes boxes and letters of an SVG. A figure of the live view: `assets/live/save_menu.js`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 from typing import Any
 
@@ -15,15 +17,16 @@ import plotly
 import plotly.graph_objects as go
 import streamlit as st
 
-from sparsecore.csv_files import FOR_PEOPLE
+from sparsecore.csv_files import FOR_PEOPLE, as_csv
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.live_route import PLOTLY_PATH
 from sparsecore.dashboard.words import ASSETS, speaker
 from sparsecore.figures.table import figure_csv
 
-SCRIPTS = ("live/plotly", "live/saving", "save_buttons")  # one module, in this order
+SCRIPTS = ("live/plotly", "live/saving", "html_picture", "save_buttons")  # one module, in this order
 # The camera of Plotly's own bar would save under another name and only as one kind.
 REMOVED = ["toImage", "select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"]
+Table = tuple[Sequence[str], Iterable[Sequence[Any]]]  # header and rows
 CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": REMOVED}
 
 
@@ -42,6 +45,19 @@ def draw(figure: go.Figure, key: str, name: str, *, title: str | None = None, **
     """
     title = title or figure.layout.title.text
     shown = st.plotly_chart(figure, key=key, alt=title, **{"config": CONFIG} | options)
+    control(key, name, title, partial(_csv, figure, st.session_state["lang"]))
+    return shown
+
+
+def draw_html(markup: str, key: str, name: str, title: str, table: Table) -> None:
+    """Draw a picture of HTML, in which every text is escaped, and its control."""
+    with st.container(key=key):
+        st.html(markup)
+    control(key, name, title, lambda: as_csv(*table).encode(FOR_PEOPLE))
+
+
+def control(key: str, name: str, title: str | None, csv: Callable[[], bytes]) -> None:
+    """The control of what stands in this container; `csv` is called when the table is asked for."""
     name = f"sparsecore-{name}"
     # Not as wide as the page: beside the button a press must still reach what lies there.
     with (
@@ -52,16 +68,8 @@ def draw(figure: go.Figure, key: str, name: str, *, title: str | None = None, **
         source = f"{PLOTLY_PATH}?v={plotly.__version__}"
         about = {"figure": key, "name": name, "title": title, "plotly": source, "words": words}
         _buttons()(key=f"save_{key}_pictures", data=about)
-        st.download_button(
-            say("save.csv"),
-            partial(_csv, figure, st.session_state["lang"]),
-            f"{name}.csv",
-            "text/csv",
-            key=f"save_{key}_csv",
-            width="stretch",
-            on_click="ignore",
-        )
-    return shown
+        options = {"key": f"save_{key}_csv", "width": "stretch", "on_click": "ignore"}
+        st.download_button(say("save.csv"), csv, f"{name}.csv", "text/csv", **options)
 
 
 def _csv(figure: go.Figure, language: str) -> bytes:

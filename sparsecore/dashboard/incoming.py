@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -14,8 +15,10 @@ from sparsecore.corpora import CorpusError, Inspection, Kept, add
 from sparsecore.corpora.catalogue import LONGEST_NAME
 from sparsecore.corpora.inspection import Preview, preview
 from sparsecore.dashboard.controls import plain, say
+from sparsecore.dashboard.figure_files import draw_html
+from sparsecore.dashboard.file_uploader import file_uploader
 from sparsecore.dashboard.reading import Reading
-from sparsecore.dashboard.text_figures import grade_bar, samples
+from sparsecore.dashboard.text_figures import grade_bar, grade_table, samples
 
 INCOMING = "incoming"  # in the session: the file that is looked at
 UPLOADS = "uploads"  # in the session: how many files have come; each has an uploader of its own
@@ -63,7 +66,7 @@ def translated(error: CorpusError) -> str:
 def incoming(folder: Path) -> None:
     """The uploader, and what the file that came holds; its texts are kept in `folder`."""
     key = f"upload{st.session_state.get(UPLOADS, 0)}"
-    st.file_uploader(say("upload"), help=say("upload.help"), key=key, on_change=_take, args=(key,))
+    file_uploader(say("upload"), key, _take, help=say("upload.help"))
     held: Incoming | None = st.session_state.get(INCOMING)
     if kept := st.session_state.get(JUST_KEPT):
         st.success(say("data.kept", name=plain(kept.name), rows=f"{kept.inspection.rows:,}"))
@@ -117,7 +120,7 @@ def _looked_at(held: Incoming, folder: Path, refused: str | None = None) -> None
         return
     st.markdown(f"**{plain(held.name)}**")
     st.html(facts(found.inspection))
-    st.html(grade_bar(found.inspection.labels, say))
+    grades(found.inspection.labels, held.name, "incoming")
     st.caption(say("data.first"))
     st.html(samples(found.samples, say))
     _pick(held)
@@ -130,6 +133,12 @@ def _looked_at(held: Incoming, folder: Path, refused: str | None = None) -> None
             held.keep(name, folder)
             st.rerun()
         st.button(say("data.discard"), icon=":material/close:", on_click=discard, key="discard")
+
+
+def grades(labels: Mapping[str, int], name: str, key: str) -> None:
+    """How many texts each grade has, of the texts of this name; `key` tells them from others."""
+    title = f"{say('data.labels')} · {name}"
+    draw_html(grade_bar(labels, say), f"grades_{key}", f"texts-{key}", title, grade_table(labels, say))
 
 
 def _kept(held: Incoming, folder: Path) -> None:

@@ -11,8 +11,7 @@ from sparsecore.corpora import CorpusError, Kept, kept, remove
 from sparsecore.corpora.shelf import kept_since
 from sparsecore.dashboard import controls, dates
 from sparsecore.dashboard.controls import plain, say
-from sparsecore.dashboard.incoming import JUST_KEPT, facts, translated
-from sparsecore.dashboard.text_figures import grade_bar
+from sparsecore.dashboard.incoming import JUST_KEPT, facts, grades, translated
 
 REMOVING = "removing"  # in the session: the texts that were asked to be removed
 REFUSED = "remove_refused"
@@ -68,7 +67,7 @@ def _row(each: Kept, folder: Path) -> bool:
     day = dates.day(kept_since(each.id, folder))
     rows = say("data.rows.of", rows=f"{each.inspection.rows:,}", day=day)
     st.html(f'<p class="sp-kept"><b><bdi>{escape(each.name)}</bdi></b> <small>{escape(rows)}</small></p>')
-    st.html(grade_bar(each.inspection.labels, say))
+    grades(each.inspection.labels, each.name, each.id)
     if st.session_state.get(REMOVING) == each.id:
         st.warning(say("data.remove.sure", name=plain(each.name)))
         with st.container(horizontal=True):

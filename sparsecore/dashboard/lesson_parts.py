@@ -15,6 +15,7 @@ import streamlit as st
 
 from sparsecore.config import RunConfig
 from sparsecore.dashboard.controls import SETTINGS, say
+from sparsecore.dashboard.figure_files import draw_html
 from sparsecore.dashboard.session import LOOKED_AT, the_store
 from sparsecore.dashboard.visitor import visitor
 from sparsecore.lessons import Lesson, Onward, lessons
@@ -156,7 +157,11 @@ def question(lesson: Lesson, answer: int | None) -> None:
             st.caption(say("lessons.ask"))
             return
         counts = counted(the_store(), lesson.id, len(asked.choices))
-        st.html(histogram([choice.in_(tongue) for choice in asked.choices], counts, asked.right, answer))
+        choices = [choice.in_(tongue) for choice in asked.choices]
+        table = (say("save.answer"), say("save.people")), list(zip(choices, counts, strict=True))
+        bars = histogram(choices, counts, asked.right, answer)
+        title = f"{say('lessons.answers')} · {lesson.title.in_(tongue)}"
+        draw_html(bars, "lesson_answers", f"lesson-{lesson.id}-answers", title, table)
         st.caption(say("lessons.class", people=sum(counts)))
 
 

@@ -14,8 +14,15 @@ from typing import Any
 import streamlit as st
 
 from sparsecore.dashboard.controls import plain, say
+from sparsecore.dashboard.figure_files import draw_html
 from sparsecore.dashboard.reading import Reading
-from sparsecore.dashboard.text_figures import grade_name, probability_bars, shaded_tokens
+from sparsecore.dashboard.text_figures import (
+    grade_name,
+    probability_bars,
+    probability_table,
+    shaded_tokens,
+    token_table,
+)
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import Store
 
@@ -76,7 +83,7 @@ def ask(store: Store, run: Run) -> None:
         if asked_of != run.id:
             st.caption(say("predict.none"))
         elif isinstance(found, Prediction):
-            _show(found)
+            _show(found, run.id)
         else:
             st.error(found)
 
@@ -91,12 +98,16 @@ def _answer(store: Store, run: Run, text: str) -> Prediction | str:
             return say("predict.slow", seconds=TIMEOUT_SECONDS)
 
 
-def _show(found: Prediction) -> None:
+def _show(found: Prediction, run_id: str) -> None:
     grade = grade_name(found.grade, say)
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown(say("predict.grade", grade=plain(grade)))
-        st.html(probability_bars(found.probabilities, found.grade, say))
+        markup = probability_bars(found.probabilities, found.grade, say)
+        table = probability_table(found.probabilities, say)
+        draw_html(markup, "predict_probabilities", f"run-{run_id}-grade", say("predict.title"), table)
     with right:
         st.markdown(say("predict.carried"))
-        st.html(shaded_tokens(found.tokens, found.grade, say))
+        markup = shaded_tokens(found.tokens, found.grade, say)
+        table = token_table(found.tokens, found.grade, say)
+        draw_html(markup, "predict_tokens", f"run-{run_id}-words", say("predict.carried"), table)

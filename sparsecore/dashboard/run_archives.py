@@ -8,6 +8,7 @@ from functools import partial
 import streamlit as st
 
 from sparsecore.dashboard.controls import plain, say
+from sparsecore.dashboard.file_uploader import file_uploader
 from sparsecore.dashboard.reading import Reading
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.visitor import visitor
@@ -42,8 +43,7 @@ def _exported(run_id: str) -> bytes:
 def bring() -> None:
     """The uploader, and what became of the file that came."""
     key = f"run_upload{st.session_state.get(UPLOADS, 0)}"
-    help_ = say("archive.upload.help")
-    st.file_uploader(say("archive.upload"), "zip", help=help_, key=key, on_change=_take, args=(key,))
+    file_uploader(say("archive.upload"), key, _take, kind="zip", help=say("archive.upload.help"))
     work: Reading | None = st.session_state.get(INCOMING)
     if work is None:
         return

@@ -6,11 +6,14 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from sparsecore.csv_files import FOR_PEOPLE
 from sparsecore.dashboard import dates
 from sparsecore.dashboard.controls import say
+from sparsecore.dashboard.figure_files import control
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.sweep_form import WORKERS, duration
 from sparsecore.dashboard.sweep_grid import grid, legend, notes, progress_bar, training
+from sparsecore.dashboard.sweep_results import cells_csv
 from sparsecore.dashboard.visitor import attempt, hint, may, visitor, whose
 from sparsecore.runs import sweeps
 from sparsecore.runs.sweep import Cell
@@ -20,6 +23,7 @@ LOOKED_AT = "sweep_looked_at"  # in the session: what the URL forgets when anoth
 LISTED = "sweep_listed"  # the list of earlier sweeps
 DRAWN = "sweep_drawn"  # in the session: how many cells had ended when the page's figures were drawn
 EARLIER = 30  # sweeps to choose from
+GRID = "sweep_grid"  # the container of the cells
 LIVE_SECONDS, IDLE_SECONDS = 1.0, 10.0
 UNFINISHED = ("queued", "running")
 
@@ -76,6 +80,9 @@ def live(sweep: Sweep, cells: list[Cell]) -> None:
     st.session_state[DRAWN] = sweep.id, _ended(cells)
     every = LIVE_SECONDS if _going(sweep, cells) else IDLE_SECONDS
     st.fragment(_state, run_every=every)(sweep.id, [cells])
+    control(
+        GRID, f"sweep-{sweep.id}-cells", say("sweep.alt.grid"), lambda: cells_csv(cells).encode(FOR_PEOPLE)
+    )
 
 
 def _state(sweep_id: str, fresh: list[list[Cell]]) -> None:
@@ -94,7 +101,8 @@ def _state(sweep_id: str, fresh: list[list[Cell]]) -> None:
             _button("resume", ":material/resume:", sweeps.resume, sweep)
     language = st.session_state["lang"]
     drawn = training(cells, say, language) + grid(cells, say, language)
-    st.html(progress_bar(cells, say) + drawn + legend(cells, say) + notes(cells, say))
+    with st.container(key=GRID):
+        st.html(progress_bar(cells, say) + drawn + legend(cells, say) + notes(cells, say))
 
 
 def _button(action: str, icon: str, act: Callable[..., None], sweep: Sweep) -> None:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
+from typing import Any
 
 from sparsecore.corpora import GRADES
 
 Say = Callable[..., str]
+Table = tuple[Sequence[str], Sequence[Sequence[Any]]]  # header and rows
 
 # Okabe–Ito, from mild to grave.
 GRADE_COLOURS = ("#56b4e9", "#0072b2", "#e69f00", "#d55e00")
@@ -42,6 +44,13 @@ def grade_bar(labels: Mapping[str, int], say: Say) -> str:
     )
 
 
+def grade_table(labels: Mapping[str, int], say: Say) -> Table:
+    """The same as a table: a row a grade."""
+    total = sum(labels.values()) or 1
+    rows = [(grade_name(grade, say), count, count / total) for grade, count in labels.items()]
+    return (say("save.grade"), say("save.texts"), say("save.part")), rows
+
+
 def samples(texts: Iterable[tuple[str, int]], say: Say) -> str:
     """Some texts with their grades, as a list."""
     rows = []
@@ -64,6 +73,12 @@ def probability_bars(probabilities: Mapping[str, float], chosen: str, say: Say) 
     return f'<ul class="sp-probabilities">{"".join(rows)}</ul>'
 
 
+def probability_table(probabilities: Mapping[str, float], say: Say) -> Table:
+    """The same as a table: a row a grade."""
+    rows = [(grade_name(grade, say), share) for grade, share in probabilities.items()]
+    return (say("save.grade"), say("save.probability")), rows
+
+
 def shaded_tokens(tokens: Sequence[tuple[str, float]], grade: str, say: Say) -> str:
     """A text's tokens, shaded by how much each spoke for (vermilion, solid line) or against (blue, dashed).
 
@@ -82,6 +97,11 @@ def shaded_tokens(tokens: Sequence[tuple[str, float]], grade: str, say: Say) -> 
         f" {escape(say('predict.against', grade=name))}</p>"
     )
     return f'<p class="sp-tokens" role="group" aria-label="{escape(label)}">{marks}</p>{legend}'
+
+
+def token_table(tokens: Sequence[tuple[str, float]], grade: str, say: Say) -> Table:
+    """The same as a table: a row a token, with what it added to the grade."""
+    return (say("save.token"), say("save.added", grade=grade_name(grade, say))), tokens
 
 
 def _mark(token: str, weight: float, share: float, say: Say) -> str:

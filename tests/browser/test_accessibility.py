@@ -1,6 +1,11 @@
-"""Every page by axe-core, light and dark: nothing serious is wrong with names, roles, order and contrast."""
+"""Every page by axe-core, light and dark: nothing serious is wrong with names, roles, order and contrast.
+
+And what a screen reader is told of the language.
+"""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -41,6 +46,16 @@ def test_axe_finds_nothing_serious_on_any_page(open_page, server, scheme):
     assert not found, "\n".join(map(str, found))
 
 
+def test_a_screen_reader_is_told_the_language_of_every_page(open_page, server):
+    page = open_page("/runs", locale="zh-CN")
+    html = page.locator("html")
+    expect(html).to_have_attribute("lang", "zh-CN")
+    page.get_by_text("English", exact=True).click()
+    expect(html).to_have_attribute("lang", "en")
+    page.goto(f"{server.url}/data?lang=zh")
+    expect(html).to_have_attribute("lang", "zh-CN")
+
+
 def broken_rules(page) -> list[tuple[str, str, str]]:
     """Rule, node and what is wrong, of all that is serious or critical."""
     answer = Axe().run(page, options={"resultTypes": ["violations"]})
@@ -49,4 +64,10 @@ def broken_rules(page) -> list[tuple[str, str, str]]:
         for rule in answer.response["violations"]
         if rule["impact"] in ("serious", "critical")
         for node in rule["nodes"]
+        if not (rule["id"] == "button-name" and named_by_style(page, node["target"][0]))
     ]
+
+
+def named_by_style(page, target: str) -> bool:
+    """Whether a style's `content` names the button: browsers read it, axe does not."""
+    return page.locator(target).and_(page.get_by_role("button", name=re.compile(r"\w"))).count() > 0

@@ -158,6 +158,25 @@ def test_a_figure_of_a_page_is_saved_as_it_is_seen(open_page, tmp_path):
     assert {"support", "f", "exact least L"} < found[0].keys()
 
 
+def test_a_picture_of_html_is_saved_as_boxes_and_letters(open_page, tmp_path):
+    page = open_page("/lessons?lesson=noise")
+    page.locator(".st-key-lesson_choice_0 button").click()
+    page.locator(".sp-answers").wait_for()
+    page.locator(".st-key-save_lesson_answers").get_by_role("button", name="Save figure").click()
+    svg = saved(page, page.get_by_role("button", name="SVG: lines that stay sharp").click, tmp_path)
+    assert svg.name == "sparsecore-lesson-noise-answers.svg"
+    drawn = svg.read_text(encoding="utf-8")
+    shown = page.locator(".sp-answers li")
+    assert drawn.count('rx="4" fill="rgba(128, 128, 128, 0.18)"') == shown.count()
+    bars = shown.locator("i").evaluate_all("bars => bars.map(bar => getComputedStyle(bar).backgroundColor)")
+    assert [drawn.count(f'rx="0" fill="{colour}"') for colour in bars] == [bars.count(each) for each in bars]
+    assert ">your answer<" in drawn
+    wide, _ = size(saved(page, page.get_by_role("button", name="PNG: a picture").click, tmp_path))
+    assert wide == round(3 * (page.locator(".st-key-lesson_answers .stHtml").bounding_box()["width"] + 24))
+    found = rows(saved(page, page.get_by_role("button", name="CSV: the data").click, tmp_path))
+    assert [row["people"] for row in found] == shown.locator("em").all_text_contents()
+
+
 def test_the_report_of_a_sweep_draws_offline_without_a_single_request(store: Store, draws_offline, tmp_path):
     spec = SweepSpec(task="sinc", densities=(1.0, 0.3), seeds=(0, 1), parameters={"max_steps": 3})
     sweep = sweeps.begin(store, spec)

@@ -80,3 +80,14 @@ def test_a_run_is_saved_brought_back_and_replayed(open_page, server, tmp_path):
     page.goto(f"{server.url}/runs?lang=zh")
     page.locator("input[type=file]").set_input_files(broken)
     expect(page.get_by_text("文件已损坏或不完整")).to_be_visible()
+
+
+def test_the_uploader_speaks_the_language_of_the_page(open_page, tmp_path):
+    page = open_page("/runs?lang=zh")
+    uploader = page.get_by_test_id("stFileUploader")
+    expect(uploader.get_by_role("button", name="选择文件", exact=True)).to_be_visible()
+    expect(uploader).to_match_aria_snapshot("- text: ZIP，最大 200 MB")
+    note = tmp_path / "note.txt"
+    note.write_text("no run")
+    uploader.locator("input").set_input_files(note)
+    expect(uploader).to_match_aria_snapshot("- text: 此文件未被接收。可接收：ZIP，最大 200 MB。")

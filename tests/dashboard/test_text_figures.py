@@ -7,9 +7,12 @@ import pytest
 from sparsecore.dashboard.text_figures import (
     SAMPLE_CHARACTERS,
     grade_bar,
+    grade_table,
     probability_bars,
+    probability_table,
     samples,
     shaded_tokens,
+    token_table,
 )
 from sparsecore.dashboard.words import words
 
@@ -109,3 +112,12 @@ def test_tokens_are_shaded_by_size_and_marked_by_sign():
 def test_a_text_without_weights_is_shown_without_shade():
     assert "/ 0.00)" in shaded_tokens([("x", 0.0)], "低危", say)
     assert "sp-tokens" in shaded_tokens([], "低危", say)
+
+
+def test_each_picture_is_a_table_too_with_every_digit():
+    _, grades = grade_table({"低危": 1, "高危": 2}, say)
+    assert grades == [("low 低危", 1, 1 / 3), ("high 高危", 2, 2 / 3)]
+    _, shares = probability_table({"低危": 0.1, "高危": 0.9}, say)
+    assert shares == [("low 低危", 0.1), ("high 高危", 0.9)]
+    header, words_ = token_table([("注入", 0.123456789)], "高危", say)
+    assert (header, words_) == (("word", "added to the logit of high 高危"), [("注入", 0.123456789)])

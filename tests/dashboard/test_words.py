@@ -38,6 +38,12 @@ def test_every_key_that_a_page_says_exists():
         assert set(said) <= words("en").keys(), page
 
 
+def test_every_uploader_says_the_words_of_the_page():
+    sources = [*(ROOT / "pages").glob("*.py"), *(ROOT / "sparsecore" / "dashboard").glob("*.py")]
+    asking = [file.name for file in sources if "st.file_uploader(" in file.read_text(encoding="utf-8")]
+    assert asking == ["file_uploader.py"]  # Streamlit's own words are hidden: assets/page.css
+
+
 def test_values_in_a_sentence_have_the_same_names_in_both_languages():
     for key, text in words("en").items():
         if key.startswith("corpus."):
