@@ -25,6 +25,7 @@ from sparsecore.config import RunConfig
 from sparsecore.home import default_home
 from sparsecore.runs.database import VARIABLE, StoreError, is_shared
 from sparsecore.runs.database import clock as database_clock
+from sparsecore.runs.disk import disk as taken
 from sparsecore.runs.store import Store
 from sparsecore.runs.tables import runs
 
@@ -186,7 +187,8 @@ def store() -> Finding:
         opened.set_setting("doctor", mark)
         if opened.setting("doctor", lambda: None) != mark:
             return Finding("store", "failed", "it does not keep what is written", "use another disk")
-        size, place, complaint = _looked_through(opened)
+        place, complaint = _looked_through(opened)
+        size = taken(opened).used
         with opened.engine.connect() as connection:
             count = connection.execute(select(func.count()).select_from(runs)).scalar_one()
     except (DBAPIError, StoreError) as error:
@@ -200,18 +202,16 @@ def store() -> Finding:
     return Finding("store", "ok", f"{place}: {count:,} runs, {_size(size)}")
 
 
-def _looked_through(opened: Store) -> tuple[int, str, str]:
-    """The size of the database, what it is, and what is wrong with its pages, if anything."""
+def _looked_through(opened: Store) -> tuple[str, str]:
+    """What the database is, and what is wrong with its pages, if anything."""
+    if is_shared(opened.url):
+        return "PostgreSQL " + opened.url.set(query={}).render_as_string(hide_password=True), ""
+    place = Path(opened.url.database)
     with opened.engine.connect() as connection:
-        if is_shared(opened.url):
-            size = connection.execute(select(func.pg_database_size(func.current_database()))).scalar_one()
-            return size, "PostgreSQL " + opened.url.set(query={}).render_as_string(hide_password=True), ""
-        place = Path(opened.url.database)
-        size = sum(each.stat().st_size for each in place.parent.glob(place.name + "*"))
-        if size > LARGEST_CHECKED:
-            return size, str(place), ""
+        if place.stat().st_size > LARGEST_CHECKED:
+            return str(place), ""
         said = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
-        return size, str(place), "" if said == "ok" else said.splitlines()[-1]
+    return str(place), "" if said == "ok" else said.splitlines()[-1]
 
 
 def _mend(opened: Store) -> str:

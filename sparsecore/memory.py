@@ -15,6 +15,7 @@ from sparsecore.sizes import TEXT_SIZES, WIDTHS, TextSize
 MB = 1_000_000
 FLOAT = 4  # bytes
 PROCESS = 420 * MB  # Python, torch and numba before there is a network; measured
+FREED = 80 * MB  # what steps have freed and the C library keeps (see freed_memory), of every size; measured
 COMPILED = 110 * MB  # numba's compiler, wherever a network has more than few weights; measured
 FEW = 4_096  # weights; below, nothing is compiled
 TOKENISER = 100 * MB  # jieba's dictionary and its cutting; measured
@@ -49,7 +50,7 @@ def parameters(config: RunConfig) -> int:
 def needed(config: RunConfig, home: Path | None = None) -> int:
     """Bytes that a process takes at most to train this run; `home` holds the texts that it may name."""
     learned = parameters(config)
-    total = PROCESS + learned * COPIES * FLOAT + (COMPILED if learned > FEW else 0)
+    total = PROCESS + FREED + learned * COPIES * FLOAT + (COMPILED if learned > FEW else 0)
     if config.task != TEXTS:
         return total + PERCEPTRON_POINTS * sum(WIDTHS[config.task][config.size]) * 4 * FLOAT
     size = TEXT_SIZES[config.size]

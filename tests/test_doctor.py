@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from sqlalchemy import update
@@ -19,7 +20,10 @@ from sparsecore import doctor_checks as checks
 from sparsecore.__main__ import app
 from sparsecore.config import RunConfig
 from sparsecore.doctor import CHECKS
+from sparsecore.events import Checkpoint
 from sparsecore.runs import worker
+from sparsecore.runs.beside import Beside
+from sparsecore.runs.disk import disk as taken
 from sparsecore.runs.store import Store
 from sparsecore.runs.tables import runs
 
@@ -180,6 +184,15 @@ def test_a_damaged_store_is_found(home: Path):
     found = checks.store()
     assert found.verdict == "failed"
     assert "move" in found.advice
+
+
+def test_the_store_is_as_large_as_make_room_tells(home: Path):
+    store = Store()
+    run = store.create(RunConfig(), worker="w")
+    Beside(store, run).write(Checkpoint(1, {"x": np.zeros(40 * 2**20, np.uint8)}, {}))
+    found, size = checks.store().found, taken(store).used
+    assert size > 40 * 2**20
+    assert f"1 runs, {checks._size(size)}" in found
 
 
 def test_a_file_that_is_no_store_is_found(home: Path):

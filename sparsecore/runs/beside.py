@@ -11,13 +11,17 @@ from __future__ import annotations
 import contextlib
 import os
 import zlib
+from collections import Counter
 from pathlib import Path
+
+from sqlalchemy import select
 
 from sparsecore.events import Checkpoint
 from sparsecore.runs.database import is_shared
 from sparsecore.runs.frames import decode, pieces
 from sparsecore.runs.run import ACTIVE
 from sparsecore.runs.store import Store
+from sparsecore.runs.tables import runs
 
 FOLDER = "unsaved"  # of the home
 LARGE = 4_000_000  # bytes of a state; a smaller one the store takes in hundredths of a second
@@ -84,10 +88,41 @@ def _read(place: Path) -> Checkpoint | None:
     return Checkpoint(int.from_bytes(step, "little"), *decode(bytes(blob)))
 
 
+def sizes(store: Store) -> tuple[dict[str, int], int]:
+    """Bytes of the files of each run that may go on from them, and of all that `tidy` would remove."""
+    places = _places(store)
+    going = _going_on(store) if places else set()
+    kept: Counter[str] = Counter()
+    left = 0
+    for place in places:
+        with contextlib.suppress(FileNotFoundError):  # the run has ended meanwhile
+            size = place.stat().st_size
+            if place.stem in going:
+                kept[place.stem] += size
+            else:
+                left += size
+    return dict(kept), left
+
+
 def tidy(store: Store) -> None:
     """Remove the files of runs that are over or gone, whose process could not do it."""
-    for place in (store.home / FOLDER).glob("*.[01]"):
-        run = store.get(place.stem)
-        if run is None or run.state not in ACTIVE:
-            with contextlib.suppress(OSError):
-                place.unlink(missing_ok=True)
+    if places := _places(store):
+        going = _going_on(store)
+        for place in places:
+            if place.stem not in going:
+                with contextlib.suppress(OSError):
+                    place.unlink(missing_ok=True)
+
+
+def _places(store: Store) -> list[Path]:
+    """The files of this store's runs. A shared database has none: those here are the SQLite file's."""
+    return [] if is_shared(store.url) else list((store.home / FOLDER).glob("*.[01]"))
+
+
+def _going_on(store: Store) -> set[str]:
+    """The runs that are not over. One that was deleted is among them: it may be brought back.
+
+    Asked for when the files have been found: whoever has a file was in the store before it.
+    """
+    with store.engine.connect() as connection:
+        return set(connection.execute(select(runs.c.id).where(runs.c.state.in_(ACTIVE))).scalars())

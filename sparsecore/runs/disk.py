@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, and_, delete, func, literal, or_, select
 from sqlalchemy.exc import OperationalError
 
 from sparsecore.byte_sizes import parse_size
+from sparsecore.runs import beside
 from sparsecore.runs.database import StoreError
 from sparsecore.runs.keeping import allowed
 from sparsecore.runs.people import HOST, Person
@@ -70,7 +71,10 @@ def limit() -> int | None:
 
 
 def disk(store: Store) -> Disk:
-    """What the store takes now; that of PostgreSQL is the size of its tables with their indexes."""
+    """What the store takes now, with the states in files beside it.
+
+    That of PostgreSQL is the size of its tables with their indexes.
+    """
     with store.engine.connect() as connection:
         if connection.dialect.name != "sqlite":
             sizes = (func.pg_total_relation_size(func.to_regclass(table)) for table in metadata.tables)
@@ -79,7 +83,9 @@ def disk(store: Store) -> Disk:
         occupied = pages * _pragma(connection, "page_size")
     files = (Path(f"{store.url.database}{end}") for end in FILES)
     used = sum(file.stat().st_size for file in files if file.exists())
-    return Disk(used, max(0, used - occupied))  # the write-ahead log holds some pages a second time
+    free = max(0, used - occupied)  # the write-ahead log holds some pages a second time
+    kept, left = beside.sizes(store)
+    return Disk(used + sum(kept.values()) + left, free + left)
 
 
 def plan(store: Store, target: int, by: Person = HOST) -> Plan:
@@ -87,13 +93,13 @@ def plan(store: Store, target: int, by: Person = HOST) -> Plan:
 
     None that is queued, trains, is paused or pinned. What cannot be reached so is told by `enough`.
     """
-    now = disk(store)
+    now, (files, _) = disk(store), beside.sizes(store)
     left, going = now.occupied, []
     with store.engine.connect() as connection:
         for row in _erasable(connection, by):
             if left <= target:
                 break
-            size = _bytes_of(connection, row.id)
+            size = _bytes_of(connection, row.id) + files.get(row.id, 0)
             going.append((Run.of(row), size))
             left -= size
     return Plan(now, target, tuple(going))
@@ -126,6 +132,7 @@ def prune(
 
 def shrink(store: Store) -> None:
     """Give back to the disk what the store does not need. Raises StoreError where it cannot."""
+    beside.tidy(store)
     try:
         with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             if connection.dialect.name != "sqlite":

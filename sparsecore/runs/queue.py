@@ -10,11 +10,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Subquery, and_, case, func, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Subquery,
+    and_,
+    case,
+    delete,
+    exists,
+    func,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.engine import Row
 
 from sparsecore.runs.database import insert_or
-from sparsecore.runs.tables import runs, turns
+from sparsecore.runs.tables import commands, runs, turns
 
 SWEEP = "sweep"  # the origin of a run that a sweep asked for
 CLUSTER = "ray:"  # how the names of a cluster's workers begin; a queued run with one waits for that cluster
@@ -24,6 +36,9 @@ LAST = case((runs.c.origin == SWEEP, 1), else_=0)
 
 
 OWNER = func.coalesce(runs.c.owner, "")
+ASKED = exists().where(commands.c.run_id == runs.c.id, commands.c.kind == "pause")
+# What a run is in when its worker has let it go, or died before it heard what was asked of it.
+LEFT = case((runs.c.state != "running", runs.c.state), (ASKED, "paused"), else_="queued")
 # What waits for a cluster is a queue of its own; this one's runs have the empty name.
 FOR = case((runs.c.worker.startswith(CLUSTER), runs.c.worker), else_="")
 
@@ -85,9 +100,16 @@ def beat(connection: Connection, cluster: str, now: Any) -> None:
 
 
 def free(connection: Connection, cluster: str) -> None:
-    """Let anybody train what waits for the cluster."""
-    waiting = (runs.c.state == "queued", runs.c.worker == cluster)
+    """Let anybody train what waits for the cluster, or was stopped while it waited."""
+    waiting = (runs.c.state.in_(("queued", "paused")), runs.c.worker == cluster)
     connection.execute(update(runs).where(*waiting).values(worker=None))
+
+
+def is_obeyed(connection: Connection, run_id: str) -> None:
+    """Who is paused need not be asked to pause any more."""
+    paused = exists().where(runs.c.id == run_id, runs.c.state == "paused")
+    asked = (commands.c.run_id == run_id, commands.c.kind == "pause")
+    connection.execute(delete(commands).where(*asked, paused))
 
 
 def place_of(connection: Connection, run_id: str) -> int | None:

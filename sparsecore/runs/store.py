@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.engine import Row
 
 from sparsecore.config import PARAMETERS, ConfigError, RunConfig
@@ -118,9 +118,10 @@ class Store(Opening):
         self._mine(run_id, worker, {"state": state, "heartbeat": self._now()})
 
     def release(self, run_id: str, worker: str) -> None:
-        """Let go of the run: one that was running is queued again, a paused one waits for a command."""
-        state = case((runs.c.state == "running", "queued"), else_=runs.c.state)
-        self._mine(run_id, worker, {"state": state, "worker": None})
+        """Let go of the run: it is queued again, but paused if it was, or was asked to be."""
+        with self.engine.begin() as connection:
+            self._mine_in(connection, run_id, worker, {"state": queue.LEFT, "worker": None})
+            queue.is_obeyed(connection, run_id)
 
     def finish(self, run_id: str, worker: str, step: int, reason: str, detail: dict, result: dict) -> None:
         """The run's ending."""
@@ -137,18 +138,18 @@ class Store(Opening):
             connection.execute(update(runs).where(*active).values(values))
 
     def recover(self, run_id: str, worker: str, what: str) -> None:
-        """The worker is dead: queue its run again, or give it up after `MAX_CRASHES` in a row."""
+        """The worker is dead: its run is let go, or given up after `MAX_CRASHES` in a row."""
         mine = (runs.c.id == run_id, runs.c.worker == worker, runs.c.state.in_(ACTIVE))
         with self.engine.begin() as connection:
             row = connection.execute(select(runs.c.crashes, runs.c.state).where(*mine)).first()
             if row is None:
                 return
             crashes = row.crashes + (row.state != "queued")  # one that waited for its worker has not crashed
-            state = "paused" if row.state == "paused" else "queued"
-            values: dict[str, Any] = {"state": state, "worker": None, "crashes": crashes}
+            values: dict[str, Any] = {"state": queue.LEFT, "worker": None, "crashes": crashes}
             if crashes >= MAX_CRASHES:
                 values |= {"state": "failed", "ended": self._now(), "error": what}
             connection.execute(update(runs).where(*mine).values(values))
+            queue.is_obeyed(connection, run_id)
 
     def lost(self) -> list[Run]:
         """Runs whose worker was not heard of for `LOST_SECONDS`, by a clock that may have been set back."""
@@ -276,9 +277,8 @@ class Store(Opening):
         if kind == "change":
             self._check_change(run_id, values or {})
         with self.engine.begin() as connection:
-            if kind == "stop" and self._stop_unstarted(connection, run_id):
-                return
-            connection.execute(insert(commands).values(run_id=run_id, kind=kind, values=values or {}))
+            if kind != "stop" or not self._stop_unstarted(connection, run_id):
+                connection.execute(insert(commands).values(run_id=run_id, kind=kind, values=values or {}))
 
     def _require(self, run_id: str, by: Person) -> None:
         run = None if by is HOST else self.get(run_id)

@@ -23,7 +23,7 @@ from sparsecore.runs.durations import Progress, finished_like, progress, remaini
 from sparsecore.runs.limits import require_all
 from sparsecore.runs.people import HOST, Person
 from sparsecore.runs.queue import SWEEP
-from sparsecore.runs.run import IMPORT, new_id, new_row
+from sparsecore.runs.run import ACTIVE, IMPORT, new_id, new_row
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import Cell, SweepSpec, worth
 from sparsecore.runs.tables import commands, log, runs, settings, sweeps
@@ -169,7 +169,7 @@ def _key(digests: list[str], owner: str | None) -> str:
 def _enqueue(connection: Connection, configs: dict[str, RunConfig], by: Person) -> None:
     best = _best(connection, list(configs), (*JUDGED, runs.c.origin, runs.c.owner))
     ours = [row for row in best.values() if row.origin == SWEEP and by.may(row.owner, row.origin)]
-    held = [row.id for row in ours if row.state in ("running", "paused")]
+    held = [row.id for row in ours if row.state in ACTIVE]
     for part in _parts(held):
         connection.execute(delete(commands).where(commands.c.run_id.in_(part), commands.c.kind == "pause"))
         paused = (runs.c.id.in_(part), runs.c.state == "paused")

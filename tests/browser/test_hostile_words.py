@@ -7,7 +7,9 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import expect
@@ -16,11 +18,16 @@ from sparsecore.config import RunConfig
 from sparsecore.corpora import add, kept
 from sparsecore.corpora.generator import generate
 from sparsecore.dashboard.text_figures import SAMPLE_CHARACTERS
+from sparsecore.reproduce.plan import Plan
 from sparsecore.run_report import run_report
-from sparsecore.runs import keeping
+from sparsecore.runs import keeping, sweeps
 from sparsecore.runs.entries import enter
+from sparsecore.runs.people import LESSON
 from sparsecore.runs.store import Store
+from sparsecore.runs.sweep import SweepSpec
+from sparsecore.runs.sweeps import Sweep
 from sparsecore.runs.worker import Worker
+from sparsecore.sweep_report import sweep_report
 from tests.browser.test_texts import button, table, upload
 
 pytestmark = pytest.mark.browser
@@ -88,7 +95,7 @@ def test_hostile_names_of_texts_are_shown_as_words_in_the_lab_and_when_removed(o
     found = add(hostile_table(tmp_path / "t.csv"), NAME, server.home / "corpora")
     page = open_page(f"/?task=vulnerabilities&noise=0&data={found.id}", width=390)
     page.locator(".sc-live:not(.sc-waiting)").wait_for()
-    page.locator('[data-test-script-state="notRunning"]').wait_for()
+    at_rest(page)
     page.get_by_role("button", name=re.compile("More")).first.click()
     expect(page.get_by_role("combobox", name=re.compile("Texts")).first).to_be_visible()
     nothing_ran(page)
@@ -99,15 +106,54 @@ def test_hostile_names_of_texts_are_shown_as_words_in_the_lab_and_when_removed(o
     nothing_ran(page)
 
 
+def at_rest(page) -> None:
+    page.locator("[data-test-script-state=notRunning]").wait_for()
+
+
 @pytest.fixture(scope="module")
-def named(server) -> str:
-    """A run on the server that has ended, with a name and a note that try to be more."""
+def the_store(server) -> Iterator[Store]:
     store = Store(server.home)
-    run = store.create(RunConfig.parse({"task": "spirals", "density": 0.4, "seed": 5}), worker="w")
+    yield store
+    store.close()
+
+
+def trained(store: Store, config: RunConfig) -> str:
+    """A run that has ended, with a name and a note that try to be more."""
+    run = store.create(config, worker="w")
     Worker(store, store.get(run), "w").work()
     keeping.describe(store, run, name=NAME, note=f"{MARKUP}\n{MARKDOWN}\n{BIDI}")
-    yield run
-    store.close()
+    return run
+
+
+def failed(store: Store, run: str) -> None:
+    """It failed for a reason that is full of markup, as the message of a library may quote a text."""
+    store.fail(run, f"{MARKUP} {MARKDOWN} {BIDI}")
+    keeping.describe(store, run, name=NAME)
+
+
+@pytest.fixture(scope="module")
+def named(the_store: Store) -> str:
+    return trained(the_store, RunConfig.parse({"task": "spirals", "density": 0.4, "seed": 5}))
+
+
+@pytest.fixture(scope="module")
+def swept(the_store: Store, tmp_path_factory) -> Sweep:
+    """A sweep on texts of a hostile name: one of its runs failed, and all have hostile names."""
+    texts = hostile_table(tmp_path_factory.mktemp("texts") / "t.csv")
+    found = add(texts, f"{NAME} swept", the_store.home / "corpora")
+    parameters = {"size": "demo", "data": found.id, "noise": 0.0, "max_steps": 8}
+    spec = SweepSpec(
+        task="vulnerabilities",
+        methods=("layerwise",),
+        densities=(1.0, 0.4, 0.2),
+        seeds=(0,),
+        parameters=parameters,
+    )
+    for config in spec.configs()[:2]:
+        trained(the_store, config)
+    sweep = sweeps.begin(the_store, spec)
+    failed(the_store, sweeps.cells_of(the_store, spec)[2].run.id)
+    return sweeps.get(the_store, sweep)
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -146,6 +192,93 @@ def test_a_hostile_name_on_the_leaderboard_is_words(open_page, server, named: st
     page.locator(".hoverlayer text").first.wait_for()
     assert "owned" not in page.locator(".js-plotly-plot").first.text_content()
     nothing_ran(page)
+
+
+def test_a_hostile_description_is_graded_as_words(open_page, the_store: Store, swept: Sweep):
+    run = sweeps.cells_of(the_store, swept.spec)[1].run.id
+    page = open_page(f"/?run={run}", width=390)
+    page.locator(".sc-live:not(.sc-waiting)").wait_for()
+    at_rest(page)
+    asked = f"攻击者可利用该漏洞 {BIDI} \U0001f4a5\U0001f4a5 {MARKUP} {MARKDOWN}"  # of the first 64 words
+    page.get_by_role("textbox", name="A description of a vulnerability").fill(asked)
+    button(page, "Grade it").click()
+    page.locator(".sp-probabilities li").nth(3).wait_for()
+    tokens = page.locator(".sp-tokens mark bdi").all_text_contents()
+    assert {"onerror", "script", "window", "\u202e"} <= set(tokens)
+    assert set("".join(tokens)) <= set(asked.lower())
+    nothing_ran(page)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_sweep_on_hostile_texts_is_told_in_words(open_page, swept: Sweep, width: int):
+    page = open_page(f"/sweep?sweep={swept.id}", width=width)
+    page.locator(".st-key-sweep_metric .js-plotly-plot .main-svg").first.wait_for()
+    expect(page.locator(".sp-notes li")).to_contain_text(MARKUP)
+    page.locator("[data-testid=stDataFrame] canvas").first.wait_for()
+    at_rest(page)
+    page.get_by_role("button", name=re.compile("More")).first.click()
+    expect(page.get_by_role("combobox", name=re.compile("Texts")).first).to_be_visible()
+    nothing_ran(page)
+
+
+def test_the_report_of_a_sweep_on_hostile_texts_is_told_in_words(
+    open_page, the_store: Store, swept: Sweep, tmp_path
+):
+    file = tmp_path / "sweep.html"
+    file.write_text(sweep_report(the_store, swept), encoding="utf-8")
+    page = open_page(url=file.as_uri(), path="", width=390)
+    page.locator(".js-plotly-plot .main-svg").first.wait_for()
+    assert page.locator("#en td bdi", has_text=NAME).count() == 3
+    expect(page.locator("#en td bdi", has_text=MARKUP)).to_have_count(1)
+    nothing_ran(page)
+
+
+def test_a_hostile_name_of_a_lessons_run_is_words(open_page, the_store: Store):
+    page = open_page("/lessons?lesson=collapse", width=390)
+    page.locator(".sc-live:not(.sc-waiting) .sc-step").wait_for()
+    for run in the_store.list(origin=LESSON):
+        keeping.describe(the_store, run.id, name=NAME, note=MARKUP)
+    page.reload()
+    page.locator(".sc-live:not(.sc-waiting) .sc-step").wait_for()
+    at_rest(page)
+    page.locator(".st-key-lesson_choice_2 button").click()
+    expect(page.locator(".sp-answers")).to_be_visible()
+    page.locator(".sc-live:not(.sc-waiting) .sc-step").wait_for()
+    nothing_ran(page)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_hostile_names_of_two_runs_are_words_side_by_side(
+    open_page, the_store: Store, named: str, width: int
+):
+    config = RunConfig(task="spirals", max_steps=300, theta=0, seed=width)
+    page = open_page(f"/compare?a={named}&b={trained(the_store, config)}", width=width)
+    page.locator(".cp-view .js-plotly-plot .main-svg").nth(4).wait_for()
+    expect(page.locator(".cp-name")).to_have_text([NAME, NAME])
+    assert "owned" not in "".join(page.locator(".js-plotly-plot").all_text_contents())
+    nothing_ran(page)
+
+
+def test_a_failed_run_of_a_hostile_name_is_counted_on_the_paper_page(open_page, the_store: Store):
+    config = Plan("3-2").specs()["grid"].configs()[0]
+    failed(the_store, the_store.create(config, worker="w"))
+    page = open_page("/paper?table=3-2", width=390)
+    page.locator(".js-plotly-plot .main-svg").first.wait_for()
+    expect(page.locator(".sp-is-failed").first).to_have_text("1 of 3 failed")
+    assert "owned" not in page.locator("[data-testid=stMain]").text_content()
+    nothing_ran(page)
+
+
+def test_hostile_addresses_are_told_in_words(open_page, server):
+    page = open_page("/compare", width=390)
+    told = ("compare?a=", "sweep?sweep=")
+    for path in (*told, "paper?table=", "lessons?lesson=", "?task=vulnerabilities&data="):
+        page.goto(f"{server.url}/{path}{quote(MARKUP + MARKDOWN)}")
+        page.locator(".js-plotly-plot .main-svg, .st-key-compare_empty").first.wait_for()
+        at_rest(page)
+        if path in told:
+            expect(page.get_by_text(MARKUP)).to_be_visible()
+        nothing_ran(page)
 
 
 def test_hostile_names_are_words_in_the_terminal(server, tmp_path):

@@ -18,7 +18,7 @@ from sparsecore.config import RunConfig
 from sparsecore.corpora import shelf
 from sparsecore.corpora.corpus import Corpus
 from sparsecore.events import Checkpoint
-from sparsecore.runs import queue, sweeps
+from sparsecore.runs import queue, ray_executor, sweeps
 from sparsecore.runs.automatic import Bisection
 from sparsecore.runs.frames import decode, decode_meta
 from sparsecore.runs.ray_executor import ClusterError, Ray
@@ -146,6 +146,29 @@ def test_stopped_from_elsewhere_it_lets_go_at_once_and_goes_on_when_resumed(shar
     assert left.keys() <= {run.id for run in shared.list()}
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no process is halted on this system")
+@pytest.mark.usefixtures("cluster")
+def test_stopped_before_its_process_takes_a_step_a_run_is_paused_and_goes_on_when_resumed(
+    shared: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(ray_executor, "STOP_SECONDS", 0.5)
+    sweep = sweeps.begin(shared, grid(ENDLESS))
+    halted: list[int] = []
+
+    def halt_and_stop(runs: list[Run]) -> None:  # as one that the machine is too busy for
+        halted.append(process_of(runs[0].id))
+        os.kill(halted[0], signal.SIGSTOP)
+        sweeps.stop(shared, sweep)
+
+    Ray(shared).run(sweep, once(lambda runs: runs[0].state == "running", halt_and_stop))
+    os.kill(halted[0], signal.SIGKILL)
+    (run,) = shared.list()
+    assert (run.state, run.worker, shared.take_commands(run.id)) == ("paused", None, [])
+    sweeps.resume(shared, sweep)
+    Ray(shared).run(sweep, once(trains, lambda runs: sweeps.stop(shared, sweep)))
+    assert [again.id for again in shared.list()] == [run.id]
+
+
 @pytest.mark.usefixtures("cluster")
 def test_interrupted_it_saves_what_trains_and_leaves_everything_queued(shared: Store):
     sweep = sweeps.begin(shared, grid(ENDLESS, seeds=(0, 1, 2)))
@@ -265,6 +288,20 @@ def test_no_server_trains_what_waits_for_a_cluster_until_that_is_silent(store: S
     with store.engine.begin() as connection:
         queue.free(connection, "ray:cluster")
     assert for_servers() == {waiting, free}
+
+
+@pytest.mark.usefixtures("either_database")
+def test_a_run_that_is_stopped_while_it_waits_for_a_cluster_again_is_free_when_that_is_gone(store: Store):
+    sweep = sweeps.begin(store, grid(40))
+    (run,) = store.list()
+    store.claim(run.id, "ray:cluster:1")
+    store.release(run.id, "ray:cluster:1")
+    with store.engine.begin() as connection:
+        queue.reserve(connection, [run.id], "ray:cluster", time.time())
+    sweeps.stop(store, sweep)
+    with store.engine.begin() as connection:
+        queue.free(connection, "ray:cluster")
+    assert (store.get(run.id).state, store.get(run.id).worker) == ("paused", None)
 
 
 # -- what is refused --------------------------------------------------------------------------------------

@@ -7,11 +7,14 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sparsecore.byte_sizes import parse_size
 from sparsecore.config import RunConfig
+from sparsecore.events import Checkpoint
 from sparsecore.runs import disk, keeping
+from sparsecore.runs.beside import Beside
 from sparsecore.runs.database import StoreError
 from sparsecore.runs.log import Entry
 from sparsecore.runs.people import Person
@@ -108,6 +111,83 @@ def test_the_store_becomes_as_small_as_was_promised(store: Store):
     if store.engine.dialect.name == "sqlite":
         assert Path(store.url.database).stat().st_size <= target
     assert len(store.list()) == 6 - gone
+
+
+# -- the states of large runs, in files beside a SQLite store ---------------------------------------------
+
+
+def left_by(store: Store, run: str) -> int:
+    """Two states of the run in files, as its worker leaves them when it is killed; gives their bytes."""
+    files = Beside(store, run)
+    for step in (8, 9):
+        assert files.write(Checkpoint(step, {"x": np.frombuffer(os.urandom(SIZE), np.uint8)}, {}))
+    return sum(place.stat().st_size for place in files.places)
+
+
+def is_left(store: Store, run: str) -> bool:
+    return any(place.exists() for place in Beside(store, run).places)
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "paused"])
+def test_the_files_of_a_run_that_may_go_on_count_and_stay(home: Path, state: str):
+    store = Store(home)
+    run = filled(store, state=state)
+    before = disk.disk(store)
+    size = left_by(store, run)
+    assert size > 2 * SIZE
+    assert disk.disk(store) == disk.Disk(before.used + size, before.free)
+    assert disk.prune(store, [run]) == 0
+    assert is_left(store, run)
+    assert disk.disk(store).used > size
+
+
+@pytest.mark.parametrize("state", ["ended", "failed", None])
+def test_files_that_no_run_goes_on_from_count_as_free_and_go(home: Path, state: str | None):
+    store = Store(home)
+    run = "deleted1" if state is None else filled(store, state=state)
+    before = disk.disk(store)
+    size = left_by(store, run)
+    now = disk.disk(store)
+    assert now == disk.Disk(before.used + size, before.free + size)
+    assert disk.plan(store, now.occupied).going == ()
+    disk.prune(store, [])
+    assert not is_left(store, run)
+    assert disk.disk(store).used <= now.occupied
+
+
+def test_the_files_of_a_deleted_run_wait_for_its_return_and_go_with_it(home: Path):
+    store = Store(home)
+    run, other = filled(store, state="running"), filled(store)
+    size = left_by(store, run)
+    keeping.remove(store, run)
+    disk.prune(store, [other])
+    assert is_left(store, run)
+    now = disk.disk(store)
+    found = disk.plan(store, 0)
+    assert [gone.id for gone, _ in found.going] == [run]
+    assert found.going[0][1] > 2 * SIZE + size
+    assert disk.prune(store, [run]) == 1
+    assert not is_left(store, run)
+    assert disk.disk(store).used < now.occupied - size
+
+
+def test_a_shared_database_neither_counts_nor_removes_the_files_of_the_one_that_was_here_before(
+    home: Path, empty_database: str
+):
+    alone = Store(home)
+    run = filled(alone, state="paused")
+    left_by(alone, run)
+    shared = Store(home, empty_database)
+    filled(shared)
+    now = disk.disk(shared).used
+    disk.prune(shared, [])
+    assert is_left(alone, run)
+    assert now < 4 * SIZE
+    assert disk.disk(alone).used > 4 * SIZE
+    shared.close()
+
+
+# -- files of every kind ----------------------------------------------------------------------------------
 
 
 def test_a_file_of_an_older_version_becomes_smaller_too(home: Path, monkeypatch: pytest.MonkeyPatch):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sparsecore.runs import sweeps, worker
+from sparsecore.runs import supervisor, sweeps, worker
 from sparsecore.runs.executors import Local
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import Cell, SweepSpec
@@ -56,7 +56,7 @@ def test_stopped_from_elsewhere_it_returns_with_what_was_reached_and_goes_on_whe
 
     Local(store, workers=1).run(sweep, stop_once_it_trains)
     left = store.list()
-    assert [run.state for run in left] == ["paused"] or left[0].state == "queued"
+    assert [run.state for run in left] == ["paused"]
     reached = store.checkpoint(left[0].id)[0]
     assert reached > 0
     sweeps.resume(store, sweep)
@@ -69,6 +69,28 @@ def test_stopped_from_elsewhere_it_returns_with_what_was_reached_and_goes_on_whe
     assert begun_at[0] >= reached
     assert [run.step for run in store.list()] == [600, 600]
     assert left[0].id in {run.id for run in store.list()}
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no process is halted on this system")
+def test_stopped_before_its_process_takes_a_step_a_run_is_paused_and_goes_on_when_resumed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(supervisor, "STOP_SECONDS", 0.5)
+    sweep = sweeps.begin(store, grid(densities=(0.3,), methods=("layerwise",)))
+    local = Local(store, workers=1)
+
+    def halt_and_stop(cells: Sequence[Cell]) -> None:  # as one that the machine is too busy for
+        if cells[0].status == "running":
+            for child in local.supervisor.children:
+                os.kill(child.process.pid, signal.SIGSTOP)
+            sweeps.stop(store, sweep)
+
+    local.run(sweep, halt_and_stop)
+    (run,) = store.list()
+    assert (run.state, run.worker, store.take_commands(run.id)) == ("paused", None, [])
+    sweeps.resume(store, sweep)
+    local.run(sweep, lambda cells: None)
+    assert [(again.id, again.step) for again in store.list()] == [(run.id, 30)]
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="killing outright is not tested on this system")

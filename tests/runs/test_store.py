@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from sqlalchemy import update
 
 from sparsecore.config import ConfigError, RunConfig
 from sparsecore.home import default_home
+from sparsecore.runs import queue
 from sparsecore.runs.log import Entry
 from sparsecore.runs.run import ALPHABET
 from sparsecore.runs.store import LOST_SECONDS, MAX_CRASHES, LostRun, Store
@@ -157,6 +159,40 @@ def test_a_released_paused_run_stays_paused(store: Store):
     store.set_state(run, "w", "paused")
     store.release(run, "w")
     assert (state(store, run), store.get(run).worker) == ("paused", None)
+
+
+def let_go(store: Store, run: str) -> None:
+    store.release(run, "w")
+
+
+def dead(store: Store, run: str) -> None:
+    store.recover(run, "w", "its process ended.")
+
+
+@pytest.mark.parametrize("gone", [let_go, dead])
+def test_a_run_that_was_asked_to_pause_is_paused_when_its_worker_goes_before_it_heard(
+    store: Store, gone: Callable[[Store, str], None]
+):
+    run, other = running(store), running(store)
+    store.command(run, "change", {"density": 0.2})
+    store.command(run, "pause")
+    gone(store, run)
+    assert (state(store, run), store.get(run).worker) == ("paused", None)
+    assert store.take_commands(run) == [("change", {"density": 0.2})]
+    store.resume(run)
+    assert state(store, run) == "queued"
+    gone(store, other)
+    assert state(store, other) == "queued"
+
+
+def test_a_run_that_is_to_pause_as_soon_as_it_begins_still_waits_when_its_cluster_is_gone(store: Store):
+    run = store.create(RunConfig(), origin=queue.SWEEP)
+    with store.engine.begin() as connection:
+        queue.reserve(connection, [run], "ray:cluster", 0.0)
+    store.command(run, "pause")
+    store.recover(run, "ray:cluster", "it is gone.")
+    assert (state(store, run), store.get(run).worker) == ("queued", None)
+    assert store.take_commands(run) == [("pause", {})]
 
 
 def test_an_ending_is_kept(store: Store):

@@ -173,6 +173,14 @@ def test_resumed_it_goes_on_with_the_runs_it_had(store: Store):
     assert len(store.list()) == 6
 
 
+def test_resumed_it_takes_back_a_pause_that_a_waiting_run_was_asked_for(store: Store):
+    sweep = sweeps.begin(store, grid())
+    run = store.list()[0].id
+    store.command(run, "pause")
+    sweeps.resume(store, sweep)
+    assert store.take_commands(run) == []
+
+
 def test_stopping_leaves_alone_what_another_sweep_or_a_person_asked_for(store: Store):
     persons = store.create(grid().configs()[0])
     first = sweeps.begin(store, grid())
