@@ -9,3 +9,9 @@ function loadPlotly(source) {
   });
   return window.sparsecorePlotly;
 }
+
+// Fetch the script without reading it yet.
+function fetchPlotly(source) {
+  if (window.Plotly || document.querySelector(`link[href="${source}"]`)) return;
+  document.head.append(Object.assign(document.createElement("link"), { rel: "preload", as: "script", href: source }));
+}

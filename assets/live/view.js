@@ -5,6 +5,8 @@ const OUTPUT_EVERY = 120;
 const POINTED_EVERY = 60; // of what follows the pointer
 const CACHED_FRAMES = 400;
 const TELL_EVERY = 1000; // ms
+const FIRST_PICTURE = 1000; // ms; so long it is waited for
+const PAINTED = 50; // ms after it was drawn it is on the screen
 
 class View extends Surface {
   constructor(parent) {
@@ -71,7 +73,11 @@ class View extends Surface {
     Object.assign(this, { words: data.words, language: data.language, pageState: data.state, pageFrozen: data.frozen, autoplay: data.autoplay, leads: data.leads, obeys: data.obeys });
     this.#label();
     this.plotly = data.plotly;
-    loadPlotly(data.plotly).then(() => this.drawAll(true));
+    if (window.Plotly) this.#chart();
+    else {
+      fetchPlotly(data.plotly);
+      this.#chartIn(FIRST_PICTURE);
+    }
     const path = `/live/${data.run}?token=${encodeURIComponent(data.token)}`;
     if (data.run === this.run) {
       this.connection.path = path; // a fresh token, for when the socket has to be opened again
@@ -87,6 +93,16 @@ class View extends Surface {
       lost: (crowded) => this.#offline(crowded),
     });
     this.#showStatus();
+  }
+
+  // The charts' script takes a second to be read, in which the browser draws nothing: the first picture stands before.
+  #chartIn(wait) {
+    clearTimeout(this.charting);
+    this.charting = setTimeout(() => this.#chart(), wait);
+  }
+
+  #chart() {
+    loadPlotly(this.plotly).then(() => this.drawAll(true));
   }
 
   #forget() {
@@ -176,6 +192,7 @@ class View extends Surface {
     const now = performance.now();
     if (this.calm.matches && this.frame && this.follows && now - this.shownAt < CALM_EVERY && this.status?.active) return;
     this.shownAt = now;
+    if (!this.frame && !window.Plotly) this.#chartIn(PAINTED);
     this.frame = frame;
     this.shownStep = frame.meta.step;
     this.method = frame.meta.method;
