@@ -99,7 +99,7 @@ class Graph {
 
   // The block whose weights lie between the two layers of neurons that the pointer is between.
   #layerAt(event) {
-    if (!this.rows.length) return null;
+    if (!this.rows.length || !this.view.frame) return null; // another run has just been opened
     const [across] = this.#inside(event);
     const gap = Math.floor(((across - NEURON) / (this.size[0] - 2 * NEURON)) * (this.rows.length - 1));
     return this.view.frame.matrices[gap]?.layer.block ?? null;

@@ -18,6 +18,9 @@ from sparsecore.runs.worker import Worker
 pytestmark = pytest.mark.browser
 
 # Each page's address, and what is there once it has been drawn.
+# What a run of the script has not come to yet is faded, and comes back by and by.
+SETTLED = """() => !document.querySelector('[data-stale="true"]')
+  && !document.getAnimations().some((each) => each instanceof CSSTransition)"""
 PAGES = {
     "/?run={run}": ".sc-live:not(.sc-waiting) .sc-fit .js-plotly-plot",
     "/sweep": ".js-plotly-plot .main-svg",
@@ -42,6 +45,7 @@ def test_axe_finds_nothing_serious_on_any_page(open_page, server, scheme):
         page.goto(server.url + path.format(run=run))
         expect(page.locator(drawn).first).to_be_visible()
         page.locator('[data-test-script-state="notRunning"]').wait_for()
+        page.wait_for_function(SETTLED)
         found += [(path, *broken) for broken in broken_rules(page)]
     assert not found, "\n".join(map(str, found))
 

@@ -83,13 +83,17 @@ WATCH = """() => {
   })).observe(document.querySelector('.sc-matrices'), { childList: true, subtree: true });
 }"""
 PICTURE = "() => document.querySelector('.sc-graph canvas').toDataURL()"
+STILL = f"() => {{ const before = window.held; window.held = ({PICTURE})(); return window.held === before; }}"
 
 
 def test_the_graph_follows_training_and_replay_in_place(open_page, server):
     page = open_page("/?task=sinc&max_steps=1000000&theta=0")
     page.locator('[data-test-script-state="notRunning"]').wait_for()
+    greeted = page.url
     page.get_by_role("button", name=re.compile("^\\W*Train")).first.click()
-    page.locator('.sc-pill[data-state="running"]').wait_for()
+    page.wait_for_url(lambda url: "run=" in url and url != greeted)  # what trained before is another run
+    page.locator('[data-test-script-state="notRunning"]').wait_for()
+    page.locator('.sc-live:not(.sc-waiting) .sc-pill[data-state="running"]').wait_for()
     page.get_by_role("button", name="graph", exact=True).click()
     neuron(page, 1, 3).click()
     page.locator(f"{CARD} canvas").wait_for()
@@ -100,6 +104,8 @@ def test_the_graph_follows_training_and_replay_in_place(open_page, server):
     page.locator(".sc-replay input").focus()
     page.keyboard.press("Home")
     expect(page.locator(".sc-step")).to_have_text("step 0")
+    # A busy browser draws the card's picture some time after the step is told; then it stays.
+    page.wait_for_function(STILL, polling=1000)
     held = page.evaluate(PICTURE)
     page.wait_for_timeout(500)
     assert page.evaluate(PICTURE) == held

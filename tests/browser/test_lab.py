@@ -391,7 +391,8 @@ def test_a_cold_start_moves_within_fifteen_seconds(open_page, another_server, tm
     assert took < 15
 
 
-def test_the_server_stays_small_with_ten_finished_runs_opened(open_page, server):
+def test_the_server_stays_small_with_ten_finished_runs_opened(open_page, another_server, tmp_path):
+    server = another_server(tmp_path)  # what other tests left in the common one is not of these runs
     store = Store(server.home)
     sizes = ("demo", "paper")
     ended = [store.create(RunConfig(size=sizes[n % 2], seed=n, max_steps=150)) for n in range(10)]
@@ -400,7 +401,7 @@ def test_the_server_stays_small_with_ten_finished_runs_opened(open_page, server)
         assert time.monotonic() < deadline
         time.sleep(0.2)
     for run in ended:
-        page = open_page(f"/?run={run}")
+        page = open_page(f"/?run={run}", url=server.url)
         page.wait_for_function(SHOWN)
     print(f"ten runs opened, the server holds {server.memory() / 1e6:.0f} MB")
     assert server.memory() < 250e6
