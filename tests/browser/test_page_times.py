@@ -12,6 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from sparsecore.lessons import lessons
+from tests.browser.test_lessons import rest
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -59,11 +60,6 @@ ANSWERED = """
   }, 5);
 }); }
 """
-
-
-def rest(page) -> None:
-    """Streamlit drops a click that meets a run of the script."""
-    page.locator('[data-test-script-state="notRunning"]').wait_for()
 
 
 def answered(page, act: Callable[[], object], holds: str) -> float:
