@@ -15,7 +15,7 @@ function built(parent) {
 
 const hosts = new WeakMap();
 
-export default function buttonsOf({ data, parentElement }) {
+export default function buttonsOf({ data: [data], parentElement }) {
   if (!hosts.has(parentElement)) hosts.set(parentElement, built(parentElement));
   const { host, buttons, said } = hosts.get(parentElement);
   for (const format of FORMATS) {

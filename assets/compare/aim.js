@@ -90,6 +90,7 @@ class Aim {
     this.shown = step;
     sides.forEach((side, place) => { side.frame = frames[place]; });
     view.difference.draw();
+    view.charting.pictured();
     view.drawAll(false);
   }
 

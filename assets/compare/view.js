@@ -11,7 +11,9 @@ class CompareView extends Surface {
     this.letters = ["A", "B"];
     this.sides = [new Side(this), new Side(this)];
     this.aim = new Aim(this);
+    this.charting = new ChartScript(() => this.drawAll(true));
     this.#build();
+    this.paces = this.#paces();
     this.resize = new ResizeObserver(() => this.#resized());
     this.resize.observe(this.root);
   }
@@ -45,15 +47,26 @@ class CompareView extends Surface {
     return { figure, title, plot };
   }
 
+  #paces() {
+    const ifKnown = (draw) => () => { if (this.sides.some((side) => side.records.length)) draw(); };
+    const curves = [() => drawFits(this, this.fitPanel.plot), () => drawDensities(this, this.densityPanel.plot), () => this.#drawOverlap()];
+    return {
+      output: new Paced(OUTPUT_EVERY, () => this.#drawOutputs()),
+      curves: new Paced(CURVES_EVERY, ...curves.map(ifKnown)),
+      question: new Paced(OVERLAP_EVERY, () => this.#sayQuestion()),
+    };
+  }
+
   // -- what Python says -----------------------------------------------------------------------------------
 
-  update({ data, setStateValue }) {
+  update({ data: [data], setStateValue }) {
+    release();
     this.tell = (step) => setStateValue("step", step);
     const pair = [data.a.run, data.b.run];
     const before = this.sides.map((side) => side.opened);
     const swapped = before[0] === pair[1] && before[1] === pair[0] && pair[0] !== pair[1];
     if (swapped) this.sides.reverse();
-    Object.assign(this, { words: data.words, language: data.language, run: pair.join(" "), plotly: data.plotly });
+    Object.assign(this, { words: data.words, language: data.language, run: pair.join(" ") });
     if (swapped || before.join(" ") !== this.run) {
       this.overlap = null;
       this.steps = [];
@@ -64,8 +77,9 @@ class CompareView extends Surface {
     }
     [data.a, data.b].forEach((told, place) => this.sides[place].turn(told));
     this.#label();
-    loadPlotly(data.plotly).then(() => this.drawAll(true));
+    this.charting.ask(data.plotly);
     this.changed();
+    if (this.looksAnew(this.run)) this.drawAll(true);
     this.#askOverlap();
   }
 
@@ -135,10 +149,12 @@ class CompareView extends Surface {
 
   #askOverlap() {
     if (this.sides.some(({ frames }) => !frames.length)) return;
-    this.throttled("overlap question", OVERLAP_EVERY, false, () => {
-      const [first, { run, token }] = this.sides; // by then they may have changed places
-      first.connection.say({ overlap: { run, token } });
-    });
+    this.paces.question.ask();
+  }
+
+  #sayQuestion() {
+    const [first, { run, token }] = this.sides; // by then they may have changed places
+    first.connection.say({ overlap: { run, token } });
   }
 
   // -- drawing --------------------------------------------------------------------------------------------
@@ -148,9 +164,14 @@ class CompareView extends Surface {
     this.sides.forEach((side, place) => this.cards[place].show(side, this.tints[place]));
     this.root.classList.toggle("sc-waiting", this.sides.some(({ frame }) => !frame));
     this.replay.show();
-    this.throttled("output", OUTPUT_EVERY, force, () => this.#drawOutputs());
-    this.throttled("curves", CURVES_EVERY, force, () => this.#drawCurves());
-    if (force) this.difference.draw();
+    const { output, curves } = this.paces;
+    if (!force) {
+      output.ask();
+      curves.ask();
+      return;
+    }
+    for (const each of [output, curves]) each.now();
+    this.difference.draw();
   }
 
   #drawOutputs() {
@@ -163,10 +184,7 @@ class CompareView extends Surface {
     });
   }
 
-  #drawCurves() {
-    if (!this.sides.some((side) => side.records.length)) return;
-    drawFits(this, this.fitPanel.plot);
-    drawDensities(this, this.densityPanel.plot);
+  #drawOverlap() {
     const refused = this.overlap?.meta.refused;
     this.refused.hidden = !refused;
     this.overlapPanel.plot.hidden = Boolean(refused);
@@ -190,9 +208,10 @@ class CompareView extends Surface {
   destroy() {
     this.replay.destroy();
     this.aim.destroy();
+    this.charting.forget();
     for (const side of this.sides) side.close();
     this.resize.disconnect();
-    this.stopTimers();
+    for (const each of Object.values(this.paces)) each.stop();
     for (const plot of this.#plots()) window.Plotly.purge(plot);
     this.root.remove();
   }

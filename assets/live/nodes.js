@@ -1,7 +1,5 @@
 // What every view is made of: nodes, a tip that follows the pointer, words and colours.
 
-const REST = 4; // times as long as a drawing took: a busy browser keeps time for the reader's clicks
-
 function make(tag, className, parent) {
   const node = document.createElement(tag);
   if (className) node.className = className;
@@ -66,24 +64,13 @@ class Surface {
     return this.inks;
   }
 
-  // At most one drawing in `every` ms, fewer where drawing is slow, and always one after the last change.
-  throttled(name, every, force, draw) {
-    this.timers ??= {};
-    const slot = (this.timers[name] ??= { last: -Infinity, timer: null, rest: 0 });
-    const wait = slot.last + Math.max(every, slot.rest) - performance.now();
-    if (!force && wait > 0) {
-      slot.timer ??= setTimeout(() => { slot.timer = null; this.throttled(name, every, true, draw); }, wait);
-      return;
-    }
-    clearTimeout(slot.timer);
-    slot.timer = null;
-    const began = performance.now();
-    draw();
-    slot.last = performance.now();
-    slot.rest = REST * (slot.last - began);
-  }
-
-  stopTimers() {
-    for (const { timer } of Object.values(this.timers ?? {})) clearTimeout(timer);
+  // Whether words, theme or any of `more` are others than when this was asked last: the page's script runs at every
+  // press, and what would be drawn as it is costs the browser the time of its answer.
+  looksAnew(...more) {
+    const style = getComputedStyle(this.root);
+    const look = JSON.stringify([this.language, style.color, style.getPropertyValue("--st-background-color"), ...more]);
+    const anew = look !== this.look;
+    this.look = look;
+    return anew;
   }
 }

@@ -90,7 +90,7 @@ function attachSaves(view) {
 
 function plotSave(view, panel, name, table = () => plotTable(view, panel.plot)) {
   return new SaveMenu(view, panel, name, {
-    picture: () => plotPicture(panel.plot, view.plotly, paperOf(view)),
+    picture: () => plotPicture(panel.plot, view.charting.source, paperOf(view)),
     table,
   });
 }

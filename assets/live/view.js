@@ -5,8 +5,6 @@ const OUTPUT_EVERY = 120;
 const POINTED_EVERY = 60; // of what follows the pointer
 const CACHED_FRAMES = 400;
 const TELL_EVERY = 1000; // ms
-const FIRST_PICTURE = 1000; // ms; so long it is waited for
-const PAINTED = 50; // ms after it was drawn it is on the screen
 
 class View extends Surface {
   constructor(parent) {
@@ -16,7 +14,9 @@ class View extends Surface {
     this.tellAfter = TELL_EVERY;
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
     this.layers = new LayerChoice(() => this.#light());
+    this.charting = new ChartScript(() => this.drawAll(true));
     this.#build();
+    this.paces = this.#paces();
     this.resize = new ResizeObserver(() => this.#resized());
     this.resize.observe(this.root);
   }
@@ -61,9 +61,21 @@ class View extends Surface {
     return { figure, title, plot };
   }
 
+  #paces() {
+    const ifKnown = (draw) => () => { if (this.records.length && this.frame) draw(); };
+    const drawings = [() => this.#drawSparsity(), () => this.spread.draw()].map(ifKnown);
+    return {
+      plates: new Paced(0, () => this.plates.draw()),
+      output: new Paced(OUTPUT_EVERY, () => { if (this.scene && this.frame) drawOutput(this, this.outputPanel.plot, this.frame); }),
+      curves: new Paced(CURVES_EVERY, ifKnown(() => drawFit(this, this.fitPanel.plot)), ...drawings),
+      light: new Paced(POINTED_EVERY, ...drawings),
+    };
+  }
+
   // -- what Python says -----------------------------------------------------------------------------------
 
-  update({ data, setStateValue }) {
+  update({ data: [data], setStateValue }) {
+    release();
     this.tellState = (state) => setStateValue("state", state);
     this.tellCompare = (id) => setStateValue("compare", id);
     this.tellSeek = (where) => setStateValue("seek", where);
@@ -72,16 +84,12 @@ class View extends Surface {
     this.choice.link(data.words["live.compare.page"], data.run, data.compare?.id, data.language);
     Object.assign(this, { words: data.words, language: data.language, pageState: data.state, pageFrozen: data.frozen, autoplay: data.autoplay, leads: data.leads, obeys: data.obeys });
     this.#label();
-    this.plotly = data.plotly;
-    if (window.Plotly) this.#chart();
-    else {
-      fetchPlotly(data.plotly);
-      this.#chartIn(FIRST_PICTURE);
-    }
+    this.charting.ask(data.plotly);
     const path = `/live/${data.run}?token=${encodeURIComponent(data.token)}`;
+    const anew = this.looksAnew(data.compare?.id, data.compare?.rows.length);
     if (data.run === this.run) {
       this.connection.path = path; // a fresh token, for when the socket has to be opened again
-      this.drawAll(true);
+      if (anew) this.drawAll(true);
       return;
     }
     this.run = data.run;
@@ -93,16 +101,6 @@ class View extends Surface {
       lost: (crowded) => this.#offline(crowded),
     });
     this.#showStatus();
-  }
-
-  // The charts' script takes a second to be read, in which the browser draws nothing: the first picture stands before.
-  #chartIn(wait) {
-    clearTimeout(this.charting);
-    this.charting = setTimeout(() => this.#chart(), wait);
-  }
-
-  #chart() {
-    loadPlotly(this.plotly).then(() => this.drawAll(true));
   }
 
   #forget() {
@@ -192,13 +190,13 @@ class View extends Surface {
     const now = performance.now();
     if (this.calm.matches && this.frame && this.follows && now - this.shownAt < CALM_EVERY && this.status?.active) return;
     this.shownAt = now;
-    if (!this.frame && !window.Plotly) this.#chartIn(PAINTED);
+    this.charting.pictured();
     this.frame = frame;
     this.shownStep = frame.meta.step;
     this.method = frame.meta.method;
     this.#tellFrozen(frame.meta, now);
     this.root.classList.remove("sc-waiting");
-    this.plates.draw();
+    this.paces.plates.ask();
     this.drawAll(false);
   }
 
@@ -217,27 +215,20 @@ class View extends Surface {
     if (!this.words) return;
     this.#showStatus();
     this.replay.show();
-    this.throttled("output", OUTPUT_EVERY, force, () => this.scene && this.frame && drawOutput(this, this.outputPanel.plot, this.frame));
-    this.throttled("curves", CURVES_EVERY, force, () => {
-      if (!this.records.length || !this.frame) return;
-      drawFit(this, this.fitPanel.plot);
-      this.#drawSparsity();
-      this.spread.draw();
-    });
-    if (force) {
-      this.plates.draw();
-      this.#drawScene();
+    const { plates, output, curves } = this.paces;
+    if (!force) {
+      output.ask();
+      curves.ask();
+      return;
     }
+    for (const each of [output, curves, plates]) each.now();
+    this.#drawScene();
   }
 
   // What a layer's pictures show of which one is looked at.
   #light() {
     this.plates.light();
-    this.throttled("light", POINTED_EVERY, false, () => {
-      if (!this.frame) return;
-      if (this.records.length) this.#drawSparsity();
-      this.spread.draw();
-    });
+    this.paces.light.ask();
   }
 
   #drawSparsity() {
@@ -324,9 +315,10 @@ class View extends Surface {
   destroy() {
     this.replay.setPlaying(false);
     this.keys.destroy();
+    this.charting.forget();
     this.connection?.close();
     this.resize.disconnect();
-    this.stopTimers();
+    for (const each of Object.values(this.paces)) each.stop();
     for (const plot of this.#charts) {
       if (plot.classList.contains("js-plotly-plot")) window.Plotly.purge(plot);
     }

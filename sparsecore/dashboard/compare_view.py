@@ -18,6 +18,7 @@ from sparsecore.runs.run import Run
 # One module, in this order: what it shares with the live view first.
 SHARED = (
     "nodes",
+    "paced",
     "plotly",
     "saving",
     "frames",
@@ -48,16 +49,17 @@ def _component() -> Any:
 def compare_view(first: Run, second: Run) -> None:
     """Show two runs of one task, live while they train; the step that is looked at goes into the address."""
     language = st.session_state["lang"]
+    told = {
+        "a": _told(first),
+        "b": _told(second),
+        "step": _asked_step(),
+        "plotly": f"{PLOTLY_PATH}?v={plotly.__version__}",
+        "language": language,
+        "words": {k: v for k, v in words(language).items() if k.startswith(PREFIXES)},
+    }
     _component()(
         key=KEY,
-        data={
-            "a": _told(first),
-            "b": _told(second),
-            "step": _asked_step(),
-            "plotly": f"{PLOTLY_PATH}?v={plotly.__version__}",
-            "language": language,
-            "words": {k: v for k, v in words(language).items() if k.startswith(PREFIXES)},
-        },
+        data=[told],  # a list: in a dictionary Streamlit looks for tables, and imports pandas for it
         on_step_change=lambda: turn_to_step(st.session_state[KEY].get("step")),
     )
 

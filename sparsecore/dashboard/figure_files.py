@@ -67,7 +67,8 @@ def control(key: str, name: str, title: str | None, csv: Callable[[], bytes]) ->
         words = {word: say(f"save.{word}") for word in ("png", "svg", "gone")}
         source = f"{PLOTLY_PATH}?v={plotly.__version__}"
         about = {"figure": key, "name": name, "title": title, "plotly": source, "words": words}
-        _buttons()(key=f"save_{key}_pictures", data=about)
+        # A list: in a dictionary Streamlit looks for tables, and imports pandas for it.
+        _buttons()(key=f"save_{key}_pictures", data=[about])
         options = {"key": f"save_{key}_csv", "width": "stretch", "on_click": "ignore"}
         st.download_button(say("save.csv"), csv, f"{name}.csv", "text/csv", **options)
 

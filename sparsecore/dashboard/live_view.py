@@ -21,6 +21,7 @@ from sparsecore.runs.run import Run
 # One module, in this order.
 SCRIPTS = (
     "nodes",
+    "paced",
     "plotly",
     "saving",
     "frames",
@@ -62,22 +63,23 @@ def live_view(run: Run) -> None:
     language = st.session_state["lang"]
     others = comparable(the_store(), run)
     chosen = st.session_state.get(COMPARED)
+    told = {
+        "run": run.id,
+        "token": leave_to_watch(run.id),
+        "state": run.state,
+        "frozen": the_store().last_record(run.id).get("frozen", False),
+        "plotly": f"{PLOTLY_PATH}?v={plotly.__version__}",
+        "others": others,
+        "compare": curves(the_store(), chosen) if chosen in [other["id"] for other in others] else None,
+        "leads": bool(st.session_state.get(classroom.LEADS)),
+        "obeys": classroom.asked(classroom.FOLLOW),
+        "autoplay": run.origin in FOR_ALL,
+        "language": language,
+        "words": {k: v for k, v in words(language).items() if k.startswith(PREFIXES)},
+    }
     _component()(
         key="live",
-        data={
-            "run": run.id,
-            "token": leave_to_watch(run.id),
-            "state": run.state,
-            "frozen": the_store().last_record(run.id).get("frozen", False),
-            "plotly": f"{PLOTLY_PATH}?v={plotly.__version__}",
-            "others": others,
-            "compare": curves(the_store(), chosen) if chosen in [other["id"] for other in others] else None,
-            "leads": bool(st.session_state.get(classroom.LEADS)),
-            "obeys": classroom.asked(classroom.FOLLOW),
-            "autoplay": run.origin in FOR_ALL,
-            "language": language,
-            "words": {k: v for k, v in words(language).items() if k.startswith(PREFIXES)},
-        },
+        data=[told],  # a list: in a dictionary Streamlit looks for tables, and imports pandas for it
         on_state_change=lambda: None,
         on_compare_change=_compare,
         on_seek_change=classroom.go_to_step,

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from math import isfinite, sqrt
 from typing import Literal
 
-from scipy.special import stdtrit
-
 from sparsecore.runs.automatic import LOWER_IS_BETTER
 from sparsecore.runs.layers import Layer
 from sparsecore.runs.sweep import Cell
@@ -101,6 +99,8 @@ def interval(values: Sequence[float]) -> tuple[float, float | None, float | None
     mean = sum(values) / n
     if n == 1:
         return mean, None, None
+    from scipy.special import stdtrit  # a quarter of a second: not for pages without an interval
+
     variance = sum((value - mean) ** 2 for value in values) / (n - 1)
     half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * sqrt(variance / n)
     return mean, mean - half, mean + half

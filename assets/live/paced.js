@@ -1,0 +1,64 @@
+// When a view draws: at a pace that leaves the browser time for the reader, and never while the page answers a press.
+
+const REST = 4; // times as long as the drawings took
+const ANSWER = 300; // ms, in which the page has answered a press outside of the views
+
+let heldUntil = 0;
+for (const press of ["pointerdown", "keydown"]) {
+  addEventListener(press, ({ target, repeat }) => {
+    if (!repeat && target !== document.body && !target.closest?.(".sc-live")) heldUntil = performance.now() + ANSWER;
+  }, { capture: true, passive: true });
+}
+
+// The page has answered: what was held is drawn.
+function release() {
+  heldUntil = 0;
+}
+
+// Drawings that go together: at most once in `every` ms, less often where they are slow, and once more after the last
+// change. Each is a task of its own: a press waits for one of them at most.
+class Paced {
+  constructor(every, ...drawings) {
+    Object.assign(this, { every, drawings, left: [], last: -Infinity, spent: 0, timer: null, wanted: false });
+  }
+
+  ask() {
+    this.wanted = true;
+    this.timer ??= this.#later();
+  }
+
+  // All of them at once.
+  now() {
+    this.stop();
+    this.left = [...this.drawings];
+    this.spent = 0;
+    this.wanted = false;
+    while (this.left.length) this.#draw();
+  }
+
+  stop() {
+    clearTimeout(this.timer);
+    this.timer = null;
+  }
+
+  #later() {
+    const due = this.left.length ? 0 : this.last + Math.max(this.every, REST * this.spent);
+    return setTimeout(() => this.#turn(), Math.max(0, Math.max(due, heldUntil) - performance.now()));
+  }
+
+  #turn() {
+    this.timer = null;
+    if (performance.now() >= heldUntil) {
+      if (!this.left.length) Object.assign(this, { left: [...this.drawings], spent: 0, wanted: false });
+      this.#draw();
+    }
+    if (this.left.length || this.wanted) this.timer = this.#later();
+  }
+
+  #draw() {
+    const began = performance.now();
+    this.left.shift()();
+    this.last = performance.now();
+    this.spent += this.last - began;
+  }
+}
