@@ -50,6 +50,7 @@ class Graph {
     setText(this.key.positive, this.view.say("live.positive"));
     setText(this.key.thick, this.view.say("live.graph.thick"));
     this.box.setAttribute("aria-label", this.view.say("live.graph.alt"));
+    this.card.label();
   }
 
   forget() {

@@ -2,6 +2,7 @@
 
 const PLANE_SIDE = 48; // cells a side of the small heat map
 const CARD = { curve: [184, 104], boundary: [104, 104] }; // CSS pixels
+const SAVED_CARD = { clientWidth: 480, clientHeight: 360 }; // as a figure with axes
 const FLAT = 1e-6; // a smaller range over the whole input is no range
 
 const sigmoid = (value) => 1 / (1 + Math.exp(-value));
@@ -61,11 +62,19 @@ class NeuronCard {
     const words = make("div", "", this.card);
     this.title = make("b", "", words);
     this.lines = [0, 1, 2].map(() => make("div", "sc-dim", words));
+    this.save = new SaveMenu(view, { figure: this.card, title: this.title }, "neuron", {
+      picture: () => plotPicture(this.#figure(), view.charting.source, paperOf(view)),
+      table: () => plotTable(view, this.#figure()),
+    });
+  }
+
+  label() {
+    this.save.label();
   }
 
   draw(chosen, name) {
     const { view } = this;
-    this.canvas.hidden = !chosen;
+    this.#show(Boolean(chosen));
     if (!chosen) {
       setText(this.title, "");
       this.#tell([view.say("live.neuron.hint")]);
@@ -75,11 +84,12 @@ class NeuronCard {
     const kept = keptWeights(matrices, chosen);
     setText(this.title, name);
     if (matrices.some(({ bias }) => !bias)) {
-      this.canvas.hidden = true;
+      this.#show(false);
       this.#tell([view.say("live.neuron.no_bias"), keptText(view, matrices, chosen, kept)]);
       return;
     }
     const output = neuronOutputs(matrices, taskInputs(view.scene, PLANE_SIDE))[chosen.layer][chosen.index];
+    this.output = output;
     const range = rangeOf(output);
     const told = rangeText(view, range);
     this.canvas.setAttribute("aria-label", `${name}: ${told}`);
@@ -87,6 +97,28 @@ class NeuronCard {
     const hidden = chosen.layer > 0 && chosen.layer < matrices.length;
     const side = kept.into === 0 ? "into" : "out";
     this.#tell([told, keptText(view, matrices, chosen, kept), hidden && isDead(kept) ? view.say(`live.neuron.dead.${side}`) : ""]);
+  }
+
+  // Whether there is a function to see, and to save.
+  #show(drawn) {
+    this.canvas.hidden = !drawn;
+    this.save.button.hidden = !drawn;
+  }
+
+  // What the card draws, with axes.
+  #figure() {
+    const { view, output } = this;
+    const { meta } = view.scene;
+    const name = this.title.textContent;
+    const [x, y] = taskInputs(view.scene, PLANE_SIDE);
+    if (meta.kind === "curve") {
+      const line = { x, y: output, mode: "lines", line: { width: 3, color: METHOD_COLOURS[view.frame.meta.method] } };
+      return { ...SAVED_CARD, data: [line], layout: chartLayout(view, { showlegend: false, xaxis: { title: "x" }, yaxis: { title: name } }) };
+    }
+    const rows = Array.from({ length: PLANE_SIDE }, (_, row) => [...output.subarray(row * PLANE_SIDE, (row + 1) * PLANE_SIDE)]);
+    const colours = VIRIDIS.map((colour, place) => [place / (VIRIDIS.length - 1), `rgb(${colour.join(",")})`]);
+    const map = { type: "heatmap", name, x: x.slice(0, PLANE_SIDE), y: y.filter((_, cell) => cell % PLANE_SIDE === 0), z: rows, colorscale: colours };
+    return { ...SAVED_CARD, data: [map], layout: chartLayout(view, { xaxis: square(meta, "x₁"), yaxis: { ...square(meta, "x₂"), scaleanchor: "x" } }) };
   }
 
   #tell(texts) {

@@ -58,8 +58,8 @@ def size(png: Path) -> tuple[int, int]:
 
 
 def live_save(page, panel: str, item: str) -> None:
-    page.locator(f".sc-{panel} .sc-save").click()
-    page.locator(f".sc-{panel} .sc-save-menu").get_by_role("button", name=item).click()
+    page.locator(f".sc-{panel} > .sc-save").click()
+    page.locator(f".sc-{panel} > .sc-save-menu").get_by_role("button", name=item).click()
 
 
 def test_the_curves_of_a_run_are_saved_with_every_digit_of_the_log(open_page, server, tmp_path):
@@ -105,6 +105,30 @@ def test_the_matrices_are_saved_cell_by_cell_and_as_rectangles_of_their_colours(
     assert "<image" not in svg
     assert "W2 16×16" in svg
     assert svg.count('height="1" fill=') > SIDE
+
+
+@pytest.mark.parametrize(
+    ("task", "columns", "points"), [("sinc", ["x"], 320), ("spirals", ["x₁", "x₂"], 48 * 48)]
+)
+def test_what_a_neuron_computes_is_saved(open_page, server, tmp_path, task, columns, points):
+    page = open_page(f"/?run={trained(server, task=task, max_steps=5)}")
+    page.locator(".sc-fit .main-svg").first.wait_for()
+    page.get_by_role("button", name="graph", exact=True).click()
+    page.locator('.sc-neuron[data-layer="1"][data-index="3"]').click()
+
+    def save(item: str) -> Path:
+        page.locator(".sc-neuron-card .sc-save").click()
+        press = page.locator(".sc-neuron-card .sc-save-menu").get_by_role("button", name=item).click
+        return saved(page, press, tmp_path)
+
+    found = rows(save("CSV"))
+    values = [float(list(row.values())[-1]) for row in found]
+    assert len(found) == points
+    assert [name for name in found[0] if name in columns] == columns
+    assert all(0 < value < 1 for value in values)  # of a sigmoid
+    assert max(values) > min(values)
+    assert "Neuron 4 after W1" in save("SVG").read_text(encoding="utf-8")
+    assert size(save("PNG")) == (3 * 480, 3 * (360 + 52))
 
 
 def test_a_matrix_of_many_cells_is_a_picture_in_its_svg_and_says_so(open_page, server, tmp_path, monkeypatch):
