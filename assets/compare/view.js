@@ -4,18 +4,14 @@ const CURVES_EVERY = 300; // ms
 const OUTPUT_EVERY = 120;
 const OVERLAP_EVERY = 2000; // while a run trains: the server counts what is new
 
-class CompareView extends Surface {
+class CompareView extends MountedView {
   constructor(parent) {
     super(parent, "sc-live cp-view");
-    this.calm = matchMedia("(prefers-reduced-motion: reduce)");
     this.letters = ["A", "B"];
     this.sides = [new Side(this), new Side(this)];
     this.aim = new Aim(this);
-    this.charting = new ChartScript(() => this.drawAll(true));
     this.#build();
     this.paces = this.#paces();
-    this.resize = new ResizeObserver(() => this.#resized());
-    this.resize.observe(this.root);
   }
 
   // -- nodes ----------------------------------------------------------------------------------------------
@@ -60,7 +56,6 @@ class CompareView extends Surface {
   // -- what Python says -----------------------------------------------------------------------------------
 
   update({ data: [data], setStateValue }) {
-    release();
     this.tell = (step) => setStateValue("step", step);
     const pair = [data.a.run, data.b.run];
     const before = this.sides.map((side) => side.opened);
@@ -192,39 +187,19 @@ class CompareView extends Surface {
     else if (this.overlap) drawOverlap(this, this.overlapPanel.plot);
   }
 
-  #plots() {
-    return [...this.outputPanels, this.fitPanel, this.overlapPanel, this.densityPanel].map(({ plot }) => plot).filter((plot) => plot.classList.contains("js-plotly-plot"));
+  get plots() {
+    return [...this.outputPanels, this.fitPanel, this.overlapPanel, this.densityPanel].map(({ plot }) => plot);
   }
 
-  #resized() {
-    if (!this.words) return;
-    clearTimeout(this.resizing);
-    this.resizing = setTimeout(() => {
-      for (const plot of this.#plots()) if (plot.clientWidth) window.Plotly.Plots.resize(plot);
-      this.difference.draw();
-    }, 80);
+  drawPictures() {
+    this.difference.draw();
   }
 
-  destroy() {
+  close() {
     this.replay.destroy();
     this.aim.destroy();
-    this.charting.forget();
     for (const side of this.sides) side.close();
-    this.resize.disconnect();
-    for (const each of Object.values(this.paces)) each.stop();
-    for (const plot of this.#plots()) window.Plotly.purge(plot);
-    this.root.remove();
   }
 }
 
-const compared = new WeakMap();
-
-export default function compare(component) {
-  const { parentElement } = component;
-  if (!compared.has(parentElement)) compared.set(parentElement, new CompareView(parentElement));
-  compared.get(parentElement).update(component);
-  return () => {
-    compared.get(parentElement)?.destroy();
-    compared.delete(parentElement);
-  };
-}
+export default mounting(CompareView);

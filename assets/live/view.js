@@ -6,19 +6,15 @@ const POINTED_EVERY = 60; // of what follows the pointer
 const CACHED_FRAMES = 400;
 const TELL_EVERY = 1000; // ms
 
-class View extends Surface {
+class View extends MountedView {
   constructor(parent) {
     super(parent, "sc-live");
     this.mode = "both";
     this.reversed = false;
     this.tellAfter = TELL_EVERY;
-    this.calm = matchMedia("(prefers-reduced-motion: reduce)");
     this.layers = new LayerChoice(() => this.#light());
-    this.charting = new ChartScript(() => this.drawAll(true));
     this.#build();
     this.paces = this.#paces();
-    this.resize = new ResizeObserver(() => this.#resized());
-    this.resize.observe(this.root);
   }
 
   // -- nodes ----------------------------------------------------------------------------------------------
@@ -75,7 +71,6 @@ class View extends Surface {
   // -- what Python says -----------------------------------------------------------------------------------
 
   update({ data: [data], setStateValue }) {
-    release();
     this.tellState = (state) => setStateValue("state", state);
     this.tellCompare = (id) => setStateValue("compare", id);
     this.tellSeek = (where) => setStateValue("seek", where);
@@ -297,43 +292,19 @@ class View extends Surface {
     return [...blocks.values()];
   }
 
-  get #charts() {
+  get plots() {
     return [this.dataPanel, this.outputPanel, this.fitPanel, this.sparsityPanel, this.spreadPanel].map(({ plot }) => plot);
   }
 
-  #resized() {
-    if (!this.words) return;
-    clearTimeout(this.resizing);
-    this.resizing = setTimeout(() => {
-      for (const plot of this.#charts) {
-        if (plot.classList.contains("js-plotly-plot") && plot.clientWidth) window.Plotly.Plots.resize(plot);
-      }
-      this.plates.draw();
-    }, 80);
+  drawPictures() {
+    this.plates.draw();
   }
 
-  destroy() {
+  close() {
     this.replay.setPlaying(false);
     this.keys.destroy();
-    this.charting.forget();
     this.connection?.close();
-    this.resize.disconnect();
-    for (const each of Object.values(this.paces)) each.stop();
-    for (const plot of this.#charts) {
-      if (plot.classList.contains("js-plotly-plot")) window.Plotly.purge(plot);
-    }
-    this.root.remove();
   }
 }
 
-const views = new WeakMap();
-
-export default function live(component) {
-  const { parentElement } = component;
-  if (!views.has(parentElement)) views.set(parentElement, new View(parentElement));
-  views.get(parentElement).update(component);
-  return () => {
-    views.get(parentElement)?.destroy();
-    views.delete(parentElement);
-  };
-}
+export default mounting(View);

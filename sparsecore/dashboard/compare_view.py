@@ -20,6 +20,7 @@ SHARED = (
     "nodes",
     "paced",
     "plotly",
+    "mounted",
     "saving",
     "frames",
     "matrices",

@@ -23,6 +23,7 @@ SCRIPTS = (
     "nodes",
     "paced",
     "plotly",
+    "mounted",
     "saving",
     "frames",
     "matrices",
