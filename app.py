@@ -15,6 +15,7 @@ import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware import Middleware
 
+from sparsecore.dashboard import view_scripts
 from sparsecore.dashboard.live_route import LiveRoute
 from sparsecore.dashboard.owner_cookie import GiveOwner
 from sparsecore.dashboard.packed_scripts import PackedScripts
@@ -67,7 +68,7 @@ def _purge() -> None:
 
 app = st.App(
     Path(__file__).parent / "pages" / "_navigation.py",
-    routes=live.routes(),
+    routes=[*live.routes(), view_scripts.route()],
     middleware=[Middleware(PackedScripts), Middleware(GiveOwner, store=store)],
     lifespan=lifespan,
 )

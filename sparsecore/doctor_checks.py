@@ -93,13 +93,12 @@ def packages() -> Finding:
 
 def assets() -> Finding:
     """The files that pages load, and the words of both languages."""
-    from sparsecore.dashboard.compare_view import OWN
-    from sparsecore.dashboard.live_view import SCRIPTS
+    from sparsecore.dashboard.view_scripts import MODULES, STYLES
 
     folder = ROOT / "assets"
-    wanted = ["page.css", "icon.svg", "logo.svg", "paper/paper.css", "paper/tables.json", "live/live.css"]
-    wanted += ["compare/compare.css", *(f"compare/{name}.js" for name in OWN)]
-    wanted += [f"live/{name}.js" for name in SCRIPTS] + ["words/en.json", "words/zh.json"]
+    wanted = ["page.css", "icon.svg", "logo.svg", "paper/paper.css", "paper/tables.json"]
+    wanted += [file for kind in (MODULES, STYLES) for files in kind.values() for file in files]
+    wanted += ["words/en.json", "words/zh.json"]
     empty = [name for name in wanted if not (folder / name).is_file() or not (folder / name).stat().st_size]
     if empty:
         return Finding(

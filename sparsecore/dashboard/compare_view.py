@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import plotly
@@ -12,39 +11,12 @@ from sparsecore.dashboard.compare_choice import STEP, turn_to_step
 from sparsecore.dashboard.compared import short
 from sparsecore.dashboard.live_route import PLOTLY_PATH
 from sparsecore.dashboard.live_view import leave_to_watch
-from sparsecore.dashboard.words import ASSETS, words
+from sparsecore.dashboard.view_scripts import place
+from sparsecore.dashboard.words import words
 from sparsecore.runs.run import Run
 
-# One module, in this order: what it shares with the live view first.
-SHARED = (
-    "nodes",
-    "paced",
-    "plotly",
-    "mounted",
-    "saving",
-    "frames",
-    "matrices",
-    "charts",
-    "fit",
-    "facts",
-    "connection",
-    "replay_bar",
-    "taken_keys",
-    "save_menu",
-    "save_matrices",
-)
-OWN = ("side", "difference", "panel", "curves", "card", "saves", "aim", "replay", "view")
 KEY = "compare_view"
 PREFIXES = ("compare.", "live.", "method.", "save.", "task.", "state.")  # of the words that the view shows
-
-
-@cache
-def _component() -> Any:
-    files = [ASSETS / "live" / f"{name}.js" for name in SHARED]
-    files += [ASSETS / "compare" / f"{name}.js" for name in OWN]
-    styles = (ASSETS / "live" / "live.css", ASSETS / "compare" / "compare.css")
-    script, style = ("\n".join(file.read_text(encoding="utf-8") for file in kind) for kind in (files, styles))
-    return st.components.v2.component("sparsecore_compare", js=script, css=style, isolate_styles=False)
 
 
 def compare_view(first: Run, second: Run) -> None:
@@ -58,9 +30,10 @@ def compare_view(first: Run, second: Run) -> None:
         "language": language,
         "words": {k: v for k, v in words(language).items() if k.startswith(PREFIXES)},
     }
-    _component()(
-        key=KEY,
-        data=[told],  # a list: in a dictionary Streamlit looks for tables, and imports pandas for it
+    place(
+        "compare",
+        KEY,
+        told,
         on_step_change=lambda: turn_to_step(st.session_state[KEY].get("step")),
     )
 

@@ -10,7 +10,7 @@ the page becomes boxes and letters of an SVG. A figure of the live view: `assets
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import plotly
@@ -20,21 +20,14 @@ import streamlit as st
 from sparsecore.csv_files import FOR_PEOPLE, as_csv
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.live_route import PLOTLY_PATH
-from sparsecore.dashboard.words import ASSETS, speaker
+from sparsecore.dashboard.view_scripts import place
+from sparsecore.dashboard.words import speaker
 from sparsecore.figures.table import figure_csv
 
-SCRIPTS = ("live/plotly", "live/saving", "html_picture", "save_buttons")  # one module, in this order
 # The camera of Plotly's own bar would save under another name and only as one kind.
 REMOVED = ["toImage", "select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"]
 Table = tuple[Sequence[str], Iterable[Sequence[Any]]]  # header and rows
 CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": REMOVED}
-
-
-@cache
-def _buttons() -> Any:
-    script = "\n".join((ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
-    style = (ASSETS / "save_buttons.css").read_text(encoding="utf-8")
-    return st.components.v2.component("sparsecore_save_buttons", js=script, css=style)
 
 
 def draw(figure: go.Figure, key: str, name: str, *, title: str | None = None, **options: Any) -> Any:
@@ -67,8 +60,7 @@ def control(key: str, name: str, title: str | None, csv: Callable[[], bytes]) ->
         words = {word: say(f"save.{word}") for word in ("png", "svg", "gone")}
         source = f"{PLOTLY_PATH}?v={plotly.__version__}"
         about = {"figure": key, "name": name, "title": title, "plotly": source, "words": words}
-        # A list: in a dictionary Streamlit looks for tables, and imports pandas for it.
-        _buttons()(key=f"save_{key}_pictures", data=[about])
+        place("save", f"save_{key}_pictures", about, isolated=True)
         options = {"key": f"save_{key}_csv", "width": "stretch", "on_click": "ignore"}
         st.download_button(say("save.csv"), csv, f"{name}.csv", "text/csv", **options)
 

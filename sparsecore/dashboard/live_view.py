@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from functools import cache
-from typing import Any
 
 import plotly
 import streamlit as st
@@ -13,50 +11,14 @@ from sparsecore.dashboard import classroom
 from sparsecore.dashboard.compared import comparable, curves
 from sparsecore.dashboard.live_route import PLOTLY_PATH, TOKEN_SECONDS, tokens
 from sparsecore.dashboard.session import the_store
+from sparsecore.dashboard.view_scripts import place
 from sparsecore.dashboard.visitor import the_account
-from sparsecore.dashboard.words import ASSETS, words
+from sparsecore.dashboard.words import words
 from sparsecore.runs.people import FOR_ALL
 from sparsecore.runs.run import Run
 
-# One module, in this order.
-SCRIPTS = (
-    "nodes",
-    "paced",
-    "plotly",
-    "mounted",
-    "saving",
-    "frames",
-    "matrices",
-    "full",
-    "charts",
-    "fit",
-    "scene",
-    "facts",
-    "connection",
-    "layers",
-    "neuron",
-    "thumbnails",
-    "graph",
-    "plates",
-    "spread",
-    "replay_bar",
-    "replay",
-    "taken_keys",
-    "keys",
-    "save_menu",
-    "save_matrices",
-    "view",
-)
 COMPARED = "compared"  # in the session: the run that curves are compared with
 PREFIXES = ("live.", "method.", "save.", "state.", "task.")  # of the words that the view shows
-
-
-@cache
-def _component() -> Any:
-    script = "\n".join((ASSETS / "live" / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
-    style = (ASSETS / "live" / "live.css").read_text(encoding="utf-8")
-    # Plotly's style sheet goes into the document: it does not reach into a shadow root.
-    return st.components.v2.component("sparsecore_live", js=script, css=style, isolate_styles=False)
 
 
 def live_view(run: Run) -> None:
@@ -78,9 +40,11 @@ def live_view(run: Run) -> None:
         "language": language,
         "words": {k: v for k, v in words(language).items() if k.startswith(PREFIXES)},
     }
-    _component()(
-        key="live",
-        data=[told],  # a list: in a dictionary Streamlit looks for tables, and imports pandas for it
+    # Not isolated: Plotly's style sheet goes into the document, and does not reach into a shadow root.
+    place(
+        "live",
+        "live",
+        told,
         on_state_change=lambda: None,
         on_compare_change=_compare,
         on_seek_change=classroom.go_to_step,

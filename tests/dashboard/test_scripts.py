@@ -5,18 +5,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
-from sparsecore.dashboard import compare_view, figure_files, live_view
+from sparsecore.dashboard import view_scripts
 from sparsecore.dashboard.words import ASSETS
 
-MODULES = {
-    "live": [ASSETS / "live" / f"{name}.js" for name in live_view.SCRIPTS],
-    "compare": [
-        *(ASSETS / "live" / f"{name}.js" for name in compare_view.SHARED),
-        *(ASSETS / "compare" / f"{name}.js" for name in compare_view.OWN),
-    ],
-    "save": [ASSETS / f"{name}.js" for name in figure_files.SCRIPTS],
-}
+MODULES = {name: [ASSETS / file for file in files] for name, files in view_scripts.MODULES.items()}
 DECLARED = re.compile(r"^(?:export default )?(?:async )?(?:const|let|class|function) (\w+)", re.MULTILINE)
 
 
@@ -30,3 +25,23 @@ def test_every_name_is_declared_once(files: list[Path]):
 def test_every_script_belongs_to_a_component():
     shipped = {*(ASSETS / "live").glob("*.js"), *(ASSETS / "compare").glob("*.js"), *ASSETS.glob("*.js")}
     assert shipped == {file for files in MODULES.values() for file in files}
+
+
+@pytest.fixture
+def client() -> TestClient:
+    return TestClient(Starlette(routes=[view_scripts.route()]))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_comes_whole_and_is_kept_by_the_browser(client, name: str):
+    file = view_scripts.file_of(name)
+    answer = client.get(view_scripts.PATH.format(file=file))
+    assert answer.status_code == 200
+    assert answer.text == "\n".join(path.read_text(encoding="utf-8") for path in MODULES[name])
+    assert answer.headers["content-type"].startswith("text/javascript")
+    assert "immutable" in answer.headers["cache-control"]
+
+
+@pytest.mark.parametrize("file", ["live.js", "live-0000000000000000.js", "..%2Fapp.py", "view_scripts.py"])
+def test_nothing_else_is_given(client, file: str):
+    assert client.get(view_scripts.PATH.format(file=file)).status_code == 404

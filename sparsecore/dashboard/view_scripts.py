@@ -1,0 +1,124 @@
+"""The scripts of the page's own components: a module each, which a browser loads once and keeps.
+
+Streamlit sends a component's script again with all that it is told, whenever any of that changes: 125 kB for
+the live view. So what it sends here is only the few lines that load the module.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from functools import cache
+from typing import Any
+
+import streamlit as st
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from sparsecore.dashboard.packed_scripts import FOREVER, LEVEL
+from sparsecore.dashboard.words import ASSETS
+
+PATH = "/scripts/{file}"
+# What the views of the Lab and of Compare share, in the order in which it is one module.
+_VIEW = ("nodes", "paced", "plotly", "mounted", "saving", "frames", "matrices")
+_LIVE = (
+    *_VIEW,
+    "full",
+    "charts",
+    "fit",
+    "scene",
+    "facts",
+    "connection",
+    "layers",
+    "neuron",
+    "thumbnails",
+    "graph",
+    "plates",
+    "spread",
+    "replay_bar",
+    "replay",
+    "taken_keys",
+    "keys",
+    "save_menu",
+    "save_matrices",
+    "view",
+)
+_SHARED = (
+    *_VIEW,
+    "charts",
+    "fit",
+    "facts",
+    "connection",
+    "replay_bar",
+    "taken_keys",
+    "save_menu",
+    "save_matrices",
+)
+_COMPARE = ("side", "difference", "panel", "curves", "card", "saves", "aim", "replay", "view")
+MODULES = {
+    "live": tuple(f"live/{name}.js" for name in _LIVE),
+    "compare": (*(f"live/{name}.js" for name in _SHARED), *(f"compare/{name}.js" for name in _COMPARE)),
+    "save": ("live/plotly.js", "live/saving.js", "html_picture.js", "save_buttons.js"),
+}
+STYLES = {
+    "live": ("live/live.css",),
+    "compare": ("live/live.css", "compare/compare.css"),
+    "save": ("save_buttons.css",),
+}
+# Asked anew at every call: a browser that has the module has it at once, and one that failed tries again.
+LOADER = """
+const address = new URL("%s", location.origin).href;
+export default (component) => {
+  let close = null;
+  let closed = false;
+  import(address).then(({ default: show }) => {
+    if (!closed && component.parentElement.isConnected) close = show(component);
+  });
+  return () => { closed = true; close?.(); };
+};
+"""
+
+
+def place(name: str, key: str, told: dict[str, Any], *, isolated: bool = False, **callbacks: Any) -> Any:
+    """Place the component of a module of `MODULES` on the page, and tell it what it shows.
+
+    isolated: whether in a shadow root of its own, which no style of the page reaches into.
+    """
+    # In a list: in a dictionary Streamlit looks for tables, and imports pandas for it.
+    return _component(name, isolated)(key=key, data=[told], **callbacks)
+
+
+@cache
+def _component(name: str, isolated: bool) -> Any:
+    loader = LOADER % PATH.format(file=file_of(name))
+    style = _together(STYLES[name])
+    return st.components.v2.component(f"sparsecore_{name}", js=loader, css=style, isolate_styles=isolated)
+
+
+def _together(files: tuple[str, ...]) -> str:
+    return "\n".join((ASSETS / file).read_text(encoding="utf-8") for file in files)
+
+
+@cache
+def file_of(name: str) -> str:
+    """The name of a module's file, with a digest of what is in it."""
+    return f"{name}-{hashlib.sha256(_together(MODULES[name]).encode()).hexdigest()[:16]}.js"
+
+
+@cache
+def _packed() -> dict[str, bytes]:
+    return {file_of(name): gzip.compress(_together(files).encode(), LEVEL) for name, files in MODULES.items()}
+
+
+def _script(request: Request) -> Response:
+    body = _packed().get(request.path_params["file"])
+    if body is None:
+        return PlainTextResponse("no such script", 404)
+    headers = {"Content-Encoding": "gzip", "Cache-Control": FOREVER}
+    return Response(body, media_type="text/javascript", headers=headers)
+
+
+def route() -> Route:
+    """The route that the modules come by."""
+    return Route(PATH, _script)
