@@ -27,7 +27,7 @@ def the_store(store: Store) -> Iterator[Store]:
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
     """What the page tells its component, at every run."""
     told: list[dict] = []
-    monkeypatch.setattr(compare_view, "_component", lambda: lambda **given: told.append(given["data"]))
+    monkeypatch.setattr(compare_view, "place", lambda name, key, shown, **callbacks: told.append(shown))
     return told
 
 
