@@ -47,9 +47,9 @@ class CompareView extends MountedView {
     const ifKnown = (draw) => () => { if (this.sides.some((side) => side.records.length)) draw(); };
     const curves = [() => drawFits(this, this.fitPanel.plot), () => drawDensities(this, this.densityPanel.plot), () => this.#drawOverlap()];
     return {
-      output: new Paced(OUTPUT_EVERY, () => this.#drawOutputs()),
-      curves: new Paced(CURVES_EVERY, ...curves.map(ifKnown)),
-      question: new Paced(OVERLAP_EVERY, () => this.#sayQuestion()),
+      output: new Paced({ every: OUTPUT_EVERY }, () => this.#drawOutputs()),
+      curves: new Paced({ every: CURVES_EVERY }, ...curves.map(ifKnown)),
+      question: new Paced({ every: OVERLAP_EVERY }, () => this.#sayQuestion()),
     };
   }
 

@@ -1,6 +1,6 @@
 // When a view draws: at a pace that leaves the browser time for the reader, and never while the page answers a press.
 
-const REST = 4; // times as long as the drawings took
+const REST = 4; // times as long as the drawings took, where nothing else is said
 const ANSWER = 300; // ms, in which the page has answered a press outside of the views
 
 let heldUntil = 0;
@@ -18,8 +18,8 @@ function release() {
 // Drawings that go together: at most once in `every` ms, less often where they are slow, and once more after the last
 // change. Each is a task of its own: a press waits for one of them at most.
 class Paced {
-  constructor(every, ...drawings) {
-    Object.assign(this, { every, drawings, left: [], last: -Infinity, spent: 0, timer: null, wanted: false });
+  constructor({ every, rest = REST }, ...drawings) {
+    Object.assign(this, { every, rest, drawings, left: [], last: -Infinity, spent: 0, timer: null, wanted: false });
   }
 
   ask() {
@@ -42,7 +42,7 @@ class Paced {
   }
 
   #later() {
-    const due = this.left.length ? 0 : this.last + Math.max(this.every, REST * this.spent);
+    const due = this.left.length ? 0 : this.last + Math.max(this.every, this.rest * this.spent);
     return setTimeout(() => this.#turn(), Math.max(0, Math.max(due, heldUntil) - performance.now()));
   }
 

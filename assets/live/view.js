@@ -61,10 +61,10 @@ class View extends MountedView {
     const ifKnown = (draw) => () => { if (this.records.length && this.frame) draw(); };
     const drawings = [() => this.#drawSparsity(), () => this.spread.draw()].map(ifKnown);
     return {
-      plates: new Paced(0, () => this.plates.draw()),
-      output: new Paced(OUTPUT_EVERY, () => { if (this.scene && this.frame) drawOutput(this, this.outputPanel.plot, this.frame); }),
-      curves: new Paced(CURVES_EVERY, ifKnown(() => drawFit(this, this.fitPanel.plot)), ...drawings),
-      light: new Paced(POINTED_EVERY, ...drawings),
+      plates: new Paced({ every: 0, rest: 0 }, () => this.plates.draw()),
+      output: new Paced({ every: OUTPUT_EVERY }, () => { if (this.scene && this.frame) drawOutput(this, this.outputPanel.plot, this.frame); }),
+      curves: new Paced({ every: CURVES_EVERY }, ifKnown(() => drawFit(this, this.fitPanel.plot)), ...drawings),
+      light: new Paced({ every: POINTED_EVERY }, ...drawings),
     };
   }
 

@@ -88,6 +88,7 @@ STILL = f"() => {{ const before = window.held; window.held = ({PICTURE})(); retu
 
 def test_the_graph_follows_training_and_replay_in_place(open_page, server):
     page = open_page("/?task=sinc&max_steps=1000000&theta=0")
+    page.locator(".sc-live:not(.sc-waiting) .sc-matrix canvas").first.wait_for()
     page.locator('[data-test-script-state="notRunning"]').wait_for()
     greeted = page.url
     page.get_by_role("button", name=re.compile("^\\W*Train")).first.click()
@@ -97,6 +98,7 @@ def test_the_graph_follows_training_and_replay_in_place(open_page, server):
     page.get_by_role("button", name="graph", exact=True).click()
     neuron(page, 1, 3).click()
     page.locator(f"{CARD} canvas").wait_for()
+    page.mouse.move(2, 2)  # the page scrolls later: what comes under a pointer at rest would stand out
     page.evaluate(WATCH)
     before = page.evaluate(PICTURE)
     page.wait_for_function(f"before => ({PICTURE})() !== before", arg=before)

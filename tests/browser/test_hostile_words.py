@@ -263,7 +263,7 @@ def test_a_failed_run_of_a_hostile_name_is_counted_on_the_paper_page(open_page, 
     config = Plan("3-2").specs()["grid"].configs()[0]
     failed(the_store, the_store.create(config, worker="w"))
     page = open_page("/paper?table=3-2", width=390)
-    page.locator(".js-plotly-plot .main-svg").first.wait_for()
+    page.get_by_role("radio", name="Runs of this server").click()
     expect(page.locator(".sp-is-failed").first).to_have_text("1 of 3 failed")
     assert "owned" not in page.locator("[data-testid=stMain]").text_content()
     nothing_ran(page)
