@@ -97,7 +97,7 @@ def assets() -> Finding:
 
     folder = ROOT / "assets"
     wanted = ["page.css", "icon.svg", "logo.svg", "paper/paper.css", "paper/tables.json"]
-    wanted += [file for kind in (MODULES, STYLES) for files in kind.values() for file in files]
+    wanted += dict.fromkeys(file for kind in (MODULES, STYLES) for files in kind.values() for file in files)
     wanted += ["words/en.json", "words/zh.json"]
     empty = [name for name in wanted if not (folder / name).is_file() or not (folder / name).stat().st_size]
     if empty:

@@ -102,6 +102,14 @@ function drawData(view, node) {
 
 const square = (meta, title) => ({ title, constrain: "domain", range: [-meta.edge, meta.edge], nticks: 5, zeroline: false });
 
+// Values of a square of cells, row by row from the lowest y, and where they lie, for a heat map.
+function planeOf({ edge }, values) {
+  const side = Math.sqrt(values.length);
+  const step = (2 * edge) / side;
+  const z = Array.from({ length: side }, (_, row) => Array.from(values.subarray(row * side, (row + 1) * side)));
+  return { z, x0: -edge + step / 2, dx: step, y0: -edge + step / 2, dy: step };
+}
+
 function spiralPoints(view, size) {
   const { points, labels } = view.scene.arrays;
   return [0, 1].map((label) => {
@@ -128,12 +136,9 @@ function drawOutput(view, node, frame) {
       { x: arrays["grid.x"], y: frame.arrays["picture.fit"], mode: "lines", name: say("live.network"), line: { width: 3, color: colour } },
     ], { xaxis: { title: "x", ...view.span?.x }, yaxis: { title: "y", ...view.span?.y } });
   } else if (meta.kind === "boundary") {
-    const side = meta.grid;
-    const chance = frame.arrays["picture.chance"];
-    const z = Array.from({ length: side }, (_, row) => Array.from(chance.subarray(row * side, (row + 1) * side), (c) => c / 255));
-    const step = (2 * meta.edge) / side;
+    const chance = Float64Array.from(frame.arrays["picture.chance"], (c) => c / 255);
     const paper = `rgb(${view.ink().paper.join(",")})`;
-    const field = { type: "heatmap", name: `P(${say("live.class", { label: 1 })})`, z, x0: -meta.edge + step / 2, dx: step, y0: -meta.edge + step / 2, dy: step, zmin: 0, zmax: 1, showscale: false,
+    const field = { type: "heatmap", name: `P(${say("live.class", { label: 1 })})`, ...planeOf(meta, chance), zmin: 0, zmax: 1, showscale: false,
       colorscale: [[0, "#7fb8d8"], [0.5, paper], [1, "#eaa679"]], hovertemplate: `P(${say("live.class", { label: 1 })}) = %{z:.3f}<extra></extra>`, zsmooth: "fast" };
     react(view, node, [field, ...spiralPoints(view, 2.5)], { xaxis: square(meta, "x₁"), yaxis: { ...square(meta, "x₂"), scaleanchor: "x" } });
   } else {

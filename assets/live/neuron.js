@@ -110,14 +110,12 @@ class NeuronCard {
     const { view, output } = this;
     const { meta } = view.scene;
     const name = this.title.textContent;
-    const [x, y] = taskInputs(view.scene, PLANE_SIDE);
     if (meta.kind === "curve") {
-      const line = { x, y: output, mode: "lines", line: { width: 3, color: METHOD_COLOURS[view.frame.meta.method] } };
+      const line = { x: view.scene.arrays["grid.x"], y: output, mode: "lines", line: { width: 3, color: METHOD_COLOURS[view.frame.meta.method] } };
       return { ...SAVED_CARD, data: [line], layout: chartLayout(view, { showlegend: false, xaxis: { title: "x" }, yaxis: { title: name } }) };
     }
-    const rows = Array.from({ length: PLANE_SIDE }, (_, row) => [...output.subarray(row * PLANE_SIDE, (row + 1) * PLANE_SIDE)]);
     const colours = VIRIDIS.map((colour, place) => [place / (VIRIDIS.length - 1), `rgb(${colour.join(",")})`]);
-    const map = { type: "heatmap", name, x: x.slice(0, PLANE_SIDE), y: y.filter((_, cell) => cell % PLANE_SIDE === 0), z: rows, colorscale: colours };
+    const map = { type: "heatmap", name, ...planeOf(meta, output), colorscale: colours };
     return { ...SAVED_CARD, data: [map], layout: chartLayout(view, { xaxis: square(meta, "x₁"), yaxis: { ...square(meta, "x₂"), scaleanchor: "x" } }) };
   }
 

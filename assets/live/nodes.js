@@ -50,7 +50,7 @@ class Surface {
   // The colours of text and background as [r, g, b]; read once a theme.
   ink() {
     const style = getComputedStyle(this.root);
-    const key = style.color + style.getPropertyValue("--st-background-color");
+    const key = this.#themeOf(style);
     if (this.inkKey !== key) {
       const context = make("canvas").getContext("2d", { willReadFrequently: true });
       const rgb = (colour) => {
@@ -64,11 +64,15 @@ class Surface {
     return this.inks;
   }
 
+  // What tells one theme from another.
+  #themeOf(style) {
+    return style.color + style.getPropertyValue("--st-background-color");
+  }
+
   // Whether words, theme or any of `more` are others than when this was asked last: the page's script runs at every
   // press, and what would be drawn as it is costs the browser the time of its answer.
   looksAnew(...more) {
-    const style = getComputedStyle(this.root);
-    const look = JSON.stringify([this.language, style.color, style.getPropertyValue("--st-background-color"), ...more]);
+    const look = JSON.stringify([this.language, this.#themeOf(getComputedStyle(this.root)), ...more]);
     const anew = look !== this.look;
     this.look = look;
     return anew;

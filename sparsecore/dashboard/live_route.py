@@ -7,7 +7,6 @@ for: a slow one gets fewer frames and holds nobody up.
 from __future__ import annotations
 
 import asyncio
-import gzip
 import json
 import logging
 import math
@@ -28,6 +27,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from sparsecore.dashboard.full_matrix import full_matrix
 from sparsecore.dashboard.owner_cookie import account
+from sparsecore.dashboard.packed_scripts import KINDS, kept, packed
 from sparsecore.dashboard.told_masks import last_masks, told_overlap
 from sparsecore.dashboard.viewer import Viewer
 from sparsecore.environment import whole_number
@@ -329,14 +329,7 @@ def tokens(store: Store) -> Tokens:
     return Tokens(store.setting("live_secret", lambda: secrets.token_hex(32)))
 
 
-@cache
-def _plotly_gzipped() -> bytes:
-    script = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-    return gzip.compress(script.read_bytes(), compresslevel=6)
-
-
 async def plotly_script(request: Request) -> Response:
     """Plotly's own script out of its wheel, for the live view: no network is needed."""
-    body = await anyio.to_thread.run_sync(_plotly_gzipped)
-    headers = {"Content-Encoding": "gzip", "Cache-Control": "public, max-age=31536000, immutable"}
-    return Response(body, media_type="text/javascript", headers=headers)
+    script = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+    return kept(await anyio.to_thread.run_sync(packed, script), KINDS[script.suffix])

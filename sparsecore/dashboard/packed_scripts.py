@@ -33,9 +33,9 @@ class PackedScripts:
         if file is None:
             await self.app(scope, receive, send)
             return
-        body = await anyio.to_thread.run_sync(packed, file)
-        headers = {"Content-Encoding": "gzip", "Cache-Control": FOREVER, "Vary": "Accept-Encoding"}
-        await Response(body, media_type=KINDS[file.suffix], headers=headers)(scope, receive, send)
+        answer = kept(await anyio.to_thread.run_sync(packed, file), KINDS[file.suffix])
+        answer.headers["Vary"] = "Accept-Encoding"  # who reads no gzip gets the file from Streamlit
+        await answer(scope, receive, send)
 
 
 def _asked(scope: Scope) -> Path | None:
@@ -62,4 +62,15 @@ def _files() -> dict[str, Path]:
 @cache
 def packed(file: Path) -> bytes:
     """The file's bytes, compressed."""
-    return gzip.compress(file.read_bytes(), LEVEL)
+    return pack(file.read_bytes())
+
+
+def pack(body: bytes) -> bytes:
+    """These bytes, compressed."""
+    return gzip.compress(body, LEVEL)
+
+
+def kept(body: bytes, media_type: str) -> Response:
+    """The answer with compressed bytes that a browser keeps for ever: what changes has another address."""
+    headers = {"Content-Encoding": "gzip", "Cache-Control": FOREVER}
+    return Response(body, media_type=media_type, headers=headers)

@@ -6,7 +6,6 @@ the live view. So what it sends here is only the few lines that load the module.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 from functools import cache
 from typing import Any
@@ -16,48 +15,44 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from sparsecore.dashboard.packed_scripts import FOREVER, LEVEL
+from sparsecore.dashboard.packed_scripts import KINDS, kept, pack
 from sparsecore.dashboard.words import ASSETS
 
 PATH = "/scripts/{file}"
-# What the views of the Lab and of Compare share, in the order in which it is one module.
-_VIEW = ("nodes", "paced", "plotly", "mounted", "saving", "frames", "matrices")
-_LIVE = (
-    *_VIEW,
-    "full",
+# What the views of the Lab and of Compare share, and what each has of its own, in the order of the module.
+_SHARED = (
+    "nodes",
+    "paced",
+    "plotly",
+    "mounted",
+    "saving",
+    "frames",
+    "matrices",
     "charts",
     "fit",
-    "scene",
     "facts",
     "connection",
+    "replay_bar",
+    "taken_keys",
+    "save_menu",
+    "save_matrices",
+)
+_LIVE = (
+    "full",
+    "scene",
     "layers",
     "neuron",
     "thumbnails",
     "graph",
     "plates",
     "spread",
-    "replay_bar",
     "replay",
-    "taken_keys",
     "keys",
-    "save_menu",
-    "save_matrices",
     "view",
-)
-_SHARED = (
-    *_VIEW,
-    "charts",
-    "fit",
-    "facts",
-    "connection",
-    "replay_bar",
-    "taken_keys",
-    "save_menu",
-    "save_matrices",
 )
 _COMPARE = ("side", "difference", "panel", "curves", "card", "saves", "aim", "replay", "view")
 MODULES = {
-    "live": tuple(f"live/{name}.js" for name in _LIVE),
+    "live": tuple(f"live/{name}.js" for name in (*_SHARED, *_LIVE)),
     "compare": (*(f"live/{name}.js" for name in _SHARED), *(f"compare/{name}.js" for name in _COMPARE)),
     "save": ("live/plotly.js", "live/saving.js", "html_picture.js", "save_buttons.js"),
 }
@@ -96,6 +91,7 @@ def _component(name: str, isolated: bool) -> Any:
     return st.components.v2.component(f"sparsecore_{name}", js=loader, css=style, isolate_styles=isolated)
 
 
+@cache
 def _together(files: tuple[str, ...]) -> str:
     return "\n".join((ASSETS / file).read_text(encoding="utf-8") for file in files)
 
@@ -108,15 +104,12 @@ def file_of(name: str) -> str:
 
 @cache
 def _packed() -> dict[str, bytes]:
-    return {file_of(name): gzip.compress(_together(files).encode(), LEVEL) for name, files in MODULES.items()}
+    return {file_of(name): pack(_together(files).encode()) for name, files in MODULES.items()}
 
 
 def _script(request: Request) -> Response:
     body = _packed().get(request.path_params["file"])
-    if body is None:
-        return PlainTextResponse("no such script", 404)
-    headers = {"Content-Encoding": "gzip", "Cache-Control": FOREVER}
-    return Response(body, media_type="text/javascript", headers=headers)
+    return PlainTextResponse("no such script", 404) if body is None else kept(body, KINDS[".js"])
 
 
 def route() -> Route:

@@ -14,6 +14,7 @@ from playwright.sync_api import expect
 from sparsecore.config import RunConfig
 from sparsecore.runs.store import Store
 from sparsecore.runs.worker import Worker
+from tests.browser.waiting import at_rest
 
 pytestmark = pytest.mark.browser
 
@@ -44,7 +45,7 @@ def test_axe_finds_nothing_serious_on_any_page(open_page, server, scheme):
     for path, drawn in PAGES.items():
         page.goto(server.url + path.format(run=run))
         expect(page.locator(drawn).first).to_be_visible()
-        page.locator('[data-test-script-state="notRunning"]').wait_for()
+        at_rest(page)
         page.wait_for_function(SETTLED)
         found += [(path, *broken) for broken in broken_rules(page)]
     assert not found, "\n".join(map(str, found))

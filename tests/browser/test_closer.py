@@ -16,6 +16,7 @@ from sparsecore.runs.frames import decode, encode
 from sparsecore.runs.log import Entry
 from sparsecore.runs.store import Store
 from sparsecore.training import train
+from tests.browser.waiting import at_rest
 
 pytestmark = pytest.mark.browser
 
@@ -61,7 +62,7 @@ def masks(arrays: dict[str, np.ndarray], meta: dict) -> list[np.ndarray]:
 def open_run(open_page, run: str, **options):
     page = open_page(f"/?run={run}", **options)
     page.locator(".sc-live:not(.sc-waiting) .sc-matrix").first.wait_for()
-    page.locator('[data-test-script-state="notRunning"]').wait_for()
+    at_rest(page)
     return page
 
 
@@ -89,11 +90,11 @@ STILL = f"() => {{ const before = window.held; window.held = ({PICTURE})(); retu
 def test_the_graph_follows_training_and_replay_in_place(open_page, server):
     page = open_page("/?task=sinc&max_steps=1000000&theta=0")
     page.locator(".sc-live:not(.sc-waiting) .sc-matrix canvas").first.wait_for()
-    page.locator('[data-test-script-state="notRunning"]').wait_for()
+    at_rest(page)
     greeted = page.url
     page.get_by_role("button", name=re.compile("^\\W*Train")).first.click()
     page.wait_for_url(lambda url: "run=" in url and url != greeted)  # what trained before is another run
-    page.locator('[data-test-script-state="notRunning"]').wait_for()
+    at_rest(page)
     page.locator('.sc-live:not(.sc-waiting) .sc-pill[data-state="running"]').wait_for()
     page.get_by_role("button", name="graph", exact=True).click()
     neuron(page, 1, 3).click()

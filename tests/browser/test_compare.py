@@ -12,6 +12,7 @@ from sparsecore.config import RunConfig
 from sparsecore.runs.overlap import frame_masks, shared
 from sparsecore.runs.store import Store
 from sparsecore.runs.worker import Worker
+from tests.browser.waiting import at_rest
 
 pytestmark = pytest.mark.browser
 
@@ -57,7 +58,7 @@ def test_two_runs_share_one_step_and_the_address_holds_it(open_page, server):
     )
     page.get_by_role("button", name="Halt the replay").click()
     assert page.evaluate("() => window.nodes.every(node => node.isConnected && node.clientHeight > 0)")
-    page.locator('[data-test-script-state="notRunning"]').wait_for()
+    at_rest(page)
     page.get_by_role("button", name="Swap").click()
     page.wait_for_url(re.compile(rf"a={other}&b={one}|b={one}.*a={other}"))
     page.locator(".cp-replay input").press("End")

@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from sparsecore.dashboard.words import speaker
+from tests.browser.waiting import at_rest
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -33,7 +34,7 @@ class Visit:
         print(f"  {time.monotonic() - self.began:5.1f} s  {what}")
 
     def click(self, what: str, where: Locator) -> None:
-        self.page.locator('[data-test-script-state="notRunning"]').wait_for()
+        at_rest(self.page)
         where.click()
         self.clicks.append(what)
         self.note(f"click {len(self.clicks)}: {what}")
@@ -55,7 +56,7 @@ def by_hand(visit: Visit, say: Callable[..., str]) -> None:
     page = visit.page
     visit.click(say("method.global"), page.get_by_role("radio", name=say("method.global")))
     rail = page.locator(".stSlider").first.bounding_box()
-    visit.page.locator('[data-test-script-state="notRunning"]').wait_for()
+    at_rest(visit.page)
     page.mouse.click(rail["x"] + 0.32 * rail["width"], rail["y"] + rail["height"] * 0.66)
     visit.clicks.append("ρ")
     page.wait_for_url(lambda url: "density=0." in url and "density=0.4" not in url)

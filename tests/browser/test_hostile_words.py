@@ -29,6 +29,7 @@ from sparsecore.runs.sweeps import Sweep
 from sparsecore.runs.worker import Worker
 from sparsecore.sweep_report import sweep_report
 from tests.browser.test_texts import button, table, upload
+from tests.browser.waiting import at_rest
 
 pytestmark = pytest.mark.browser
 
@@ -106,10 +107,6 @@ def test_hostile_names_of_texts_are_shown_as_words_in_the_lab_and_when_removed(o
     nothing_ran(page)
 
 
-def at_rest(page) -> None:
-    page.locator("[data-test-script-state=notRunning]").wait_for()
-
-
 @pytest.fixture(scope="module")
 def the_store(server) -> Iterator[Store]:
     store = Store(server.home)
@@ -168,7 +165,7 @@ def test_a_hostile_name_and_note_of_a_run_are_words(open_page, named: str, width
 def test_a_hostile_name_of_a_run_is_words_in_the_lab_and_its_report(open_page, server, named: str, tmp_path):
     page = open_page(f"/?run={named}")
     page.locator(".sc-live:not(.sc-waiting)").wait_for()
-    page.locator("[data-test-script-state=notRunning]").wait_for()
+    at_rest(page)
     nothing_ran(page)
     store = Store(server.home)
     file = tmp_path / "run.html"
@@ -264,6 +261,7 @@ def test_a_failed_run_of_a_hostile_name_is_counted_on_the_paper_page(open_page, 
     failed(the_store, the_store.create(config, worker="w"))
     page = open_page("/paper?table=3-2", width=390)
     page.get_by_role("radio", name="Runs of this server").click()
+    page.locator(".js-plotly-plot .main-svg").first.wait_for()
     expect(page.locator(".sp-is-failed").first).to_have_text("1 of 3 failed")
     assert "owned" not in page.locator("[data-testid=stMain]").text_content()
     nothing_ran(page)

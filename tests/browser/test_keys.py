@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from sparsecore.runs.store import Store
+from tests.browser.waiting import at_rest
 
 pytestmark = pytest.mark.browser
 
@@ -17,7 +18,7 @@ STEP = "(document.querySelector('.sc-step')?.textContent || '')"
 
 def press(page, key: str) -> None:
     """Press a key on the page at rest: Streamlit drops what meets a run of the script."""
-    page.locator('[data-test-script-state="notRunning"]').wait_for()
+    at_rest(page)
     page.keyboard.press(key)
 
 

@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 from sparsecore.config import RunConfig
 from sparsecore.runs.frames import decode
 from sparsecore.runs.store import Store
+from tests.browser.waiting import at_rest
 
 pytestmark = pytest.mark.browser
 
@@ -49,7 +50,7 @@ def step_of(page) -> int:
 
 def press(page, name: str) -> None:
     """Press a button of the page at rest: Streamlit drops a click that meets a run of the script."""
-    page.locator('[data-test-script-state="notRunning"]').wait_for()
+    at_rest(page)
     page.get_by_role("button", name=re.compile(rf"^\W*{name}\b|\b{name} \w$")).first.click()
 
 
@@ -229,7 +230,7 @@ def test_an_ended_run_replays_with_the_slider(open_page):
     train(page)
     wait_for_state(page, "max_steps")
     last = wait_for_steps(page, 1499)
-    page.locator('[data-test-script-state="notRunning"]').wait_for()
+    at_rest(page)
     replay = page.locator(".sc-replay input")
     replay.focus()
     page.keyboard.press("Home")

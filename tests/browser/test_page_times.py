@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from sparsecore.lessons import lessons
-from tests.browser.test_lessons import rest
+from tests.browser.waiting import at_rest
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -66,7 +66,7 @@ ANSWERED = """
 
 def answered(page, act: Callable[[], object], holds: str) -> float:
     """Seconds from the press in `act` to when the page has come to what `holds`, in JavaScript, says."""
-    rest(page)
+    at_rest(page)
     page.evaluate(ANSWERED % holds)
     act()
     return page.evaluate("window.answered") / 1000

@@ -11,6 +11,7 @@ from sparsecore.config import RunConfig
 from sparsecore.runs.store import Store
 from sparsecore.runs.worker import Worker
 from tests.browser.conftest import PATIENCE_SECONDS
+from tests.browser.waiting import at_rest
 
 pytestmark = pytest.mark.browser
 
@@ -27,11 +28,6 @@ def choose(page, run: str) -> None:
     page.get_by_role("combobox", name="The chosen run").click()
     page.get_by_role("option").filter(has_text=run).click()
     at_rest(page)
-
-
-def at_rest(page) -> None:
-    """Streamlit drops a click that meets a run of the page."""
-    page.locator('[data-test-script-state="notRunning"]').wait_for()
 
 
 def test_a_run_is_named_deleted_and_brought_back_by_undo(open_page, another_server, tmp_path):

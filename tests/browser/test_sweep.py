@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from sparsecore.runs import sweeps
 from sparsecore.runs.store import Store
+from tests.browser.waiting import at_rest
 
 pytestmark = pytest.mark.browser
 
@@ -44,7 +45,7 @@ def test_a_tiny_sweep_trains_to_its_end_and_a_click_on_a_point_opens_its_run(ope
     assert f"sweep={sweep.id}" in page.url
     runs = [cell.run.id for cell in sweeps.cells_of(store, sweep.spec)]
     page.wait_for_function(f"runs => {PLOT}?.data.filter((t) => t.meta === 'runs').length === 2")
-    page.locator('[data-test-script-state="notRunning"]').wait_for()  # the last cell draws the figure anew
+    at_rest(page)  # the last cell draws the figure anew
     page.evaluate(f"() => {PLOT}.scrollIntoView({{ block: 'center' }})")
     page.wait_for_timeout(500)
     page.mouse.click(*page.evaluate(POINT, runs[1]))
