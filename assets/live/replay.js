@@ -35,6 +35,7 @@ class Replay extends ReplayBar {
     const found = view.frames[index];
     if (!found) return;
     view.follows = false;
+    this.sought = found[1];
     const kept = view.cache.get(found[1]);
     if (kept) view.show(kept);
     else view.connection.say({ frame: found[0] });

@@ -162,7 +162,7 @@ class View extends MountedView {
     blob.matrices = readMatrices(blob);
     this.cache.set(blob.meta.step, blob);
     if (this.cache.size > CACHED_FRAMES) this.cache.delete(this.cache.keys().next().value);
-    this.show(blob);
+    if (this.follows || blob.meta.step === this.replay.sought) this.show(blob); // newer ones come while a step is looked at
   }
 
   #setStatus(message) {

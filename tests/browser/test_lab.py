@@ -408,6 +408,22 @@ def test_the_server_stays_small_with_ten_finished_runs_opened(open_page, another
     assert server.memory() < 250e6
 
 
+def test_a_step_that_is_looked_at_stays_while_the_run_goes_on(open_page):
+    page = open_page(f"/?task=sinc&{LONG}")
+    wait_for_steps(page, -1)
+    at_rest(page)
+    train(page)
+    newest = wait_for_steps(page, 300)
+    page.locator(".sc-replay input").focus()
+    page.keyboard.press("ArrowLeft")  # to a frame that has come by itself, as do those after it
+    looked = step_of(page)
+    page.wait_for_timeout(3000)
+    assert step_of(page) == looked
+    page.locator(".sc-replay .sc-link").click()
+    wait_for_steps(page, newest)
+    stop(page)
+
+
 def test_the_view_and_the_run_come_back_after_the_server_was_killed(open_page, another_server, tmp_path):
     server = another_server(tmp_path)
     page = open_page(f"/?task=spirals&{LONG}", url=server.url)
