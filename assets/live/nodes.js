@@ -11,6 +11,9 @@ function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+// What tells one theme from another.
+const themeOf = (style) => style.color + style.getPropertyValue("--st-background-color");
+
 class Tip {
   constructor(root) {
     this.root = root;
@@ -50,7 +53,7 @@ class Surface {
   // The colours of text and background as [r, g, b]; read once a theme.
   ink() {
     const style = getComputedStyle(this.root);
-    const key = this.#themeOf(style);
+    const key = themeOf(style);
     if (this.inkKey !== key) {
       const context = make("canvas").getContext("2d", { willReadFrequently: true });
       const rgb = (colour) => {
@@ -64,15 +67,10 @@ class Surface {
     return this.inks;
   }
 
-  // What tells one theme from another.
-  #themeOf(style) {
-    return style.color + style.getPropertyValue("--st-background-color");
-  }
-
   // Whether words, theme or any of `more` are others than when this was asked last: the page's script runs at every
   // press, and what would be drawn as it is costs the browser the time of its answer.
   looksAnew(...more) {
-    const look = JSON.stringify([this.language, this.#themeOf(getComputedStyle(this.root)), ...more]);
+    const look = JSON.stringify([this.language, themeOf(getComputedStyle(this.root)), ...more]);
     const anew = look !== this.look;
     this.look = look;
     return anew;
