@@ -6,6 +6,7 @@ import streamlit as st
 
 from sparsecore.dashboard import classroom
 from sparsecore.dashboard.controls import say, told_store, turn_to
+from sparsecore.dashboard.style_words import style_words
 from sparsecore.dashboard.words import LANGUAGES, TAGS, best_language
 from sparsecore.runs.database import StoreError
 
@@ -28,6 +29,7 @@ st.html(ASSETS / "page.css")
 with st.container(key="page_language"):  # takes no room: assets/page.css
     told = TAGS[st.session_state["lang"]]
     st.html(f"<script>document.documentElement.lang = '{told}'</script>", unsafe_allow_javascript=True)
+    style_words(":root", {f"offline-{part}": say(f"offline.{part}") for part in ("title", "what")})
 
 page = st.navigation(
     [

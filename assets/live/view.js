@@ -87,7 +87,7 @@ class View extends MountedView {
       if (anew) this.drawAll(true);
       return;
     }
-    this.run = data.run;
+    this.run = this.root.dataset.run = data.run;
     this.#forget();
     this.connection?.close();
     this.connection = new Connection(path, {

@@ -36,6 +36,9 @@ PAGE = "page"  # the page that is shown
 SWEEP = "sweep"  # the page whose settings are not the Lab's
 OTHER_SETTINGS = "other_settings"  # the Lab's settings while the Sweep page is shown, and the other way round
 LINK_PROBLEMS = "link_problems"  # what did not fit in the link, and the value taken instead
+# Never in a popover. They are not set to what they hold: that would undo, on the screen and for the next run
+# of the page, what was pressed since this run began.
+UNCOVERED = ("task", "method", "size", "density")
 # Their defaults follow the task and size.
 BY_TASK = (
     "learning_rate",
@@ -73,6 +76,8 @@ def load(run: Run | None) -> None:
     shown = st.session_state.get(SHOWN, frozenset())
     for name, value in st.session_state[SETTINGS].items():
         known = name in shown and name in st.session_state
+        if known and name in UNCOVERED:
+            continue
         # Set anew each time: a widget in a popover mounts late, and mounts with what the last run set.
         st.session_state[name] = st.session_state[name] if known else value
     st.session_state[SHOWING] = frozenset()
@@ -110,6 +115,12 @@ def _from_url(run: Run | None) -> tuple[dict[str, Any], dict[str, ConfigError]]:
 def present() -> dict[str, Any]:
     """The settings as the widgets hold them now."""
     return {name: st.session_state.get(name) for name in PARAMETERS}
+
+
+def hold(key: str, value: Any) -> None:
+    """Let a widget hold a value; one that it holds already is not set anew, for which see `UNCOVERED`."""
+    if key not in st.session_state or st.session_state[key] != value:
+        st.session_state[key] = value
 
 
 def put(name: str, value: Any) -> None:

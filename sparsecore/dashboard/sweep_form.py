@@ -106,7 +106,7 @@ def fill(sweep: sweeps.Sweep | None) -> None:
     else:
         values = (list(USUAL_METHODS), usual_densities(st.session_state["task"]), USUAL_SEEDS)
     for key, value in zip((METHODS, DENSITIES, SEEDS), values, strict=True):
-        st.session_state[key] = chosen.setdefault(key, value)
+        controls.hold(key, chosen.setdefault(key, value))
 
 
 def _note(key: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from sparsecore.config import PARAMETERS, RunConfig
-from sparsecore.dashboard.controls import put, say
+from sparsecore.dashboard.controls import hold, put, say
 from sparsecore.dashboard.session import WELCOME, begun_here, note_begun, the_store
 from sparsecore.dashboard.visitor import account_menu, attempt, hint, may, visitor
 from sparsecore.dashboard.words import LANGUAGES
@@ -111,7 +111,7 @@ def language_switch() -> None:
         st.session_state["lang"] = st.session_state["language_choice"]
         st.query_params["lang"] = st.session_state["lang"]
 
-    st.session_state["language_choice"] = st.session_state["lang"]
+    hold("language_choice", st.session_state["lang"])
     with st.container(horizontal=True, vertical_alignment="bottom", width="content", key="corner"):
         account_menu()
         st.segmented_control(

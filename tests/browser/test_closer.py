@@ -16,7 +16,7 @@ from sparsecore.runs.frames import decode, encode
 from sparsecore.runs.log import Entry
 from sparsecore.runs.store import Store
 from sparsecore.training import train
-from tests.browser.waiting import at_rest
+from tests.browser.waiting import at_rest, shows_its_run
 
 pytestmark = pytest.mark.browser
 
@@ -93,9 +93,10 @@ def test_the_graph_follows_training_and_replay_in_place(open_page, server):
     at_rest(page)
     greeted = page.url
     page.get_by_role("button", name=re.compile("^\\W*Train")).first.click()
-    page.wait_for_url(lambda url: "run=" in url and url != greeted)  # what trained before is another run
+    page.wait_for_url(lambda url: url != greeted)
     at_rest(page)
-    page.locator('.sc-live:not(.sc-waiting) .sc-pill[data-state="running"]').wait_for()
+    shows_its_run(page)
+    page.locator('.sc-pill[data-state="running"]').wait_for()
     page.get_by_role("button", name="graph", exact=True).click()
     neuron(page, 1, 3).click()
     page.locator(f"{CARD} canvas").wait_for()

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from sparsecore.runs.store import Store
-from tests.browser.waiting import at_rest
+from tests.browser.waiting import at_rest, shows_its_run
 
 pytestmark = pytest.mark.browser
 
@@ -40,7 +40,7 @@ def test_space_trains_pauses_and_goes_on_r_resets_and_the_arrows_replay(open_pag
     page.wait_for_function(f"() => {STEP}")
     before = runs(server)
     press(page, "Space")
-    page.wait_for_url(lambda url: "run=" in url)  # until then the welcome's run is shown, which may run too
+    shows_its_run(page)  # until then the welcome's run is shown, which may run too
     state(page, "running")
     page.wait_for_function(f"() => Number({STEP}.replace(/\\D/g, '')) > 200")
     press(page, "Space")
@@ -86,7 +86,7 @@ def test_keys_that_are_typed_or_press_a_focused_button_do_nothing_else(open_page
     press(page, "Tab")  # by keyboard: from here on a focused button takes Space itself
     press(page, "Shift+Tab")
     press(page, "Space")
-    page.wait_for_url(lambda url: "run=" in url)  # until then the welcome's run is shown, which may run too
+    shows_its_run(page)  # until then the welcome's run is shown, which may run too
     state(page, "running")
     assert runs(server) == before + 1
     page.locator(".st-key-do_pause button:enabled:visible").click()  # by mouse: Space is not the button's

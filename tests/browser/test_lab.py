@@ -11,13 +11,12 @@ from playwright.sync_api import expect
 from sparsecore.config import RunConfig
 from sparsecore.runs.frames import decode
 from sparsecore.runs.store import Store
-from tests.browser.waiting import at_rest
+from tests.browser.waiting import at_rest, shows_its_run
 
 pytestmark = pytest.mark.browser
 
 LONG = "max_steps=1000000&theta=0"
 STEP = "(document.querySelector('.sc-step')?.textContent || '')"
-SHOWN = f"() => document.querySelector('.sc-live:not(.sc-waiting)') && {STEP}"
 
 # Counts every node of a plot or a matrix that comes or goes, and every look at one without height.
 WATCH_NODES = """() => {
@@ -72,8 +71,8 @@ def train(page) -> str:
     """Press Train and wait for its first picture; gives the run's id."""
     before = page.url
     press(page, "Train")
-    page.wait_for_function("url => location.href !== url", arg=before)
-    page.wait_for_function(SHOWN)
+    page.wait_for_url(lambda url: url != before and "run=" in url)
+    shows_its_run(page)
     return run_id(page)
 
 
@@ -403,7 +402,7 @@ def test_the_server_stays_small_with_ten_finished_runs_opened(open_page, another
         time.sleep(0.2)
     for run in ended:
         page = open_page(f"/?run={run}", url=server.url)
-        page.wait_for_function(SHOWN)
+        shows_its_run(page)
     print(f"ten runs opened, the server holds {server.memory() / 1e6:.0f} MB")
     assert server.memory() < 250e6
 
@@ -434,8 +433,11 @@ def test_the_view_and_the_run_come_back_after_the_server_was_killed(open_page, a
     server.process.kill()
     wait_for_state(page, "offline")
     expect(page.locator(".sc-matrix canvas").first).to_be_visible()
+    lost = page.get_by_role("heading", name="The server cannot be reached")
+    expect(lost).to_be_visible()
     port = int(server.url.rpartition(":")[2])
     another_server(tmp_path, port)
+    expect(lost).to_have_count(0)
     wait_for_state(page, "running", 60)
     wait_for_steps(page, reached, 60)
     assert run_id(page) == run
