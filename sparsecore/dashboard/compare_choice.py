@@ -9,7 +9,7 @@ import streamlit as st
 
 from sparsecore.config import RunConfig, Task
 from sparsecore.dashboard.compared import label
-from sparsecore.dashboard.controls import plain, say
+from sparsecore.dashboard.controls import hold, plain, say
 from sparsecore.dashboard.session import note_begun, the_store
 from sparsecore.dashboard.visitor import attempt, visitor
 from sparsecore.runs.listing import Wanted, count, find
@@ -104,7 +104,7 @@ def _task(task: str) -> None:
     """Of the tasks that have runs."""
     known = [name for name in get_args(Task) if name == task or count(the_store(), Wanted(task=name))]
     names = {name: say(f"task.{name}") for name in known}
-    st.session_state[TASK] = task
+    hold(TASK, task)
     st.segmented_control(
         say("parameter.task"),
         known,
@@ -126,7 +126,7 @@ def _run(place: str, run: Run | None, found: Iterable[Run]) -> None:
     known = {each.id: label(each) for each in (*([run] if run else []), *found)}
     # A busy browser may still send the old choice of a list: of one that is no more it changes nothing back.
     key = f"compare_{place}_{st.session_state.get(SWAPS, 0)}"
-    st.session_state[key] = run.id if run else None
+    hold(key, run.id if run else None)
     st.selectbox(
         say(f"compare.run.{place}"),
         list(known),

@@ -53,9 +53,10 @@ def grid(cells: Sequence[Cell], say: Say, language: str) -> str:
 
 def _numbered(cells: Sequence[Cell]) -> bool:
     """Whether there is room for a number in every cell."""
+    if len(cells) > MOST_CHIPS:
+        return False
     seeds, densities = ({getattr(cell.config, name) for cell in cells} for name in ("seed", "density"))
-    fits = len(seeds) <= NUMBERED_SEEDS and len(densities) <= NUMBERED_DENSITIES
-    return fits and len(cells) <= MOST_CHIPS
+    return len(seeds) <= NUMBERED_SEEDS and len(densities) <= NUMBERED_DENSITIES
 
 
 def _chips(cells: Sequence[Cell], say: Say, language: str) -> str:

@@ -127,8 +127,8 @@ def table(cells: Sequence[Cell], sweep: Sweep) -> None:
         _files(cells, sweep)
     done = [cell for cell in cells if cell.metric is not None]
     rows = [described(cell) | {"nonzeros_all": all_nonzeros(cell)} for cell in done]
-    told = {row["method"]: say(f"method.{row['method']}") for row in rows}
-    told |= {row["reason"]: say(f"state.{row['reason']}") for row in rows}
+    told = {name: say(f"method.{name}") for name in {row["method"] for row in rows}}
+    told |= {name: say(f"state.{name}") for name in {row["reason"] for row in rows}}
     language = st.session_state["lang"]
     shown = [_shown(row, told, language) for row in rows]
     st.dataframe(

@@ -32,6 +32,7 @@ STEP_SECONDS = {
     ("vulnerabilities", "laptop"): 0.33,
     ("vulnerabilities", "paper"): 4.0,
 }
+ENDED = ("done", "collapsed", "failed")
 PLANNED_STEPS = 1_000  # where the size plans epochs: three of 44,000 texts in batches of 128
 
 
@@ -66,7 +67,11 @@ def remaining(cells: Sequence[Cell], workers: int = 1, known: Sequence[Finished]
 
     Judged by the cells that have, and by other finished runs that are `known`.
     """
-    return _spread(_left(cells, [*_finished(cells), *known]), workers)
+    unfinished = [cell for cell in cells if cell.status not in ENDED]
+    if not unfinished:
+        return 0.0  # and nothing to be learnt from thousands that have ended
+    guess = Guess([*_finished(cells), *known])
+    return _spread([_left(cell, guess) for cell in unfinished], workers)
 
 
 def progress(cells: Sequence[Cell], workers: int = 1) -> Progress:
@@ -111,19 +116,14 @@ def finished_like(store: Store, like: RunConfig) -> list[Finished]:
         return [Finished(*row) for row in connection.execute(query) if row[-1] is not None]
 
 
-def _left(cells: Iterable[Cell], known: Sequence[Finished]) -> list[float]:
-    """The seconds that each unfinished cell still takes."""
-    guess, left = Guess(known), []
-    for cell in cells:
-        if cell.status in ("done", "collapsed", "failed"):
-            continue
-        whole, run = guess.seconds(cell.config), cell.run
-        if run is not None and run.step and cell.config.max_steps:
-            whole *= 1 - run.step / cell.config.max_steps
-        elif cell.status == "running":
-            whole = max(0.0, whole - (time.time() - run.started))
-        left.append(whole)
-    return left
+def _left(cell: Cell, guess: Guess) -> float:
+    """The seconds that an unfinished cell still takes."""
+    whole, run = guess.seconds(cell.config), cell.run
+    if run is not None and run.step and cell.config.max_steps:
+        return whole * (1 - run.step / cell.config.max_steps)
+    if cell.status == "running":
+        return max(0.0, whole - (time.time() - run.started))
+    return whole
 
 
 class Guess:
