@@ -110,7 +110,7 @@ def test_ctrl_c_keeps_what_was_trained_and_says_how_to_go_on(store: Store, home:
         "--methods",
         "layerwise",
     ]
-    command += ["--workers", "1"]
+    command += ["--workers", "1", "--theta", "0", "--max-steps", "1000000"]
     environment = os.environ | {"SPARSECORE_HOME": str(home), "PYTHONPATH": str(ROOT)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env=environment, **pipes) as process:
