@@ -1,7 +1,6 @@
 """Lab: pick a task and a ρ, press Train, and watch it happen."""
 
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
@@ -9,43 +8,28 @@ from sparsecore.config import TEXTS
 from sparsecore.dashboard import classroom, controls, cures, kept_texts, prediction
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.live_view import live_view
-from sparsecore.dashboard.session import (
-    WELCOME,
-    differs_from,
-    linked_run,
-    open_begun,
-    the_store,
-    welcome_run,
-)
-from sparsecore.dashboard.transport import devices, language_switch, transport
-from sparsecore.dashboard.visitor import attempt, may, tell_refusal, visitor, whose_line
+from sparsecore.dashboard.presses import do_pressed
+from sparsecore.dashboard.session import WELCOME, differs_from, linked_run, the_store, welcome_run
+from sparsecore.dashboard.transport import devices, language_switch, tell_changes, transport
+from sparsecore.dashboard.visitor import may, tell_refusal, whose_line
 
 store = the_store()
 classroom.go_along()
 linked = linked_run()
 controls.load(linked)
-controls.checked(controls.present())  # first, so that what does not fit is told beside its field
+config = controls.checked(controls.present())  # first, so that what does not fit is told beside its field
+if config is not None:
+    tell_changes(linked, config)
+do_pressed()
+linked = linked_run()
 run = linked or welcome_run()
-
-
-def change_live(name: str) -> None:
-    """Send a parameter that may change while training to the run that is shown."""
-    config = controls.checked(controls.present())
-    shown = linked_run()
-    if config is not None and shown is not None and shown.active and shown.origin != WELCOME and may(shown):
-        attempt(store.command, shown.id, "change", {name: getattr(config, name)}, by=visitor())
-
-
-def follow(name: str) -> dict[str, Any]:
-    """What makes a widget send its value to the run as soon as it changes."""
-    return {"on_change": lambda: change_live(name)}
 
 
 def training_parameters() -> None:
     """Data and optimiser."""
     st.caption(say("more.training"))
     controls.number("seed", step=1)
-    controls.number("learning_rate", format="%g", step=1e-3, **follow("learning_rate"))
+    controls.number("learning_rate", format="%g", step=1e-3)
     if not st.session_state.get("data"):
         controls.number("noise", format="%g", step=0.01)
     controls.number("max_steps", step=1000)
@@ -75,16 +59,16 @@ def constraint_parameters() -> None:
         controls.number("schedule_start", format="%g", step=0.05)
         controls.number("schedule_steps", step=500)
     controls.choice("mode")
-    controls.number("keep_alive", step=1, **follow("keep_alive"))
-    controls.number("keep_alive_layer", step=10, **follow("keep_alive_layer"))
-    controls.number("freeze_at", step=100, **follow("freeze_at"))
+    controls.number("keep_alive", step=1)
+    controls.number("keep_alive_layer", step=10)
+    controls.number("freeze_at", step=100)
     controls.number("freeze_settled", step=100)
 
 
 def choices() -> None:
     """What is trained: task, method, size, and everything else behind one button."""
     controls.choice("task", on_change=controls.follow_task)
-    controls.choice("method", on_change=lambda: change_live("method"))
+    controls.choice("method")
     controls.choice("size", on_change=controls.follow_task)
     with st.popover(say("more"), icon=":material/tune:"):
         groups = [training_parameters, constraint_parameters]
@@ -106,22 +90,16 @@ with st.container(horizontal=True, vertical_alignment="bottom", key="choices"):
 
 if follows:
     classroom.stay_along()
-    pressed = None
 elif fixed:
-    pressed = transport(run)
+    transport(run)
 else:
     slider, buttons = st.columns([3, 7], vertical_alignment="bottom")
     with slider:
-        controls.density_slider(lambda: change_live("density"))
+        controls.density_slider()
     with buttons:
-        pressed = transport(run)
+        transport(run)
 
 config = controls.checked(controls.save())
-if pressed and config is None:
-    st.error(controls.refusal())
-elif pressed and (begun := attempt(pressed, store, run, config)):
-    open_begun(begun)
-    st.rerun()
 tell_refusal()
 if "run" in st.query_params and linked is None:
     st.warning(say("run.missing", run=st.query_params["run"]))

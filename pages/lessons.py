@@ -6,9 +6,11 @@ from sparsecore.dashboard import lesson_parts as parts
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.lesson_figures import lesson_figure
 from sparsecore.dashboard.live_view import live_view
+from sparsecore.dashboard.presses import do_pressed
 from sparsecore.dashboard.transport import language_switch
 from sparsecore.dashboard.visitor import tell_refusal
 
+do_pressed()
 lesson = parts.chosen_lesson()
 done = parts.answers_of_visitor()
 answer = done.get(lesson.id)

@@ -22,6 +22,7 @@ from sparsecore.config import (
     RunConfig,
 )
 from sparsecore.corpora import CorpusError, shelf
+from sparsecore.dashboard.presses import forget_presses
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.words import words
 from sparsecore.runs.limits import Beyond
@@ -123,6 +124,17 @@ def hold(key: str, value: Any) -> None:
         st.session_state[key] = value
 
 
+def changed() -> list[str]:
+    """The parameters that somebody has set since the page last ran to its end."""
+    kept = st.session_state[SETTINGS]
+    return [name for name in PARAMETERS if st.session_state[name] != kept[name]]
+
+
+def note(names: list[str]) -> None:
+    """These are no longer `changed`."""
+    st.session_state[SETTINGS] |= {name: st.session_state[name] for name in names}
+
+
 def put(name: str, value: Any) -> None:
     """Set a parameter from a callback, or before its widget is shown."""
     st.session_state[name] = value
@@ -135,6 +147,7 @@ def turn_to(page: str) -> None:
     if page == before:
         return
     st.session_state[PAGE], st.session_state[SHOWN] = page, frozenset()
+    forget_presses()
     if SWEEP in (page, before):
         kept = st.session_state.get(OTHER_SETTINGS)
         st.session_state[OTHER_SETTINGS] = st.session_state.pop(SETTINGS, None)
@@ -270,14 +283,14 @@ def selection(name: str, options: dict[str, str], **more: Any) -> None:
     problem(name)
 
 
-def density_slider(on_change: Callable[[], None]) -> None:
+def density_slider() -> None:
     """ρ through the paper's values, and the present one when a link brought another."""
     values = sorted({*PAPER_DENSITIES, st.session_state["density"]})
-    st.select_slider(**_show("density"), options=values, format_func="{:g}".format, on_change=on_change)
+    st.select_slider(**_show("density"), options=values, format_func="{:g}".format)
     problem("density")
 
 
-def number(name: str, on_change: Callable[[], None] | None = None, **options: Any) -> None:
+def number(name: str, **options: Any) -> None:
     """A number of the table; what does not fit is told under the field, not cut off silently."""
-    st.number_input(**_show(name), on_change=on_change, value=None, **options)
+    st.number_input(**_show(name), value=None, **options)
     problem(name)

@@ -9,9 +9,9 @@ import streamlit as st
 
 from sparsecore.config import PAPER_DENSITIES, RunConfig
 from sparsecore.dashboard.controls import put, say
-from sparsecore.dashboard.session import open_begun, the_store
-from sparsecore.dashboard.transport import begin
-from sparsecore.dashboard.visitor import attempt
+from sparsecore.dashboard.presses import press
+from sparsecore.dashboard.session import the_store
+from sparsecore.dashboard.transport import train
 from sparsecore.runs.people import WELCOME
 from sparsecore.runs.run import Run
 
@@ -79,15 +79,12 @@ def _button(name: str, config: RunConfig, run: Run, icon: str, **change: Any) ->
         icon=icon,
         key=f"cure_{name}",
         help=say(f"cure.{name}.help"),
-        on_click=_train,
-        args=(run, config),
+        **press(_train, run, config),
     )
 
 
 def _train(run: Run, config: RunConfig) -> None:
     """Begin it, and set the controls to what it is."""
-    begun = attempt(begin, the_store(), run, config)
-    if begun:
+    if train(run.id, config):
         for name, value in config.model_dump().items():
             put(name, value)
-        open_begun(begun)

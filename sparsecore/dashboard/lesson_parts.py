@@ -14,8 +14,9 @@ from pathlib import Path
 import streamlit as st
 
 from sparsecore.config import RunConfig
-from sparsecore.dashboard.controls import SETTINGS, say
+from sparsecore.dashboard.controls import SETTINGS, hold, say
 from sparsecore.dashboard.figure_files import draw_html
+from sparsecore.dashboard.presses import press
 from sparsecore.dashboard.session import LOOKED_AT, the_store
 from sparsecore.dashboard.visitor import visitor
 from sparsecore.lessons import Lesson, Onward, lessons
@@ -62,7 +63,7 @@ def order(lesson: Lesson, done: dict[str, int]) -> None:
         at = next(place for place, each in enumerate(lessons(), 1) if each.id == lesson_id)
         return f"{at} :material/check:" if lesson_id in done else str(at)
 
-    st.session_state[PICKED] = lesson.id
+    hold(PICKED, lesson.id)
     names = [each.id for each in lessons()]
     with st.container(horizontal=True, vertical_alignment="center", key="lesson_order"):
         st.segmented_control(
@@ -112,8 +113,7 @@ def _arrow(what: str, by: int) -> None:
         key=f"lesson_arrow_{what}",
         type="tertiary",
         disabled=not there,
-        on_click=turn,
-        args=(every[place] if there else every[0],),
+        **press(turn, every[place] if there else every[0]),
     )
 
 
@@ -132,8 +132,7 @@ def neighbours(lesson: Lesson) -> None:
                 title or say(f"lessons.{what}.none"),
                 key=f"lesson_{what}",
                 disabled=not there,
-                on_click=turn,
-                args=(every[at].id if there else lesson.id,),
+                **press(turn, every[at].id if there else lesson.id),
                 help=say(f"lessons.{what}"),
                 type="primary" if what == "next" else "secondary",
                 **options,
@@ -151,8 +150,7 @@ def question(lesson: Lesson, answer: int | None) -> None:
                     choice.in_(tongue),
                     key=f"lesson_choice_{place}",
                     width="stretch",
-                    on_click=_answer,
-                    args=(lesson.id, place),
+                    **press(_answer, lesson.id, place),
                 )
             st.caption(say("lessons.ask"))
             return

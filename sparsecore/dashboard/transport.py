@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
 
 from sparsecore.config import PARAMETERS, RunConfig
+from sparsecore.dashboard import controls
 from sparsecore.dashboard.controls import hold, put, say
-from sparsecore.dashboard.session import WELCOME, begun_here, note_begun, the_store
-from sparsecore.dashboard.visitor import account_menu, attempt, hint, may, visitor
+from sparsecore.dashboard.presses import press
+from sparsecore.dashboard.session import WELCOME, begun_here, note_begun, open_begun, the_store
+from sparsecore.dashboard.visitor import account_menu, attempt, hint, may, refuse, visitor
 from sparsecore.dashboard.words import LANGUAGES
 from sparsecore.runs.run import Run
 from sparsecore.runs.store import Store
@@ -23,54 +24,85 @@ ICONS = {
     "freeze": ":material/ac_unit:",
     "thaw": ":material/mode_heat:",
 }
-Begin = Callable[[Store, Run, RunConfig], str]
 
 
-def transport(run: Run) -> Begin | None:
-    """The row of buttons. Those that begin a run give what begins it; the others act on `run` at once."""
+def transport(run: Run) -> None:
+    """The row of buttons: those that begin a run, and those that act on `run`."""
     mine = run.origin != WELCOME and may(run)
     paused, running = mine and run.state == "paused", mine and run.state == "running"
     method = the_store().changes(run.id).get("method", run.config.method)
     freezable = (paused or running) and method != "dense"
     frozen = the_store().last_record(run.id).get("frozen", False)
     with st.container(horizontal=True, key="transport", gap="xsmall"):
-        train = _button("train", ":material/play_arrow:", "T", type="primary")
+        _button("train", ":material/play_arrow:", "T", press(train, run.id), type="primary")
         _ask_button(run, "resume" if paused else "pause", "P", enabled=paused or running)
         _ask_button(run, "step", "S", enabled=paused)
         _ask_button(run, "thaw" if frozen else "freeze", "F", enabled=freezable)
         _ask_button(run, "stop", "X", enabled=mine and run.active)
-        reset = _button("reset", ":material/replay:", "Z")
-        new_seed = _button("new_seed", ":material/casino:", "N", on_click=_next_seed)
-    if train or new_seed:
-        return begin
-    return begin_paused if reset else None
+        _button("reset", ":material/replay:", "Z", press(_reset, run.id))
+        _button("new_seed", ":material/casino:", "N", press(_new_seed, run.id))
 
 
-def begin(store: Store, shown: Run, config: RunConfig) -> str:
-    """Train with these settings; the run that was shown is stopped, if it is our own and still trains."""
-    person = visitor()
+def train(shown: str, config: RunConfig | None = None, *, paused: bool = False) -> str | None:
+    """Train with these settings, or those of the widgets, and look at it; gives the run's id.
+
+    The run that was shown is stopped, if it is our own and still trains.
+
+    paused: wait before the first step.
+    """
+    config = config or controls.checked(controls.present())
+    if config is None:
+        refuse(controls.refusal())
+        return None
+    run_id = attempt(_begin, the_store().get(shown), config, paused)
+    if run_id is not None:
+        open_begun(run_id)
+    return run_id
+
+
+def _begin(shown: Run | None, config: RunConfig, paused: bool) -> str:
+    store, person = the_store(), visitor()
+    replaces = shown is not None and shown.active and begun_here(shown)
     run_id = store.create(config, by=person)  # first: where the queue is full, the old one goes on
-    if shown.active and begun_here(shown):
+    if paused:
+        store.command(run_id, "pause", by=person)
+    if replaces:
         store.command(shown.id, "stop", by=person)
     note_begun(run_id)
     return run_id
 
 
-def begin_paused(store: Store, shown: Run, config: RunConfig) -> str:
-    """The same initial weights, waiting before the first step."""
-    run_id = begin(store, shown, config)
-    store.command(run_id, "pause", by=visitor())
-    return run_id
+def _reset(shown: str) -> None:
+    """The same initial weights, before the first step."""
+    train(shown, paused=True)
 
 
-def _button(action: str, icon: str, shortcut: str, **options: Any) -> bool:
+def _new_seed(shown: str) -> None:
+    seeds = int(PARAMETERS["seed"].maximum) + 1
+    put("seed", (int(st.session_state["seed"] or 0) + 1) % seeds)
+    train(shown)
+
+
+def _button(action: str, icon: str, shortcut: str, pressed: dict[str, Any], **options: Any) -> None:
     words = {"label": say(f"action.{action}"), "help": say(f"action.{action}.help")} | options
-    return st.button(**words, icon=icon, shortcut=shortcut, key=f"do_{action}")
+    st.button(**words, **pressed, icon=icon, shortcut=shortcut, key=f"do_{action}")
 
 
 def _ask_button(run: Run, action: str, shortcut: str, *, enabled: bool) -> None:
-    asking = {"on_click": attempt, "args": (_ask, run.id, action), "disabled": not enabled}
-    _button(action, ICONS[action], shortcut, help=hint(run, say(f"action.{action}.help")), **asking)
+    told = {"disabled": not enabled, "help": hint(run, say(f"action.{action}.help"))}
+    _button(action, ICONS[action], shortcut, press(attempt, _ask, run.id, action), **told)
+
+
+def tell_changes(shown: Run | None, config: RunConfig) -> None:
+    """Send what was set since, and may change while training, to the run that is shown.
+
+    Not in a callback, for which see `presses`; a page that is broken off here sends it again.
+    """
+    names = controls.changed()
+    live = {name: getattr(config, name) for name in names if PARAMETERS[name].live}
+    if live and shown is not None and shown.active and shown.origin != WELCOME and may(shown):
+        attempt(the_store().command, shown.id, "change", live, by=visitor())
+    controls.note(names)
 
 
 def _ask(run_id: str, what: str) -> None:
@@ -85,11 +117,6 @@ def _ask(run_id: str, what: str) -> None:
             store.command(run_id, "change", {"freeze_at": None}, by=person)
         case _:
             store.command(run_id, what, by=person)
-
-
-def _next_seed() -> None:
-    seeds = int(PARAMETERS["seed"].maximum) + 1
-    put("seed", (int(st.session_state["seed"] or 0) + 1) % seeds)
 
 
 def devices(store: Store) -> dict[str, str]:

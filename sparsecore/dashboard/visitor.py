@@ -86,14 +86,19 @@ def attempt(act: Callable[..., Any], *given: Any, **named: Any) -> Any:
     try:
         return act(*given, **named)
     except NotYours:
-        st.session_state[REFUSED] = say("owner.refused")
+        refuse(say("owner.refused"))
     except QueueFull as error:
-        st.session_state[REFUSED] = say("queue.full", most=error.most)
+        refuse(say("queue.full", most=error.most))
     except ConfigError as error:
-        st.session_state[REFUSED] = told(error)
+        refuse(told(error))
     except StoreError as error:
-        st.session_state[REFUSED] = told_store(error)
+        refuse(told_store(error))
     return None
+
+
+def refuse(why: str) -> None:
+    """Let `tell_refusal` say why something is not done."""
+    st.session_state[REFUSED] = why
 
 
 def tell_refusal() -> None:

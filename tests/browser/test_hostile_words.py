@@ -130,7 +130,9 @@ def failed(store: Store, run: str) -> None:
 
 @pytest.fixture(scope="module")
 def named(the_store: Store) -> str:
-    return trained(the_store, RunConfig.parse({"task": "spirals", "density": 0.4, "seed": 5}))
+    return trained(
+        the_store, RunConfig.parse({"task": "spirals", "density": 0.4, "seed": 5, "max_steps": 60})
+    )
 
 
 @pytest.fixture(scope="module")

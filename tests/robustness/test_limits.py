@@ -83,7 +83,7 @@ def test_the_parameters_are_those_of_the_real_network(config: RunConfig):
     "given",
     [
         {"size": "demo", "max_steps": 40},
-        {"size": "paper", "max_steps": 20},
+        pytest.param({"size": "paper", "max_steps": 20}, marks=pytest.mark.slow),
         pytest.param({"task": "spirals", "size": "paper", "max_steps": 40}, marks=pytest.mark.slow),
         pytest.param({"task": "vulnerabilities", "max_steps": 20}, marks=pytest.mark.slow),
         pytest.param({"task": "vulnerabilities", "size": "laptop", "max_steps": 4}, marks=pytest.mark.slow),

@@ -27,7 +27,7 @@ from sparsecore.runs.supervisor import Supervisor
 from sparsecore.runs.sweep import SweepSpec
 from sparsecore.training import train
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0  # every process imports torch, on a machine that may be busy
 
 
 def soon(condition: Callable[[], Any]) -> Any:
