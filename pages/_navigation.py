@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from sparsecore.dashboard import classroom
-from sparsecore.dashboard.controls import say, told_store, turn_to
+from sparsecore.dashboard.controls import ran_to_its_end, say, told_store, turn_to
 from sparsecore.dashboard.style_words import style_words
 from sparsecore.dashboard.words import LANGUAGES, TAGS, best_language
 from sparsecore.runs.database import StoreError
@@ -59,5 +59,6 @@ turn_to(page.url_path)
 classroom.dress()
 try:
     page.run()
+    ran_to_its_end()
 except StoreError as error:
     st.error(told_store(error), icon=":material/database_off:")

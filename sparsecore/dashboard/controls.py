@@ -32,6 +32,7 @@ from sparsecore.runs.store_error import StoreError
 SETTINGS = "settings"  # outlives the widgets when another page is opened
 SHOWN = "shown"  # the parameters whose widgets were on the screen when the page was last run to its end
 SHOWING = "showing"  # those that this run of the page has come to by now
+HELD, HOLDING = "held", "holding"  # the same of other widgets, by their keys
 PROBLEMS = "problems"  # what does not fit now
 PAGE = "page"  # the page that is shown
 SWEEP = "sweep"  # the page whose settings are not the Lab's
@@ -119,8 +120,10 @@ def present() -> dict[str, Any]:
 
 
 def hold(key: str, value: Any) -> None:
-    """Let a widget hold a value; one that it holds already is not set anew, for which see `UNCOVERED`."""
-    if key not in st.session_state or st.session_state[key] != value:
+    """Let a widget hold a value; one that does on the screen is not set anew, for which see `UNCOVERED`."""
+    st.session_state[HOLDING] = st.session_state.get(HOLDING, frozenset()) | {key}
+    on_screen = key in st.session_state.get(HELD, ()) and key in st.session_state
+    if not on_screen or st.session_state[key] != value:
         st.session_state[key] = value
 
 
@@ -144,15 +147,22 @@ def put(name: str, value: Any) -> None:
 def turn_to(page: str) -> None:
     """Another page is shown: no widget is on the screen yet; a sweep's settings are its own."""
     before = st.session_state.get(PAGE)
+    st.session_state[HOLDING] = frozenset()
     if page == before:
         return
-    st.session_state[PAGE], st.session_state[SHOWN] = page, frozenset()
+    st.session_state[PAGE] = page
+    st.session_state[SHOWN] = st.session_state[HELD] = frozenset()
     forget_presses()
     if SWEEP in (page, before):
         kept = st.session_state.get(OTHER_SETTINGS)
         st.session_state[OTHER_SETTINGS] = st.session_state.pop(SETTINGS, None)
         if kept is not None:
             st.session_state[SETTINGS] = kept
+
+
+def ran_to_its_end() -> None:
+    """The browser has every widget of the page."""
+    st.session_state[HELD] = st.session_state[HOLDING]
 
 
 def _show(name: str) -> dict[str, Any]:

@@ -29,8 +29,12 @@ def test_a_widget_is_not_set_to_what_it_holds_which_would_undo_a_press_meanwhile
 ):
     app = opened(page)
     assert set_anew(app, keys) == keys  # at first it is told what to show
+    app.session_state["held"] = app.session_state["holding"]  # as _navigation.py notes
     app.run()
     assert set_anew(app, keys) == set()
+    app.session_state["held"] = frozenset()  # as on another page, where the browser has not seen them
+    app.run()
+    assert set_anew(app, keys) == keys - {"task", "method", "size", "density"}
 
 
 def set_anew(app, keys: set[str]) -> set[str]:
