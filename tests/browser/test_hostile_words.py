@@ -130,9 +130,7 @@ def failed(store: Store, run: str) -> None:
 
 @pytest.fixture(scope="module")
 def named(the_store: Store) -> str:
-    return trained(
-        the_store, RunConfig.parse({"task": "spirals", "density": 0.4, "seed": 5, "max_steps": 60})
-    )
+    return trained(the_store, RunConfig(task="spirals", seed=5, max_steps=2_500))
 
 
 @pytest.fixture(scope="module")
