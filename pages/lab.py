@@ -7,7 +7,7 @@ import streamlit as st
 from sparsecore.config import TEXTS
 from sparsecore.dashboard import classroom, controls, cures, kept_texts, prediction
 from sparsecore.dashboard.controls import say
-from sparsecore.dashboard.live_view import live_view
+from sparsecore.dashboard.live_view import is_frozen, live_view
 from sparsecore.dashboard.presses import do_pressed
 from sparsecore.dashboard.session import WELCOME, differs_from, linked_run, the_store, welcome_run
 from sparsecore.dashboard.transport import devices, language_switch, tell_changes, transport
@@ -23,6 +23,7 @@ if config is not None:
 do_pressed()
 linked = linked_run()
 run = linked or welcome_run()
+frozen = is_frozen(run)  # once, for the buttons and the view
 
 
 def training_parameters() -> None:
@@ -91,13 +92,13 @@ with st.container(horizontal=True, vertical_alignment="bottom", key="choices"):
 if follows:
     classroom.stay_along()
 elif fixed:
-    transport(run)
+    transport(run, frozen)
 else:
     slider, buttons = st.columns([3, 7], vertical_alignment="bottom")
     with slider:
         controls.density_slider()
     with buttons:
-        transport(run)
+        transport(run, frozen)
 
 config = controls.checked(controls.save())
 tell_refusal()
@@ -109,6 +110,6 @@ whose_line(run)
 classroom.show_way(run)
 if not (fixed or follows):
     cures.offer(run)
-live_view(run)
+live_view(run, frozen)
 if run.config.task == TEXTS:
     prediction.ask(store, run)

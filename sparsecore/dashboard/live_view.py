@@ -21,8 +21,17 @@ COMPARED = "compared"  # in the session: the run that curves are compared with
 PREFIXES = ("live.", "method.", "save.", "state.", "task.")  # of the words that the view shows
 
 
-def live_view(run: Run) -> None:
-    """Show a run: live while it trains, a replay afterwards. Reruns the page when the run's state changes."""
+def is_frozen(run: Run) -> bool:
+    """Whether the support is fixed, by the last record of the run."""
+    return the_store().last_record(run.id).get("frozen", False)
+
+
+def live_view(run: Run, frozen: bool | None = None) -> None:
+    """Show a run: live while it trains, a replay afterwards. Reruns the page when the run's state changes.
+
+    frozen: what the page's own buttons were made by. Asked anew, it may have changed since, and the view
+    would take the page to know.
+    """
     language = st.session_state["lang"]
     others = comparable(the_store(), run)
     chosen = st.session_state.get(COMPARED)
@@ -30,7 +39,7 @@ def live_view(run: Run) -> None:
         "run": run.id,
         "token": leave_to_watch(run.id),
         "state": run.state,
-        "frozen": the_store().last_record(run.id).get("frozen", False),
+        "frozen": is_frozen(run) if frozen is None else frozen,
         "plotly": f"{PLOTLY_PATH}?v={plotly.__version__}",
         "others": others,
         "compare": curves(the_store(), chosen) if chosen in [other["id"] for other in others] else None,

@@ -26,13 +26,12 @@ ICONS = {
 }
 
 
-def transport(run: Run) -> None:
+def transport(run: Run, frozen: bool) -> None:
     """The row of buttons: those that begin a run, and those that act on `run`."""
     mine = run.origin != WELCOME and may(run)
     paused, running = mine and run.state == "paused", mine and run.state == "running"
     method = the_store().changes(run.id).get("method", run.config.method)
     freezable = (paused or running) and method != "dense"
-    frozen = the_store().last_record(run.id).get("frozen", False)
     with st.container(horizontal=True, key="transport", gap="xsmall"):
         _button("train", ":material/play_arrow:", "T", press(train, run.id), type="primary")
         _ask_button(run, "resume" if paused else "pause", "P", enabled=paused or running)
