@@ -20,8 +20,8 @@ controls.load(linked)
 config = controls.checked(controls.present())  # first, so that what does not fit is told beside its field
 if config is not None:
     tell_changes(linked, config)
-do_pressed()
-linked = linked_run()
+if do_pressed():
+    linked = linked_run()
 run = linked or welcome_run()
 frozen = is_frozen(run)  # once, for the buttons and the view
 

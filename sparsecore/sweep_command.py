@@ -26,13 +26,12 @@ from sparsecore.runs.batching import Choice
 from sparsecore.runs.executors import Executor, Local
 from sparsecore.runs.limits import require_all
 from sparsecore.runs.store import Store
-from sparsecore.runs.sweep import GRID, Cell, SweepSpec
+from sparsecore.runs.sweep import FINAL, GRID, Cell, SweepSpec
 from sparsecore.summary import described, summary
 from sparsecore.terminal import FAILED, JsonFlag, eyes, refuse, show
 
 PAPER_GRID = "1,0.9,0.8,0.7,0.6,0.5,0.4,0.3,0.2,0.1,0.05"  # of Tables 3-1 and 3-2
 COUNTED = ("queued", "running", "paused", "done", "collapsed", "failed", "stopped", "missing")
-FINAL = ("done", "collapsed", "failed")
 
 WorkersFlag = Annotated[
     int | None, typer.Option(min=1, help="Runs at once, one core each; left out, as many as cores.")

@@ -10,7 +10,7 @@ from sparsecore.runs.automatic import ORIGIN, Bisection, NoBaseline, Smallest
 from sparsecore.runs.executors import Cancelled, Elsewhere
 from sparsecore.runs.people import HOST, Person
 from sparsecore.runs.store import Store
-from sparsecore.runs.sweep import Cell, SweepSpec
+from sparsecore.runs.sweep import FINAL, Cell, SweepSpec
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Finding(threading.Thread):
 
     def _tell(self, density: float, cells: list[Cell]) -> None:
         self.density, self.cells = density, len(cells)
-        self.ended = sum(cell.status in ("done", "collapsed", "failed") for cell in cells)
+        self.ended = sum(cell.status in FINAL for cell in cells)
         if self.given_up.is_set():
             raise Cancelled
 

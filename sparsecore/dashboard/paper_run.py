@@ -13,7 +13,7 @@ from sparsecore.dashboard.visitor import attempt, may, visitor
 from sparsecore.reproduce import gather
 from sparsecore.reproduce.plan import Plan
 from sparsecore.runs import sweeps
-from sparsecore.runs.sweep import Cell
+from sparsecore.runs.sweep import FINAL, Cell
 from sparsecore.thesis import SORTING, TABLES, paper_table
 
 TABLE = "table"  # in the URL
@@ -24,7 +24,6 @@ USUAL_SEEDS = "0, 1, 2"
 MOST_SEEDS = 20  # a table has some thirty runs a seed
 DRAWN = "paper_drawn"  # in the session: the plan that is drawn, and how many of its runs had ended
 LIVE_SECONDS, IDLE_SECONDS = 2.0, 15.0
-ENDED = ("done", "collapsed", "failed")
 
 
 def table() -> str:
@@ -138,7 +137,7 @@ def _running(plan: Plan) -> list[sweeps.Sweep]:
 
 
 def _ended(cells: list[Cell]) -> int:
-    return sum(cell.status in ENDED for cell in cells)
+    return sum(cell.status in FINAL for cell in cells)
 
 
 def _going(plan: Plan, cells: list[Cell]) -> bool:

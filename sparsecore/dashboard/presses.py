@@ -22,12 +22,16 @@ def press(act: Callable[..., Any], *given: Any) -> dict[str, Any]:
     return {"on_click": _waiting().append, "args": (partial(act, *given),)}
 
 
-def do_pressed() -> None:
-    """Do what was pressed since, in order; before any widget of the page, whose values it may set."""
-    while (
-        waiting := _waiting()
-    ):  # asks the session each time: here a run is broken off, not after the next line
+def do_pressed() -> bool:
+    """Do what was pressed since, in order, before any widget of the page, whose values it may set.
+
+    Whether anything was. The session is asked before each: better broken off there than after it is taken.
+    """
+    any_done = False
+    while waiting := _waiting():
         waiting.pop(0)()
+        any_done = True
+    return any_done
 
 
 def forget_presses() -> None:

@@ -11,7 +11,7 @@ from html import escape
 from itertools import groupby
 
 from sparsecore.figures.layers import layer_name
-from sparsecore.runs.sweep import Cell
+from sparsecore.runs.sweep import FINAL, Cell
 
 Say = Callable[..., str]
 MOST_CHIPS = 2_000  # more cells than a page can hold, each for itself
@@ -144,7 +144,7 @@ def _told(cell: Cell, say: Say) -> str:
 def progress_bar(cells: Sequence[Cell], say: Say, where: str = "") -> str:
     """The share of these cells that is done: ended ones in parts, running ones by what they have done."""
     statuses = Counter(cell.status for cell in cells)
-    count = {status: statuses[status] for status in ("done", "collapsed", "failed")}
+    count = {status: statuses[status] for status in FINAL}
     running = sum(done_share(cell) or 0.0 for cell in cells if cell.status == "running")
     total = len(cells) or 1
     parts = [

@@ -16,7 +16,7 @@ from sparsecore.dashboard.sweep_grid import grid, legend, notes, progress_bar, t
 from sparsecore.dashboard.sweep_results import cells_csv
 from sparsecore.dashboard.visitor import attempt, hint, may, visitor, whose
 from sparsecore.runs import sweeps
-from sparsecore.runs.sweep import Cell
+from sparsecore.runs.sweep import FINAL, Cell
 from sparsecore.runs.sweeps import Sweep
 
 LOOKED_AT = "sweep_looked_at"  # in the session: what the URL forgets when another page is opened
@@ -113,7 +113,7 @@ def _button(action: str, icon: str, act: Callable[..., None], sweep: Sweep) -> N
 
 
 def _ended(cells: list[Cell]) -> int:
-    return sum(cell.status in ("done", "collapsed", "failed") for cell in cells)
+    return sum(cell.status in FINAL for cell in cells)
 
 
 def _going(sweep: Sweep, cells: list[Cell]) -> bool:

@@ -12,7 +12,7 @@ from sparsecore.reproduce.record import Reproduction, pictures_path, reproductio
 from sparsecore.runs import sweeps
 from sparsecore.runs.people import HOST, Person
 from sparsecore.runs.store import Store
-from sparsecore.runs.sweep import Cell
+from sparsecore.runs.sweep import FINAL, Cell
 from sparsecore.thesis import FOLDER
 
 ORIGIN = "paper"
@@ -87,4 +87,4 @@ def shipped_pictures(table: str, folder: Path = FOLDER) -> dict[str, Picture]:
 
 def unfinished(cells: Iterable[Cell]) -> int:
     """How many runs have not ended by themselves."""
-    return sum(cell.status not in ("done", "collapsed", "failed") for cell in cells)
+    return sum(cell.status not in FINAL for cell in cells)

@@ -16,14 +16,13 @@ from pydantic import BaseModel, ConfigDict
 
 from sparsecore.reproduce.plan import FLOORS, Column, Plan, column_of
 from sparsecore.runs.curves import Layer, Point
-from sparsecore.runs.sweep import Cell, Status
+from sparsecore.runs.sweep import FINAL, Cell, Status
 from sparsecore.thesis import FOLDER, TABLES
 
 PACKAGES = ("torch", "numpy")  # those on which the figures depend
 ROOT = Path(__file__).parents[2]
 # Of the program: what is shipped beside it may be newer than the commit that made it.
 CHANGED = ("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)assets/paper")
-FINISHED = ("done", "collapsed", "failed")
 
 
 class Record(BaseModel):
@@ -72,7 +71,7 @@ class Trial(Record):
     @property
     def finished(self) -> bool:
         """Whether it ended by itself, well or not."""
-        return self.status in FINISHED
+        return self.status in FINAL
 
     @classmethod
     def of(cls, cell: Cell) -> Trial:

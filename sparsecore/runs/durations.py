@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sparsecore.config import RunConfig
 from sparsecore.runs.run import IMPORT
 from sparsecore.runs.store import Store
-from sparsecore.runs.sweep import Cell
+from sparsecore.runs.sweep import FINAL, Cell
 from sparsecore.runs.tables import runs
 
 LOOKED_AT = 500  # the newest finished runs of a task and size say enough of its pace
@@ -32,7 +32,6 @@ STEP_SECONDS = {
     ("vulnerabilities", "laptop"): 0.33,
     ("vulnerabilities", "paper"): 4.0,
 }
-ENDED = ("done", "collapsed", "failed")
 PLANNED_STEPS = 1_000  # where the size plans epochs: three of 44,000 texts in batches of 128
 
 
@@ -67,7 +66,7 @@ def remaining(cells: Sequence[Cell], workers: int = 1, known: Sequence[Finished]
 
     Judged by the cells that have, and by other finished runs that are `known`.
     """
-    unfinished = [cell for cell in cells if cell.status not in ENDED]
+    unfinished = [cell for cell in cells if cell.status not in FINAL]
     if not unfinished:
         return 0.0  # and nothing to be learnt from thousands that have ended
     guess = Guess([*_finished(cells), *known])

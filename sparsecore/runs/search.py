@@ -24,7 +24,7 @@ from sparsecore.runs.automatic import LOWER_IS_BETTER, is_worse
 from sparsecore.runs.executors import Cancelled, Executor
 from sparsecore.runs.people import HOST, Person
 from sparsecore.runs.store import Store
-from sparsecore.runs.sweep import Cell, SweepSpec
+from sparsecore.runs.sweep import FINAL, Cell, SweepSpec
 from sparsecore.sparsifiers import HardThreshold
 from sparsecore.sparsifiers.layers import group_sizes
 
@@ -151,8 +151,7 @@ class Search:
         """Whether all its cells have ended, be it because an earlier search found them hopeless."""
         cells = sweeps.cells_of(self.store, trial.spec)
         return all(
-            cell.status in ("done", "collapsed", "failed")
-            or (cell.status == "stopped" and self._hopeless(trial, cell))
+            cell.status in FINAL or (cell.status == "stopped" and self._hopeless(trial, cell))
             for cell in cells
         )
 

@@ -162,16 +162,16 @@ def survive(ground: Ground, config: RunConfig, kills: list[tuple[Victim, Moment]
     return done
 
 
-def test_a_run_survives_the_end_of_its_worker_and_of_worker_and_server(ground: Ground):
-    config = RunConfig(theta=0.0, max_steps=4_000, seed=3, method="global", density=0.3)
+def test_a_run_survives_the_end_of_its_worker_of_its_server_and_of_both(ground: Ground):
+    config = RunConfig(theta=0.0, max_steps=6_000, seed=3, method="global", density=0.3)
     ground.serve()
-    kills = [("worker", "checkpoint"), ("both", "end")]
+    kills = [("server", "training"), ("worker", "checkpoint"), ("both", "end")]
     done = survive(ground, config, kills, seed=7)
-    assert [each.victim for each in done] == ["worker", "both"]
+    assert [each.victim for each in done] == ["server", "worker", "both"]
 
 
 def test_two_servers_on_one_store_train_no_run_twice(ground: Ground):
-    configs = [RunConfig(theta=0.0, max_steps=1_000, seed=seed) for seed in range(2)]
+    configs = [RunConfig(theta=0.0, max_steps=1_500, seed=seed) for seed in range(3)]
     ids = [ground.store.create(config) for config in configs]
     watches = [Watch(ground.store, run) for run in ids]
     for watch in watches:
