@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from sparsecore.config import PARAMETERS
 from sparsecore.csv_files import FOR_PEOPLE
 from sparsecore.dashboard import dates
 from sparsecore.dashboard.controls import say
@@ -29,11 +30,14 @@ UNFINISHED = ("queued", "running")
 
 
 def linked_sweep() -> Sweep | None:
-    """The sweep of the URL, else the one last looked at, else the newest of this server."""
+    """The sweep of the URL, else the one last looked at, else the newest of this server.
+
+    A link with settings and no sweep is about the settings: the newest sweep would bring its own.
+    """
     asked = st.query_params.get("sweep")
     wanted = asked or st.session_state.get(LOOKED_AT)
     found = sweeps.get(the_store(), wanted) if wanted else None
-    if found is None and not asked:
+    if found is None and not asked and not PARAMETERS.keys() & st.query_params.keys():
         found = next(iter(sweeps.recent(the_store(), 1)), None)
     if found is not None:
         open_sweep(found.id)

@@ -29,7 +29,7 @@ from sparsecore.runs.sweeps import Sweep
 from sparsecore.runs.worker import Worker
 from sparsecore.sweep_report import sweep_report
 from tests.browser.test_texts import button, table, upload
-from tests.browser.waiting import at_rest
+from tests.browser.waiting import at_rest, open_list
 
 pytestmark = pytest.mark.browser
 
@@ -156,7 +156,8 @@ def swept(the_store: Store, tmp_path_factory) -> Sweep:
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_hostile_name_and_note_of_a_run_are_words(open_page, named: str, width: int):
     page = open_page("/runs", width=width)
-    page.get_by_role("combobox", name=re.compile("The chosen run")).click()
+    page.locator("[data-testid=stDataFrame] canvas").first.wait_for()
+    open_list(page, re.compile("The chosen run"))
     page.get_by_role("option", name=re.compile(named)).click()
     expect(page.get_by_role("textbox", name="Name")).to_have_value(NAME)
     nothing_ran(page)

@@ -11,7 +11,7 @@ from sparsecore.config import RunConfig
 from sparsecore.runs.store import Store
 from sparsecore.runs.worker import Worker
 from tests.browser.conftest import PATIENCE_SECONDS
-from tests.browser.waiting import at_rest
+from tests.browser.waiting import at_rest, open_list
 
 pytestmark = pytest.mark.browser
 
@@ -24,8 +24,7 @@ def trained(store: Store) -> str:
 
 def choose(page, run: str) -> None:
     """Choose a run by its name, as somebody without a mouse does."""
-    at_rest(page)
-    page.get_by_role("combobox", name="The chosen run").click()
+    open_list(page, "The chosen run")
     page.get_by_role("option").filter(has_text=run).click()
     at_rest(page)
 

@@ -41,7 +41,7 @@ def test_a_tiny_sweep_trains_to_its_end_and_a_click_on_a_point_opens_its_run(ope
     expect(page.get_by_text("Runs: 3, all done")).to_be_visible(timeout=SECONDS * 1000)
     expect(page.locator(".js-plotly-plot")).to_have_count(4)
     store = Store(server.home)
-    (sweep,) = sweeps.recent(store)
+    sweep = sweeps.recent(store)[0]
     assert f"sweep={sweep.id}" in page.url
     runs = [cell.run.id for cell in sweeps.cells_of(store, sweep.spec)]
     page.wait_for_function(f"runs => {PLOT}?.data.filter((t) => t.meta === 'runs').length === 2")

@@ -129,6 +129,17 @@ def test_the_choices_are_those_of_the_sweep_that_is_opened(store: Store):
     assert app.query_params["sweep"] in (first, [first])
 
 
+def test_a_link_with_settings_is_not_overruled_by_the_newest_sweep(store: Store):
+    sweeps.begin(store, SPEC)
+    app = opened("sweep.py", task="spirals", max_steps="60")
+    assert "sweep" not in app.query_params
+    app.button(key="sweep_start").click().run()
+    assert not app.exception
+    begun = sweeps.recent(store)[0]
+    assert (begun.spec.task, begun.spec.parameters["max_steps"]) == ("spirals", 60)
+    assert app.query_params["sweep"] in (begun.id, [begun.id])
+
+
 def test_a_sweep_of_a_search_is_not_in_the_list(store: Store):
     mine = sweeps.begin(store, SPEC)
     sweeps.begin(store, SPEC.model_copy(update={"densities": (0.3,)}), "search")
