@@ -1,7 +1,9 @@
 """A home folder and a store of their own for every test."""
 
 import importlib.util
+import os
 import sys
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,14 @@ from sqlalchemy import NullPool, create_engine
 from sparsecore.runs.database import VARIABLE
 from sparsecore.runs.store import Store
 from tests.postgresql import Server, missing, programs
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compiled code is kept for all tests: else every process of every home compiles for seconds."""
+    if not hasattr(config, "workerinput") and "NUMBA_CACHE_DIR" not in os.environ:  # else it is the session's
+        folder = tempfile.TemporaryDirectory(prefix="sparsecore-compiled-")
+        os.environ["NUMBA_CACHE_DIR"] = folder.name
+        config.add_cleanup(folder.cleanup)
 
 
 @pytest.fixture(autouse=True)
