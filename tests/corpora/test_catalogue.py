@@ -1,4 +1,3 @@
-
 import pytest
 
 from sparsecore.corpora import CorpusError, add, find, inspect, kept, read_corpus, remove, shelf
