@@ -28,8 +28,8 @@ from sparsecore.config import RunConfig
 from sparsecore.dashboard.live_route import tokens
 from sparsecore.dashboard.owner_cookie import owner_cookies
 from sparsecore.dashboard.page_session import Tab
-from sparsecore.runs.people import WELCOME, Person
-from sparsecore.runs.run import Run
+from sparsecore.runs.people import Person
+from sparsecore.runs.run import WELCOME, Run
 from sparsecore.runs.store import Store
 
 DEMO = {"task": "sinc", "size": "demo", "theta": 0.0}

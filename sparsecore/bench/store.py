@@ -22,9 +22,8 @@ from sparsecore.config import RunConfig
 from sparsecore.dashboard.page_session import Tab
 from sparsecore.runs import sweeps
 from sparsecore.runs.disk import disk
-from sparsecore.runs.people import WELCOME
 from sparsecore.runs.queue import SWEEP
-from sparsecore.runs.run import Run, new_row
+from sparsecore.runs.run import WELCOME, Run, new_row
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import SweepSpec
 from sparsecore.runs.tables import log, runs

@@ -12,8 +12,7 @@ from sparsecore.dashboard.controls import put, say
 from sparsecore.dashboard.presses import press
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.transport import train
-from sparsecore.runs.people import WELCOME
-from sparsecore.runs.run import Run
+from sparsecore.runs.run import WELCOME, Run
 
 LESSONS = Path(__file__).parents[2] / "pages" / "lessons.py"
 LESSON = "collapse"

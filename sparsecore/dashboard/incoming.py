@@ -13,6 +13,7 @@ import streamlit as st
 
 from sparsecore.corpora import CorpusError, Inspection, Kept, add
 from sparsecore.corpora.catalogue import LONGEST_NAME
+from sparsecore.corpora.generator import BUILT_IN_SEED, generate
 from sparsecore.corpora.inspection import Preview, preview
 from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.figure_files import draw_html
@@ -24,6 +25,7 @@ INCOMING = "incoming"  # in the session: the file that is looked at
 UPLOADS = "uploads"  # in the session: how many files have come; each has an uploader of its own
 JUST_KEPT = "just_kept"
 POLL_SECONDS = 0.3
+BUILT_IN_SHOWN = 5  # of the generated texts
 
 
 class Incoming:
@@ -71,6 +73,7 @@ def incoming(folder: Path) -> None:
     if kept := st.session_state.get(JUST_KEPT):
         st.success(say("data.kept", name=plain(kept.name), rows=f"{kept.inspection.rows:,}"))
     if held is None:
+        _built_in()
         return
     if not held.work.soon():
         _progress(held)
@@ -78,6 +81,14 @@ def incoming(folder: Path) -> None:
         _kept(held, folder)
     else:
         _looked_at(held, folder)
+
+
+def _built_in() -> None:
+    """What is trained on as long as nobody brings texts."""
+    st.markdown(f"**{say('data.builtin.first')}**")
+    st.caption(say("data.builtin.help"))
+    corpus = generate(BUILT_IN_SHOWN, BUILT_IN_SEED)
+    st.html(samples(zip(corpus.texts, corpus.labels, strict=True), say))
 
 
 def _take(key: str) -> None:
@@ -122,7 +133,8 @@ def _looked_at(held: Incoming, folder: Path, refused: str | None = None) -> None
     st.html(facts(found.inspection))
     grades(found.inspection.labels, held.name, "incoming")
     st.caption(say("data.first"))
-    st.html(samples(found.samples, say))
+    with st.container(key="first_texts"):
+        st.html(samples(found.samples, say))
     _pick(held)
     key = f"name{st.session_state[UPLOADS]}"  # of this file: another one begins with its own name
     name = st.text_input(say("data.name"), held.name, max_chars=LONGEST_NAME, key=key)

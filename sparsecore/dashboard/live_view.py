@@ -14,8 +14,7 @@ from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.view_scripts import place
 from sparsecore.dashboard.visitor import the_account
 from sparsecore.dashboard.words import words
-from sparsecore.runs.people import FOR_ALL
-from sparsecore.runs.run import Run
+from sparsecore.runs.run import FOR_ALL, Run
 
 COMPARED = "compared"  # in the session: the run that curves are compared with
 PREFIXES = ("live.", "method.", "save.", "state.", "task.")  # of the words that the view shows

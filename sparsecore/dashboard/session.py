@@ -8,8 +8,7 @@ from functools import cache
 import streamlit as st
 
 from sparsecore.config import PARAMETERS, RunConfig
-from sparsecore.runs.people import WELCOME
-from sparsecore.runs.run import Run
+from sparsecore.runs.run import WELCOME, Run
 from sparsecore.runs.store import Store
 
 RETRY_SECONDS = 60.0  # a welcome run that failed is shown as it is for so long, then tried again

@@ -14,8 +14,8 @@ from sparsecore.dashboard.controls import say, told, told_store
 from sparsecore.dashboard.owner_cookie import account_owner, digest, owner_cookies
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.teacher import TRIES, WITHIN_SECONDS, door
-from sparsecore.runs.people import WELCOME, NotYours, Person, QueueFull, only_owner
-from sparsecore.runs.run import Run
+from sparsecore.runs.people import NotYours, Person, QueueFull, only_owner
+from sparsecore.runs.run import WELCOME, Run
 from sparsecore.runs.store import Store
 from sparsecore.runs.store_error import StoreError
 from sparsecore.runs.sweeps import Sweep

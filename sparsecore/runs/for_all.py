@@ -6,8 +6,7 @@ from sqlalchemy import insert, select
 
 from sparsecore.config import RunConfig
 from sparsecore.runs.database import one_at_a_time
-from sparsecore.runs.people import LESSON
-from sparsecore.runs.run import Run, new_row
+from sparsecore.runs.run import LESSON, Run, new_row
 from sparsecore.runs.store import Store
 from sparsecore.runs.tables import runs
 

@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import and_, case, delete, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
-from sparsecore.runs.people import HOST, WELCOME, Person
+from sparsecore.runs.people import HOST, Person
 from sparsecore.runs.plain_words import plain_words
-from sparsecore.runs.run import Run
+from sparsecore.runs.run import WELCOME, Run
 from sparsecore.runs.store import Store
 from sparsecore.runs.tables import commands, runs
 

@@ -22,8 +22,15 @@ def partner(run: Run, others: Sequence[Run]) -> Run | None:
 
 
 def newest_pair(runs: Sequence[Run]) -> tuple[Run, Run] | None:
-    """Of runs, newest first, the newest that has a partner of its size and other settings; that one first."""
-    for run in filter(has_begun, runs):
+    """Of runs, newest first, the newest that has a partner of its size and other settings; that one first.
+
+    Two that only wait are a pair where no other is.
+    """
+    return _pair([run for run in runs if run.step]) or _pair([run for run in runs if has_begun(run)])
+
+
+def _pair(runs: Sequence[Run]) -> tuple[Run, Run] | None:
+    for run in runs:
         other = partner(run, runs)
         if other is not None and other.config.size == run.config.size and other.config != run.config:
             return other, run

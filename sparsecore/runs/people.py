@@ -13,11 +13,9 @@ from sqlalchemy import Connection, func, select
 
 from sparsecore.environment import whole_number
 from sparsecore.runs.queue import SWEEP
+from sparsecore.runs.run import FOR_ALL
 from sparsecore.runs.tables import runs, sweeps
 
-WELCOME = "welcome"  # the origin of the run that greets everybody, and that nobody may stop
-LESSON = "lesson"  # the origin of a run of a lesson: one for the whole class, nobody's to stop
-FOR_ALL = (WELCOME, LESSON)
 QUEUED_VARIABLE = "SPARSECORE_MAX_QUEUED"
 QUEUED_USUALLY = 10  # runs a person may have waiting; those of his sweeps wait behind everybody's
 

@@ -1,8 +1,9 @@
 """The queue: whose turn it is.
 
 People take turns: of all who have something queued, the one whose last turn is longest ago comes next, with
-the oldest of his runs. A sweep's runs come after all others, so that nobody waits for a sweep; among them the
-people whose sweeps they are take turns in the same way.
+the oldest of his runs. What a lesson or a first visit shows to everybody comes before all others, and a
+sweep's runs after them, so that nobody waits for a sweep; among them the people whose sweeps they are take
+turns in the same way.
 """
 
 from __future__ import annotations
@@ -26,14 +27,15 @@ from sqlalchemy import (
 from sqlalchemy.engine import Row
 
 from sparsecore.runs.database import insert_or
+from sparsecore.runs.run import FOR_ALL
 from sparsecore.runs.tables import commands, runs, turns
 
 SWEEP = "sweep"  # the origin of a run that a sweep asked for
 CLUSTER = "ray:"  # how the names of a cluster's workers begin; a queued run with one waits for that cluster
 # A sweep's run that nobody holds and whose last worker did not die: a batch may have been what killed it.
 FOR_BATCH = and_(runs.c.origin == SWEEP, runs.c.worker.is_(None), runs.c.crashes == 0)
-LAST = case((runs.c.origin == SWEEP, 1), else_=0)
-
+IS_FOR_ALL = runs.c.origin.in_(FOR_ALL)
+RANK = case((IS_FOR_ALL, -1), (runs.c.origin == SWEEP, 1), else_=0)  # the smallest comes first
 
 OWNER = func.coalesce(runs.c.owner, "")
 ASKED = exists().where(commands.c.run_id == runs.c.id, commands.c.kind == "pause")
@@ -49,13 +51,13 @@ def line(*more: ColumnElement) -> Subquery:
     In the first round the owners go by their last turn, who never had one first, and of those who came
     first; in every further round in the same order again.
     """
-    his = {"partition_by": (FOR, LAST, OWNER)}
+    his = {"partition_by": (FOR, RANK, OWNER)}
     queued = (
         select(
             runs.c.id,
             runs.c.worker,
             FOR.label("for"),
-            LAST.label("last"),
+            RANK.label("rank"),
             OWNER.label("owner"),
             func.row_number().over(**his, order_by=runs.c.place).label("round"),
             func.min(runs.c.place).over(**his).label("came"),
@@ -65,22 +67,23 @@ def line(*more: ColumnElement) -> Subquery:
         .subquery()
     )
     column = queued.c
-    order = (column.last, column.round, func.coalesce(turns.c.at, 0), column.came)
+    order = (column.rank, column.round, func.coalesce(turns.c.at, 0), column.came)
     nth = func.row_number().over(partition_by=column["for"], order_by=order).label("nth")
-    turn = and_(turns.c.owner == column.owner, turns.c.sweeps == column.last)
+    turn = and_(turns.c.owner == column.owner, turns.c.sweeps == column.rank)
     return select(queued, nth).outerjoin_from(queued, turns, turn).subquery()
 
 
 def waiting(connection: Connection, limit: int | None = None) -> list[Row]:
-    """Queued runs (id, worker, for_batch) in the order of training; none that waits for a cluster."""
-    queued = line(FOR_BATCH.label("for_batch"))
-    query = select(queued.c.id, queued.c.worker, queued.c.for_batch).where(queued.c["for"] == "")
+    """Queued runs (id, worker, for_batch, for_all) in the order of training, without a cluster's."""
+    queued = line(FOR_BATCH.label("for_batch"), IS_FOR_ALL.label("for_all"))
+    columns = (queued.c[name] for name in ("id", "worker", "for_batch", "for_all"))
+    query = select(*columns).where(queued.c["for"] == "")
     return list(connection.execute(query.order_by(queued.c.nth).limit(limit)))
 
 
 def note_turn(connection: Connection, run_id: str, now: Any) -> None:
     """The run comes to its turn: whoever it belongs to is the last to have had one."""
-    taken = select(OWNER, LAST, now if isinstance(now, ColumnElement) else literal(now))
+    taken = select(OWNER, RANK, now if isinstance(now, ColumnElement) else literal(now))
     row = insert_or(connection, turns).from_select(
         ["owner", "sweeps", "at"], taken.where(runs.c.id == run_id)
     )
@@ -119,8 +122,8 @@ def place_of(connection: Connection, run_id: str) -> int | None:
 
 
 def has_people(connection: Connection) -> bool:
-    """Whether a run waits that no sweep asked for."""
-    asked = (runs.c.state == "queued", runs.c.worker.is_(None), runs.c.origin != SWEEP)
+    """Whether a run waits for a core that no sweep asked for."""
+    asked = (runs.c.state == "queued", runs.c.worker.is_(None), RANK == 0)
     return connection.execute(select(runs.c.id).where(*asked).limit(1)).first() is not None
 
 
@@ -131,7 +134,7 @@ def held_by(connection: Connection, worker: str) -> list[str]:
 
 
 def held(connection: Connection, workers: list[str]) -> dict[str, Row]:
-    """What each of these workers holds: its run's id and state, by the worker's name."""
-    query = select(runs.c.worker, runs.c.id, runs.c.state).where(runs.c.worker.in_(workers))
-    query = query.where(runs.c.state.in_(("queued", "running", "paused")))
+    """What each of these workers holds: its run's id and state, and whether it is for all, by its name."""
+    query = select(runs.c.worker, runs.c.id, runs.c.state, IS_FOR_ALL.label("for_all"))
+    query = query.where(runs.c.worker.in_(workers), runs.c.state.in_(("queued", "running", "paused")))
     return {row.worker: row for row in connection.execute(query)}

@@ -16,6 +16,9 @@ from sparsecore.runs.layers import Layer, layers_of
 State = Literal["queued", "running", "paused", "ended", "failed"]
 ACTIVE = ("queued", "running", "paused")
 IMPORT = "import"  # the origin of a run that came in a file from elsewhere
+WELCOME = "welcome"  # the origin of the run that greets everybody, and that nobody may stop
+LESSON = "lesson"  # the origin of a run of a lesson: one for the whole class, nobody's to stop
+FOR_ALL = (WELCOME, LESSON)
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # ids are read aloud in class: no look-alikes
 
 

@@ -15,8 +15,8 @@ from sparsecore.runs.database import insert_or, one_at_a_time
 from sparsecore.runs.limits import require_fit
 from sparsecore.runs.log import Entry, append, rewind
 from sparsecore.runs.opening import Opening
-from sparsecore.runs.people import HOST, WELCOME, Person, require_room
-from sparsecore.runs.run import ACTIVE, Run, State, new_row
+from sparsecore.runs.people import HOST, Person, require_room
+from sparsecore.runs.run import ACTIVE, WELCOME, Run, State, new_row
 from sparsecore.runs.tables import checkpoints, commands, log, runs, settings
 
 HEARTBEAT_SECONDS = 1.0

@@ -47,6 +47,9 @@ class Child:
 class Supervisor(threading.Thread):
     """Trains the store's queued runs in order, at most `cores` at once, until `stop()`.
 
+    What greets a visitor or belongs to a lesson does not wait for a core: one such run at a time is trained
+    beside those.
+
     spare: keep a process ready that has nothing to do, for whoever presses a button next.
     batching: whether small runs of sweeps train as one, in a process that counts as one core.
 
@@ -130,9 +133,9 @@ class Supervisor(threading.Thread):
                 if not self._is_starved(run):
                     logger.warning("Run %s lost its worker %s.", run.id, run.worker)
                     self.store.recover(run.id, run.worker, "its worker was not heard of any more.")
-        training = self._notice()
+        training, beside = self._notice()
         self._keep_spare()
-        self._start_queued(self.cores - training - (self.batching.process is not None))
+        self._start_queued(self.cores - training - (self.batching.process is not None), beside)
         for run_id in self.store.commanded():
             self._hand(run_id, "paused")
 
@@ -174,15 +177,20 @@ class Supervisor(threading.Thread):
         what = f"its worker process ended with code {child.process.returncode}, again and again."
         self.store.recover(child.run_id, child.name, what)
 
-    def _notice(self) -> int:
-        """Note whose run is over; give how many train, their runs being neither paused nor queued."""
+    def _notice(self) -> tuple[int, bool]:
+        """Note whose run is over; give how many take a core, and whether one that is for all trains beside.
+
+        A run that is paused or queued takes none.
+        """
         with self.store.engine.connect() as connection:
             held = queue.held(connection, [child.name for child in self.children])
         for child in self.children:
             row = held.get(child.name)
             if child.run_id is not None and (row is None or row.id != child.run_id):
                 child.run_id, child.since = None, time.monotonic()
-        return sum(row.state == "running" for row in held.values())
+        training = [row for row in held.values() if row.state == "running"]
+        beside = any(row.for_all for row in training)
+        return len(training) - beside, beside
 
     def _keep_spare(self) -> None:
         """One process that is idle; more of them only for a while, in which another run may come."""
@@ -218,23 +226,25 @@ class Supervisor(threading.Thread):
             start_new_session=True,  # Ctrl-C in the server's terminal is the server's; workers save first
         )
 
-    def _start_queued(self, free: int) -> None:
+    def _start_queued(self, free: int, beside: bool) -> None:
+        """Begin what waits for the `free` cores, and what is for all unless such a run trains `beside`."""
         hopeless = self.false_starts >= MAX_FALSE_STARTS and self._spare() is None
-        if free <= 0 and not hopeless:
+        if free <= 0 and beside and not hopeless:
             return
         with self.store.engine.connect() as connection:
-            limit = None if hopeless else free + self.batching.looked_through
+            limit = None if hopeless else max(0, free) + 1 + self.batching.looked_through
             waiting = queue.waiting(connection, limit)
         left = self.batching.left(waiting)
         for run in waiting:
             if hopeless:
                 self.store.fail(run.id, "no worker process can start on this server; its console says why.")
-            elif free <= 0:
+            elif free <= 0 and (beside or not run.for_all):
                 return
             elif run.id in left:
                 free -= self.batching.start()
             else:
-                free -= 1
+                free -= beside or not run.for_all
+                beside = beside or run.for_all
                 if not self._wake(run.id):
                     self._hand(run.id, "queued")
 

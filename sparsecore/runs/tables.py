@@ -111,7 +111,7 @@ turns = Table(  # when a person's run last came to its turn: the queue goes roun
     "turns",
     metadata,
     Column("owner", String(32), primary_key=True),  # empty for what belongs to nobody
-    Column("sweeps", Integer, primary_key=True),  # 1 for the turns of sweeps
+    Column("sweeps", Integer, primary_key=True),  # 1 for the turns of sweeps, -1 of what is for everybody
     Column("at", Float, nullable=False),
 )
 

@@ -25,6 +25,7 @@ CONFIG = (
     runs.c.config["density"].as_float().label("density"),
     runs.c.config["max_steps"].as_integer().label("max_steps"),
     runs.c.step,
+    queue.IS_FOR_ALL.label("for_all"),
 )
 
 
@@ -60,7 +61,10 @@ class Waits:
             queued = list(connection.execute(select(line).order_by(line.c.nth)))
             running = list(connection.execute(training)) if queued else []
         here = [row for row in queued if not row._mapping["for"]]
-        begins = starts([self._left(row) for row in running], [self._left(row) for row in here], self.cores)
+        beside = next((self._left(row) for row in running if row.for_all), 0.0)
+        taken = [self._left(row) for row in running if not row.for_all]
+        lasts, first = [self._left(row) for row in here], sum(row.for_all for row in here)
+        begins = starts(taken, lasts, self.cores, first, beside)
         seconds = {row.id: begin for row, begin in zip(here, begins, strict=True)}
         return {row.id: Wait(row.nth, seconds.get(row.id)) for row in queued}
 
@@ -78,17 +82,27 @@ class Waits:
         return self._guesses[task, size]
 
 
-def starts(running: Sequence[float], queued: Sequence[float], cores: int) -> list[float]:
+def starts(
+    running: Sequence[float], queued: Sequence[float], cores: int, for_all: int = 0, beside: float = 0.0
+) -> list[float]:
     """When each queued run begins, on so many cores, from the seconds that each run takes.
+
+    The first `for_all` of them are for everybody: one at a time they train beside the others, from when the
+    one that does so now, for `beside` seconds more, has ended.
 
     >>> starts(running=[5.0, 2.0], queued=[10.0, 1.0, 1.0], cores=2)
     [2.0, 5.0, 6.0]
+    >>> starts(running=[5.0, 2.0], queued=[9.0, 1.0, 1.0], cores=2, for_all=2)
+    [0.0, 2.0, 3.0]
     """
     free = [*running, *[0.0] * (cores - len(running))]
     heapq.heapify(free)
     begins = []
-    for seconds in queued:
-        begin = heapq.heappop(free)
+    for place, seconds in enumerate(queued):
+        if place < for_all and beside <= free[0]:
+            begin, beside = beside, beside + seconds
+        else:
+            begin = heapq.heappop(free)
+            heapq.heappush(free, begin + seconds)
         begins.append(begin)
-        heapq.heappush(free, begin + seconds)
     return begins

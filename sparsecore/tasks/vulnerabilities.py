@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from sparsecore.config import RunConfig
 from sparsecore.corpora import GRADES, Corpus
-from sparsecore.corpora.generator import generate
+from sparsecore.corpora.generator import BUILT_IN_SEED, generate
 from sparsecore.corpora.shelf import load
 from sparsecore.corpora.tokens import UNKNOWN, build_vocabulary, encode, pack_words, tokenize
 from sparsecore.models import TextClassifier
@@ -28,7 +28,6 @@ from sparsecore.tasks.texts.splits import Parts, random_split, time_split
 PATIENCE = 5  # measurements without a better accuracy (thesis, section 3.3.3: epochs)
 LEAST_STEPS = 100  # between two measurements: an epoch of a few hundred texts is too short to judge by
 FINALLY_EVALUATED = 2_000
-GENERATED_SEED = 2024  # the built-in corpus is one fixed set of texts; the run's seed splits it
 
 
 class Vulnerabilities(Task):
@@ -205,4 +204,4 @@ class Vulnerabilities(Task):
 
 def builtin_corpus(size: str, noise: float = 0.0) -> Corpus:
     """The generated texts of a size, with this share of labels replaced."""
-    return generate(SHAPES[size].generated, GENERATED_SEED, noise)
+    return generate(SHAPES[size].generated, BUILT_IN_SEED, noise)

@@ -22,7 +22,7 @@ from sparsecore.reproduce.plan import Plan
 from sparsecore.run_report import run_report
 from sparsecore.runs import keeping, sweeps
 from sparsecore.runs.entries import enter
-from sparsecore.runs.people import LESSON
+from sparsecore.runs.run import LESSON
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import SweepSpec
 from sparsecore.runs.sweeps import Sweep
@@ -65,7 +65,7 @@ def test_a_hostile_file_is_shown_as_words(open_page, server, tmp_path, width: in
     file = hostile_table(tmp_path / f"{MARKUP.replace('/', '')[:60]}.csv", first=first)
     page = open_page("/data", width=width)
     upload(page, file)
-    rows = page.locator(".sp-samples li")
+    rows = page.locator(".st-key-first_texts .sp-samples li")
     rows.nth(SEEN - 1).wait_for()
     for place, text in enumerate(TEXTS[first : first + SEEN]):
         told = rows.nth(place).locator("bdi")  # what turns the direction ends with its text

@@ -49,7 +49,7 @@ def kept_here(server) -> list[str]:
 def test_a_file_is_shown_kept_trained_on_and_a_new_text_is_graded(open_page, server, tmp_path):
     page = open_page("/data")
     upload(page, file_of_texts(tmp_path))
-    page.locator(".sp-samples li").nth(2).wait_for()
+    page.locator(".st-key-first_texts .sp-samples li").nth(2).wait_for()
     expect(page.locator(".sp-legend").first).to_contain_text("critical 超高危")
     assert "our texts" not in kept_here(server)
     name = page.get_by_role("textbox", name="Name")
@@ -86,12 +86,12 @@ def test_hostile_texts_are_shown_as_texts_and_nothing_is_kept(open_page, server,
     page = open_page("/data")
     rows = [(f"{HOSTILE} {n}", ("low", "high")[n % 2]) for n in range(30)]
     upload(page, table(tmp_path / "<b>x<img>.csv", ("text", "label"), rows))
-    page.locator(".sp-samples li").nth(2).wait_for()
-    assert page.locator(".sp-samples img, .sp-samples script").count() == 0
-    expect(page.locator(".sp-samples li").first).to_contain_text("<script>")
+    page.locator(".st-key-first_texts .sp-samples li").nth(2).wait_for()
+    assert page.locator(".st-key-first_texts :is(img, script)").count() == 0
+    expect(page.locator(".st-key-first_texts .sp-samples li").first).to_contain_text("<script>")
     before = kept_here(server)
     button(page, "Discard").click()
-    page.locator(".sp-samples").wait_for(state="detached")
+    page.locator(".st-key-first_texts .sp-samples").wait_for(state="detached")
     assert kept_here(server) == before
     assert page.title() != "owned"
 
@@ -111,7 +111,7 @@ def test_columns_that_cannot_be_told_are_picked(open_page, tmp_path):
     open_list(page, "Column of grades")
     page.get_by_role("option", name="gamma").click()
     button(page, "Read with these columns").click()
-    page.locator(".sp-samples li").nth(2).wait_for()
+    page.locator(".st-key-first_texts .sp-samples li").nth(2).wait_for()
 
 
 def test_what_is_no_file_of_texts_is_refused_in_one_sentence(open_page, server, tmp_path):

@@ -16,7 +16,7 @@ from sparsecore.dashboard.words import ASSETS, LANGUAGES, speaker
 from sparsecore.least_squares import ends, path
 from sparsecore.lessons import FOLDER, LessonError, Text, lessons, read
 from sparsecore.runs.guesses import counted
-from sparsecore.runs.people import LESSON
+from sparsecore.runs.run import LESSON
 from sparsecore.runs.store import Store
 from sparsecore.storage import stored_bytes
 from sparsecore.theory import statements

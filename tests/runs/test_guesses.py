@@ -10,8 +10,9 @@ from sparsecore.runs.for_all import run_for_all
 from sparsecore.runs.frames import encode
 from sparsecore.runs.guesses import answered, counted, forget, guess
 from sparsecore.runs.log import Entry
-from sparsecore.runs.people import HOST, LESSON, NotYours, Person
+from sparsecore.runs.people import HOST, NotYours, Person
 from sparsecore.runs.retention import foretold
+from sparsecore.runs.run import LESSON
 from sparsecore.runs.store import Store
 
 ANN, BOB, TEACHER = Person("ann"), Person("bob"), Person("tea", teacher=True)

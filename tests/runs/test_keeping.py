@@ -12,8 +12,8 @@ from sparsecore.config import RunConfig
 from sparsecore.runs import keeping, sweeps
 from sparsecore.runs.listing import STATES, Wanted, count, find
 from sparsecore.runs.log import Entry
-from sparsecore.runs.people import HOST, WELCOME, NotYours, Person
-from sparsecore.runs.run import new_row
+from sparsecore.runs.people import HOST, NotYours, Person
+from sparsecore.runs.run import WELCOME, new_row
 from sparsecore.runs.store import LostRun, Store
 from sparsecore.runs.sweep import SweepSpec
 from sparsecore.runs.tables import runs

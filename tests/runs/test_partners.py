@@ -63,6 +63,14 @@ def test_the_newest_pair_is_of_one_size_with_other_settings_and_the_older_first(
     assert newest_pair([newer]) is None
 
 
+def test_two_that_only_wait_are_a_pair_where_no_other_is(store: Store, begun):
+    waiting = {store.create(RunConfig(method=method)) for method in ("global", "layerwise")}
+    assert {run.id for run in newest_pair(store.list())} == waiting
+    older, newer = begun(method="global"), begun()
+    store.create(RunConfig(method="global", density=0.1))
+    assert newest_pair(store.list()) == (older, newer)
+
+
 def test_the_same_run_twice_is_no_pair(store: Store, begun):
     begun(), begun()
     assert newest_pair(store.list()) is None

@@ -11,13 +11,13 @@ from sparsecore.runs import sweeps
 from sparsecore.runs.people import (
     HOST,
     QUEUED_VARIABLE,
-    WELCOME,
     NotYours,
     Person,
     QueueFull,
     most_queued,
     only_owner,
 )
+from sparsecore.runs.run import WELCOME
 from sparsecore.runs.store import Store
 from sparsecore.runs.sweep import SweepSpec
 

@@ -22,6 +22,7 @@ from sparsecore.runs import store as store_module
 from sparsecore.runs import supervisor as supervisor_module
 from sparsecore.runs.frames import decode
 from sparsecore.runs.lock_holder import LOCKS, stuck_writer, writer
+from sparsecore.runs.run import LESSON
 from sparsecore.runs.store import Store
 from sparsecore.runs.supervisor import Supervisor
 from sparsecore.runs.sweep import SweepSpec
@@ -295,6 +296,21 @@ def test_another_program_that_holds_the_lock_is_left_alone(store: Store, monkeyp
         other.execute("ROLLBACK")
     assert writer(Path(store.url.database)) is None
     assert stuck_writer(store, [os.getpid()], threading.Event()) is None
+
+
+def test_what_is_for_everybody_waits_for_no_core_one_at_a_time(store: Store):
+    busy = endless(store)
+    with supervising(store, cores=1):
+        soon(lambda: store.get(busy).step > 0)
+        waiting = short(store)
+        first, second = (
+            store.create(RunConfig(theta=0.0, max_steps=steps), origin=LESSON) for steps in (10_000_000, 200)
+        )
+        soon(lambda: store.get(first).step > 100)
+        assert [store.get(run).state for run in (busy, second, waiting)] == ["running", "queued", "queued"]
+        store.command(first, "stop")
+        soon(lambda: ended(store, second))
+        assert [store.get(run).state for run in (busy, waiting)] == ["running", "queued"]
 
 
 def test_stopping_queues_the_run_again_and_leaves_no_process(store: Store):

@@ -12,7 +12,7 @@ from sqlalchemy import delete, insert
 from sparsecore.config import RunConfig
 from sparsecore.runs import queue
 from sparsecore.runs.people import Person
-from sparsecore.runs.run import new_row
+from sparsecore.runs.run import LESSON, WELCOME, new_row
 from sparsecore.runs.store import Store
 from sparsecore.runs.tables import runs, turns
 from sparsecore.runs.waiting import Waits, starts
@@ -71,6 +71,14 @@ def test_sweeps_wait_behind_everybody_and_take_turns_among_themselves(store: Sto
 def test_runs_of_nobody_are_one_persons(store: Store):
     n1, n2, a1 = begin(store, None), begin(store, None), begin(store, "ann")
     assert order(store) == [n1, a1, n2]
+
+
+def test_what_is_for_everybody_comes_first_and_is_nobodys_turn(store: Store):
+    n1, s1, a1 = begin(store, None), begin(store, "ann", "sweep"), begin(store, "ann")
+    welcome, lesson = begin(store, None, WELCOME), begin(store, None, LESSON)
+    assert order(store) == [welcome, lesson, n1, a1, s1]
+    assert store.claim(welcome, "w")
+    assert order(store) == [lesson, n1, a1, s1]
 
 
 class Simulated:
@@ -143,6 +151,17 @@ def test_places_and_waits_follow_the_fair_order(store: Store):
     assert [waits.of(run).place for run in (a1, a2, b1)] == [1, 3, 2]
     assert 0.0 == waits.of(a1).seconds < waits.of(b1).seconds < waits.of(a2).seconds
     assert waits.of("nothere") is None
+
+
+def test_what_is_for_everybody_waits_for_its_kind_alone(store: Store):
+    assert store.claim(begin(store, "ann"), "v")
+    b1, first = begin(store, "bob"), begin(store, None, LESSON)
+    assert Waits(store, cores=1).of(first).seconds == 0
+    assert store.claim(first, "w")
+    second = begin(store, None, LESSON)
+    waits = Waits(store, cores=1)
+    assert [waits.of(run).place for run in (second, b1)] == [1, 2]
+    assert 0 < waits.of(second).seconds == waits.of(b1).seconds  # until the one before it has ended
 
 
 def test_a_run_that_waits_for_a_cluster_has_a_place_there_and_no_guess(store: Store):

@@ -9,10 +9,11 @@ from torch.nn import functional
 
 from sparsecore.config import RunConfig
 from sparsecore.corpora import read_corpus
+from sparsecore.corpora.generator import BUILT_IN_SEED
 from sparsecore.corpora.shelf import keep
 from sparsecore.corpora.tokens import build_vocabulary
 from sparsecore.tasks.texts.grading import evaluating
-from sparsecore.tasks.vulnerabilities import GENERATED_SEED, Vulnerabilities
+from sparsecore.tasks.vulnerabilities import Vulnerabilities
 
 CPU = torch.device("cpu")
 PLAIN = {"class_weights": 0.0, "label_smoothing": 0.0, "dropout": 0.0}
@@ -97,7 +98,7 @@ def test_label_noise_changes_labels_and_no_text(cached: Path):
     assert clean.corpus.texts == noisy.corpus.texts
     changed = np.mean(np.array(clean.corpus.labels) != np.array(noisy.corpus.labels))
     assert changed == pytest.approx(0.3, abs=0.04)
-    assert GENERATED_SEED == 2024
+    assert BUILT_IN_SEED == 2024
 
 
 def test_metrics_are_those_of_the_confusion_matrix(cached: Path):
