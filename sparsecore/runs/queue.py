@@ -127,6 +127,12 @@ def has_people(connection: Connection) -> bool:
     return connection.execute(select(runs.c.id).where(*asked).limit(1)).first() is not None
 
 
+def has_one_for_all(connection: Connection) -> bool:
+    """Whether a run waits here that is for everybody."""
+    waits = (runs.c.state == "queued", IS_FOR_ALL, FOR == "")
+    return connection.execute(select(runs.c.id).where(*waits).limit(1)).first() is not None
+
+
 def held_by(connection: Connection, worker: str) -> list[str]:
     """The runs that this worker holds."""
     mine = (runs.c.worker == worker, runs.c.state.in_(("queued", "running", "paused")))

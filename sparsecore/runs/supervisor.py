@@ -22,6 +22,7 @@ from sparsecore.runs.store import LostRun, Store
 
 TICK_SECONDS = 0.1
 LOST_EVERY_SECONDS = 2.0
+FOR_ALL_EVERY_SECONDS = 0.5  # while no core is free; thousands of a sweep may be queued
 STOP_SECONDS = 8.0  # workers have so long to save when the server ends
 SPARE_DELAY_SECONDS = 2.0  # a new spare imports torch: not while the run just handed out is starting
 SPARE_RETRY_SECONDS = 5.0  # after a worker that could not even start
@@ -69,7 +70,7 @@ class Supervisor(threading.Thread):
         self.children: list[Child] = []
         self.started_children = 0
         self.false_starts = 0
-        self.next_spare = self.next_search = 0.0
+        self.next_spare = self.next_search = self.next_for_all = 0.0
         self.ending = threading.Event()
 
     def run(self) -> None:
@@ -229,9 +230,13 @@ class Supervisor(threading.Thread):
     def _start_queued(self, free: int, beside: bool) -> None:
         """Begin what waits for the `free` cores, and what is for all unless such a run trains `beside`."""
         hopeless = self.false_starts >= MAX_FALSE_STARTS and self._spare() is None
-        if free <= 0 and beside and not hopeless:
+        full = free <= 0 and not hopeless
+        if full and (beside or time.monotonic() < self.next_for_all):
             return
         with self.store.engine.connect() as connection:
+            if full and not queue.has_one_for_all(connection):
+                self.next_for_all = time.monotonic() + FOR_ALL_EVERY_SECONDS
+                return
             limit = None if hopeless else max(0, free) + 1 + self.batching.looked_through
             waiting = queue.waiting(connection, limit)
         left = self.batching.left(waiting)
