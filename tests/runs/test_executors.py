@@ -18,7 +18,7 @@ from sparsecore.runs.sweep import Cell, SweepSpec
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 60.0
-LONGER = 3_000  # steps: a busy machine stops a run well before its end
+LONGER = 2_000  # steps: a busy machine stops a run well before its end
 
 
 def grid(max_steps: int = 30, **more: object) -> SweepSpec:
