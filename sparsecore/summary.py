@@ -7,7 +7,7 @@ from typing import Any
 
 from sparsecore.runs.curves import interval
 from sparsecore.runs.layers import UNCOUNTED
-from sparsecore.runs.sweep import Cell
+from sparsecore.runs.sweep import FINISHED, Cell
 
 
 def described(cell: Cell) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def summary(cells: Sequence[Cell]) -> list[dict[str, Any]]:
 
 
 def _row(method: str, density: float, cells: Sequence[Cell]) -> dict[str, Any]:
-    metrics = [cell.metric for cell in cells if cell.status in ("done", "collapsed") and cell.metric]
+    metrics = [cell.metric for cell in cells if cell.status in FINISHED and cell.metric]
     train, test = ([metric[part] for metric in metrics] for part in (1, 2))
     mean, low, high = interval(test) if test else (None, None, None)
     return {

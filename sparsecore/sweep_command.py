@@ -26,7 +26,7 @@ from sparsecore.runs.batching import Choice
 from sparsecore.runs.executors import Executor, Local
 from sparsecore.runs.limits import require_all
 from sparsecore.runs.store import Store
-from sparsecore.runs.sweep import FINAL, GRID, Cell, SweepSpec
+from sparsecore.runs.sweep import FINAL, FINISHED, GRID, Cell, SweepSpec
 from sparsecore.summary import described, summary
 from sparsecore.terminal import FAILED, JsonFlag, eyes, refuse, show
 
@@ -76,7 +76,7 @@ def sweep(
     trains = executor_of(store, executor, workers, address, gpus_per_run, batch)
     cells = train_all(store, spec, trains, workers)
     _print(spec, cells, csv_file, as_json)
-    if not all(cell.status in ("done", "collapsed") for cell in cells):
+    if not all(cell.status in FINISHED for cell in cells):
         raise typer.Exit(FAILED)
 
 

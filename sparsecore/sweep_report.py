@@ -15,12 +15,10 @@ from sparsecore.report import document, drawn, facts, value_of
 from sparsecore.runs import sweeps
 from sparsecore.runs.curves import METRICS, Point, by_method, points
 from sparsecore.runs.store import Store
-from sparsecore.runs.sweep import Cell
+from sparsecore.runs.sweep import FINISHED, Cell
 from sparsecore.runs.sweeps import Sweep
 from sparsecore.summary import all_nonzeros, described, summary
 from sparsecore.thesis import printed
-
-FINISHED = ("done", "collapsed")
 
 
 def sweep_report(store: Store, sweep: Sweep, languages: Sequence[str] = tuple(LANGUAGES)) -> str:

@@ -22,7 +22,7 @@ from sparsecore.run_in_progress import Training
 from sparsecore.runs import sweeps
 from sparsecore.runs.executors import Local
 from sparsecore.runs.store import Store
-from sparsecore.runs.sweep import SweepSpec
+from sparsecore.runs.sweep import FINISHED, SweepSpec
 from sparsecore.runs.worker import Worker, one_thread
 
 DENSITIES = (0.9, 0.5, 0.2, 0.1, 0.05)
@@ -86,7 +86,7 @@ def ours(steps: int, workers: int) -> list[int]:
         Local(store, workers).run(sweeps.begin(store, spec), lambda cells: None)
         cells = sweeps.cells_of(store, spec)
         store.close()
-    unfinished = [cell for cell in cells if cell.status not in ("done", "collapsed")]
+    unfinished = [cell for cell in cells if cell.status not in FINISHED]
     if unfinished:
         raise RuntimeError(f"{len(unfinished)} runs of the sweep did not end: {unfinished[0].status}.")
     return [cell.run.step for cell in cells]

@@ -17,7 +17,7 @@ from sparsecore.dashboard.sweep_grid import spans
 from sparsecore.dashboard.transport import devices
 from sparsecore.runs import sweeps
 from sparsecore.runs.limits import require_all
-from sparsecore.runs.sweep import GRID, Cell, SweepSpec
+from sparsecore.runs.sweep import FINISHED, GRID, Cell, SweepSpec
 from sparsecore.thesis import printed
 
 METHODS, DENSITIES, SEEDS = "sweep_methods", "sweep_densities", "sweep_seeds"
@@ -223,7 +223,7 @@ def plan(spec: SweepSpec, known: Sequence[Cell] | None = None) -> str:
     known: its cells, where they have just been read.
     """
     cells = known or sweeps.cells_of(the_store(), spec)
-    new = sum(cell.status not in ("done", "collapsed") for cell in cells)
+    new = sum(cell.status not in FINISHED for cell in cells)
     if not new:
         return say("sweep.plan.nothing", runs=f"{len(cells):,}")
     time = duration(sweeps.estimate(the_store(), spec, WORKERS, cells))

@@ -11,7 +11,7 @@ from html import escape
 from itertools import groupby
 
 from sparsecore.figures.layers import layer_name
-from sparsecore.runs.sweep import FINAL, Cell
+from sparsecore.runs.sweep import FINAL, FINISHED, Cell
 
 Say = Callable[..., str]
 MOST_CHIPS = 2_000  # more cells than a page can hold, each for itself
@@ -79,7 +79,7 @@ def _chip(cell: Cell, say: Say, language: str) -> str:
     if status == "running":
         share = done_share(cell)
         sign, fill = (f"{share:.0%}", f' style="--done:{share:.4f}"') if share is not None else ("…", "")
-    elif cell.metric is not None and status in ("done", "collapsed"):
+    elif cell.metric is not None and status in FINISHED:
         sign = value(cell)
     if status == "collapsed":
         sign = f"{sign} ✕"

@@ -17,7 +17,7 @@ from sparsecore.dashboard.sweep_grid import grid, legend, notes, progress_bar, t
 from sparsecore.dashboard.sweep_results import cells_csv
 from sparsecore.dashboard.visitor import attempt, hint, may, visitor, whose
 from sparsecore.runs import sweeps
-from sparsecore.runs.sweep import FINAL, Cell
+from sparsecore.runs.sweep import FINAL, FINISHED, Cell
 from sparsecore.runs.sweeps import Sweep
 
 LOOKED_AT = "sweep_looked_at"  # in the session: what the URL forgets when another page is opened
@@ -101,7 +101,7 @@ def _state(sweep_id: str, fresh: list[list[Cell]]) -> None:
         st.space("stretch")
         if going:
             _button("stop", ":material/stop:", sweeps.stop, sweep)
-        elif any(cell.status not in ("done", "collapsed") for cell in cells):
+        elif any(cell.status not in FINISHED for cell in cells):
             _button("resume", ":material/resume:", sweeps.resume, sweep)
     language = st.session_state["lang"]
     drawn = training(cells, say, language) + grid(cells, say, language)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sparsecore.reproduce.plan import FLOORS, Column, Plan, column_of
 from sparsecore.runs.curves import Layer, Point
-from sparsecore.runs.sweep import FINAL, Cell, Status
+from sparsecore.runs.sweep import FINAL, FINISHED, Cell, Status
 from sparsecore.thesis import FOLDER, TABLES
 
 PACKAGES = ("torch", "numpy")  # those on which the figures depend
@@ -88,7 +88,7 @@ class Trial(Record):
             return cls(**found)
         reason = f"failed: {run.error}" if run.state == "failed" else run.reason
         found |= {"run": run.id, "reason": reason, "detail": run.detail or {}, "step": run.step}
-        if cell.metric is not None and cell.status in ("done", "collapsed"):
+        if cell.metric is not None and cell.status in FINISHED:
             result, (name, train, test) = run.result, cell.metric
             found |= {"metric": name, "train": train, "test": test}
             found |= {name: result[name] for name in ("budget", "nonzeros", "seconds", "device")}

@@ -9,7 +9,7 @@ from typing import Literal
 
 from sparsecore.runs.automatic import LOWER_IS_BETTER
 from sparsecore.runs.layers import Layer
-from sparsecore.runs.sweep import Cell
+from sparsecore.runs.sweep import FINISHED, Cell
 
 Part = Literal["train", "test"]
 CONFIDENCE = 0.95
@@ -57,7 +57,7 @@ def points(cells: Iterable[Cell]) -> list[Point]:
     """The finished runs of these cells, collapsed ones among them; what diverged has no value to draw."""
     found = []
     for cell in cells:
-        if cell.status not in ("done", "collapsed") or cell.metric is None:
+        if cell.status not in FINISHED or cell.metric is None:
             continue
         name, train, test = cell.metric
         if not (isfinite(train) and isfinite(test)):

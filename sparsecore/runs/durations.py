@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sparsecore.config import RunConfig
 from sparsecore.runs.run import IMPORT
 from sparsecore.runs.store import Store
-from sparsecore.runs.sweep import FINAL, Cell
+from sparsecore.runs.sweep import FINAL, FINISHED, Cell
 from sparsecore.runs.tables import runs
 
 LOOKED_AT = 500  # the newest finished runs of a task and size say enough of its pace
@@ -76,7 +76,7 @@ def remaining(cells: Sequence[Cell], workers: int = 1, known: Sequence[Finished]
 def progress(cells: Sequence[Cell], workers: int = 1) -> Progress:
     """How far these cells are; the time left is judged by those among them that have ended."""
     count = {status: sum(cell.status == status for cell in cells) for status in ("running", "failed")}
-    done = sum(cell.status in ("done", "collapsed") for cell in cells)
+    done = sum(cell.status in FINISHED for cell in cells)
     return Progress(len(cells), done, count["running"], count["failed"], remaining(cells, workers))
 
 
@@ -84,7 +84,7 @@ def _finished(cells: Iterable[Cell]) -> list[Finished]:
     found = []
     for cell in cells:
         config, run = cell.config, cell.run
-        if cell.status in ("done", "collapsed") and run.result:
+        if cell.status in FINISHED and run.result:
             known = Finished(config.method, config.density, config.max_steps, run.step, run.result["seconds"])
             found.append(known)
     return found

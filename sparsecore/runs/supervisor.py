@@ -241,14 +241,15 @@ class Supervisor(threading.Thread):
             waiting = queue.waiting(connection, limit)
         left = self.batching.left(waiting)
         for run in waiting:
+            takes_core = beside or not run.for_all
             if hopeless:
                 self.store.fail(run.id, "no worker process can start on this server; its console says why.")
-            elif free <= 0 and (beside or not run.for_all):
+            elif takes_core and free <= 0:
                 return
             elif run.id in left:
                 free -= self.batching.start()
             else:
-                free -= beside or not run.for_all
+                free -= takes_core
                 beside = beside or run.for_all
                 if not self._wake(run.id):
                     self._hand(run.id, "queued")

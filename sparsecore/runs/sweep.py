@@ -14,7 +14,8 @@ from sparsecore.runs.run import Run
 
 Status = Literal["missing", "queued", "running", "paused", "done", "collapsed", "failed", "stopped"]
 ENDED: dict[str | None, Status] = {"collapsed": "collapsed", "diverged": "failed", "stopped": "stopped"}
-FINAL: tuple[Status, ...] = ("done", "collapsed", "failed")  # such a cell is not trained any more
+FINISHED: tuple[Status, ...] = ("done", "collapsed")  # such a cell has a result
+FINAL: tuple[Status, ...] = (*FINISHED, "failed")  # such a cell is not trained any more
 GRID = ("task", "method", "density", "seed")  # what the grid itself decides
 
 

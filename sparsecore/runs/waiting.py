@@ -61,10 +61,12 @@ class Waits:
             queued = list(connection.execute(select(line).order_by(line.c.nth)))
             running = list(connection.execute(training)) if queued else []
         here = [row for row in queued if not row._mapping["for"]]
-        beside = next((self._left(row) for row in running if row.for_all), 0.0)
-        taken = [self._left(row) for row in running if not row.for_all]
+        # As the supervisor reckons: of those for all one takes no core.
+        beside = next((row for row in running if row.for_all), None)
+        taken = [self._left(row) for row in running if row is not beside]
+        over = 0.0 if beside is None else self._left(beside)
         lasts, first = [self._left(row) for row in here], sum(row.for_all for row in here)
-        begins = starts(taken, lasts, self.cores, first, beside)
+        begins = starts(taken, lasts, self.cores, first, over)
         seconds = {row.id: begin for row, begin in zip(here, begins, strict=True)}
         return {row.id: Wait(row.nth, seconds.get(row.id)) for row in queued}
 

@@ -162,6 +162,8 @@ def test_what_is_for_everybody_waits_for_its_kind_alone(store: Store):
     waits = Waits(store, cores=1)
     assert [waits.of(run).place for run in (second, b1)] == [1, 2]
     assert 0 < waits.of(second).seconds == waits.of(b1).seconds  # until the one before it has ended
+    assert store.claim(second, "x")  # a core was free, which it takes: only one trains beside the others
+    assert Waits(store, cores=2).of(b1).seconds > 0
 
 
 def test_a_run_that_waits_for_a_cluster_has_a_place_there_and_no_guess(store: Store):
