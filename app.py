@@ -15,14 +15,14 @@ import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware import Middleware
 
-from sparsecore.dashboard import view_scripts
-from sparsecore.dashboard.live_route import LiveRoute
-from sparsecore.dashboard.owner_cookie import GiveOwner
-from sparsecore.dashboard.packed_scripts import PackedScripts
-from sparsecore.runs.database import StoreError
-from sparsecore.runs.keeping import purge
-from sparsecore.runs.store import Store
-from sparsecore.runs.supervisor import Supervisor
+from sparsecore.dashboard.server import components
+from sparsecore.dashboard.server.identity import GiveOwner
+from sparsecore.dashboard.server.live_route import LiveRoute
+from sparsecore.dashboard.server.static import PackedScripts
+from sparsecore.runs.store.database import StoreError
+from sparsecore.runs.store.shelf import purge
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.workers.supervisor import Supervisor
 
 COLLECT_SECONDS = 30.0
 
@@ -68,7 +68,7 @@ def _purge() -> None:
 
 app = st.App(
     Path(__file__).parent / "pages" / "_navigation.py",
-    routes=[*live.routes(), view_scripts.route()],
+    routes=[*live.routes(), components.route()],
     middleware=[Middleware(PackedScripts), Middleware(GiveOwner, store=store)],
     lifespan=lifespan,
 )

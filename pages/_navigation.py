@@ -7,8 +7,8 @@ import streamlit as st
 from sparsecore.dashboard import classroom
 from sparsecore.dashboard.controls import ran_to_its_end, say, told_store, turn_to
 from sparsecore.dashboard.style_words import style_words
-from sparsecore.dashboard.words import LANGUAGES, TAGS, best_language
-from sparsecore.runs.database import StoreError
+from sparsecore.runs.store.database import StoreError
+from sparsecore.words import LANGUAGES, TAGS, best_language
 
 PAGES = Path(__file__).parent
 ASSETS = PAGES.parent / "assets"

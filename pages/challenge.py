@@ -2,15 +2,15 @@
 
 import streamlit as st
 
-from sparsecore.challenge import CHALLENGES
-from sparsecore.dashboard.challenge_entry import board, entry_form, metric_text
+from sparsecore.dashboard.challenge.entry import board, entry_form, metric_text
 from sparsecore.dashboard.controls import say
-from sparsecore.dashboard.figure_files import draw
+from sparsecore.dashboard.lab.transport import language_switch
+from sparsecore.dashboard.saved_figures import draw
 from sparsecore.dashboard.session import the_store
-from sparsecore.dashboard.transport import language_switch
 from sparsecore.dashboard.visitor import tell_refusal
 from sparsecore.figures.leaderboard import entries_figure
-from sparsecore.runs.entries import leaderboard
+from sparsecore.teaching.challenge import CHALLENGES
+from sparsecore.teaching.leaderboard import leaderboard
 
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
     st.subheader(say("challenge.title"), anchor=False)

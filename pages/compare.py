@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from sparsecore.dashboard import compare_choice
-from sparsecore.dashboard.compare_view import compare_view
+from sparsecore.dashboard.compare import choice
+from sparsecore.dashboard.compare.view import compare_view
 from sparsecore.dashboard.controls import say
-from sparsecore.dashboard.transport import language_switch
+from sparsecore.dashboard.lab.transport import language_switch
 from sparsecore.dashboard.visitor import tell_refusal
 
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
@@ -13,11 +13,11 @@ with st.container(horizontal=True, vertical_alignment="center", horizontal_align
     language_switch()
 tell_refusal()
 
-first, second = compare_choice.chosen()
+first, second = choice.chosen()
 if first is not None:
-    compare_choice.choose(first, second)
+    choice.choose(first, second)
 if first is None or second is None:
-    compare_choice.offer(first)
+    choice.offer(first)
 elif first.config.task != second.config.task:
     tasks = {name: say(f"task.{run.config.task}") for name, run in (("a", first), ("b", second))}
     st.warning(say("compare.refused.tasks", **tasks))

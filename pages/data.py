@@ -4,11 +4,12 @@ from pathlib import Path
 
 import streamlit as st
 
-from sparsecore.dashboard import controls, kept_texts
+from sparsecore.dashboard import controls
 from sparsecore.dashboard.controls import say
-from sparsecore.dashboard.incoming import incoming
+from sparsecore.dashboard.data import kept
+from sparsecore.dashboard.data.incoming import incoming
+from sparsecore.dashboard.lab.transport import language_switch
 from sparsecore.dashboard.session import the_store
-from sparsecore.dashboard.transport import language_switch
 
 folder = the_store().home / "corpora"
 controls.load(None)
@@ -23,7 +24,7 @@ with bring:
     incoming(folder)
 with keep:
     st.markdown(f"**{say('data.kept_here')}**")
-    chosen = kept_texts.listed(folder)
+    chosen = kept.listed(folder)
 if chosen:
-    kept_texts.train_on(chosen)
+    kept.train_on(chosen)
     st.switch_page(Path(__file__).with_name("lab.py"))

@@ -4,14 +4,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from sparsecore.config import TEXTS
-from sparsecore.dashboard import classroom, controls, cures, kept_texts, prediction
+from sparsecore.dashboard import classroom, controls
 from sparsecore.dashboard.controls import say
+from sparsecore.dashboard.data import kept
+from sparsecore.dashboard.lab import cures, prediction
+from sparsecore.dashboard.lab.transport import devices, language_switch, tell_changes, transport
 from sparsecore.dashboard.live_view import is_frozen, live_view
 from sparsecore.dashboard.presses import do_pressed
 from sparsecore.dashboard.session import WELCOME, differs_from, linked_run, the_store, welcome_run
-from sparsecore.dashboard.transport import devices, language_switch, tell_changes, transport
 from sparsecore.dashboard.visitor import may, tell_refusal, whose_line
+from sparsecore.engine.config import TEXTS
 
 store = the_store()
 classroom.go_along()
@@ -44,9 +46,9 @@ def training_parameters() -> None:
 def text_parameters() -> None:
     """Which texts, and what is done with them."""
     st.caption(say("more.texts"))
-    kept_texts.choose(store.home / "corpora")
+    kept.choose(store.home / "corpora")
     st.page_link(Path(__file__).with_name("data.py"), label=say("data.link"), icon=":material/upload_file:")
-    kept_texts.treatment()
+    kept.treatment()
 
 
 def constraint_parameters() -> None:

@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from sparsecore.dashboard import lesson_parts as parts
 from sparsecore.dashboard.controls import say
-from sparsecore.dashboard.lesson_figures import lesson_figure
+from sparsecore.dashboard.lab.transport import language_switch
+from sparsecore.dashboard.lessons import parts
+from sparsecore.dashboard.lessons.figures import lesson_figure
 from sparsecore.dashboard.live_view import live_view
 from sparsecore.dashboard.presses import do_pressed
-from sparsecore.dashboard.transport import language_switch
 from sparsecore.dashboard.visitor import tell_refusal
 
 do_pressed()

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from sparsecore.dashboard import disk_room, run_archives, run_card, run_list
 from sparsecore.dashboard.controls import say
-from sparsecore.dashboard.transport import language_switch
+from sparsecore.dashboard.lab.transport import language_switch
+from sparsecore.dashboard.runs import archives, card, disk, list
 from sparsecore.dashboard.visitor import tell_refusal, visitor
 
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
@@ -13,14 +13,14 @@ with st.container(horizontal=True, vertical_alignment="center", horizontal_align
 tell_refusal()
 
 person = visitor()
-wanted = run_list.wanted(person)
+wanted = list.wanted(person)
 listing = st.container()
 choosing, beside = st.columns([3, 2], gap="medium")
 with beside:
-    run_archives.bring()  # before the list is read: what has come is in it
-    disk_room.show(person)
+    archives.bring()  # before the list is read: what has come is in it
+    disk.show(person)
 with listing:
-    found = run_list.show(wanted, person)
-    run_card.undo(person)
+    found = list.show(wanted, person)
+    card.undo(person)
 with choosing:
-    run_card.show(found, person)
+    card.show(found, person)

@@ -2,26 +2,26 @@
 
 import streamlit as st
 
-from sparsecore.dashboard import sweep_automatic, sweep_form, sweep_results, sweep_search
 from sparsecore.dashboard.controls import plain, say
+from sparsecore.dashboard.lab.transport import language_switch
 from sparsecore.dashboard.session import the_store
-from sparsecore.dashboard.sweep_live import earlier, linked_sweep, live, open_sweep
-from sparsecore.dashboard.transport import language_switch
+from sparsecore.dashboard.sweep import bisection, form, layer_search, results
+from sparsecore.dashboard.sweep.progress import earlier, linked_sweep, live, open_sweep
 from sparsecore.dashboard.visitor import tell_refusal, visitor
-from sparsecore.runs import sweeps
-from sparsecore.runs.curves import points
+from sparsecore.runs.sweeps import stored
+from sparsecore.runs.sweeps.curves import points
 
 store = the_store()
 sweep = linked_sweep()
-cells = [] if sweep is None else sweeps.cells_of(store, sweep.spec)
-sweep_form.fill(sweep)
+cells = [] if sweep is None else stored.cells_of(store, sweep.spec)
+form.fill(sweep)
 
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
     st.subheader(say("sweep.title"), anchor=False)
     language_switch()
 
-sweep_form.choices()
-spec, refusal = sweep_form.asked()
+form.choices()
+spec, refusal = form.asked()
 with st.container(horizontal=True, vertical_alignment="center", key="sweep_begin"):
     button = {"type": "primary", "icon": ":material/play_arrow:", "key": "sweep_start"}
     pressed = st.button(say("sweep.start"), help=say("sweep.start.help"), disabled=spec is None, **button)
@@ -29,9 +29,9 @@ with st.container(horizontal=True, vertical_alignment="center", key="sweep_begin
         st.error(refusal)
     else:
         known = cells if sweep is not None and spec.is_alike(sweep.spec) else None
-        st.markdown(f"{sweep_form.plan(spec, known)} {sweep_form.differences(spec)}")
+        st.markdown(f"{form.plan(spec, known)} {form.differences(spec)}")
 if pressed and spec is not None:
-    open_sweep(sweeps.begin(store, spec, by=visitor()))
+    open_sweep(stored.begin(store, spec, by=visitor()))
     st.rerun()
 
 tell_refusal()
@@ -40,7 +40,7 @@ if "sweep" in st.query_params and sweep is None:
 if sweep is None:
     with st.container(horizontal=True, vertical_alignment="center", key="sweep_example"):
         if st.button(say("sweep.example"), help=say("sweep.example.help"), icon=":material/bolt:"):
-            open_sweep(sweeps.begin(store, sweep_form.EXAMPLE, by=visitor()))
+            open_sweep(stored.begin(store, form.EXAMPLE, by=visitor()))
             st.rerun()
         st.markdown(say("sweep.example.what"))
 else:
@@ -50,17 +50,17 @@ found = points(cells)
 
 task = sweep.spec.task if sweep else st.session_state["task"]
 name = f"sweep-{sweep.id}" if sweep else "sweep"
-view = sweep_results.view_choices()
-sweep_results.curves(found, task, view, name)
+view = results.view_choices()
+results.curves(found, task, view, name)
 if sweep is not None:
-    front = sweep_search.front_figure(sweep.spec, found, view["axis"] == "log")
+    front = layer_search.front_figure(sweep.spec, found, view["axis"] == "log")
     if front is not None:
-        sweep_results.draw(front, "pareto", name)
+        results.draw(front, "pareto", name)
 if found:
-    st.caption(sweep_results.hints(found, sweep.spec))
-    sweep_results.table(cells, sweep)
+    st.caption(results.hints(found, sweep.spec))
+    results.table(cells, sweep)
 elif sweep is not None:
     st.caption(say("sweep.no_runs"))
 
-sweep_automatic.smallest(spec)
-sweep_search.search(spec, sweep.spec if sweep else None, view)
+bisection.smallest(spec)
+layer_search.search(spec, sweep.spec if sweep else None, view)

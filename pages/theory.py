@@ -3,9 +3,9 @@
 import streamlit as st
 
 from sparsecore.dashboard.controls import say
-from sparsecore.dashboard.theory_playground import playground
-from sparsecore.dashboard.transport import language_switch
-from sparsecore.theory import statements
+from sparsecore.dashboard.lab.transport import language_switch
+from sparsecore.dashboard.lessons.playground import playground
+from sparsecore.teaching.statements import statements
 
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
     st.subheader(say("theory.title"), anchor=False)

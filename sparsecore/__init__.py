@@ -9,16 +9,16 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Certificate": "sparsecore.analysis.stationarity",
-    "KeepAlive": "sparsecore.floors",
-    "RunConfig": "sparsecore.config",
-    "HardThreshold": "sparsecore.sparsifiers",
-    "Sparsifier": "sparsecore.sparsifiers",
-    "Projection": "sparsecore.projection",
-    "project_": "sparsecore.projection",
-    "stationarity": "sparsecore.analysis.stationarity",
-    "train": "sparsecore.training",
-    "Store": "sparsecore.runs.store",
+    "Certificate": "sparsecore.engine.analysis.stationarity",
+    "KeepAlive": "sparsecore.engine.sparsifier.keep_alive",
+    "RunConfig": "sparsecore.engine.config",
+    "HardThreshold": "sparsecore.engine.methods.registry",
+    "Sparsifier": "sparsecore.engine.methods.registry",
+    "Projection": "sparsecore.engine.projection.project",
+    "project_": "sparsecore.engine.projection.project",
+    "stationarity": "sparsecore.engine.analysis.stationarity",
+    "train": "sparsecore.engine.training.loop",
+    "Store": "sparsecore.runs.store.store",
 }
 
 _MODULES = {"events", "schedules"}  # whole modules, by their own name

@@ -16,52 +16,54 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from sparsecore import (
-    archive_commands,
-    automatic_commands,
-    data_command,
+from sparsecore.commands import (
+    archive,
     doctor,
-    reproduce_command,
-    shelf_commands,
-    sweep_command,
-    takeaway_commands,
-    text_commands,
+    reproduce,
+    runs,
+    search,
+    sweep,
+    takeaway,
+    texts,
 )
-from sparsecore.bench.commands import app as bench
-from sparsecore.config import ConfigError, RunConfig
-from sparsecore.corpora import CorpusError
-from sparsecore.events import Scene
-from sparsecore.parameter_flags import DataFlag, open_store, with_parameters
-from sparsecore.runs.killed import name_of_this
-from sparsecore.runs.limits import require_fit
-from sparsecore.runs.run import Run
-from sparsecore.runs.store import Store
-from sparsecore.runs.store_error import StoreError
-from sparsecore.terminal import FAILED, Commands, JsonFlag, RunId, eyes, refuse, the_store
-from sparsecore.terminal import show as print_
+from sparsecore.commands import (
+    data as data_command,
+)
+from sparsecore.commands.bench import app as bench
+from sparsecore.commands.flags import DataFlag, open_store, with_parameters
+from sparsecore.commands.terminal import FAILED, Commands, JsonFlag, RunId, eyes, refuse, the_store
+from sparsecore.commands.terminal import show as print_
+from sparsecore.corpora.corpus import CorpusError
+from sparsecore.engine.config import ConfigError, RunConfig
+from sparsecore.engine.training.events import Scene
+from sparsecore.runs.store.errors import StoreError
+from sparsecore.runs.store.limits import require_fit
+from sparsecore.runs.store.run import Run
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.workers.killed import name_of_this
 
 app = typer.Typer(
     cls=Commands, help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None
 )
 app.add_typer(data_command.app, name="data")
 app.add_typer(bench, name="bench")
-app.command()(text_commands.evaluate)
-app.command()(text_commands.predict)
-app.command()(sweep_command.sweep)
-app.command()(reproduce_command.reproduce)
-app.command()(automatic_commands.smallest)
-app.command()(automatic_commands.search)
-app.command()(shelf_commands.runs)
-app.command()(shelf_commands.name)
-app.command()(shelf_commands.pin)
-app.command()(shelf_commands.delete)
-app.command()(shelf_commands.restore)
-app.command()(shelf_commands.prune)
-app.command()(archive_commands.export)
-app.command("import")(archive_commands.import_)
-app.command()(takeaway_commands.weights)
-app.command()(takeaway_commands.script)
-app.command()(takeaway_commands.report)
+app.command()(texts.evaluate)
+app.command()(texts.predict)
+app.command()(sweep.sweep)
+app.command()(reproduce.reproduce)
+app.command()(search.smallest)
+app.command()(search.search)
+app.command()(runs.runs)
+app.command()(runs.name)
+app.command()(runs.pin)
+app.command()(runs.delete)
+app.command()(runs.restore)
+app.command()(runs.prune)
+app.command()(archive.export)
+app.command("import")(archive.import_)
+app.command()(takeaway.weights)
+app.command()(takeaway.script)
+app.command()(takeaway.report)
 app.command()(doctor.doctor)
 
 
@@ -93,7 +95,7 @@ def _train_here(store: Store, config: RunConfig) -> Run | None:
 
     None for one that was deleted meanwhile.
     """
-    from sparsecore.runs.worker import Worker, one_thread
+    from sparsecore.runs.workers.worker import Worker, one_thread
 
     one_thread()
     name = name_of_this()

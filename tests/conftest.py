@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import NullPool, create_engine
 
-from sparsecore.runs.database import VARIABLE
-from sparsecore.runs.store import Store
+from sparsecore.runs.store.database import VARIABLE
+from sparsecore.runs.store.store import Store
 from tests.postgresql import Server, missing, programs
 
 

@@ -7,7 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from sparsecore.corpora.corpus import CorpusError, quote
-from sparsecore.corpora.source import MAX_READ, Meter, Source, bad_archive, check_size, open_metered
+from sparsecore.corpora.source import (
+    MAX_READ,
+    Meter,
+    Source,
+    bad_archive,
+    check_size,
+    open_metered,
+)
 
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
 EMPTY_ZIP = b"PK\x05\x06"

@@ -5,14 +5,14 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Unpack
 
-from sparsecore.corpora import shelf
+from sparsecore.corpora import kept as shelf
 from sparsecore.corpora.corpus import GRADES, Corpus, CorpusError, Record
 from sparsecore.corpora.inspection import Inspection, describe
 from sparsecore.corpora.intake import Asked
 from sparsecore.corpora.packed import DamagedFile, read_packed, write_packed
 from sparsecore.corpora.reading import begin, sift
 from sparsecore.corpora.sieve import Sieve
-from sparsecore.home import corpora_folder
+from sparsecore.settings import corpora_folder
 
 LONGEST_NAME = 80
 UNKNOWN_FORMAT = ""  # of texts kept before formats were noted

@@ -10,7 +10,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from sparsecore.corpora import cutting
+from sparsecore.corpora import words as cutting
 from sparsecore.corpora.packed import whole_file
 
 PADDING, UNKNOWN = "<pad>", "<unk>"

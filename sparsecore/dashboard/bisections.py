@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 
-from sparsecore.runs import sweeps
-from sparsecore.runs.automatic import ORIGIN, Bisection, NoBaseline, Smallest
-from sparsecore.runs.executors import Cancelled, Elsewhere
-from sparsecore.runs.people import HOST, Person
-from sparsecore.runs.store import Store
-from sparsecore.runs.sweep import FINAL, Cell, SweepSpec
+from sparsecore.runs.store.people import HOST, Person
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.sweeps import stored
+from sparsecore.runs.sweeps.bisection import ORIGIN, Bisection, NoBaseline, Smallest
+from sparsecore.runs.sweeps.executors import Cancelled, Elsewhere
+from sparsecore.runs.sweeps.spec import FINAL, Cell, SweepSpec
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class Finding(threading.Thread):
 
     def _take_back(self) -> None:
         spec = self.spec.model_copy(update={"densities": (self.density,)})
-        sweeps.stop(self.store, sweeps.begin(self.store, spec, ORIGIN, self.by), self.by)
+        stored.stop(self.store, stored.begin(self.store, spec, ORIGIN, self.by), self.by)
 
 
 _asked: dict[tuple[str, str, float], Finding] = {}

@@ -14,8 +14,8 @@ import streamlit as st
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.session import LOOKED_AT, open_run, the_store
 from sparsecore.dashboard.visitor import visitor
-from sparsecore.runs.lead import Lead, lead, set_lead
-from sparsecore.runs.run import Run
+from sparsecore.runs.store.run import Run
+from sparsecore.teaching.lead import Lead, lead, set_lead
 
 HIDDEN, LARGE, FOLLOW = ("controls", "0"), ("type", "large"), ("follow", "1")
 LEADS = "leads"  # in the session: whether the class follows this tab

@@ -12,7 +12,11 @@ from typing import Any
 
 import streamlit as st
 
-from sparsecore.config import (
+from sparsecore.corpora import kept as shelf
+from sparsecore.corpora.corpus import CorpusError
+from sparsecore.dashboard.presses import forget_presses
+from sparsecore.dashboard.session import the_store
+from sparsecore.engine.config import (
     NOISE,
     PAPER_DENSITIES,
     PARAMETERS,
@@ -21,13 +25,10 @@ from sparsecore.config import (
     ConfigError,
     RunConfig,
 )
-from sparsecore.corpora import CorpusError, shelf
-from sparsecore.dashboard.presses import forget_presses
-from sparsecore.dashboard.session import the_store
-from sparsecore.dashboard.words import words
-from sparsecore.runs.limits import Beyond
-from sparsecore.runs.run import Run
-from sparsecore.runs.store_error import StoreError
+from sparsecore.runs.store.errors import StoreError
+from sparsecore.runs.store.limits import Beyond
+from sparsecore.runs.store.run import Run
+from sparsecore.words import words
 
 SETTINGS = "settings"  # outlives the widgets when another page is opened
 SHOWN = "shown"  # the parameters whose widgets were on the screen when the page was last run to its end

@@ -1,4 +1,4 @@
-"""The live view: one component that keeps its nodes, fed by the live route (assets/live)."""
+"""The live view: one component that keeps its nodes, fed by the live route (assets/views/lab)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import plotly
 import streamlit as st
 
 from sparsecore.dashboard import classroom
-from sparsecore.dashboard.compared import comparable, curves
-from sparsecore.dashboard.live_route import PLOTLY_PATH, TOKEN_SECONDS, tokens
+from sparsecore.dashboard.labels import comparable, curves
+from sparsecore.dashboard.server.components import place
+from sparsecore.dashboard.server.live_route import PLOTLY_PATH, TOKEN_SECONDS, tokens
 from sparsecore.dashboard.session import the_store
-from sparsecore.dashboard.view_scripts import place
 from sparsecore.dashboard.visitor import the_account
-from sparsecore.dashboard.words import words
-from sparsecore.runs.run import FOR_ALL, Run
+from sparsecore.runs.store.run import FOR_ALL, Run
+from sparsecore.words import words
 
 COMPARED = "compared"  # in the session: the run that curves are compared with
 PREFIXES = ("live.", "method.", "save.", "state.", "task.")  # of the words that the view shows

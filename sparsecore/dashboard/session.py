@@ -7,9 +7,9 @@ from functools import cache
 
 import streamlit as st
 
-from sparsecore.config import PARAMETERS, RunConfig
-from sparsecore.runs.run import WELCOME, Run
-from sparsecore.runs.store import Store
+from sparsecore.engine.config import PARAMETERS, RunConfig
+from sparsecore.runs.store.run import WELCOME, Run
+from sparsecore.runs.store.store import Store
 
 RETRY_SECONDS = 60.0  # a welcome run that failed is shown as it is for so long, then tried again
 BEGUN = "begun"

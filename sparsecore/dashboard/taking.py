@@ -11,8 +11,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from sparsecore.runs.database import environment
-from sparsecore.runs.store import Store
+from sparsecore.runs.store.database import environment
+from sparsecore.runs.store.store import Store
 
 AT_ONCE = 2  # processes for all sessions together: each holds torch
 KEPT = 8  # runs whose files are kept for those who come next
@@ -37,7 +37,7 @@ class Taking(threading.Thread):
     def run(self) -> None:
         with _slots:
             process = subprocess.Popen(
-                [sys.executable, "-m", "sparsecore.runs.takeaway_process", str(self.store.home)],
+                [sys.executable, "-m", "sparsecore.runs.files.takeaway_process", str(self.store.home)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=os.environ | {"OMP_NUM_THREADS": "1"} | environment(self.store.url),

@@ -9,16 +9,16 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from sparsecore.config import ConfigError
 from sparsecore.dashboard.controls import say, told, told_store
-from sparsecore.dashboard.owner_cookie import account_owner, digest, owner_cookies
+from sparsecore.dashboard.server.identity import account_owner, digest, owner_cookies
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.teacher import TRIES, WITHIN_SECONDS, door
-from sparsecore.runs.people import NotYours, Person, QueueFull, only_owner
-from sparsecore.runs.run import WELCOME, Run
-from sparsecore.runs.store import Store
-from sparsecore.runs.store_error import StoreError
-from sparsecore.runs.sweeps import Sweep
+from sparsecore.engine.config import ConfigError
+from sparsecore.runs.store.errors import StoreError
+from sparsecore.runs.store.people import NotYours, Person, QueueFull, only_owner
+from sparsecore.runs.store.run import WELCOME, Run
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.sweeps.stored import Sweep
 
 TEACHER = "teacher"  # in the session: whether it has the teacher's rights
 WITHOUT_COOKIE = "without_cookie"  # in the session: who it is where the browser keeps no cookie

@@ -7,8 +7,17 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from sparsecore.figures.drawing import COUNT_AXIS, Say, band, colour, finished, mean_line, run_points, scale
-from sparsecore.runs.curves import Point, by_method, means
+from sparsecore.figures.style import (
+    COUNT_AXIS,
+    Say,
+    band,
+    colour,
+    finished,
+    mean_line,
+    run_points,
+    scale,
+)
+from sparsecore.runs.sweeps.curves import Point, by_method, means
 
 
 def run_seconds(found: Sequence[Point], *, say: Say, logarithmic: bool = False) -> go.Figure:

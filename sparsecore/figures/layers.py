@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from sparsecore.figures.drawing import (
+from sparsecore.figures.style import (
     LAYER_COLOURS,
     Say,
     band,
@@ -16,7 +16,7 @@ from sparsecore.figures.drawing import (
     mean_line,
     run_points,
 )
-from sparsecore.runs.curves import Point, means
+from sparsecore.runs.sweeps.curves import Point, means
 
 WIDEST = 5  # the first layer's line: those that keep the same, as exempt ones do, show beside each other
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from sparsecore.challenge import Challenge
-from sparsecore.figures.drawing import COUNT_AXIS, Say, colour, finished, legend_only
-from sparsecore.runs.entries import Entry
+from sparsecore.figures.style import COUNT_AXIS, Say, colour, finished, legend_only
+from sparsecore.teaching.challenge import Challenge
+from sparsecore.teaching.leaderboard import Entry
 
 
 def entries_figure(found: Sequence[Entry], challenge: Challenge, *, say: Say) -> go.Figure:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from sparsecore.figures.drawing import LAYER_COLOURS, Say, faint, finished
-from sparsecore.runs.retention import Foretold
-from sparsecore.subset_regression import N_TRUE, Errors
+from sparsecore.engine.analysis.subset_regression import N_TRUE, Errors
+from sparsecore.figures.style import LAYER_COLOURS, Say, faint, finished
+from sparsecore.runs.insights.retention import Foretold
 
 TEST, TRAIN = "#d55e00", "#0072b2"
 CLASSES = ("#0072b2", "#e69f00")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import plotly.graph_objects as go
 
-from sparsecore.figures.drawing import (
+from sparsecore.figures.style import (
     RUN,
     Say,
     band,
@@ -20,8 +20,8 @@ from sparsecore.figures.drawing import (
     run_points,
     scale,
 )
-from sparsecore.runs.curves import Part, Point, by_method, means
-from sparsecore.thesis import Printed
+from sparsecore.paper.thesis import Printed
+from sparsecore.runs.sweeps.curves import Part, Point, by_method, means
 
 WIDTHS = {"test": 3, "train": 1}  # test is bold, train thin
 THESIS = "thesis"  # the group of all its marks in the legend

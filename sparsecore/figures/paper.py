@@ -9,8 +9,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from sparsecore.figures.drawing import Say, colour, faint
-from sparsecore.reproduce.pictures import Kind, PaperFigure, Picture
+from sparsecore.figures.style import Say, colour, faint
+from sparsecore.paper.pictures import Kind, PaperFigure, Picture
 
 HEIGHT = 340
 TEXT_SIZE = 13

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from sparsecore.figures.drawing import RUN, Say, faint, finished, legend_only
-from sparsecore.least_squares import LeastSquares, Points
+from sparsecore.engine.analysis.least_squares import LeastSquares, Points
+from sparsecore.figures.style import RUN, Say, faint, finished, legend_only
 
 OPTIMAL, STATIONARY, BASIC, NOT = "optimal", "stationary", "basic", "neither"
 KINDS: dict[str, dict[str, Any]] = {

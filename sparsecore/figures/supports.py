@@ -9,9 +9,18 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from sparsecore.figures.drawing import Say, finished
-from sparsecore.figures.plane import CELLS, KINDS, OPTIMAL, columns, contours, kinds, marks, reach
-from sparsecore.least_squares import LeastSquares, Points
+from sparsecore.engine.analysis.least_squares import LeastSquares, Points
+from sparsecore.figures.plane import (
+    CELLS,
+    KINDS,
+    OPTIMAL,
+    columns,
+    contours,
+    kinds,
+    marks,
+    reach,
+)
+from sparsecore.figures.style import Say, finished
 
 SMALLEST = 1e-3  # a least L below this is drawn there: the axis is logarithmic
 DRAWN = 2_000  # supports; more marks than pixels say nothing

@@ -7,8 +7,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from sparsecore.figures.drawing import LAYER_COLOURS, Say, colour, exact
 from sparsecore.figures.layers import layer_name
+from sparsecore.figures.style import LAYER_COLOURS, Say, colour, exact
 
 HEIGHT = 320
 POINTS = 600  # of a line: more are closer than a printer's dots

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from sparsecore.config import RunConfig
-from sparsecore.events import Ended, Scene, Stop
-from sparsecore.training import train
+from sparsecore.engine.config import RunConfig
+from sparsecore.engine.training.events import Ended, Scene, Stop
+from sparsecore.engine.training.loop import train
 
 pytestmark = pytest.mark.slow
 

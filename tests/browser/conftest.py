@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsecore.runs.store import Store
+from sparsecore.runs.store.store import Store
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = os.environ.get("SPARSECORE_CHROMIUM", "/usr/bin/chromium")

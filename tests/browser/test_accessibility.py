@@ -11,9 +11,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from sparsecore.config import RunConfig
-from sparsecore.runs.store import Store
-from sparsecore.runs.worker import Worker
+from sparsecore.engine.config import RunConfig
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.workers.worker import Worker
 from tests.browser.waiting import at_rest
 
 pytestmark = pytest.mark.browser

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from sparsecore.config import RunConfig
-from sparsecore.events import Frame, Record, Scene
-from sparsecore.runs.frames import decode, encode
-from sparsecore.runs.log import Entry
-from sparsecore.runs.store import Store
-from sparsecore.training import train
+from sparsecore.engine.config import RunConfig
+from sparsecore.engine.training.events import Frame, Record, Scene
+from sparsecore.engine.training.loop import train
+from sparsecore.runs.store.blobs import decode, encode
+from sparsecore.runs.store.log import Entry
+from sparsecore.runs.store.store import Store
 from tests.browser.waiting import at_rest, shows_its_run
 
 pytestmark = pytest.mark.browser

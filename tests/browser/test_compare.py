@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from sparsecore.config import RunConfig
-from sparsecore.runs.overlap import frame_masks, shared
-from sparsecore.runs.store import Store
-from sparsecore.runs.worker import Worker
+from sparsecore.engine.config import RunConfig
+from sparsecore.runs.insights.overlap import frame_masks, shared
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.workers.worker import Worker
 from tests.browser.waiting import at_rest
 
 pytestmark = pytest.mark.browser

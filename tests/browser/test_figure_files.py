@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from sparsecore import snapshot
-from sparsecore.config import RunConfig
-from sparsecore.runs import sweeps
-from sparsecore.runs.frames import decode
-from sparsecore.runs.store import Store
-from sparsecore.runs.sweep import SweepSpec
-from sparsecore.runs.worker import Worker
-from sparsecore.sweep_report import sweep_report
+from sparsecore.engine.config import RunConfig
+from sparsecore.engine.training import frame
+from sparsecore.figures.reports.sweep import sweep_report
+from sparsecore.runs.store.blobs import decode
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.sweeps import stored
+from sparsecore.runs.sweeps.spec import SweepSpec
+from sparsecore.runs.workers.worker import Worker
 
 pytestmark = pytest.mark.browser
 
@@ -132,8 +132,8 @@ def test_what_a_neuron_computes_is_saved(open_page, server, tmp_path, task, colu
 
 
 def test_a_matrix_of_many_cells_is_a_picture_in_its_svg_and_says_so(open_page, server, tmp_path, monkeypatch):
-    monkeypatch.setattr(snapshot, "MAX_CELLS", 60)
-    monkeypatch.setattr(snapshot, "SIDES", (4,))
+    monkeypatch.setattr(frame, "MAX_CELLS", 60)
+    monkeypatch.setattr(frame, "SIDES", (4,))
     page = open_page(f"/?run={trained(server, size='paper', max_steps=2)}")
     port = page.locator(".sc-matrix").nth(1).locator(".sc-port.sc-opens:not([hidden])").first
     port.focus()
@@ -203,10 +203,10 @@ def test_a_picture_of_html_is_saved_as_boxes_and_letters(open_page, tmp_path):
 
 def test_the_report_of_a_sweep_draws_offline_without_a_single_request(store: Store, draws_offline, tmp_path):
     spec = SweepSpec(task="sinc", densities=(1.0, 0.3), seeds=(0, 1), parameters={"max_steps": 3})
-    sweep = sweeps.begin(store, spec)
+    sweep = stored.begin(store, spec)
     for run in store.list():
         store.claim(run.id, "test")
         Worker(store, store.get(run.id), "test").work()
     path = tmp_path / "sweep.html"
-    path.write_text(sweep_report(store, sweeps.get(store, sweep)), encoding="utf-8")
+    path.write_text(sweep_report(store, stored.get(store, sweep)), encoding="utf-8")
     draws_offline(path, "#zh-weights", REPORT_SECONDS)

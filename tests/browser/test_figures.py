@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from sparsecore import snapshot
-from sparsecore.config import RunConfig
-from sparsecore.runs.store import Store
-from sparsecore.runs.worker import Worker
+from sparsecore.engine.config import RunConfig
+from sparsecore.engine.training import frame
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.workers.worker import Worker
 
 pytestmark = pytest.mark.browser
 
@@ -23,8 +23,8 @@ def trained(server, **settings) -> str:
 
 
 def test_a_matrix_of_block_means_opens_with_every_weight(open_page, server, monkeypatch):
-    monkeypatch.setattr(snapshot, "MAX_CELLS", 60)
-    monkeypatch.setattr(snapshot, "SIDES", (4,))
+    monkeypatch.setattr(frame, "MAX_CELLS", 60)
+    monkeypatch.setattr(frame, "SIDES", (4,))
     page = open_page(f"/?run={trained(server)}")
     matrix = page.locator(".sc-matrix").nth(1)
     port = matrix.locator(".sc-port.sc-opens:not([hidden])").first

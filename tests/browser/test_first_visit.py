@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 from playwright.sync_api import Locator, expect
 
-from sparsecore.dashboard.words import speaker
+from sparsecore.words import speaker
 from tests.browser.waiting import at_rest
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

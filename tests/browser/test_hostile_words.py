@@ -14,20 +14,21 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import expect
 
-from sparsecore.config import RunConfig
-from sparsecore.corpora import add, kept
+from sparsecore.corpora.catalogue import add, kept
 from sparsecore.corpora.generator import generate
-from sparsecore.dashboard.text_figures import SAMPLE_CHARACTERS
-from sparsecore.reproduce.plan import Plan
-from sparsecore.run_report import run_report
-from sparsecore.runs import keeping, sweeps
-from sparsecore.runs.entries import enter
-from sparsecore.runs.run import LESSON
-from sparsecore.runs.store import Store
-from sparsecore.runs.sweep import SweepSpec
-from sparsecore.runs.sweeps import Sweep
-from sparsecore.runs.worker import Worker
-from sparsecore.sweep_report import sweep_report
+from sparsecore.engine.config import RunConfig
+from sparsecore.figures.html.texts import SAMPLE_CHARACTERS
+from sparsecore.figures.reports.run import run_report
+from sparsecore.figures.reports.sweep import sweep_report
+from sparsecore.paper.plan import Plan
+from sparsecore.runs.store import shelf
+from sparsecore.runs.store.run import LESSON
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.sweeps import stored
+from sparsecore.runs.sweeps.spec import SweepSpec
+from sparsecore.runs.sweeps.stored import Sweep
+from sparsecore.runs.workers.worker import Worker
+from sparsecore.teaching.leaderboard import enter
 from tests.browser.test_texts import button, table, upload
 from tests.browser.waiting import at_rest, open_list
 
@@ -118,14 +119,14 @@ def trained(store: Store, config: RunConfig) -> str:
     """A run that has ended, with a name and a note that try to be more."""
     run = store.create(config, worker="w")
     Worker(store, store.get(run), "w").work()
-    keeping.describe(store, run, name=NAME, note=f"{MARKUP}\n{MARKDOWN}\n{BIDI}")
+    shelf.describe(store, run, name=NAME, note=f"{MARKUP}\n{MARKDOWN}\n{BIDI}")
     return run
 
 
 def failed(store: Store, run: str) -> None:
     """It failed for a reason that is full of markup, as the message of a library may quote a text."""
     store.fail(run, f"{MARKUP} {MARKDOWN} {BIDI}")
-    keeping.describe(store, run, name=NAME)
+    shelf.describe(store, run, name=NAME)
 
 
 @pytest.fixture(scope="module")
@@ -148,9 +149,9 @@ def swept(the_store: Store, tmp_path_factory) -> Sweep:
     )
     for config in spec.configs()[:2]:
         trained(the_store, config)
-    sweep = sweeps.begin(the_store, spec)
-    failed(the_store, sweeps.cells_of(the_store, spec)[2].run.id)
-    return sweeps.get(the_store, sweep)
+    sweep = stored.begin(the_store, spec)
+    failed(the_store, stored.cells_of(the_store, spec)[2].run.id)
+    return stored.get(the_store, sweep)
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -193,7 +194,7 @@ def test_a_hostile_name_on_the_leaderboard_is_words(open_page, server, named: st
 
 
 def test_a_hostile_description_is_graded_as_words(open_page, the_store: Store, swept: Sweep):
-    run = sweeps.cells_of(the_store, swept.spec)[1].run.id
+    run = stored.cells_of(the_store, swept.spec)[1].run.id
     page = open_page(f"/?run={run}", width=390)
     page.locator(".sc-live:not(.sc-waiting)").wait_for()
     at_rest(page)
@@ -235,7 +236,7 @@ def test_a_hostile_name_of_a_lessons_run_is_words(open_page, the_store: Store):
     page = open_page("/lessons?lesson=collapse", width=390)
     page.locator(".sc-live:not(.sc-waiting) .sc-step").wait_for()
     for run in the_store.list(origin=LESSON):
-        keeping.describe(the_store, run.id, name=NAME, note=MARKUP)
+        shelf.describe(the_store, run.id, name=NAME, note=MARKUP)
     page.reload()
     page.locator(".sc-live:not(.sc-waiting) .sc-step").wait_for()
     at_rest(page)

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from sparsecore.runs.store import Store
+from sparsecore.runs.store.store import Store
 from tests.browser.waiting import at_rest, shows_its_run
 
 pytestmark = pytest.mark.browser

@@ -8,9 +8,9 @@ import time
 import pytest
 from playwright.sync_api import expect
 
-from sparsecore.config import RunConfig
-from sparsecore.runs.frames import decode
-from sparsecore.runs.store import Store
+from sparsecore.engine.config import RunConfig
+from sparsecore.runs.store.blobs import decode
+from sparsecore.runs.store.store import Store
 from tests.browser.waiting import at_rest, shows_its_run
 
 pytestmark = pytest.mark.browser

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from sparsecore.lessons import lessons
+from sparsecore.teaching.lessons import lessons
 from tests.browser.waiting import at_rest
 
 pytestmark = pytest.mark.browser

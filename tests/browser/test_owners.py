@@ -9,9 +9,17 @@ import pytest
 from playwright.sync_api import expect
 
 from sparsecore.dashboard.teacher import VARIABLE
-from sparsecore.runs.store import Store
+from sparsecore.runs.store.store import Store
 from tests.browser.conftest import end, start
-from tests.browser.test_lab import LONG, press, run_id, step_of, train, wait_for_state, wait_for_steps
+from tests.browser.test_lab import (
+    LONG,
+    press,
+    run_id,
+    step_of,
+    train,
+    wait_for_state,
+    wait_for_steps,
+)
 
 pytestmark = pytest.mark.browser
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sparsecore.lessons import lessons
+from sparsecore.teaching.lessons import lessons
 from tests.browser.waiting import at_rest
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from sparsecore.report import report
-from sparsecore.reproduce import gather
-from sparsecore.reproduce.pictures import figures_of
-from sparsecore.reproduce.plan import Plan
-from sparsecore.runs.store import Store
-from sparsecore.runs.worker import Worker
+from sparsecore.figures.reports.paper import report
+from sparsecore.paper import gather
+from sparsecore.paper.pictures import figures_of
+from sparsecore.paper.plan import Plan
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.workers.worker import Worker
 
 pytestmark = pytest.mark.browser
 

@@ -7,9 +7,9 @@ import time
 import pytest
 from playwright.sync_api import expect
 
-from sparsecore.config import RunConfig
-from sparsecore.runs.store import Store
-from sparsecore.runs.worker import Worker
+from sparsecore.engine.config import RunConfig
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.workers.worker import Worker
 from tests.browser.conftest import PATIENCE_SECONDS
 from tests.browser.waiting import at_rest, open_list
 

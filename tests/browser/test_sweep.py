@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from sparsecore.runs import sweeps
-from sparsecore.runs.store import Store
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.sweeps import stored
 from tests.browser.waiting import at_rest
 
 pytestmark = pytest.mark.browser
@@ -41,9 +41,9 @@ def test_a_tiny_sweep_trains_to_its_end_and_a_click_on_a_point_opens_its_run(ope
     expect(page.get_by_text("Runs: 3, all done")).to_be_visible(timeout=SECONDS * 1000)
     expect(page.locator(".js-plotly-plot")).to_have_count(4)
     store = Store(server.home)
-    sweep = sweeps.recent(store)[0]
+    sweep = stored.recent(store)[0]
     assert f"sweep={sweep.id}" in page.url
-    runs = [cell.run.id for cell in sweeps.cells_of(store, sweep.spec)]
+    runs = [cell.run.id for cell in stored.cells_of(store, sweep.spec)]
     page.wait_for_function(f"runs => {PLOT}?.data.filter((t) => t.meta === 'runs').length === 2")
     at_rest(page)  # the last cell draws the figure anew
     page.evaluate(f"() => {PLOT}.scrollIntoView({{ block: 'center' }})")

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from sparsecore.corpora import GRADES, add, kept
+from sparsecore.corpora.catalogue import add, kept
+from sparsecore.corpora.corpus import GRADES
 from sparsecore.corpora.generator import generate
-from sparsecore.runs.store import Store
+from sparsecore.runs.store.store import Store
 from tests.browser.waiting import open_list
 
 pytestmark = pytest.mark.browser

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sparsecore.runs.database import VARIABLE
-from sparsecore.runs.ray_executor import OBJECT_STORE_BYTES
-from sparsecore.runs.store import Store
+from sparsecore.runs.store.database import VARIABLE
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.sweeps.ray import OBJECT_STORE_BYTES
 from tests.postgresql import missing
 
 

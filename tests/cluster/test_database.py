@@ -10,14 +10,14 @@ import pytest
 from sqlalchemy import delete, event, insert, update
 from streamlit.testing.v1 import AppTest
 
-from sparsecore.config import RunConfig
 from sparsecore.dashboard import session
-from sparsecore.runs import database
-from sparsecore.runs import store as store_module
-from sparsecore.runs.database import VARIABLE, StoreError, clock, database_url
-from sparsecore.runs.log import Entry, append
-from sparsecore.runs.store import LOST_SECONDS, Store
-from sparsecore.runs.tables import log, runs
+from sparsecore.engine.config import RunConfig
+from sparsecore.runs.store import database
+from sparsecore.runs.store import store as store_module
+from sparsecore.runs.store.database import VARIABLE, StoreError, clock, database_url
+from sparsecore.runs.store.log import Entry, append
+from sparsecore.runs.store.store import LOST_SECONDS, Store
+from sparsecore.runs.store.tables import log, runs
 from tests.postgresql import Server
 
 ROOT = Path(__file__).parents[2]
@@ -100,7 +100,7 @@ def test_without_psycopg_the_file_to_install_is_named():
     code = f"""
 import sys
 sys.modules["psycopg"] = None
-from sparsecore.runs.store import Store
+from sparsecore.runs.store.store import Store
 Store(url={NOBODY!r}).list()
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

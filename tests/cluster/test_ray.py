@@ -14,18 +14,20 @@ import numpy as np
 import pytest
 import torch
 
-from sparsecore.config import RunConfig
-from sparsecore.corpora import shelf
+from sparsecore.corpora import kept
 from sparsecore.corpora.corpus import Corpus
-from sparsecore.events import Checkpoint
-from sparsecore.runs import queue, ray_executor, sweeps
-from sparsecore.runs.automatic import Bisection
-from sparsecore.runs.frames import decode, decode_meta
-from sparsecore.runs.ray_executor import ClusterError, Ray
-from sparsecore.runs.run import Run
-from sparsecore.runs.store import Store
-from sparsecore.runs.sweep import Cell, SweepSpec
-from sparsecore.training import train
+from sparsecore.engine.config import RunConfig
+from sparsecore.engine.training.events import Checkpoint
+from sparsecore.engine.training.loop import train
+from sparsecore.runs.store import queue
+from sparsecore.runs.store.blobs import decode, decode_meta
+from sparsecore.runs.store.run import Run
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.sweeps import ray as ray_executor
+from sparsecore.runs.sweeps import stored
+from sparsecore.runs.sweeps.bisection import Bisection
+from sparsecore.runs.sweeps.ray import ClusterError, Ray
+from sparsecore.runs.sweeps.spec import Cell, SweepSpec
 from tests.cluster.conftest import Cluster
 
 ROOT = Path(__file__).parents[2]
@@ -96,7 +98,7 @@ def assert_trained_as_ever(store: Store, run: Run) -> None:
 
 @pytest.mark.usefixtures("cluster", "either_database")
 def test_a_run_is_trained_and_its_frames_are_in_the_store_while_it_trains(store: Store):
-    sweep = sweeps.begin(store, grid(ENDLESS))
+    sweep = stored.begin(store, grid(ENDLESS))
     seen: list[int] = []
 
     def look(runs: list[Run]) -> bool:
@@ -115,7 +117,7 @@ def test_a_run_is_trained_and_its_frames_are_in_the_store_while_it_trains(store:
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="killing outright is not tested on this system")
 @pytest.mark.usefixtures("cluster")
 def test_a_killed_process_costs_nothing_but_time(shared: Store):
-    sweep = sweeps.begin(shared, grid(1_000, size="paper"))
+    sweep = stored.begin(shared, grid(1_000, size="paper"))
     kill = once(trains, lambda runs: os.kill(process_of(runs[0].id), signal.SIGKILL))
     Ray(shared).run(sweep, kill)
     (run,) = shared.list()
@@ -127,17 +129,17 @@ def test_a_killed_process_costs_nothing_but_time(shared: Store):
 
 @pytest.mark.usefixtures("cluster")
 def test_stopped_from_elsewhere_it_lets_go_at_once_and_goes_on_when_resumed(shared: Store):
-    sweep = sweeps.begin(shared, grid(ENDLESS, seeds=(0, 1, 2)))
+    sweep = stored.begin(shared, grid(ENDLESS, seeds=(0, 1, 2)))
 
     def stop(_runs: list[Run]) -> None:
-        sweeps.stop(shared, sweep)
+        stored.stop(shared, sweep)
 
     Ray(shared).run(sweep, once(trains, stop))
     left = {run.id: shared.checkpoint(run.id) for run in shared.list()}
     assert {(run.state, run.worker) for run in shared.list()} == {("paused", None)}
     reached = {run: checkpoint[0] for run, checkpoint in left.items() if checkpoint is not None}
     assert max(reached.values()) > 0
-    sweeps.resume(shared, sweep)
+    stored.resume(shared, sweep)
 
     def goes_on(runs: list[Run]) -> bool:
         return any(run.step > reached.get(run.id, ENDLESS) for run in runs)
@@ -152,26 +154,26 @@ def test_stopped_before_its_process_takes_a_step_a_run_is_paused_and_goes_on_whe
     shared: Store, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(ray_executor, "STOP_SECONDS", 0.5)
-    sweep = sweeps.begin(shared, grid(ENDLESS))
+    sweep = stored.begin(shared, grid(ENDLESS))
     halted: list[int] = []
 
     def halt_and_stop(runs: list[Run]) -> None:  # as one that the machine is too busy for
         halted.append(process_of(runs[0].id))
         os.kill(halted[0], signal.SIGSTOP)
-        sweeps.stop(shared, sweep)
+        stored.stop(shared, sweep)
 
     Ray(shared).run(sweep, once(lambda runs: runs[0].state == "running", halt_and_stop))
     os.kill(halted[0], signal.SIGKILL)
     (run,) = shared.list()
     assert (run.state, run.worker, shared.take_commands(run.id)) == ("paused", None, [])
-    sweeps.resume(shared, sweep)
-    Ray(shared).run(sweep, once(trains, lambda runs: sweeps.stop(shared, sweep)))
+    stored.resume(shared, sweep)
+    Ray(shared).run(sweep, once(trains, lambda runs: stored.stop(shared, sweep)))
     assert [again.id for again in shared.list()] == [run.id]
 
 
 @pytest.mark.usefixtures("cluster")
 def test_interrupted_it_saves_what_trains_and_leaves_everything_queued(shared: Store):
-    sweep = sweeps.begin(shared, grid(ENDLESS, seeds=(0, 1, 2)))
+    sweep = stored.begin(shared, grid(ENDLESS, seeds=(0, 1, 2)))
     executor = Ray(shared)
 
     def interrupt(_runs: list[Run]) -> None:
@@ -189,11 +191,11 @@ def test_interrupted_it_saves_what_trains_and_leaves_everything_queued(shared: S
 
 @pytest.mark.usefixtures("cluster")
 def test_two_sweeps_train_at_the_same_time_and_those_that_are_stopped_are_not_waited_for(shared: Store):
-    endless, other = (sweeps.begin(shared, grid(ENDLESS, seeds=(seed,))) for seed in (0, 1))
+    endless, other = (stored.begin(shared, grid(ENDLESS, seeds=(seed,))) for seed in (0, 1))
 
     def stop(_runs: list[Run]) -> None:
-        sweeps.stop(shared, endless)
-        sweeps.stop(shared, other)
+        stored.stop(shared, endless)
+        stored.stop(shared, other)
 
     def both(runs: list[Run]) -> bool:
         return len(runs) == 2 and all(run.state == "running" and run.step > 0 for run in runs)
@@ -215,12 +217,12 @@ def test_a_bisection_keeps_one_connection_and_trains_ordinary_runs(store: Store)
 def test_runs_that_ask_for_a_gpu_share_it(shared: Store):
     import ray
 
-    sweep = sweeps.begin(shared, grid(ENDLESS, seeds=(0, 1)))
+    sweep = stored.begin(shared, grid(ENDLESS, seeds=(0, 1)))
     free: list[float] = []
 
     def note(_runs: list[Run]) -> None:
         free.append(ray.available_resources().get("GPU", 0))
-        sweeps.stop(shared, sweep)
+        stored.stop(shared, sweep)
 
     both = once(lambda runs: sum(run.state == "running" for run in runs) == 2, note)
     Ray(shared, gpus_per_run=0.5).run(sweep, both)
@@ -230,19 +232,19 @@ def test_runs_that_ask_for_a_gpu_share_it(shared: Store):
 def test_another_machine_is_sent_the_texts_that_its_home_lacks(shared: Store, cluster: Cluster):
     texts = tuple(f"攻击者可利用第{i}个漏洞执行任意代码" for i in range(40))
     corpus = Corpus("week", texts, tuple(i % 4 for i in range(40)), {}, False)
-    key = shelf.keep(corpus, shared.home / "corpora")
-    assert not shelf.kept_since(key, cluster.home / "corpora")
+    key = kept.keep(corpus, shared.home / "corpora")
+    assert not kept.kept_since(key, cluster.home / "corpora")
     more = {"task": "vulnerabilities", "parameters": {"data": key, "max_steps": 2}}
-    sweep = sweeps.begin(shared, grid(2).model_copy(update=more))
+    sweep = stored.begin(shared, grid(2).model_copy(update=more))
     Ray(shared, "the connection that there is").run(sweep, ignore)
     assert [(run.state, run.error) for run in shared.list()] == [("ended", None)]
-    assert shelf.load(key, cluster.home / "corpora") == corpus
+    assert kept.load(key, cluster.home / "corpora") == corpus
 
 
 @pytest.mark.usefixtures("cluster")
 def test_texts_that_are_kept_nowhere_fail_their_run_and_no_other(shared: Store):
     more = {"task": "vulnerabilities", "parameters": {"data": "0" * 16, "max_steps": 2}}
-    sweep = sweeps.begin(shared, grid(2).model_copy(update=more))
+    sweep = stored.begin(shared, grid(2).model_copy(update=more))
     Ray(shared, "the connection that there is").run(sweep, ignore)
     (run,) = shared.list()
     assert run.state == "failed"
@@ -251,7 +253,7 @@ def test_texts_that_are_kept_nowhere_fail_their_run_and_no_other(shared: Store):
 
 @pytest.mark.usefixtures("cluster")
 def test_where_no_task_can_begin_the_run_fails_with_the_reason(shared: Store):
-    sweep = sweeps.begin(shared, grid(2))
+    sweep = stored.begin(shared, grid(2))
     executor = Ray(shared)
     assert shared.list()  # connected before the address is spoilt, as `localhost` is on another machine
     shared.url = shared.url.set(port=9)
@@ -292,13 +294,13 @@ def test_no_server_trains_what_waits_for_a_cluster_until_that_is_silent(store: S
 
 @pytest.mark.usefixtures("either_database")
 def test_a_run_that_is_stopped_while_it_waits_for_a_cluster_again_is_free_when_that_is_gone(store: Store):
-    sweep = sweeps.begin(store, grid(40))
+    sweep = stored.begin(store, grid(40))
     (run,) = store.list()
     store.claim(run.id, "ray:cluster:1")
     store.release(run.id, "ray:cluster:1")
     with store.engine.begin() as connection:
         queue.reserve(connection, [run.id], "ray:cluster", time.time())
-    sweeps.stop(store, sweep)
+    stored.stop(store, sweep)
     with store.engine.begin() as connection:
         queue.free(connection, "ray:cluster")
     assert (store.get(run.id).state, store.get(run.id).worker) == ("paused", None)

@@ -5,7 +5,10 @@ import zipfile
 
 import pytest
 
-from sparsecore.corpora import CorpusError, archive, inspect, read_corpus, source
+from sparsecore.corpora import archive, source
+from sparsecore.corpora.corpus import CorpusError
+from sparsecore.corpora.inspection import inspect
+from sparsecore.corpora.reading import read_corpus
 
 CSV = "text,label\n" + "".join(f"第{i}条,{'高危' if i % 2 else '低危'}\n" for i in range(20))
 XML = "".join(

@@ -5,9 +5,17 @@ import pytest
 
 from sparsecore import corpora
 from sparsecore.corpora import sieve
-from sparsecore.corpora.corpus import GRADE_NAMES, GRADES, SKIP_REASONS, Corpus, CorpusError, Record, quote
+from sparsecore.corpora.corpus import (
+    GRADE_NAMES,
+    GRADES,
+    SKIP_REASONS,
+    Corpus,
+    CorpusError,
+    Record,
+    quote,
+)
 from sparsecore.corpora.sieve import gather
-from sparsecore.dashboard.words import LANGUAGES, words
+from sparsecore.words import LANGUAGES, words
 
 TWENTY = [(f"第{i}条", "高" if i % 2 else "低") for i in range(20)]
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparsecore.corpora import GRADES
+from sparsecore.corpora.corpus import GRADES
 from sparsecore.corpora.cvss import METRICS
 from sparsecore.corpora.generator import (
     IMPACT_PROFILES,
@@ -16,6 +16,7 @@ from sparsecore.corpora.generator import (
     generate,
     grade_of_vector,
 )
+from sparsecore.corpora.kept import corpus_id
 from sparsecore.corpora.phrases import (
     ATTACK_VECTOR,
     COMPLEXITY,
@@ -28,7 +29,6 @@ from sparsecore.corpora.phrases import (
     PROPERTIES,
     SCOPE,
 )
-from sparsecore.corpora.shelf import corpus_id
 
 INTERACTIONS = {
     "N": NO_INTERACTION,

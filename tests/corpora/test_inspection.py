@@ -1,6 +1,8 @@
 import pytest
 
-from sparsecore.corpora import CorpusError, inspect, read_corpus
+from sparsecore.corpora.corpus import CorpusError
+from sparsecore.corpora.inspection import inspect
+from sparsecore.corpora.reading import read_corpus
 
 ROWS = [(f"第{i}条", "高危") if i % 4 else (f"Entry {i:02}", "critical") for i in range(20)]
 

@@ -3,8 +3,10 @@ import json
 
 import pytest
 
-from sparsecore.corpora import CorpusError, inspect, read_corpus
+from sparsecore.corpora.corpus import CorpusError
+from sparsecore.corpora.inspection import inspect
 from sparsecore.corpora.json_values import MAX_DEPTH, RECORD_BYTES
+from sparsecore.corpora.reading import read_corpus
 
 LEVELS = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
 

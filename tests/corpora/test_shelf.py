@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from sparsecore.corpora import Corpus, CorpusError, read_corpus
-from sparsecore.corpora.shelf import corpus_id, keep, load
+from sparsecore.corpora.corpus import Corpus, CorpusError
+from sparsecore.corpora.kept import corpus_id, keep, load
+from sparsecore.corpora.reading import read_corpus
 
 CORPUS = Corpus("week", ("甲 <b>", "乙"), (0, 3), {"duplicate": 2}, generated=False)
 

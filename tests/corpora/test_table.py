@@ -4,9 +4,10 @@ import io
 
 import pytest
 
-from sparsecore.corpora import CorpusError, read_corpus
 from sparsecore.corpora import table as tables
 from sparsecore.corpora.columns import GRADE_COLUMN_NAMES, TEXT_NAMES
+from sparsecore.corpora.corpus import CorpusError
+from sparsecore.corpora.reading import read_corpus
 
 ROWS = [(f'漏洞{i}，可执行任意代码；"严重"\n第二行\t{i}', "高危" if i % 2 else "中危") for i in range(20)]
 TEXTS = tuple(" ".join(text.split()) for text, _ in ROWS)

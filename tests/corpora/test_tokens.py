@@ -8,8 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from sparsecore.corpora import cutting, tokens
-from sparsecore.corpora.tokens import Tokens, build_vocabulary, encode, pack_words, tokenize, unpack_words
+from sparsecore.corpora import tokens
+from sparsecore.corpora import words as cutting
+from sparsecore.corpora.tokens import (
+    Tokens,
+    build_vocabulary,
+    encode,
+    pack_words,
+    tokenize,
+    unpack_words,
+)
 
 TEXTS = ["攻击者可利用该漏洞 执行任意代码。", "Apache 2.4.1版本\n存在SQL注入漏洞", ""]
 

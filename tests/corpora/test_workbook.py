@@ -6,7 +6,9 @@ from xml.sax.saxutils import escape
 import openpyxl
 import pytest
 
-from sparsecore.corpora import CorpusError, inspect, read_corpus
+from sparsecore.corpora.corpus import CorpusError
+from sparsecore.corpora.inspection import inspect
+from sparsecore.corpora.reading import read_corpus
 
 ROWS = [(f"漏洞{i} 可执行 <script>", "高危" if i % 2 else "中危") for i in range(20)]
 SHEET = "xl/worksheets/sheet1.xml"

@@ -3,7 +3,9 @@ import tracemalloc
 
 import pytest
 
-from sparsecore.corpora import CorpusError, read_corpus, xml_exports
+from sparsecore.corpora import xml_exports
+from sparsecore.corpora.corpus import CorpusError
+from sparsecore.corpora.reading import read_corpus
 from sparsecore.corpora.source import MAX_RECORD_BYTES
 
 

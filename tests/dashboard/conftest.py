@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from sparsecore.dashboard import session, visitor
-from sparsecore.runs.store import Store
+from sparsecore.runs.store.store import Store
 
 
 @pytest.fixture

@@ -2,10 +2,10 @@
 
 import pytest
 
-from sparsecore.config import RunConfig
-from sparsecore.dashboard.words import words
-from sparsecore.runs.store import Store
-from sparsecore.runs.worker import Worker
+from sparsecore.engine.config import RunConfig
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.workers.worker import Worker
+from sparsecore.words import words
 from tests.dashboard.opening import opened
 
 MARKUP = "<img src=x onerror=alert(1)> **bold**"

@@ -3,12 +3,12 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from sparsecore.config import RunConfig
 from sparsecore.dashboard import session
-from sparsecore.dashboard.live_route import status_of
-from sparsecore.dashboard.words import words
-from sparsecore.runs.lead import Lead, lead, set_lead
-from sparsecore.runs.store import Store
+from sparsecore.dashboard.server.live_route import status_of
+from sparsecore.engine.config import RunConfig
+from sparsecore.runs.store.store import Store
+from sparsecore.teaching.lead import Lead, lead, set_lead
+from sparsecore.words import words
 from tests.dashboard.opening import opened
 
 SAY = words("en")

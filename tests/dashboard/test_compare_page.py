@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from sparsecore.config import RunConfig
-from sparsecore.dashboard import compare_view, session
-from sparsecore.runs import keeping
-from sparsecore.runs.people import HOST
-from sparsecore.runs.store import Store
+from sparsecore.dashboard import session
+from sparsecore.dashboard.compare import view
+from sparsecore.engine.config import RunConfig
+from sparsecore.runs.store import shelf
+from sparsecore.runs.store.people import HOST
+from sparsecore.runs.store.store import Store
 
 PAGE = str(Path(__file__).parents[2] / "pages" / "compare.py")
 
@@ -27,7 +28,7 @@ def the_store(store: Store) -> Iterator[Store]:
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
     """What the page tells its component, at every run."""
     told: list[dict] = []
-    monkeypatch.setattr(compare_view, "place", lambda name, key, shown, **callbacks: told.append(shown))
+    monkeypatch.setattr(view, "place", lambda name, key, shown, **callbacks: told.append(shown))
     return told
 
 
@@ -112,7 +113,7 @@ def test_a_list_that_the_browser_shows_as_it_was_does_not_change_the_two_back(st
 def test_runs_are_found_by_search(store: Store):
     one, other, named = begun(store), begun(store, density=0.1), begun(store, density=0.2)
     begun(store, task="spirals")
-    keeping.describe(store, named, name="Best of Monday", by=HOST)
+    shelf.describe(store, named, name="Best of Monday", by=HOST)
     app = opened(a=one, b=other)
     assert len(app.selectbox(key="compare_b_0").options) == 3
     app.text_input(key="compare_search").set_value("monday").run()
@@ -174,7 +175,7 @@ def test_the_step_that_is_looked_at_goes_into_the_address():
     def page() -> None:
         import streamlit as st
 
-        from sparsecore.dashboard.compare_choice import turn_to_step
+        from sparsecore.dashboard.compare.choice import turn_to_step
 
         turn_to_step(st.session_state["at"])
 

@@ -3,7 +3,7 @@
 import pytest
 
 from sparsecore.dashboard.controls import plain
-from sparsecore.runs.store import Store
+from sparsecore.runs.store.store import Store
 from tests.dashboard.opening import opened
 
 

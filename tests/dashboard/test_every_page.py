@@ -11,12 +11,12 @@ from google.protobuf.message import Message
 from streamlit.proto.Block_pb2 import Block
 from streamlit.testing.v1 import AppTest
 
-from sparsecore.config import RunConfig
-from sparsecore.corpora import GRADES
+from sparsecore.corpora.corpus import GRADES
 from sparsecore.dashboard import session
-from sparsecore.dashboard.words import LANGUAGES, words
-from sparsecore.runs.store import Store
-from sparsecore.runs.worker import Worker
+from sparsecore.engine.config import RunConfig
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.workers.worker import Worker
+from sparsecore.words import LANGUAGES, words
 from tests.dashboard.opening import opened
 
 PAGES = Path(__file__).parents[2] / "pages"

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from sparsecore.bounds import best_accuracy, constant_rmse
-from sparsecore.config import RunConfig
-from sparsecore.dashboard import computed, lesson_figures
-from sparsecore.dashboard.words import ASSETS, LANGUAGES, speaker
-from sparsecore.least_squares import ends, path
-from sparsecore.lessons import FOLDER, LessonError, Text, lessons, read
-from sparsecore.runs.guesses import counted
-from sparsecore.runs.run import LESSON
-from sparsecore.runs.store import Store
-from sparsecore.storage import stored_bytes
-from sparsecore.theory import statements
+from sparsecore.dashboard.lessons import computed, figures
+from sparsecore.engine.analysis.least_squares import ends, path
+from sparsecore.engine.config import RunConfig
+from sparsecore.engine.deploy.formats import stored_bytes
+from sparsecore.engine.tasks.bounds import best_accuracy, constant_rmse
+from sparsecore.runs.store.run import LESSON
+from sparsecore.runs.store.store import Store
+from sparsecore.teaching.answers import counted
+from sparsecore.teaching.lessons import FOLDER, LessonError, Text, lessons, read
+from sparsecore.teaching.statements import statements
+from sparsecore.words import ASSETS, LANGUAGES, speaker
 from tests.dashboard.opening import opened
 
 PAGES = Path(__file__).parents[2] / "pages"
@@ -71,7 +71,7 @@ def test_presets_and_links_are_configs(lesson):
 
 def test_every_lesson_shows_a_figure_that_is_drawn_or_a_run():
     for lesson in lessons():
-        assert lesson.runs or lesson.figure in lesson_figures.FIGURES
+        assert lesson.runs or lesson.figure in figures.FIGURES
 
 
 BROKEN = {
@@ -106,8 +106,8 @@ def test_two_lessons_of_one_name_are_refused(tmp_path: Path):
 
 
 def test_lesson_1_ends_on_the_worse_axis():
-    given, found = computed.problem(*lesson_figures.TWO_ENDS), computed.points(lesson_figures.TWO_ENDS, 1)
-    end = path(given, np.array(lesson_figures.START), 1, lesson_figures.SAFE)[-1]
+    given, found = computed.problem(*figures.TWO_ENDS), computed.points(figures.TWO_ENDS, 1)
+    end = path(given, np.array(figures.START), 1, figures.SAFE)[-1]
     np.testing.assert_allclose(end, found.w[1], atol=1e-3)
     assert found.w[1][0] == 0  # the vertical axis
     assert found.value[1] > found.value[0]
@@ -115,12 +115,12 @@ def test_lesson_1_ends_on_the_worse_axis():
 
 
 def test_lesson_2_counts_seven_of_1225():
-    found = computed.points(lesson_figures.FIFTY, 2)
+    found = computed.points(figures.FIFTY, 2)
     assert (len(found.value), found.basic_feasible.sum(), found.stationary(1.05).sum()) == (1225, 1225, 7)
 
 
 def test_lesson_3_a_long_step_arrives_sooner_a_longer_one_flies_off_a_short_one_rests_higher():
-    given = computed.problem(*lesson_figures.FIVE_OF_FIFTY)
+    given = computed.problem(*figures.FIVE_OF_FIFTY)
     zero = np.zeros((1, 50))
     values = {ratio: given.value(path(given, zero[0], 5, ratio, 200)) for ratio in (0.25, 0.45, 1.05)}
     arrived = [int(np.argmax(values[ratio] < 1.01 * 0.434)) for ratio in (0.45, 1.05)]

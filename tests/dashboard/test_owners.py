@@ -13,14 +13,14 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
-from sparsecore.config import RunConfig
 from sparsecore.dashboard import teacher, visitor
-from sparsecore.dashboard.owner_cookie import GiveOwner, OwnerCookies, account_owner, owner_cookies
+from sparsecore.dashboard.server.identity import GiveOwner, OwnerCookies, account_owner, owner_cookies
 from sparsecore.dashboard.teacher import TRIES, TRIES_OF_ALL, VARIABLE, WITHIN_SECONDS, Door
-from sparsecore.runs import sweeps
-from sparsecore.runs.people import QUEUED_VARIABLE, Person
-from sparsecore.runs.store import Store
-from sparsecore.runs.sweep import SweepSpec
+from sparsecore.engine.config import RunConfig
+from sparsecore.runs.store.people import QUEUED_VARIABLE, Person
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.sweeps import stored
+from sparsecore.runs.sweeps.spec import SweepSpec
 from tests.dashboard.opening import opened
 
 ROOT = Path(__file__).parents[2]
@@ -131,16 +131,16 @@ def test_one_who_has_ten_runs_waiting_is_told_so_and_loses_nothing(
 def test_the_second_cannot_stop_the_first_ones_sweep(served: Store):
     first = opened("sweep.py")
     first.button(key="sweep_start").click().run()
-    (sweep,) = sweeps.recent(served)
+    (sweep,) = stored.recent(served)
     second = opened("sweep.py", sweep=sweep.id)
     stop = second.button(key="sweep_do_stop")
     assert stop.disabled
     assert "somebody else's" in stop.proto.help
     assert any("somebody else's: you can watch it" in text.value for text in second.markdown)
     press_all_the_same(second, "sweep_do_stop")
-    assert sweeps.get(served, sweep.id).state == "running"
+    assert stored.get(served, sweep.id).state == "running"
     first.button(key="sweep_do_stop").click().run()
-    assert sweeps.get(served, sweep.id).state == "stopped"
+    assert stored.get(served, sweep.id).state == "stopped"
 
 
 def test_without_a_password_in_the_environment_nobody_is_asked_for_one(served: Store):
@@ -167,7 +167,7 @@ def test_no_page_commands_the_store_without_saying_who_asks():
     """Whatever a page forgets here would be the command line's, which may do everything."""
     asked = {"command", "resume", "delete", "create", "begin", "stop", "ask"}
     of = {"store", "the_store()", "sweeps", "gather", "bisections", "searches"}
-    for path in [*(ROOT / "pages").glob("*.py"), *(ROOT / "sparsecore" / "dashboard").glob("*.py")]:
+    for path in [*(ROOT / "pages").glob("*.py"), *(ROOT / "sparsecore" / "dashboard").rglob("*.py")]:
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
                 continue

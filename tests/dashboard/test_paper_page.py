@@ -6,12 +6,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from sparsecore.dashboard import session
-from sparsecore.dashboard.words import words
-from sparsecore.reproduce import gather, pictures, record
-from sparsecore.reproduce.plan import Plan
-from sparsecore.runs import sweeps
-from sparsecore.runs.store import Store
-from sparsecore.runs.worker import Worker
+from sparsecore.paper import gather, pictures, record
+from sparsecore.paper.plan import Plan
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.sweeps import stored
+from sparsecore.runs.workers.worker import Worker
+from sparsecore.words import words
 
 PAGE = Path(__file__).parents[2] / "pages" / "paper.py"
 SECONDS = 60
@@ -98,10 +98,10 @@ def test_reproduce_begins_sweeps_and_stop_takes_them_back(open_page, store: Stor
     assert {run.config.seed for run in store.list()} == {7}
     assert len(store.list()) == 22
     assert {run.origin for run in store.list()} == {"sweep"}
-    assert {sweep.state for sweep in sweeps.recent(store)} == {"running"}
+    assert {sweep.state for sweep in stored.recent(store)} == {"running"}
     app.button(key="paper_do_stop").click().run()
     assert store.list() == []
-    assert {sweep.state for sweep in sweeps.recent(store)} == {"stopped"}
+    assert {sweep.state for sweep in stored.recent(store)} == {"stopped"}
 
 
 @pytest.mark.parametrize("seeds", ["x", "", "0-40"])

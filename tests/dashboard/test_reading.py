@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from sparsecore.corpora import CorpusError
+from sparsecore.corpora.corpus import CorpusError
 from sparsecore.dashboard.reading import Reading
 
 

@@ -8,18 +8,18 @@ import pytest
 from sqlalchemy import insert
 from streamlit.testing.v1 import AppTest
 
-from sparsecore.config import RunConfig
-from sparsecore.dashboard import run_archives
-from sparsecore.dashboard.words import words
-from sparsecore.runs import disk, keeping
-from sparsecore.runs.archive_file import ArchiveError
-from sparsecore.runs.frames import encode
-from sparsecore.runs.log import Entry
-from sparsecore.runs.people import HOST, Person
-from sparsecore.runs.run import new_row
-from sparsecore.runs.run_archive import export_run
-from sparsecore.runs.store import Store
-from sparsecore.runs.tables import runs
+from sparsecore.dashboard.runs import archives
+from sparsecore.engine.config import RunConfig
+from sparsecore.runs.files.archive import export_run
+from sparsecore.runs.files.archive_file import ArchiveError
+from sparsecore.runs.store import disk, shelf
+from sparsecore.runs.store.blobs import encode
+from sparsecore.runs.store.log import Entry
+from sparsecore.runs.store.people import HOST, Person
+from sparsecore.runs.store.run import new_row
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.store.tables import runs
+from sparsecore.words import words
 from tests.dashboard.opening import SECONDS, opened
 
 CODES = ("not_archive", "damaged", "version", "too_large", "content")
@@ -65,7 +65,7 @@ def test_a_run_is_chosen_and_saved(store: Store):
     assert not app.get("download_button")
     chosen(app, run)
     assert app.get("download_button")[0].proto.label == "Whole run"
-    assert run_archives._exported(run).startswith(b"PK")
+    assert archives._exported(run).startswith(b"PK")
 
 
 def test_a_run_that_is_brought_stands_in_the_list_and_can_be_opened(store: Store, file: tuple[str, bytes]):
@@ -89,10 +89,10 @@ def test_a_damaged_file_is_refused_in_the_readers_language(store: Store, file, l
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_every_refusal_has_its_words(language: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(run_archives.st, "session_state", {"lang": language})
+    monkeypatch.setattr(archives.st, "session_state", {"lang": language})
     details = {"where": "log 3 <b>", "why": "x", "version": "9", "known": 1, "mib": 1024}
     for code in CODES:
-        told = run_archives.refused(ArchiveError(code, "", **details))
+        told = archives.refused(ArchiveError(code, "", **details))
         assert not re.search(r"[{}]|(?<!\\)<", told)
         assert f"archive.{code}" in words(language)
 
@@ -102,7 +102,7 @@ def test_every_refusal_has_its_words(language: str, monkeypatch: pytest.MonkeyPa
 
 def test_the_list_is_searched_and_filtered(store: Store):
     one, two = ended(store), ended(store, task="spirals", method="global")
-    keeping.describe(store, one, name="Best of Monday", note="**bold** <b>")
+    shelf.describe(store, one, name="Best of Monday", note="**bold** <b>")
     app = opened("runs.py")
     assert listed(app) == [two, one]
     assert app.dataframe[0].value["note"][1] == "**bold** <b>"
@@ -143,7 +143,7 @@ def test_a_chosen_run_is_named_and_pinned_and_stands_first(store: Store):
 
 def test_a_deleted_run_leaves_the_list_and_undo_brings_it_back(store: Store):
     run = ended(store)
-    keeping.describe(store, run, name="a [link](x)")
+    shelf.describe(store, run, name="a [link](x)")
     before, frames = store.get(run), store.frames(run)
     app = chosen(opened("runs.py"), run)
     app.button(key="run_delete").click().run()
@@ -200,7 +200,7 @@ def test_the_page_says_what_the_store_takes_and_of_how_much(store: Store, monkey
 
 def test_room_is_made_only_after_asking_and_of_the_runs_that_were_named(store: Store):
     old, pinned, new = (ended(store, size=2_000_000, seed=seed) for seed in range(3))
-    keeping.pin(store, pinned)
+    shelf.pin(store, pinned)
     app = opened("runs.py")
     app.session_state["disk_room"] = True
     app.run()

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from sparsecore.dashboard import searches, sweep_search
-from sparsecore.dashboard.searches import Searching, ask, asked
-from sparsecore.dashboard.words import words
-from sparsecore.runs import sweeps
-from sparsecore.runs.people import HOST
-from sparsecore.runs.store import Store
-from sparsecore.runs.sweep import SweepSpec
+from sparsecore.dashboard import jobs
+from sparsecore.dashboard.jobs import Searching, ask, asked
+from sparsecore.dashboard.sweep import layer_search
+from sparsecore.runs.store.people import HOST
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.sweeps import stored
+from sparsecore.runs.sweeps.spec import SweepSpec
+from sparsecore.words import words
 from tests.dashboard.opening import opened
 
 SPEC = SweepSpec(task="sinc", densities=(1.0, 0.4), seeds=(0,), parameters={"size": "demo", "max_steps": 50})
@@ -23,10 +24,10 @@ PATIENCE_SECONDS = 120.0  # the process imports torch and Optuna
 def _no_search_is_left(served: Store) -> Iterator[None]:
     """No search outlives the test's store."""
     yield
-    for searching in searches._asked.values():
+    for searching in jobs._asked.values():
         searching.cancel(HOST)
         searching.join(PATIENCE_SECONDS)
-    searches._asked.clear()
+    jobs._asked.clear()
 
 
 def result(kept: int) -> dict:
@@ -67,7 +68,7 @@ def test_the_trials_are_runs_that_the_supervisor_trains(store: Store):
     found = wait(ask(store, SPEC, 5, HOST))
     assert (found.done, found.failed, found.problem, found.is_answered) == (5, 0, "", True)
     assert found.front >= 4  # at the least the uniform ones, each better and larger than the next
-    assert len(sweep_search.searched(SPEC)) == 5
+    assert len(layer_search.searched(SPEC)) == 5
     before = len(store.list())
     assert ask(store, SPEC.model_copy(update={"densities": (0.1,)}), 5, HOST) is found
     assert asked(store, SPEC, 6) is None
@@ -106,11 +107,11 @@ def test_a_process_that_dies_is_the_problem(store: Store):
 
 @pytest.mark.usefixtures("trainer")
 def test_a_press_begins_it_and_its_front_is_drawn_against_the_uniform_curve(store: Store):
-    app = opened("sweep.py", sweep=sweeps.begin(store, SPEC))
+    app = opened("sweep.py", sweep=stored.begin(store, SPEC))
     app.number_input(key="search_trials").set_value(4).run()
     app.button(key="search_start").click().run()
     assert not app.exception
-    (searching,) = searches._asked.values()
+    (searching,) = jobs._asked.values()
     assert searching.trials == 4
     wait(searching)
     app.run()
@@ -121,11 +122,11 @@ def test_a_press_begins_it_and_its_front_is_drawn_against_the_uniform_curve(stor
 
 
 def test_it_can_be_stopped_and_says_that_what_was_trained_is_kept(store: Store):
-    app = opened("sweep.py", sweep=sweeps.begin(store, SPEC))
+    app = opened("sweep.py", sweep=stored.begin(store, SPEC))
     app.button(key="search_start").click().run()
     app.button(key="search_stop").click().run()
     assert not app.exception
-    (searching,) = searches._asked.values()
+    (searching,) = jobs._asked.values()
     wait(searching)
     assert any(box.value.startswith("Stopped after 0 of 30") for box in app.run().info)
 

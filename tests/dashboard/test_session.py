@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from sparsecore.config import RunConfig
 from sparsecore.dashboard import session
-from sparsecore.runs.store import Store
+from sparsecore.engine.config import RunConfig
+from sparsecore.runs.store.store import Store
 
 
 def page() -> None:

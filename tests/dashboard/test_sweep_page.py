@@ -7,13 +7,13 @@ import pytest
 from sqlalchemy import insert
 from streamlit.testing.v1 import AppTest
 
-from sparsecore.config import RunConfig
-from sparsecore.dashboard import sweep_results
-from sparsecore.runs import sweeps
-from sparsecore.runs.run import new_row
-from sparsecore.runs.store import Store
-from sparsecore.runs.sweep import Cell, SweepSpec
-from sparsecore.runs.tables import runs
+from sparsecore.dashboard.sweep import results
+from sparsecore.engine.config import RunConfig
+from sparsecore.runs.store.run import new_row
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.store.tables import runs
+from sparsecore.runs.sweeps import stored
+from sparsecore.runs.sweeps.spec import Cell, SweepSpec
 from tests.dashboard.opening import opened
 
 SPEC = SweepSpec(task="sinc", densities=(1.0, 0.4, 0.1), seeds=(0, 1), parameters={"size": "demo"})
@@ -50,7 +50,7 @@ def charts(app: AppTest) -> list[str]:
 
 
 def states(store: Store) -> list[str]:
-    return [cell.status for cell in sweeps.cells_of(store, SPEC)]
+    return [cell.status for cell in stored.cells_of(store, SPEC)]
 
 
 def test_with_no_sweep_the_thesis_is_drawn_and_a_press_begins_a_small_one(store: Store):
@@ -59,7 +59,7 @@ def test_with_no_sweep_the_thesis_is_drawn_and_a_press_begins_a_small_one(store:
     assert len(app.get("plotly_chart")) == 1
     next(button for button in app.button if button.label == "Try a small one").click().run()
     assert not app.exception
-    (sweep,) = sweeps.recent(store)
+    (sweep,) = stored.recent(store)
     assert app.query_params["sweep"] in (sweep.id, [sweep.id])
     assert sweep.spec.parameters["size"] == "demo"
     assert any("0 of 21 done" in text.value for text in app.markdown)
@@ -73,7 +73,7 @@ def test_start_enqueues_what_was_chosen_and_only_what_is_missing(store: Store):
     assert any("**Runs: 10**, 9 of them new" in text.value for text in app.markdown)
     app.button(key="sweep_start").click().run()
     assert not app.exception
-    assert sweeps.recent(store)[0].spec == SPEC
+    assert stored.recent(store)[0].spec == SPEC
     assert sorted(states(store)) == ["done", *["queued"] * 9]
 
 
@@ -94,7 +94,7 @@ def test_what_does_not_fit_is_told_and_cannot_be_started(store: Store, field, va
 
 def test_a_finished_sweep_has_its_curves_layers_costs_and_table(store: Store):
     finish(store, SPEC.configs())
-    sweep = sweeps.begin(store, SPEC)
+    sweep = stored.begin(store, SPEC)
     app = opened("sweep.py")  # the newest
     assert not app.exception
     assert app.query_params["sweep"] in (sweep, [sweep])
@@ -106,7 +106,7 @@ def test_a_finished_sweep_has_its_curves_layers_costs_and_table(store: Store):
 
 def test_stop_and_resume(store: Store):
     finish(store, [SPEC.config("global", 0.1, 0)])
-    app = opened("sweep.py", sweep=sweeps.begin(store, SPEC))
+    app = opened("sweep.py", sweep=stored.begin(store, SPEC))
     app.button(key="sweep_do_stop").click().run()
     assert sorted(states(store)) == ["done", *["missing"] * 9]
     app.button(key="sweep_do_resume").click().run()
@@ -116,7 +116,7 @@ def test_stop_and_resume(store: Store):
 
 def test_the_choices_are_those_of_the_sweep_that_is_opened(store: Store):
     other = SPEC.model_copy(update={"densities": (0.3,), "seeds": (4,), "methods": ("global",)})
-    first, second = sweeps.begin(store, SPEC), sweeps.begin(store, other)
+    first, second = stored.begin(store, SPEC), stored.begin(store, other)
     app = opened("sweep.py", sweep=second)
     assert (app.text_input(key="sweep_densities").value, app.text_input(key="sweep_seeds").value) == (
         "0.3",
@@ -128,19 +128,19 @@ def test_the_choices_are_those_of_the_sweep_that_is_opened(store: Store):
 
 
 def test_a_link_with_settings_is_not_overruled_by_the_newest_sweep(store: Store):
-    sweeps.begin(store, SPEC)
+    stored.begin(store, SPEC)
     app = opened("sweep.py", task="spirals", max_steps="60")
     assert "sweep" not in app.query_params
     app.button(key="sweep_start").click().run()
     assert not app.exception
-    begun = sweeps.recent(store)[0]
+    begun = stored.recent(store)[0]
     assert (begun.spec.task, begun.spec.parameters["max_steps"]) == ("spirals", 60)
     assert app.query_params["sweep"] in (begun.id, [begun.id])
 
 
 def test_a_sweep_of_a_search_is_not_in_the_list(store: Store):
-    mine = sweeps.begin(store, SPEC)
-    sweeps.begin(store, SPEC.model_copy(update={"densities": (0.3,)}), "search")
+    mine = stored.begin(store, SPEC)
+    stored.begin(store, SPEC.model_copy(update={"densities": (0.3,)}), "search")
     assert opened("sweep.py").selectbox(key="sweep_listed").options[0].endswith(mine)
     assert len(opened("sweep.py").selectbox(key="sweep_listed").options) == 1
 
@@ -151,7 +151,7 @@ def test_a_sweep_that_is_not_there_is_told():
 
 def test_the_page_speaks_chinese(store: Store):
     finish(store, SPEC.configs(), reason="collapsed")
-    sweeps.begin(store, SPEC)
+    stored.begin(store, SPEC)
     app = opened("sweep.py", "zh")
     assert not app.exception
     assert "全部完成" in " ".join(text.value for text in app.markdown)
@@ -160,8 +160,8 @@ def test_the_page_speaks_chinese(store: Store):
 def test_the_file_has_every_cell_with_every_digit(store: Store):
     config = SPEC.config("global", 0.1, 0)
     finish(store, [config], test=0.0812345678901)
-    read = list(csv.DictReader(io.StringIO(sweep_results.cells_csv(sweeps.cells_of(store, SPEC)))))
+    read = list(csv.DictReader(io.StringIO(results.cells_csv(stored.cells_of(store, SPEC)))))
     assert len(read) == len(SPEC.configs())
     (done,) = [line for line in read if line["status"] == "done"]
     assert (float(done["test"]), done["method"], done["density"]) == (0.0812345678901, "global", "0.1")
-    assert sweep_results.cells_csv([Cell(config, None)]).count("\n") == 2
+    assert results.cells_csv([Cell(config, None)]).count("\n") == 2

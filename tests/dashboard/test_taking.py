@@ -9,11 +9,11 @@ import pytest
 from safetensors.numpy import load
 from streamlit.testing.v1 import AppTest
 
-from sparsecore.config import RunConfig
 from sparsecore.dashboard import taking
-from sparsecore.dashboard.run_files import _report, _script
-from sparsecore.runs.store import Store
-from sparsecore.runs.worker import Worker
+from sparsecore.dashboard.runs.files import _report, _script
+from sparsecore.engine.config import RunConfig
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.workers.worker import Worker
 
 PAGE = str(Path(__file__).parents[2] / "pages" / "runs.py")
 PATIENCE_SECONDS = 120

@@ -5,11 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from sparsecore.dashboard.words import words
-from sparsecore.figures import layer_densities, metric_curve, pareto, run_seconds, weights_left
-from sparsecore.figures.drawing import METHOD_COLOURS, MOST_POINTS, band, colour, stride
-from sparsecore.runs.curves import Layer, Mean, Point, interval
-from sparsecore.thesis import printed
+from sparsecore.figures.cost import run_seconds, weights_left
+from sparsecore.figures.front import pareto
+from sparsecore.figures.layers import layer_densities
+from sparsecore.figures.metric import metric_curve
+from sparsecore.figures.style import METHOD_COLOURS, MOST_POINTS, band, colour, stride
+from sparsecore.paper.thesis import printed
+from sparsecore.runs.sweeps.curves import Layer, Mean, Point, interval
+from sparsecore.words import words
 
 
 def say(key: str, **values) -> str:

@@ -7,20 +7,23 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from sparsecore import csv_files
-from sparsecore.challenge import CHALLENGES
-from sparsecore.dashboard import computed
-from sparsecore.dashboard.lesson_figures import FIFTY, FIVE_OF_FIFTY, TWO_ENDS
-from sparsecore.dashboard.words import speaker
-from sparsecore.figures import layer_densities, lessons, metric_curve, pareto, run_seconds, weights_left
+from sparsecore.dashboard.lessons import computed
+from sparsecore.dashboard.lessons.figures import FIFTY, FIVE_OF_FIFTY, TWO_ENDS
+from sparsecore.figures import csv_files, lessons
+from sparsecore.figures.cost import run_seconds, weights_left
+from sparsecore.figures.csv import figure_csv
+from sparsecore.figures.front import pareto
+from sparsecore.figures.layers import layer_densities
 from sparsecore.figures.leaderboard import entries_figure
+from sparsecore.figures.metric import metric_curve
 from sparsecore.figures.paper import boundaries, counts, fits, mask
 from sparsecore.figures.plane import plane, reach
 from sparsecore.figures.supports import along_axes, ends_counted, spectrum, three_planes
-from sparsecore.figures.table import figure_csv
-from sparsecore.reproduce.pictures import Picture
-from sparsecore.runs.curves import interval
-from sparsecore.thesis import printed
+from sparsecore.paper.pictures import Picture
+from sparsecore.paper.thesis import printed
+from sparsecore.runs.sweeps.curves import interval
+from sparsecore.teaching.challenge import CHALLENGES
+from sparsecore.words import speaker
 from tests.figures.test_figures import FOUND, point
 
 say = speaker("en")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sparsecore.runs.ready import NICENESS
+from sparsecore.runs.workers.warm_up import NICENESS
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 300.0  # two busy cores share servers, workers and other programs

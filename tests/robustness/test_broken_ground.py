@@ -17,16 +17,16 @@ from streamlit.testing.v1 import AppTest
 from typer.testing import CliRunner
 
 from sparsecore.__main__ import app
-from sparsecore.config import RunConfig
 from sparsecore.dashboard import session
-from sparsecore.dashboard.live_route import status_of
-from sparsecore.dashboard.words import words
-from sparsecore.runs import database, opening
-from sparsecore.runs.silence import SILENT_SECONDS, Silence
-from sparsecore.runs.store import Store
-from sparsecore.runs.store_error import StoreError
-from sparsecore.runs.supervisor import Supervisor
-from sparsecore.runs.worker import Worker, one_thread
+from sparsecore.dashboard.server.live_route import status_of
+from sparsecore.engine.config import RunConfig
+from sparsecore.runs.store import database, opening
+from sparsecore.runs.store.errors import StoreError
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.workers.lost import SILENT_SECONDS, Silence
+from sparsecore.runs.workers.supervisor import Supervisor
+from sparsecore.runs.workers.worker import Worker, one_thread
+from sparsecore.words import words
 from tests.robustness.servers import soon
 from tests.robustness.test_kills import assert_as_if_left_alone
 

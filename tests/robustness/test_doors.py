@@ -18,8 +18,7 @@ from itsdangerous.timed import TimestampSigner
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from sparsecore.config import RunConfig
-from sparsecore.dashboard.live_route import (
+from sparsecore.dashboard.server.live_route import (
     CROWDED,
     TOKEN_SECONDS,
     VIEWERS_VARIABLE,
@@ -28,9 +27,10 @@ from sparsecore.dashboard.live_route import (
     most_viewers,
     tokens,
 )
-from sparsecore.runs.frames import encode
-from sparsecore.runs.log import Entry
-from sparsecore.runs.store import Store
+from sparsecore.engine.config import RunConfig
+from sparsecore.runs.store.blobs import encode
+from sparsecore.runs.store.log import Entry
+from sparsecore.runs.store.store import Store
 from tests.browser.conftest import Server
 from tests.robustness.in_a_thread import in_a_thread
 from tests.robustness.knocking import (

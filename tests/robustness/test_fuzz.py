@@ -19,10 +19,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from sparsecore.config import PARAMETERS, ConfigError, RunConfig, densities_of_layers
 from sparsecore.dashboard import session
-from sparsecore.runs.frames import HEADER_BYTES, decode, decode_meta, encode
-from sparsecore.runs.store import Store
+from sparsecore.engine.config import PARAMETERS, ConfigError, RunConfig, densities_of_layers
+from sparsecore.runs.store.blobs import HEADER_BYTES, decode, decode_meta, encode
+from sparsecore.runs.store.store import Store
 
 ROOT = Path(__file__).parents[2]
 QUICK, LONG = 300, 10_000

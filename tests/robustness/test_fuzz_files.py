@@ -23,9 +23,11 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from sparsecore.corpora import GRADES, CorpusError, add, kept, read_corpus, remove
+from sparsecore.corpora.catalogue import add, kept, remove
+from sparsecore.corpora.corpus import GRADES, CorpusError
 from sparsecore.corpora.inspection import preview
-from sparsecore.dashboard.words import words
+from sparsecore.corpora.reading import read_corpus
+from sparsecore.words import words
 
 QUICK, LONG = 400, 10_000
 CASE_SECONDS = 20  # a file of some kB is read in milliseconds

@@ -13,22 +13,22 @@ import pytest
 from sqlalchemy import update
 from typer.testing import CliRunner
 
-from sparsecore import terminal
 from sparsecore.__main__ import app
-from sparsecore.challenge import CHALLENGES
-from sparsecore.config import RunConfig
-from sparsecore.dashboard.words import speaker
+from sparsecore.commands import terminal
+from sparsecore.commands.terminal import OBEYED, seen
+from sparsecore.engine.config import RunConfig
 from sparsecore.figures.leaderboard import entries_figure
-from sparsecore.run_report import run_report
-from sparsecore.runs import keeping
-from sparsecore.runs.entries import LONGEST_NAME, Entry
-from sparsecore.runs.log import Entry as Row
-from sparsecore.runs.people import Person
-from sparsecore.runs.plain_words import plain_words
-from sparsecore.runs.store import Store
-from sparsecore.runs.tables import runs
-from sparsecore.runs.worker import Worker
-from sparsecore.terminal import OBEYED, seen
+from sparsecore.figures.reports.run import run_report
+from sparsecore.runs.store import shelf
+from sparsecore.runs.store.log import Entry as Row
+from sparsecore.runs.store.people import Person
+from sparsecore.runs.store.plain_text import plain_words
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.store.tables import runs
+from sparsecore.runs.workers.worker import Worker
+from sparsecore.teaching.challenge import CHALLENGES
+from sparsecore.teaching.leaderboard import LONGEST_NAME, Entry
+from sparsecore.words import speaker
 
 ESCAPES = "\x1b[31m\x1b]8;;http://evil\x07link\x1b[2J\x9b2J\x7f\b\r"
 TURNS = "\u202eevil\u2066\u200f\u2028 up"
@@ -101,7 +101,7 @@ def test_other_scripts_and_emoji_are_seen_as_they_are():
 
 def test_names_and_notes_are_kept_without_what_is_obeyed_and_not_seen(store: Store):
     run = store.create(RunConfig())
-    keeping.describe(store, run, name=f"{TURNS}\x1b[31m\0", note=HOSTILE)
+    shelf.describe(store, run, name=f"{TURNS}\x1b[31m\0", note=HOSTILE)
     kept = store.get(run)
     assert kept.name == "evil\u200f up[31m"
     assert kept.note.startswith(MARKUP)
@@ -114,7 +114,7 @@ def test_names_and_notes_are_kept_without_what_is_obeyed_and_not_seen(store: Sto
 def test_no_name_is_in_a_figure_where_plotly_would_read_markup(store: Store):
     run = store.create(RunConfig.parse({"max_steps": 40, "theta": 0.0}), worker="w")
     Worker(store, store.get(run), "w").work()
-    keeping.describe(store, run, name=PLOTLY, note=PLOTLY)
+    shelf.describe(store, run, name=PLOTLY, note=PLOTLY)
     page = run_report(store, store.get(run))
     text = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     scripts = page.removeprefix(text)

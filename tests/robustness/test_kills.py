@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 import torch
 
-from sparsecore.config import RunConfig
-from sparsecore.events import Checkpoint
-from sparsecore.runs.frames import decode
-from sparsecore.runs.store import Store
-from sparsecore.training import CHECKPOINT_SECONDS, train
+from sparsecore.engine.config import RunConfig
+from sparsecore.engine.training.events import Checkpoint
+from sparsecore.engine.training.loop import CHECKPOINT_SECONDS, train
+from sparsecore.runs.store.blobs import decode
+from sparsecore.runs.store.store import Store
 from tests.robustness.servers import kill, serve, soon, trainers, workers
 from tests.robustness.watching import Watch
 

@@ -15,18 +15,19 @@ from streamlit.testing.v1 import AppTest
 from typer.testing import CliRunner
 
 from sparsecore.__main__ import app
-from sparsecore.config import SIZES, ConfigError, RunConfig
 from sparsecore.dashboard import session
-from sparsecore.dashboard.words import words
-from sparsecore.memory import needed, parameters
-from sparsecore.runs import limits, sweeps
-from sparsecore.runs.limits import Beyond
-from sparsecore.runs.run import Run
-from sparsecore.runs.store import Store
-from sparsecore.runs.sweep import SweepSpec
-from sparsecore.runs.worker import Worker
-from sparsecore.sizes import TEXT_SIZES, WIDTHS
-from sparsecore.tasks.texts.shapes import SHAPES
+from sparsecore.engine.config import SIZES, ConfigError, RunConfig
+from sparsecore.engine.tasks.memory import needed, parameters
+from sparsecore.engine.tasks.sizes import TEXT_SIZES, WIDTHS
+from sparsecore.engine.tasks.texts.shapes import SHAPES
+from sparsecore.runs.store import limits
+from sparsecore.runs.store.limits import Beyond
+from sparsecore.runs.store.run import Run
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.sweeps import stored
+from sparsecore.runs.sweeps.spec import SweepSpec
+from sparsecore.runs.workers.worker import Worker
+from sparsecore.words import words
 
 ROOT = Path(__file__).parents[2]
 EVERY = [RunConfig(task=task, size=size) for task, sizes in SIZES.items() for size in sizes]
@@ -36,9 +37,9 @@ TOO_FAR_OFF = 3.0  # times what a run really takes: then people would be refused
 LIVE = """
 import json, re, sys
 from pathlib import Path
-from sparsecore.config import RunConfig
-from sparsecore.runs.store import Store
-from sparsecore.runs.worker import train_one
+from sparsecore.engine.config import RunConfig
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.workers.worker import train_one
 
 store = Store()
 run = store.create(RunConfig(**json.loads(sys.argv[1])))
@@ -68,7 +69,7 @@ def ended_by(store: Store, config: RunConfig, monkeypatch: pytest.MonkeyPatch, n
 
 @pytest.mark.parametrize("config", EVERY, ids=lambda config: f"{config.task}-{config.size}")
 def test_the_parameters_are_those_of_the_real_network(config: RunConfig):
-    from sparsecore.models import Perceptron
+    from sparsecore.engine.tasks.networks import Perceptron
 
     with torch.device("meta"):
         if config.task in WIDTHS:
@@ -138,7 +139,7 @@ def test_a_sweep_with_one_run_that_is_too_large_is_refused_whole(
     monkeypatch.setenv(limits.STEPS, "500")
     spec = SweepSpec(task="sinc", densities=(0.4, 0.1), parameters={"max_steps": 501})
     with pytest.raises(Beyond):
-        sweeps.begin(store, spec)
+        stored.begin(store, spec)
     assert store.list() == []
 
 

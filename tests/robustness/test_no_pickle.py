@@ -13,9 +13,9 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from sparsecore.runs.frames import decode, decode_meta, encode
-from sparsecore.runs.run_archive import ArchiveError, import_run
-from sparsecore.runs.store import Store
+from sparsecore.runs.files.archive import ArchiveError, import_run
+from sparsecore.runs.store.blobs import decode, decode_meta, encode
+from sparsecore.runs.store.store import Store
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [ROOT / "app.py", *(ROOT / "pages").glob("*.py"), *(ROOT / "sparsecore").rglob("*.py")]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sparsecore.dashboard.live_route import PLOTLY_PATH
-from sparsecore.runs.store import Store
+from sparsecore.dashboard.server.live_route import PLOTLY_PATH
+from sparsecore.runs.store.store import Store
 from tests.browser.conftest import Server
 from tests.robustness.in_a_thread import in_a_thread
 from tests.robustness.knocking import answer, complaints, healthy, serving, status

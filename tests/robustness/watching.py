@@ -8,10 +8,10 @@ import time
 
 from sqlalchemy import select
 
-from sparsecore.runs.beside import HEAD_BYTES, Beside
-from sparsecore.runs.run import ACTIVE
-from sparsecore.runs.store import Store
-from sparsecore.runs.tables import checkpoints, runs
+from sparsecore.runs.store.run import ACTIVE
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.store.tables import checkpoints, runs
+from sparsecore.runs.store.unsaved import HEAD_BYTES, Beside
 
 LOOK_SECONDS = 0.01
 

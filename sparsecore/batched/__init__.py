@@ -1,1 +1,0 @@
-"""Many small networks trained as one batch, each with the results it would have alone. See `training.py`."""

@@ -1,0 +1,73 @@
+"""The commands on a run as a file: `python -m sparsecore export | import`."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sparsecore.commands.terminal import FAILED, JsonFlag, RunId, refuse, show
+from sparsecore.runs.files.archive import export_run, import_run
+from sparsecore.runs.files.archive_file import ArchiveError
+from sparsecore.runs.store.store import Store
+
+
+def export(
+    run: RunId,
+    file: Annotated[Path, typer.Argument(help="The file to be written; there must be none yet.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Write a run, its log and its checkpoint into one file."""
+    if file.exists():
+        refuse(f"there is a file {file} already; name another.")
+    if not file.absolute().parent.is_dir():
+        refuse(f"there is no folder {file.absolute().parent}.")
+    try:
+        _write(run, file)
+    except KeyError:
+        refuse(f"there is no run {run!r}; python -m sparsecore runs lists them.")
+    except ArchiveError as error:
+        refuse(str(error), FAILED)
+    except OSError as error:
+        refuse(f"{file} cannot be written: {error.strerror or error}.", FAILED)
+    size = file.stat().st_size
+    if as_json:
+        print(json.dumps({"run": run, "file": str(file), "bytes": size}, ensure_ascii=False))
+    else:
+        show(f"run        {run}\nfile       {file}   {size:,} bytes")
+
+
+def _write(run: str, file: Path) -> None:
+    """The whole file under its name, or nothing."""
+    with tempfile.TemporaryDirectory(dir=file.absolute().parent, prefix=".sparsecore-") as folder:
+        written = Path(folder) / "run"
+        with written.open("w+b") as archive:
+            export_run(Store(), run, archive)
+        written.rename(file)
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="A file that `export` or the Runs page has written.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Take the run of a file into the store; a damaged file is refused whole."""
+    if not file.is_file():
+        refuse(f"there is no file {file}.")
+    try:
+        with file.open("rb") as archive:
+            found = import_run(Store(), archive)
+    except ArchiveError as error:
+        refuse(str(error), FAILED)
+    except OSError as error:
+        refuse(f"{file} cannot be read: {error.strerror or error}.", FAILED)
+    if as_json:
+        value = {"run": found.run, "new": found.new, "renamed": found.renamed, "state": found.state}
+        print(json.dumps(value))
+        return
+    told = "" if found.new else "   was here already"
+    if found.new and found.renamed:
+        told = "   under a new id: another run has the one in the file"
+    show(f"run        {found.run}   {found.state}{told}")

@@ -1,0 +1,183 @@
+"""`python -m sparsecore bench …`: each prints figures that were measured side by side in one run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from sparsecore.commands.terminal import JsonFlag, eyes, print_figures, refuse
+from sparsecore.corpora.reading import read_corpus
+from sparsecore.engine.config import PARAMETERS
+from sparsecore.settings import default_home
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command()
+def projection(
+    weights: Annotated[
+        float | None, typer.Option(help="One projection of so many weights, such as 7e9, and its memory.")
+    ] = None,
+    dtype: Annotated[
+        Literal["float32", "float64", "bfloat16", "float16"], typer.Option(help="Of the weights.")
+    ] = "float32",
+    processes: Annotated[
+        int, typer.Option(min=1, help="With --weights: so many processes, each with a shard of them.")
+    ] = 1,
+    as_json: JsonFlag = False,
+) -> None:
+    """The exact projection beside other ways to find the largest weights; about two minutes."""
+    if weights is None:
+        if processes > 1:
+            refuse("--processes shares the weights of --weights; give both.")
+        from sparsecore.commands.benchmarks.projection import projection as measure
+
+        return print_figures(measure(dtype), as_json)
+    if not 1 <= weights <= 1e12:
+        refuse(f"--weights must be from 1 to 1e12; got {weights:g}.")
+    from sparsecore.commands.benchmarks.many_weights import project_many
+
+    return print_figures(project_many(int(weights), dtype, processes), as_json)
+
+
+@app.command()
+def batch(
+    models: Annotated[int, typer.Option(min=1, help="So many, trained together and one by one.")] = 16,
+    size: Annotated[Literal["demo", "paper"], typer.Option(help="Of the networks.")] = "paper",
+    task: Annotated[Literal["sinc", "spirals"], typer.Option(help="What they learn.")] = "sinc",
+    device: Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")] = "auto",
+    steps: Annotated[int, typer.Option(min=1, help="Of each model.")] = 200,
+    rounds: Annotated[int, typer.Option(min=1, help="In which both ways take turns.")] = 5,
+    as_json: JsonFlag = False,
+) -> None:
+    """Many models as one batch over the same one by one: the ratio of their times."""
+    from sparsecore.commands.benchmarks.batch import batch as measure
+
+    try:
+        found = measure(models, size, task, device, steps, rounds)
+    except ValueError as error:  # a device that is not there
+        refuse(str(error))
+    print_figures(found, as_json)
+
+
+@app.command()
+def step(as_json: JsonFlag = False) -> None:
+    """A training step: dense, projected and frozen; about two minutes."""
+    from sparsecore.commands.benchmarks.step import step as measure
+
+    print_figures(measure(), as_json)
+
+
+@app.command()
+def watching(
+    size: Annotated[Literal["demo", "paper"], typer.Option(help="Of the network that trains.")] = "paper",
+    as_json: JsonFlag = False,
+) -> None:
+    """What a viewer of every frame costs training; about two minutes."""
+    from sparsecore.commands.benchmarks.watching import watching as measure
+
+    print_figures(measure(size), as_json)
+
+
+@app.command("class")
+def class_(
+    viewers: Annotated[int, typer.Option(min=1, help="Of one run.")] = 30,
+    people: Annotated[int, typer.Option(min=2, help="With a page and a run each.")] = 30,
+    pairs: Annotated[int, typer.Option(min=1, help="Of windows with the viewers and without.")] = 10,
+    window: Annotated[float, typer.Option(min=0.1, help="Seconds of each.")] = 3.0,
+    interactions: Annotated[int, typer.Option(min=1, help="With pages; 5400 are an hour of a class.")] = 600,
+    pause: Annotated[float, typer.Option(min=0, help="Seconds between two of one person.")] = 5.0,
+    as_json: JsonFlag = False,
+) -> None:
+    """A class on one server: frames, pages, the queue, memory, and what viewers cost; some five minutes."""
+    from sparsecore.commands.benchmarks.classroom import Plan
+    from sparsecore.commands.benchmarks.classroom import classroom as measure
+
+    with _bar() as progress:
+        found = measure(Plan(viewers, people, pairs, window, interactions, pause), progress)
+    print_figures(found, as_json)
+
+
+@app.command()
+def store(
+    runs: Annotated[int, typer.Option(min=100, help="That have ended, of one sweep.")] = 10_000,
+    rounds: Annotated[int, typer.Option(min=1, help="In which each page is opened and run again.")] = 5,
+    as_json: JsonFlag = False,
+) -> None:
+    """How soon Lab, Runs and Sweep answer beside thousands of finished runs; about two minutes."""
+    from sparsecore.commands.benchmarks.store import store as measure
+
+    with _bar() as progress:
+        found = measure(runs, rounds, progress)
+    print_figures(found, as_json)
+
+
+@app.command()
+def sweep(
+    steps: Annotated[int, typer.Option(min=50, help="At most, of a run; 16000 is the whole sweep.")] = 2_000,
+    repeats: Annotated[int, typer.Option(min=1, help="Of each way, in turns.")] = 2,
+    pairs: Annotated[int, typer.Option(min=1, help="Of training with a store and without.")] = 8,
+    as_json: JsonFlag = False,
+) -> None:
+    """A sweep of sinc beside a plain script, two workers beside one, the store's cost; some ten minutes."""
+    from sparsecore.commands.benchmarks.sweep import sweep as measure
+
+    with _bar() as progress:
+        found = measure(steps, repeats, pairs, progress)
+    print_figures(found, as_json)
+
+
+@app.command()
+def text(
+    data: Annotated[
+        Path | None, typer.Option(help="A file of graded texts; left out, the built-in texts.")
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="Each splits the texts anew: such as 0,1,2.")] = "0,1,2",
+    rows: Annotated[
+        str | None, typer.Option(help="Only some, such as baseline,dense,layerwise-0.02.")
+    ] = None,
+    size: Annotated[Literal["demo", "laptop", "paper"], typer.Option(help="Of the network.")] = "laptop",
+    split: Annotated[Literal["random", "time"], typer.Option(help="Of the texts.")] = "random",
+    workers: Annotated[int, typer.Option(min=1, help="Processes, of one thread each.")] = 1,
+    as_json: JsonFlag = False,
+) -> None:
+    """Dense, layerwise and global text networks beside a linear model; some eight minutes a row and seed."""
+    from sparsecore.commands.benchmarks.text import ROWS
+    from sparsecore.commands.benchmarks.text import text as measure
+
+    try:
+        corpus = None if data is None else read_corpus(data)
+        with _bar() as progress:
+            found = measure(
+                corpus,
+                default_home(),
+                [PARAMETERS["seed"].read(seed) for seed in seeds.split(",")],
+                list(ROWS) if rows is None else rows.split(","),
+                progress,
+                workers,
+                size=size,
+                split=split,
+            )
+    except ValueError as error:  # a ConfigError and a CorpusError are
+        refuse(str(error))
+    print_figures(found, as_json)
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, int, int], None]]:
+    """One bar for each row and seed, on standard error."""
+    shown: dict[str, TaskID] = {}
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=eyes) as bar:
+
+        def progress(what: str, done: int, total: int) -> None:
+            if what not in shown:
+                shown[what] = bar.add_task(what)
+            bar.update(shown[what], completed=done, total=total)
+
+        yield progress

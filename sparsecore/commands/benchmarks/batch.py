@@ -1,0 +1,85 @@
+"""Many models trained as one batch beside the same models one by one, on one device."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from sparsecore.engine.batch.loop import train_many
+from sparsecore.engine.config import RunConfig
+from sparsecore.engine.devices import resolve_device
+from sparsecore.engine.training.loop import train
+
+DENSITIES = (0.4, 0.2, 0.1, 0.05)
+METHODS = ("layerwise", "global")
+
+
+def batch(
+    models: int = 16,
+    size: str = "paper",
+    task: str = "sinc",
+    device: str = "auto",
+    steps: int = 200,
+    rounds: int = 5,
+) -> dict[str, Any]:
+    """Seconds for `models` runs of `steps` steps, records and checkpoints included; both ways take turns.
+
+    The ratio is the median of those of the rounds: one by one over batch, above 1 where the batch is faster.
+    On a CPU it is for the record only: there the batch is not used.
+    """
+    shared = {"task": task, "size": size, "max_steps": steps, "theta": 0.0, "device": device}
+    configs = [RunConfig.parse(shared | _own(place)) for place in range(models)]
+    where = resolve_device(device)
+    ways = {"one_by_one": lambda: _one_by_one(configs), "batch": lambda: _batch(configs)}
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(rounds + 1):
+        for name, way in ways.items():
+            seconds = _seconds(way, where)
+            if turn:  # in the first, what is loaded and compiled once is loaded and compiled
+                times[name].append(seconds)
+    ratios = [alone / many for alone, many in zip(times["one_by_one"], times["batch"], strict=True)]
+    return {
+        "device": torch.cuda.get_device_name(where) if where.type == "cuda" else str(where),
+        "task": task,
+        "size": size,
+        "models": models,
+        "steps": steps,
+        "rounds": rounds,
+        "seconds_one_by_one": statistics.median(times["one_by_one"]),
+        "seconds_batch": statistics.median(times["batch"]),
+        "ratio": statistics.median(ratios),
+    }
+
+
+def _own(place: int) -> dict[str, Any]:
+    """What one of the models has for itself."""
+    return {
+        "seed": place,
+        "method": METHODS[place % len(METHODS)],
+        "density": DENSITIES[place // len(METHODS) % len(DENSITIES)],
+    }
+
+
+def _one_by_one(configs: list[RunConfig]) -> None:
+    for config in configs:
+        for _ in train(config):
+            pass
+
+
+def _batch(configs: list[RunConfig]) -> None:
+    for _ in train_many(configs):
+        pass
+
+
+def _seconds(way: Callable[[], None], device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    began = time.perf_counter()
+    way()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - began

@@ -1,0 +1,297 @@
+"""A class on one server: `python -m sparsecore bench class`.
+
+Viewers watch one run by the live route, and as many people open pages, begin a run each and use them, all by
+real connections to a real server. The clients take their share of the same cores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import math
+import os
+import random
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+
+from sparsecore.commands.benchmarks.browser_tab import Tab
+from sparsecore.commands.benchmarks.own_home import own_home
+from sparsecore.commands.benchmarks.watching import server, wait_for
+from sparsecore.dashboard.server.identity import owner_cookies
+from sparsecore.dashboard.server.live_route import tokens
+from sparsecore.engine.config import RunConfig
+from sparsecore.runs.store.people import Person
+from sparsecore.runs.store.run import WELCOME, Run
+from sparsecore.runs.store.store import Store
+
+DEMO = {"task": "sinc", "size": "demo", "theta": 0.0}
+RUN_STEPS = 100  # of a person's run: the queue is asked here, not the training
+GREEDY_RUNS = 5  # that the first person asks for at once, before the others come
+SLOW_SECONDS = 3.0  # in which the slow viewer takes one message
+SETTLE_SECONDS = 1.0  # the history that a new viewer is sent is not what is measured
+REOPENED_EVERY = 20  # interactions, then the tab is loaded anew
+LONGEST_SECONDS = 600.0
+LOOK_SECONDS = 0.5
+JUST_CAME_SECONDS = 0.5  # before a run begins: whoever has come since was not seen when it was chosen
+
+Tell = Callable[[str, int, int], None]
+
+
+class Crowd:
+    """Viewers of one run; counts the frames that each was sent."""
+
+    def __init__(self, address: str, path: str, viewers: int, slow: bool = False) -> None:
+        self.address, self.path, self.slow = address, path, slow
+        self.frames = [0] * viewers
+        self.reading: list[asyncio.Task] = []
+
+    async def __aenter__(self) -> Crowd:
+        sockets = await asyncio.gather(*(_connect(self.address, self.path, self.slow) for _ in self.frames))
+        self.reading = [asyncio.create_task(self._read(place, one)) for place, one in enumerate(sockets)]
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        for task in self.reading:
+            task.cancel()
+        await asyncio.gather(*self.reading, return_exceptions=True)
+
+    async def _read(self, place: int, socket: ClientConnection) -> None:
+        async with socket:
+            async for message in socket:
+                self.frames[place] += isinstance(message, bytes)
+                if self.slow:
+                    await asyncio.sleep(SLOW_SECONDS)
+
+
+async def _connect(address: str, path: str, slow: bool = False) -> ClientConnection:
+    """A viewer; a slow one also has no room for what waits."""
+    room = {"max_queue": 1, "ping_interval": None} if slow else {"ping_interval": None}
+    return await connect(
+        f"ws://{address}{path}", origin=f"http://{address}", max_size=None, open_timeout=60, **room
+    )
+
+
+class People:
+    """Those who have a page each: they press Train once, then use the page until there is no more to do."""
+
+    def __init__(self, address: str, store: Store, people: int, pause: float, steps: int) -> None:
+        self.address, self.store, self.pause = address, store, pause
+        self.tabs = [Tab(address, **DEMO, max_steps=steps, seed=seed) for seed in range(people)]
+        self.steps = steps
+        self.opened: list[float] = []
+        self.taken: list[float] = []
+        self.told: Counter = Counter()
+
+    async def come(self) -> None:
+        """All open their pages; the first has asked for several runs before the others press Train."""
+        self.opened = list(await asyncio.gather(*(tab.open() for tab in self.tabs)))
+        for run in self.store.list(origin=WELCOME):  # half a minute of training that nobody here looks at
+            self.store.command(run.id, "stop")
+        name, _, value = self.tabs[0].cookie.partition("=")
+        greedy = Person(owner_cookies(self.store).owner({name: value}))
+        for seed in range(GREEDY_RUNS):
+            config = RunConfig.parse(DEMO | {"max_steps": self.steps, "seed": 1_000 + seed})
+            self.store.create(config, by=greedy)
+        self.taken += await asyncio.gather(*(tab.run("do_train") for tab in self.tabs))
+        await asyncio.gather(*(self._hear_place(run.id) for run in self.runs() if run.state == "queued"))
+
+    async def _hear_place(self, run_id: str) -> None:
+        """What the live view of a queued run is told first."""
+        path = f"/live/{run_id}?token={tokens(self.store).issue(run_id)}"
+        async with await _connect(self.address, path) as socket:
+            hello = json.loads(await socket.recv())
+        if hello["state"] == "queued":
+            self.told["queued"] += 1
+            self.told["place"] += hello["place"] is not None
+            self.told["wait"] += hello["wait"] is not None
+
+    def runs(self) -> list[Run]:
+        """What the people have begun, oldest first."""
+        return [run for run in reversed(self.store.list()) if run.owner]
+
+    async def use(self, interactions: int, tell: Tell) -> None:
+        """Interactions by all in turns of their own, and until every run has begun."""
+        todo = itertools.count(1)
+        deadline = time.monotonic() + LONGEST_SECONDS + interactions * self.pause
+        choice = random.Random(0)
+
+        async def one(tab: Tab) -> None:
+            while time.monotonic() < deadline:
+                await asyncio.sleep(choice.uniform(0.5, 1.5) * self.pause)
+                done = next(todo)
+                if done % REOPENED_EVERY == 0:
+                    await tab.close()
+                    self.opened.append(await tab.open())
+                else:
+                    self.taken.append(await tab.run())
+                tell("interactions", min(done, interactions), interactions)
+                if done >= interactions and all(run.started for run in self.runs()):
+                    return
+
+        await asyncio.gather(*(one(tab) for tab in self.tabs))
+        for tab in self.tabs:
+            await tab.close()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How large a class is, and how long it lasts.
+
+    viewers: of one run of demo size; people: with a page each; pairs: of windows of `window` seconds with and
+    without the viewers, in turns; interactions: whole runs of the Lab by all the people together, each after
+    some `pause` seconds.
+    """
+
+    viewers: int
+    people: int
+    pairs: int
+    window: float
+    interactions: int
+    pause: float
+
+
+def classroom(plan: Plan, tell: Tell) -> dict[str, Any]:
+    """What a class gets, and what it costs training."""
+    with own_home() as home, server(home) as address:
+        store = Store(home)
+        try:
+            return asyncio.run(_class(store, address, plan, tell))
+        finally:
+            for run in store.list(states=["queued", "running", "paused"]):
+                store.command(run.id, "stop")
+            wait_for(lambda: not store.list(states=["running"]), "the runs to stop")
+            store.close()
+
+
+async def _class(store: Store, address: str, plan: Plan, tell: Tell) -> dict[str, Any]:
+    run_id = store.create(RunConfig.parse(DEMO | {"max_steps": 10_000_000}))
+    await asyncio.to_thread(wait_for, lambda: len(store.frames(run_id)) > 20, "the run to begin")
+    path = f"/live/{run_id}?token={tokens(store).issue(run_id)}"
+    size = {"cores": os.cpu_count(), "viewers": plan.viewers, "people": plan.people}
+    cost = await _cost(store, run_id, address, path, plan, tell)
+    crowd, slow = Crowd(address, path, plan.viewers), Crowd(address, path, 1, slow=True)
+    async with crowd, slow:
+        await asyncio.sleep(SETTLE_SECONDS)
+        return size | cost | await _lesson(store, address, plan, (crowd, slow), tell)
+
+
+async def _lesson(
+    store: Store, address: str, plan: Plan, watching: tuple[Crowd, Crowd], tell: Tell
+) -> dict[str, Any]:
+    """What the people get of their pages and the queue, and the viewers, usual and slow, of frames."""
+    crowd, slow = watching
+    people = People(address, store, plan.people, plan.pause, RUN_STEPS)
+    before, began = (list(crowd.frames), list(slow.frames)), time.perf_counter()
+    memory: list[int] = []
+    looking = asyncio.create_task(_look(server_process(address), memory))
+    await people.come()
+    await people.use(plan.interactions, tell)
+    looking.cancel()
+    seconds = time.perf_counter() - began
+    rates = _rates(crowd, before[0], seconds)
+    return {
+        "seconds": seconds,
+        "frames_a_second_least": min(rates),
+        "frames_a_second_median": statistics.median(rates),
+        "frames_a_second_of_a_slow_viewer": _rates(slow, before[1], seconds)[0],
+        **_milliseconds("page_opened", people.opened),
+        **_milliseconds("interaction", people.taken),
+        **_queue(people),
+        **_memory(memory),
+    }
+
+
+def _rates(crowd: Crowd, before: Sequence[int], seconds: float) -> list[float]:
+    return [(now - then) / seconds for now, then in zip(crowd.frames, before, strict=True)]
+
+
+async def _cost(store: Store, run_id: str, address: str, path: str, plan: Plan, tell: Tell) -> dict[str, Any]:
+    """Steps a second with all viewers over those with none, as a geometric mean with its 95 % interval."""
+    speeds: dict[bool, list[float]] = {False: [], True: []}
+    for pair in range(plan.pairs):
+        for watched in (False, True) if pair % 2 else (True, False):
+            async with Crowd(address, path, plan.viewers if watched else 0):
+                await asyncio.sleep(SETTLE_SECONDS)
+                began, first = time.perf_counter(), store.get(run_id).step
+                await asyncio.sleep(plan.window)
+                speeds[watched].append((store.get(run_id).step - first) / (time.perf_counter() - began))
+        tell("windows", pair + 1, plan.pairs)
+    logs = [math.log(w / a) for w, a in zip(speeds[True], speeds[False], strict=True)]
+    middle = statistics.mean(logs)
+    margin = 1.96 * statistics.stdev(logs) / math.sqrt(plan.pairs) if plan.pairs > 1 else math.inf
+    return {
+        "steps_a_second_alone": statistics.median(speeds[False]),
+        "steps_a_second_watched": statistics.median(speeds[True]),
+        "training_ratio": math.exp(middle),
+        "training_ratio_95_percent": [math.exp(middle - margin), math.exp(middle + margin)],
+    }
+
+
+def server_process(address: str) -> int:
+    """The id of this process's child that serves the address."""
+    port = address.rpartition(":")[2]
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:  # it has ended meanwhile
+            continue
+        if b"streamlit" in command and port.encode() in command:
+            return int(folder.name)
+    raise ProcessLookupError(f"no process serves {address}.")
+
+
+async def _look(process: int, found: list[int]) -> None:
+    """The resident memory of the server from time to time, in bytes."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    while True:
+        found.append(int(Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1]) * page)
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def _milliseconds(name: str, seconds: Sequence[float]) -> dict[str, Any]:
+    ordered = sorted(1000 * each for each in seconds)
+    return {
+        f"{name}_count": len(ordered),
+        f"{name}_ms_median": statistics.median(ordered),
+        f"{name}_ms_p95": ordered[min(len(ordered) - 1, math.ceil(0.95 * len(ordered)) - 1)],
+    }
+
+
+def _queue(people: People) -> dict[str, Any]:
+    found = people.runs()
+    return {
+        "runs_begun": sum(run.started is not None for run in found),
+        "runs_asked_for": len(found),
+        "turns_out_of_order": out_of_order(found),
+        "told_of_those_queued": people.told["queued"],
+        "told_a_place": people.told["place"],
+        "told_a_wait": people.told["wait"],
+    }
+
+
+def out_of_order(found: Sequence[Run]) -> int:
+    """How many runs began while somebody waited who had had fewer turns."""
+    wrong = 0
+    began = sorted((run for run in found if run.started), key=lambda run: run.started)
+    had: Counter = Counter()
+    for run in began:
+        seen = run.started - JUST_CAME_SECONDS
+        waiting = (other for other in found if other.created < seen < (other.started or math.inf))
+        wrong += any(had[other.owner] < had[run.owner] for other in waiting)
+        had[run.owner] += 1
+    return wrong
+
+
+def _memory(found: Sequence[int]) -> dict[str, Any]:
+    """The server's memory in eight parts of the time; growth is that of the second half."""
+    parts = [found[place * len(found) // 8 : (place + 1) * len(found) // 8] for place in range(8)]
+    told = [statistics.median(part) / 2**20 for part in parts if part]
+    return {"server_MiB": told, "server_growth_MiB": told[-1] - told[len(told) // 2]}

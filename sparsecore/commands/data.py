@@ -1,0 +1,129 @@
+"""The commands on texts of one's own: `python -m sparsecore data inspect | add | list | remove`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from sparsecore.commands.terminal import FAILED, WRONG_ARGUMENTS, JsonFlag, eyes, refuse, seen, show
+from sparsecore.corpora import catalogue
+from sparsecore.corpora.corpus import CorpusError
+from sparsecore.corpora.inspection import Inspection
+from sparsecore.corpora.inspection import inspect as inspect_file
+
+# What is wrong with what a person typed, and not with what the file holds.
+ARGUMENT_CODES = frozenset(
+    (
+        *("missing", "directory", "not_a_file", "no_text_column", "no_label_column"),
+        *("bad_name", "name_taken", "no_such_name"),
+    )
+)
+
+app = typer.Typer(help="Look at a file of graded texts; keep it for later runs.", no_args_is_help=True)
+File = Annotated[
+    Path, typer.Argument(help="An export of CNVD, CNNVD, NVD, CVE or OSV, or a table; plain, gzip or zip.")
+]
+TextOption = Annotated[str | None, typer.Option("--text-column", help="A table's column of texts.")]
+LabelOption = Annotated[str | None, typer.Option("--label-column", help="A table's column of grades.")]
+
+
+@app.command()
+def inspect(
+    file: File, text_column: TextOption = None, label_column: LabelOption = None, as_json: JsonFlag = False
+) -> None:
+    """Say what a file holds: format, rows, grades, records left out, languages, lengths in characters."""
+    with refusals(), _bar(file) as progress:
+        found = inspect_file(file, text_column=text_column, label_column=label_column, progress=progress)
+    _print(found.summary(), _lines(found), as_json)
+
+
+@app.command()
+def add(
+    file: File,
+    name: Annotated[str | None, typer.Option(help="Another name than the file's.")] = None,
+    text_column: TextOption = None,
+    label_column: LabelOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Keep the usable texts of a file; `train vulnerabilities --data NAME` uses them."""
+    with refusals(), _bar(file) as progress:
+        added = catalogue.add(
+            file, name, text_column=text_column, label_column=label_column, progress=progress
+        )
+    lines = [f"name       {added.name}", f"id         {added.id}", *_lines(added.inspection)]
+    _print(added.summary(), lines, as_json)
+
+
+@app.command("list")
+def list_(as_json: JsonFlag = False) -> None:
+    """List the texts that are kept."""
+    with refusals():
+        found = catalogue.kept()
+    if as_json:
+        print(json.dumps([each.summary() for each in found], ensure_ascii=False))
+        return
+    if not found:
+        show("No texts are kept yet: python -m sparsecore data add FILE")
+        return
+    table = Table("name", "id", "format", "rows", *found[0].inspection.labels, box=None)
+    for each in found:
+        counts = (f"{count:,}" for count in each.inspection.labels.values())
+        table.add_row(Text(each.name), each.id, each.inspection.format, f"{each.inspection.rows:,}", *counts)
+    show(table)
+
+
+@app.command()
+def remove(
+    name: Annotated[str, typer.Argument(help="A name or an id of `list`.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Forget kept texts. A run that has not finished with them can not go on."""
+    with refusals():
+        gone = catalogue.remove(name)
+    _print({"id": gone.id, "name": gone.name}, [f"removed    {gone.name}"], as_json)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Say what was wrong with a file or a name, and end with the exit code for it."""
+    try:
+        yield
+    except CorpusError as error:
+        refuse(str(error), WRONG_ARGUMENTS if error.code in ARGUMENT_CODES else FAILED)
+    except OSError as error:
+        refuse(f"The texts cannot be kept or read: {error.strerror or error}.", FAILED)
+
+
+@contextmanager
+def _bar(file: Path) -> Iterator[Callable[[int, int], None]]:
+    name = TextColumn("{task.description}", markup=False)
+    columns = (name, BarColumn(), TaskProgressColumn(), DownloadColumn())
+    with Progress(*columns, console=eyes, transient=True, disable=not eyes.is_terminal) as bar:
+        shown = bar.add_task(seen(file.name), total=None)
+        yield lambda read, total: bar.update(shown, completed=read, total=total)
+
+
+def _lines(found: Inspection) -> list[str]:
+    parts = (("grades", found.labels), ("left out", found.skipped), ("languages", found.languages))
+    lines = [f"format     {found.format}", f"rows       {found.rows:,}"]
+    lines += [f"{name:<10} {_counts(counts)}" for name, counts in parts]
+    return [*lines, f"{'lengths':<10} {_counts(found.lengths)} characters"]
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return " · ".join(f"{name} {count:,}" for name, count in counts.items()) or "none"
+
+
+def _print(value: dict[str, Any], lines: list[str], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(value, ensure_ascii=False))
+    else:
+        show("\n".join(lines))

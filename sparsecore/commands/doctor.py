@@ -1,0 +1,71 @@
+"""`python -m sparsecore doctor`: whether this machine is fit, in about a minute."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+
+import typer
+from sqlalchemy.exc import DBAPIError
+
+from sparsecore.commands import doctor_checks as checks
+from sparsecore.commands.doctor_checks import FROM_PIP, Finding
+from sparsecore.commands.terminal import FAILED, JsonFlag, show
+from sparsecore.runs.store.database import StoreError
+
+Check = Callable[[], Finding]
+CHECKS: dict[str, Check] = {
+    "python": checks.python,
+    "packages": checks.packages,
+    "assets": checks.assets,
+    "plotly": checks.plotly_script,
+    "port": checks.port,
+    "home": checks.home,
+    "disk": checks.disk,
+    "store": checks.store,
+    "clock": checks.clock,
+    "devices": checks.devices,
+    "threads": checks.threads,
+    "compiled": checks.compiled,
+    "train": checks.train,
+}
+
+
+def doctor(as_json: JsonFlag = False) -> None:
+    """Say whether this machine is fit to train and to show; exit code 1 if it is not."""
+    findings = []
+    for finding in examine():
+        findings.append(finding)
+        if not as_json:
+            show(_line(finding))
+    fit = all(finding.verdict != "failed" for finding in findings)
+    if as_json:
+        print(json.dumps({"fit": fit, "checks": [asdict(each) for each in findings]}, ensure_ascii=False))
+    else:
+        show("This machine is fit." if fit else "This machine is not fit: see what failed.")
+    if not fit:
+        raise typer.Exit(FAILED)
+
+
+def _line(finding: Finding) -> str:
+    advice = f"\n{'':20} → {finding.advice}" if finding.advice else ""
+    return f"{finding.verdict:<8} {finding.name:<10} {finding.found}{advice}"
+
+
+def examine() -> Iterator[Finding]:
+    """Every check in order, the light ones first; one that cannot even be made has failed."""
+    for name, check in CHECKS.items():
+        try:
+            yield check()
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the machine is the finding
+            said = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
+            yield Finding(name, "failed", f"{type(error).__name__}: {said}", _advice(error))
+
+
+def _advice(error: Exception) -> str:
+    if isinstance(error, ImportError):
+        return FROM_PIP
+    if isinstance(error, StoreError | DBAPIError):
+        return "see the lines on home, disk and store"
+    return "see the reason; the other lines may tell more"

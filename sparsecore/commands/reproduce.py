@@ -1,0 +1,223 @@
+"""`python -m sparsecore reproduce 3-1`: a table of the paper again, ours beside theirs and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from sparsecore.commands.flags import DataFlag, open_store, read_list, with_parameters
+from sparsecore.commands.sweep import (
+    AddressFlag,
+    BatchFlag,
+    ExecutorFlag,
+    GpusFlag,
+    WorkersFlag,
+    changed,
+    executor_of,
+)
+from sparsecore.commands.terminal import FAILED, JsonFlag, eyes, print_figures, refuse, show
+from sparsecore.corpora.corpus import CorpusError
+from sparsecore.engine.config import TEXTS, ConfigError
+from sparsecore.figures.html.paper_tables import breaking_sentences, sorting_sentences
+from sparsecore.paper import gather, pictures
+from sparsecore.paper.comparison import PARTS, Compared, Comparison, compare
+from sparsecore.paper.plan import FLOORS, Plan
+from sparsecore.paper.reasons import Say, reasons
+from sparsecore.paper.record import Reproduction, pictures_path, ship
+from sparsecore.paper.settings import settings_of
+from sparsecore.paper.thesis import SORTING, TABLES, paper_table
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.sweeps import stored
+from sparsecore.runs.sweeps.executors import Executor
+from sparsecore.runs.sweeps.spec import GRID, Cell
+from sparsecore.words import LANGUAGES, speaker
+
+FACTS = ("density", "column", "status")
+HEADS = ("ρ", "method", "thesis", "ours", "±", "difference", "", "why")
+
+
+@with_parameters(without=(*GRID, "data", "size", *FLOORS))
+def reproduce(
+    table: Annotated[str, typer.Argument(help="3-1 (sinc), 3-2 (spirals), 3-4 (texts) or 3-5 (sorting).")],
+    seeds: Annotated[str, typer.Option(help="Each draws data and initial weights anew.")] = "0,1,2",
+    size: Annotated[str, typer.Option(help="Of the networks: paper is the thesis's.")] = "paper",
+    further: Annotated[bool, typer.Option("--further", help="Also ρ = 0.02, 0.01 and 0.005.")] = False,
+    data: DataFlag = None,
+    workers: WorkersFlag = None,
+    executor: ExecutorFlag = "local",
+    address: AddressFlag = None,
+    gpus_per_run: GpusFlag = None,
+    batch: BatchFlag = "auto",
+    report: Annotated[Path | None, typer.Option(help="Write one HTML file that needs nothing else.")] = None,
+    language: Annotated[Literal["en", "zh", "both"], typer.Option(help="Of the report.")] = "both",
+    ship_to: Annotated[
+        Path | None, typer.Option("--ship", help="Write the finished data here, such as assets/paper.")
+    ] = None,
+    as_json: JsonFlag = False,
+    **parameters: Any,
+) -> None:
+    """Train a table of the paper and print ours beside theirs; what the store has already is not trained."""
+    if table == SORTING:
+        return _sort(as_json)
+    if table not in TABLES:
+        refuse(f"the table must be one of {', '.join((*TABLES, SORTING))}; got {table!r}.")
+    try:
+        store, plan = _asked(table, seeds, size, further, parameters, data)
+    except (ConfigError, CorpusError) as error:
+        refuse(str(error))
+    _train(store, plan, executor_of(store, executor, workers, address, gpus_per_run, batch))
+    whole, shown = compare(gather.found(store, plan)), gather.pictures(store, plan)
+    _print(whole, as_json)
+    if report is not None:
+        _write_report(whole.found, shown, report, tuple(LANGUAGES) if language == "both" else (language,))
+    if ship_to is not None:
+        _ship(whole.found, shown, ship_to)
+    if any(not trial.finished or trial.status == "failed" for trial in whole.found.trials):
+        raise typer.Exit(FAILED)
+    return None
+
+
+def _asked(
+    table: str, seeds: str, size: str, further: bool, parameters: dict[str, Any], data: Path | None
+) -> tuple[Store, Plan]:
+    """The store and what is asked for; a `ConfigError` or a `CorpusError` before anything is written."""
+    task = paper_table(table).task
+    if data is not None and task != TEXTS:
+        raise ConfigError("data", str(data), f"left out: table {table} reads no texts")
+    numbers, given = tuple(dict.fromkeys(read_list("seed", seeds))), changed(parameters)
+    Plan(table, numbers, size, further, given).configs()
+    store, opened = open_store({"task": task, "size": size} | given, data)
+    given = {name: value for name, value in opened.items() if name not in ("task", "size")}
+    return store, Plan(table, numbers, size, further, given)
+
+
+def _train(store: Store, plan: Plan, executor: Executor) -> None:
+    """Train what is missing, with a bar; Ctrl-C takes back what is queued, keeps the rest and ends with 1."""
+    begun = gather.begin(store, plan)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    total = len(plan.configs())
+    try:
+        with Progress(*columns, console=eyes) as bar:
+            shown = bar.add_task(f"table {plan.table}", total=total)
+
+            def listen(_cells: Sequence[Cell]) -> None:
+                bar.update(shown, completed=total - gather.unfinished(gather.cells_of(store, plan)))
+
+            first, *more = begun
+            executor.run(first, listen, *more)
+    except KeyboardInterrupt:
+        for sweep_id in begun:
+            stored.stop(store, sweep_id)
+        eyes.print("Stopped: what was trained is saved. The same command goes on from there.")
+        raise typer.Exit(FAILED) from None
+
+
+def _write_report(
+    found: Reproduction, shown: dict[str, pictures.Picture], path: Path, languages: tuple[str, ...]
+) -> None:
+    from sparsecore.figures.reports.paper import (
+        report as make,  # plotly takes half a second: only when it is wanted
+    )
+
+    path.write_text(make(found, shown, languages), encoding="utf-8")
+    eyes.print(f"The report is in {path}.", highlight=False)
+
+
+def _ship(found: Reproduction, shown: dict[str, pictures.Picture], folder: Path) -> None:
+    try:
+        path = ship(found, folder)
+    except ValueError as error:
+        refuse(str(error), FAILED)
+    pictures.save(shown, pictures_path(found.table, folder))
+    eyes.print(f"Shipped as {path}.", highlight=False)
+
+
+# -- what is printed --------------------------------------------------------------------------------------
+
+
+def as_data(whole: Comparison) -> dict[str, Any]:
+    """The comparison as JSON: every cell, its reasons in both languages, the settings and the runs."""
+    speakers = {language: speaker(language) for language in LANGUAGES}
+    found = whole.found
+    return {
+        **found.model_dump(mode="json", exclude={"trials"}),
+        "metric": whole.table.metric,
+        "cells": [_cell(cell, whole, speakers) for cells in whole.rows.values() for cell in cells.values()],
+        "breaks": {name: breaking_sentences(whole, say) for name, say in speakers.items()},
+        "settings": [
+            {
+                "name": setting.name,
+                "kind": setting.kind,
+                "thesis": {name: setting.thesis(say) for name, say in speakers.items()},
+                "ours": {name: setting.chosen(say) for name, say in speakers.items()},
+            }
+            for setting in settings_of(found)
+        ],
+        "runs": [trial.model_dump(mode="json") for trial in found.trials],
+    }
+
+
+def _cell(cell: Compared, whole: Comparison, speakers: dict[str, Say]) -> dict[str, Any]:
+    told = reasons(cell, whole)
+    facts = {name: getattr(cell, name) for name in FACTS}
+    for part in PARTS:
+        side = cell.sides[part]
+        facts[part] = {
+            "paper": side.paper,
+            "ours": side.ours and side.ours.mean,
+            "half_interval": side.ours and side.ours.half,
+            "runs": side.ours.count if side.ours else 0,
+            "difference": side.difference,
+            "verdict": side.verdict,
+        }
+    sentences = {name: " ".join(reason.sentence(say) for reason in told) for name, say in speakers.items()}
+    return facts | {"holds": whole.holds(cell), "reasons": [reason.key for reason in told], "why": sentences}
+
+
+def _print(whole: Comparison, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(as_data(whole), ensure_ascii=False))
+        return
+    say, table = speaker("en"), whole.table
+    rows = Table(*HEADS, box=None)
+    for cells in whole.rows.values():
+        for cell in cells.values():
+            test = cell.test
+            ours = test.ours
+            rows.add_row(
+                f"{cell.density:g}",
+                say(f"method.{cell.column}"),
+                "" if test.paper is None else table.written(test.paper),
+                "" if ours is None else table.written(ours.mean),
+                "" if ours is None or ours.half is None else table.written(ours.half),
+                "" if test.difference is None else table.written(test.difference, signed=True),
+                "" if test.verdict is None else say(f"paper.verdict.{test.verdict}"),
+                " ".join(reason.sentence(say) for reason in reasons(cell, whole)),
+            )
+    show(rows)
+    show("\n".join(breaking_sentences(whole, say)))
+    show(f"\n{say('paper.settings.title')}:")
+    for setting in settings_of(whole.found):
+        show(f"- {setting.thesis(say)} → {setting.chosen(say)}")
+
+
+def _sort(as_json: bool) -> None:
+    """Table 3-5: measured here and now, some twenty seconds."""
+    from sparsecore.commands.benchmarks.sorting import sorting
+
+    found = sorting()
+    if as_json:
+        return print_figures(found, True)
+    theirs = {"way": "heap sort, as the thesis prints it"} | {
+        scope: found["paper"][scope] for scope in ("global", "layerwise")
+    }
+    print_figures({"seconds": [theirs, *found["rows"]]}, False)
+    say = speaker("en")
+    show("\n".join(sorting_sentences(found, say)) + f" {found['measured_by']}")
+    return None

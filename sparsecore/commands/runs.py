@@ -1,0 +1,156 @@
+"""The commands on the runs of the store: list and search, name, pin, delete and restore, make room."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Annotated, Any, get_args
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from sparsecore.byte_sizes import parse_size, size_text
+from sparsecore.commands.terminal import JsonFlag, RunId, eyes, refuse, seen, show, the_store
+from sparsecore.engine.config import Method, Task
+from sparsecore.runs.store import disk, shelf
+from sparsecore.runs.store.listing import STATES, Wanted, find
+from sparsecore.runs.store.run import Run
+from sparsecore.runs.store.store import Store
+
+TASKS, METHODS = get_args(Task), get_args(Method)
+
+
+def _one_of(choices: tuple[str, ...]) -> Callable[[str | None], str | None]:
+    """What refuses another value than these."""
+
+    def check(value: str | None) -> str | None:
+        if value is not None and value not in choices:
+            raise typer.BadParameter(f"one of {', '.join(choices)}; got {value!r}.")
+        return value
+
+    return check
+
+
+def runs(
+    as_json: JsonFlag = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many, pinned ones first, then the newest.")] = 50,
+    search: Annotated[str, typer.Option(help="Words of the id, the name or the note.")] = "",
+    task: Annotated[str | None, typer.Option(callback=_one_of(TASKS), help=", ".join(TASKS))] = None,
+    method: Annotated[str | None, typer.Option(callback=_one_of(METHODS), help=", ".join(METHODS))] = None,
+    state: Annotated[str | None, typer.Option(callback=_one_of(STATES), help=", ".join(STATES))] = None,
+    pinned: Annotated[bool, typer.Option("--pinned", help="Only pinned runs.")] = False,
+) -> None:
+    """List the runs of the store, or those that are looked for."""
+    wanted = Wanted(text=search, task=task, method=method, state=state, pinned=pinned)
+    found = find(the_store(), wanted, limit)
+    if as_json:
+        print(json.dumps([run.summary() for run in found], ensure_ascii=False))
+        return
+    if not found:
+        nothing = "No runs yet: python -m sparsecore train sinc" if wanted == Wanted() else "No such run."
+        show(nothing)
+        return
+    show(_table(found))
+
+
+def _table(found: list[Run]) -> Table:
+    named = any(run.name or run.pinned for run in found)
+    names = ("name", "pinned") if named else ()
+    table = Table("run", *names, "task", "size", "method", "ρ", "seed", "state", "steps", "test", box=None)
+    for run in found:
+        config = run.config
+        told = (run.name or "", "yes" if run.pinned else "") if named else ()
+        cells = (config.task, config.size, config.method, f"{config.density:g}", str(config.seed))
+        state = run.reason or run.state
+        table.add_row(run.id, *told, *cells, state, f"{run.step:,}", _test_metric(run))
+    return table
+
+
+def _test_metric(run: Run) -> str:
+    test = (run.result or {}).get("metrics", {}).get("test", {})
+    return "  ".join(f"{name} {value:.4f}" for name, value in list(test.items())[:1])
+
+
+def name(
+    run: RunId,
+    words: Annotated[str, typer.Argument(metavar="NAME", help="Its name; an empty one takes it away.")],
+    note: Annotated[str | None, typer.Option(help="What there is to say about it.")] = None,
+) -> None:
+    """Give a run a name, and perhaps a note."""
+    try:
+        _do(shelf.describe, run, name=words, note=note)
+    except shelf.TooLong as error:
+        refuse(str(error))
+
+
+def pin(run: RunId, off: Annotated[bool, typer.Option("--off", help="Pin it no longer.")] = False) -> None:
+    """Let a run stand first in the list, and never be removed to make room."""
+    _do(shelf.pin, run, pinned=not off)
+
+
+def delete(run: RunId) -> None:
+    """Delete a run; for ten minutes `restore` brings it back."""
+    shelf.purge(Store())
+    _do(shelf.remove, run)
+    minutes = shelf.UNDO_SECONDS / 60
+    eyes.print(f"For {minutes:g} minutes, python -m sparsecore restore {run} brings it back.")
+
+
+def restore(run: RunId) -> None:
+    """Bring a deleted run back as it was."""
+    try:
+        shelf.restore(Store(), run)
+    except KeyError:
+        refuse(f"there is no deleted run {run!r}: it is erased, or was not deleted.")
+
+
+def _do(act: Callable[..., Any], run: str, **values: Any) -> None:
+    try:
+        act(Store(), run, **values)
+    except KeyError:
+        refuse(f"there is no run {run!r}; python -m sparsecore runs lists them.")
+
+
+def prune(
+    to: Annotated[
+        str | None,
+        typer.Option(help=f"The size that the store should have at most, such as 2GB; else {disk.VARIABLE}."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make room on the disk: remove the oldest runs for good, none that is pinned or not over."""
+    try:
+        target = disk.limit() if to is None else parse_size(to)
+    except ValueError as error:
+        refuse(str(error))
+    if target is None:
+        refuse(f"say how small the store should be, as in --to 2GB, or set {disk.VARIABLE}.")
+    store = Store()
+    plan = disk.plan(store, target)
+    _tell(plan)
+    if plan.going and not yes and not typer.confirm("Remove them for good?", err=True):
+        raise typer.Exit(1)
+    ids = [run.id for run, _ in plan.going]
+    gone = disk.prune(store, ids) if ids or plan.disk.used > target else 0
+    now = disk.disk(store).used
+    if as_json:
+        print(json.dumps({"removed": ids, "count": gone, "before": plan.disk.used, "after": now}))
+    else:
+        show(f"{gone:,} runs removed; the store takes {size_text(now)}.")
+
+
+def _tell(plan: disk.Plan) -> None:
+    """Which runs would go, on standard error."""
+    takes, after = size_text(plan.disk.used), size_text(plan.after)
+    eyes.print(f"The store takes {takes}; wanted are at most {size_text(plan.target)}.", highlight=False)
+    if plan.going:
+        table = Table("run", "name", "task", "method", "ρ", "state", "size", box=None)
+        for run, size in plan.going:
+            cells = (run.config.task, run.config.method, f"{run.config.density:g}", run.reason or run.state)
+            table.add_row(run.id, Text(seen(run.name or "")), *cells, size_text(size))
+        eyes.print(table)
+        eyes.print(f"These {len(plan.going):,} runs would go; about {after} would be left.", highlight=False)
+    if not plan.enough:
+        eyes.print("All other runs are pinned, wait, train or are paused: they stay.", highlight=False)

@@ -1,0 +1,181 @@
+"""`python -m sparsecore smallest` and `search`: densities found by training, not chosen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.status import Status
+from rich.table import Table
+
+from sparsecore.commands.flags import DataFlag, open_store, read_list, with_parameters
+from sparsecore.commands.sweep import (
+    AddressFlag,
+    ExecutorFlag,
+    GpusFlag,
+    WorkersFlag,
+    changed,
+    executor_of,
+)
+from sparsecore.commands.terminal import FAILED, JsonFlag, eyes, refuse, show
+from sparsecore.corpora.corpus import CorpusError
+from sparsecore.engine.config import ConfigError
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.sweeps.bisection import LOWEST, Bisection, NoBaseline
+from sparsecore.runs.sweeps.executors import Local
+from sparsecore.runs.sweeps.spec import GRID, Cell, SweepSpec
+
+if TYPE_CHECKING:  # it imports torch and Optuna
+    from sparsecore.runs.sweeps.layer_search import Search
+
+TaskArgument = Annotated[str, typer.Argument(help="sinc, spirals or vulnerabilities.")]
+SeedsFlag = Annotated[str, typer.Option(help="Averaged over; such as 0,1,2.")]
+
+
+@with_parameters(without=(*GRID, "data"))
+def smallest(
+    task: TaskArgument,
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="How much worse than dense, as a share of the dense test metric.")
+    ] = 0.05,
+    method: Annotated[Literal["global", "layerwise"], typer.Option(help="Of the constraint.")] = "layerwise",
+    seeds: SeedsFlag = "0",
+    lowest: Annotated[float, typer.Option(help="The smallest density to look at.")] = LOWEST,
+    data: DataFlag = None,
+    workers: WorkersFlag = None,
+    executor: ExecutorFlag = "local",
+    address: AddressFlag = None,
+    gpus_per_run: GpusFlag = None,
+    as_json: JsonFlag = False,
+    **parameters: Any,
+) -> None:
+    """Find the smallest ρ within a tolerance of dense, by bisection. What exists is not trained again."""
+    with _refusals():
+        store, spec = _spec(task, (method,), lowest, seeds, parameters, data)
+    trains = executor_of(store, executor, workers, address, gpus_per_run)
+    with _working(f"{task}, {method}") as status, trains:
+
+        def tell(density: float, cells: Sequence[Cell]) -> None:
+            status.update(f"ρ = {density:g}: {_counts(cells)}")
+
+        try:
+            found = Bisection(store, trains, spec, tolerance).find(lowest, tell)
+        except NoBaseline as error:
+            refuse(str(error), FAILED)
+    if as_json:
+        print(json.dumps({"task": task, "method": method, "tolerance": tolerance} | found.summary()))
+        return
+    table = Table("ρ", f"test {found.metric}", "within", "runs", box=None)
+    for row in sorted(found.evaluated, key=lambda row: row.density):
+        mean = "" if row.test is None else f"{row.test:.4f}"
+        table.add_row(f"{row.density:g}", mean, "yes" if row.within else "no", " ".join(row.runs))
+    show(table)
+    show(f"smallest ρ {found.density:g}: dense {found.dense:.4f}, at worst {found.bound:.4f} is within")
+
+
+@with_parameters(without=(*GRID, "data", "layer_densities", "schedule", "schedule_start", "schedule_steps"))
+def search(
+    task: TaskArgument,
+    trials: Annotated[int, typer.Option(min=1, help="Choices of densities; uniform ones come first.")] = 30,
+    seeds: SeedsFlag = "0",
+    sampler_seed: Annotated[int, typer.Option(min=0, help="Another one tries other densities.")] = 0,
+    data: DataFlag = None,
+    workers: WorkersFlag = None,
+    executor: ExecutorFlag = "local",
+    address: AddressFlag = None,
+    gpus_per_run: GpusFlag = None,
+    as_json: JsonFlag = False,
+    **parameters: Any,
+) -> None:
+    """Search densities a layer with Optuna: a good metric with few weights; prints the Pareto front.
+
+    All layers are under a budget here, the first and the last too. Optuna prunes no search with two
+    objectives, so a run is stopped by a rule of its own: when after a quarter of its steps it is a fifth
+    worse than one that keeps no more weights was then.
+    """
+    with _refusals():
+        store, spec = _spec(task, ("layerwise",), 1.0, seeds, parameters, data)
+    trains = executor_of(store, executor, workers, address, gpus_per_run)
+    import optuna  # takes a second: not before the arguments are right
+
+    from sparsecore.runs.sweeps.layer_search import Search
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    together = workers or Local.cores()
+    with _working(f"{task}, {trials} trials") as status, trains:
+        found = Search(store, trains, spec, sampler_seed)
+        found.run(trials, together, lambda n, cells: status.update(f"trial {n + 1}: {_counts(cells)}"))
+    _print_search(found, as_json)
+
+
+def _print_search(found: Search, as_json: bool) -> None:
+    front = found.front()
+    if as_json:
+        head = {"task": found.spec.task, "metric": found.metric, "layers": found.sizes}
+        rows = {"trials": [trial.summary() for trial in found.trials]}
+        print(json.dumps(head | rows | {"front": [trial.number for trial in front]}))
+        return
+    table = Table("trial", "kept", f"test {found.metric}", "densities", "", box=None)
+    for trial in front:
+        densities = "  ".join(f"{name} {density:g}" for name, density in trial.densities.items())
+        table.add_row(
+            str(trial.number),
+            f"{trial.kept:,}",
+            f"{trial.test:.4f}",
+            densities,
+            "uniform" if trial.uniform else "",
+        )
+    show(table)
+
+
+def _spec(
+    task: str,
+    methods: Sequence[str],
+    density: float,
+    seeds: str,
+    parameters: dict[str, Any],
+    data: Path | None,
+) -> tuple[Store, SweepSpec]:
+    """The store, and what every run shares; raises ConfigError and CorpusError."""
+    listed = read_list("seed", seeds)
+    store, given = open_store({"task": task} | parameters, data)
+    spec = SweepSpec(
+        task=given.pop("task"),
+        methods=tuple(methods),
+        densities=(density,),
+        seeds=listed,
+        parameters=changed(given),
+    )
+    spec.configs()
+    return store, spec
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What was typed wrongly is one sentence and exit code 2."""
+    try:
+        yield
+    except (ConfigError, CorpusError) as error:
+        refuse(str(error))
+
+
+@contextmanager
+def _working(what: str) -> Iterator[Status]:
+    """A line of what trains now, on standard error; Ctrl-C keeps what was trained and ends with code 1."""
+    try:
+        with eyes.status(what) as status:
+            yield status
+    except KeyboardInterrupt:
+        eyes.print("Stopped: what was trained is saved. The same command goes on from there.")
+        raise typer.Exit(FAILED) from None
+
+
+def _counts(cells: Sequence[Cell]) -> str:
+    return "  ".join(
+        f"seed {cell.config.seed} {cell.status}" + (f" {cell.run.step:,}" if cell.run else "")
+        for cell in cells
+    )

@@ -1,0 +1,182 @@
+"""`python -m sparsecore sweep`: train a grid of methods, densities and seeds, on every core or a cluster."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from sparsecore.commands.flags import DataFlag, open_store, read_list, with_parameters
+from sparsecore.commands.terminal import FAILED, JsonFlag, eyes, refuse, show
+from sparsecore.corpora.corpus import CorpusError
+from sparsecore.engine.config import PARAMETERS, ConfigError
+from sparsecore.figures.csv_files import as_csv
+from sparsecore.runs.store.limits import require_all
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.sweeps import stored
+from sparsecore.runs.sweeps.executors import Executor, Local
+from sparsecore.runs.sweeps.spec import FINAL, FINISHED, GRID, Cell, SweepSpec
+from sparsecore.runs.sweeps.summary import described, summary
+from sparsecore.runs.workers.batching import Choice
+
+PAPER_GRID = "1,0.9,0.8,0.7,0.6,0.5,0.4,0.3,0.2,0.1,0.05"  # of Tables 3-1 and 3-2
+COUNTED = ("queued", "running", "paused", "done", "collapsed", "failed", "stopped", "missing")
+
+WorkersFlag = Annotated[
+    int | None, typer.Option(min=1, help="Runs at once, one core each; left out, as many as cores.")
+]
+ExecutorFlag = Annotated[Literal["local", "ray"], typer.Option(help="What trains the runs.")]
+AddressFlag = Annotated[str | None, typer.Option(help="Of a Ray cluster, such as ray://host:10001.")]
+GpusFlag = Annotated[float | None, typer.Option(min=0, help="With ray: below 1, several runs share a GPU.")]
+
+BatchFlag = Annotated[
+    Choice, typer.Option(help="Train small networks as one: auto is on a GPU, always on a CPU too.")
+]
+
+
+@with_parameters(without=(*GRID, "data"))
+def sweep(
+    task: Annotated[str, typer.Argument(help="sinc, spirals or vulnerabilities.")],
+    methods: Annotated[str, typer.Option(help="Such as global,layerwise.")] = "global,layerwise",
+    densities: Annotated[str, typer.Option(help="ρ; 1 is dense, trained once for all methods.")] = PAPER_GRID,
+    seeds: Annotated[str, typer.Option(help="Such as 0,1,2.")] = "0",
+    data: DataFlag = None,
+    workers: WorkersFlag = None,
+    executor: ExecutorFlag = "local",
+    address: AddressFlag = None,
+    gpus_per_run: GpusFlag = None,
+    batch: BatchFlag = "auto",
+    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write one row a cell to this file.")] = None,
+    as_json: JsonFlag = False,
+    **parameters: Any,
+) -> None:
+    """Train every method, density and seed. What the store already has is not trained again."""
+    try:
+        grid = [read_list("method", methods), read_list("density", densities), read_list("seed", seeds)]
+        store, given = open_store({"task": task} | parameters, data)
+        spec = SweepSpec(
+            **dict(zip(("methods", "densities", "seeds"), grid, strict=True)),
+            task=given.pop("task"),
+            parameters=changed(given),
+        )
+        require_all(spec.configs(), store.home)
+    except (ConfigError, CorpusError) as error:
+        refuse(str(error))
+    trains = executor_of(store, executor, workers, address, gpus_per_run, batch)
+    cells = train_all(store, spec, trains, workers)
+    _print(spec, cells, csv_file, as_json)
+    if not all(cell.status in FINISHED for cell in cells):
+        raise typer.Exit(FAILED)
+
+
+def changed(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Those that don't have their default."""
+    return {name: value for name, value in parameters.items() if value != PARAMETERS[name].default}
+
+
+def executor_of(
+    store: Store,
+    name: str,
+    workers: int | None,
+    address: str | None,
+    gpus_per_run: float | None,
+    batch: Choice = "auto",
+) -> Executor:
+    """What trains the runs; a sentence and exit code 2 where this machine lacks it."""
+    if name == "local":
+        return Local(store, workers, batch)
+    if batch == "always":
+        refuse("--batch always is for --executor local; a cluster trains its runs one by one.")
+    try:
+        ray = importlib.import_module("sparsecore.runs.sweeps.ray")
+        share = {} if gpus_per_run is None else {"gpus_per_run": gpus_per_run}
+        return ray.Ray(store, address, workers=workers, **share)
+    except ImportError as error:
+        refuse(f"--executor ray needs requirements-cluster.txt, which is not installed here ({error}).")
+    except (ValueError, RuntimeError) as error:  # an address or a store that no cluster can use
+        refuse(str(error))
+
+
+def train_all(store: Store, spec: SweepSpec, executor: Executor, workers: int | None = None) -> list[Cell]:
+    """Train what is missing, showing how far it is. Ctrl-C takes back what is queued and ends with code 1."""
+    sweep_id = stored.begin(store, spec, origin="cli")
+    try:
+        with _shown(sweep_id, spec, workers or Local.cores()) as listen:
+            executor.run(sweep_id, listen)
+    except KeyboardInterrupt:
+        stored.stop(store, sweep_id)
+        eyes.print(
+            f"Stopped sweep {sweep_id}: what was trained is saved. The same command goes on from there, "
+            "and so does Resume on the Sweep page.",
+            highlight=False,
+        )
+        raise typer.Exit(FAILED) from None
+    return stored.cells_of(store, spec)
+
+
+@contextmanager
+def _shown(sweep_id: str, spec: SweepSpec, workers: int) -> Iterator[Any]:
+    """A bar with the time left over a row of counts, on standard error."""
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}")
+    )
+    task = bar.add_task(f"{spec.task} sweep {sweep_id}", left="")
+    with Live(bar, console=eyes, refresh_per_second=4) as live:
+
+        def listen(cells: Sequence[Cell]) -> None:
+            count = Counter(cell.status for cell in cells)
+            left = stored.progress(cells, workers).seconds_left
+            ended = sum(count[status] for status in FINAL)
+            bar.update(task, completed=ended, total=len(cells), left=f"{duration(left)} left" if left else "")
+            row = "   ".join(f"{count[status]} {status}" for status in COUNTED if count[status])
+            live.update(Group(bar, Text(row)))
+
+        yield listen
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people.
+
+    >>> duration(7505), duration(65.2), duration(3.4)
+    ('2 h 5 min', '1 min 5 s', '3 s')
+    """
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"
+
+
+def _print(spec: SweepSpec, cells: Sequence[Cell], csv_file: Path | None, as_json: bool) -> None:
+    rows, means = [described(cell) for cell in cells], summary(cells)
+    if csv_file is not None:
+        csv_file.write_text(as_csv(list(rows[0]), [list(row.values()) for row in rows]), encoding="utf-8")
+    if as_json:
+        whole = {"spec": spec.model_dump(mode="json"), "cells": rows, "summary": means}
+        print(json.dumps(whole, ensure_ascii=False))
+        return
+    table = Table("method", "ρ", "runs", "metric", "train", "test", "95 %", "collapsed", "failed", box=None)
+    for row in means:
+        interval = "" if row["low"] is None else f"{row['low']:.4f} to {row['high']:.4f}"
+        figures = ["" if row[part] is None else f"{row[part]:.4f}" for part in ("train", "test")]
+        ends = [str(row["collapsed"] or ""), str(row["failed"] or "")]
+        table.add_row(
+            row["method"],
+            f"{row['density']:g}",
+            str(row["n"]),
+            row["metric"] or "",
+            *figures,
+            interval,
+            *ends,
+        )
+    show(table)

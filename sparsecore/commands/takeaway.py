@@ -1,0 +1,96 @@
+"""What is taken away of a run or a sweep: `python -m sparsecore weights | script | report`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from sparsecore.commands.terminal import FAILED, JsonFlag, RunId, refuse, show
+from sparsecore.runs.files.script import NoScript, run_script
+from sparsecore.runs.store.run import Run
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.sweeps import stored
+
+
+def weights(
+    run: RunId,
+    folder: Annotated[Path, typer.Argument(help="The folder for the files; made if need be.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Write the weights and masks of a finished run: safetensors, SciPy CSR, bitmask and ONNX."""
+    from sparsecore.runs.files.takeaway import Differs, NotReady, take_away
+    from sparsecore.runs.workers.worker import one_thread
+
+    one_thread()
+    store = Store()
+    _found(store, run)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        taken = take_away(store, run, folder)
+    except (NotReady, Differs) as error:
+        refuse(str(error), FAILED)
+    except OSError as error:
+        refuse(f"{folder} cannot be written to: {error.strerror or error}.", FAILED)
+    if as_json:
+        print(json.dumps({"run": run, "folder": str(folder)} | taken.summary(), ensure_ascii=False))
+        return
+    table = Table("form", "bytes", "of dense", "file", box=None)
+    dense = taken.forms["dense"]["bytes"]
+    for form, about in taken.forms.items():
+        share = f"{about['bytes'] / dense:.1%}"
+        table.add_row(form, f"{about['bytes']:,}", share, about["file"] or "")
+    show(table)
+    show(
+        f"ONNX in onnxruntime differs from PyTorch by {taken.difference:.2g} at most ({taken.inputs} inputs)."
+    )
+
+
+def script(
+    run: RunId,
+    file: Annotated[Path, typer.Argument(help="The file to be written; there must be none yet.")],
+) -> None:
+    """Write a finished run as a Python script that uses only the library and gives the same numbers."""
+    store = Store()
+    _write(file, partial(run_script, store, _found(store, run)))
+
+
+def report(
+    run: Annotated[str, typer.Argument(help="A run's id, as `runs` lists it, or that of a sweep.")],
+    file: Annotated[Path, typer.Argument(help="The HTML file to be written; there must be none yet.")],
+) -> None:
+    """Write a run, or a sweep, as one HTML file, English and Chinese, that opens offline and prints well."""
+    # Plotly takes half a second: only when it is wanted.
+    from sparsecore.figures.reports.run import run_report
+    from sparsecore.figures.reports.sweep import sweep_report
+
+    store = Store()
+    sweep = stored.get(store, run)
+    if sweep is not None:
+        _write(file, partial(sweep_report, store, sweep))
+    else:
+        _write(file, partial(run_report, store, _found(store, run)))
+
+
+def _write(file: Path, made: Callable[[], str]) -> None:
+    """A new file of the text that is `made`."""
+    if file.exists():
+        refuse(f"there is a file {file} already; name another.")
+    try:
+        file.write_text(made(), encoding="utf-8")
+    except NoScript as error:
+        refuse(str(error), FAILED)
+    except OSError as error:
+        refuse(f"{file} cannot be written: {error.strerror or error}.", FAILED)
+
+
+def _found(store: Store, run: str) -> Run:
+    found = store.get(run)
+    if found is None:
+        refuse(f"there is no run {run!r}; python -m sparsecore runs lists them.")
+    return found

@@ -1,0 +1,190 @@
+"""Which two runs stand side by side: those of the address, by search, or a pair that is worth a look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import get_args
+
+import streamlit as st
+
+from sparsecore.dashboard.controls import hold, plain, say
+from sparsecore.dashboard.labels import label
+from sparsecore.dashboard.session import note_begun, the_store
+from sparsecore.dashboard.visitor import attempt, visitor
+from sparsecore.engine.config import RunConfig, Task
+from sparsecore.runs.insights.pairs import counterparts, has_begun, newest_pair, partner
+from sparsecore.runs.store.listing import Wanted, count, find
+from sparsecore.runs.store.run import Run
+
+FIRST, SECOND, STEP = "a", "b", "step"  # in the address
+PAIR = "compare_pair"  # in the session: what the address forgets when another page is opened
+TASK, SEARCH = "compare_task", "compare_search"
+SWAPS = "compare_swaps"  # in the session: how often the two changed places; after each the lists are new ones
+LISTED = 200
+LOOKED_THROUGH = 400  # of the newest runs, for a pair
+
+
+def chosen() -> tuple[Run | None, Run | None]:
+    """The two runs of the address, else those last looked at; whoever is missing is found for the other.
+
+    The address says which. The second is None where no run goes with the first, both where there is no run.
+    """
+    asked = [st.query_params.get(name, "") for name in (FIRST, SECOND)]
+    if not any(asked):
+        asked = st.session_state.get(PAIR, ["", ""])
+    first, second = ((the_store().get(run_id) if run_id else None) for run_id in asked)
+    for run_id, run in zip(asked, (first, second), strict=True):
+        if run_id and run is None:
+            st.warning(say("compare.missing", run=plain(run_id)))
+    if first and second and first.id == second.id:
+        second = None
+    first, second = _paired(first, second, the_store().list(limit=LOOKED_THROUGH))
+    _open(first, second)
+    return first, second
+
+
+def _paired(first: Run | None, second: Run | None, recent: list[Run]) -> tuple[Run | None, Run | None]:
+    if first and second:
+        return first, second
+    if first:
+        return first, partner(first, recent)
+    if second:
+        other = partner(second, recent)
+        return (other, second) if other else (second, None)
+    return newest_pair(recent) or (next(filter(has_begun, recent), None), None)
+
+
+def _open(first: Run | None, second: Run | None) -> None:
+    """Look at these from now on; the address says so."""
+    ids = {FIRST: first.id if first else "", SECOND: second.id if second else ""}
+    st.session_state[PAIR] = list(ids.values())
+    for name, run_id in ids.items():
+        if run_id and st.query_params.get(name) != run_id:
+            st.query_params[name] = run_id
+        elif not run_id and name in st.query_params:
+            del st.query_params[name]
+
+
+def turn_to_step(step: int | None) -> None:
+    """The step that is looked at; None for the newest."""
+    if step is not None:
+        st.query_params[STEP] = str(step)
+    elif STEP in st.query_params:
+        del st.query_params[STEP]
+
+
+def choose(first: Run, second: Run | None) -> None:
+    """The row in which another task, other runs, or the two the other way round are chosen."""
+    store, task = the_store(), first.config.task
+    with st.container(horizontal=True, vertical_alignment="bottom", key="compare_choice"):
+        _task(task)
+        text = st.text_input(
+            say("runs.search"),
+            key=SEARCH,
+            placeholder=say("runs.search.hint"),
+            icon=":material/search:",
+            width=160,
+        )
+        found = find(store, Wanted(text, task), LISTED)
+        _run(FIRST, first, found)
+        st.button(
+            say("compare.swap"),
+            icon=":material/swap_horiz:",
+            help=say("compare.swap.help"),
+            key="compare_swap",
+            disabled=second is None,
+            on_click=_swap,
+        )
+        _run(SECOND, second, found)
+    if text and not found:
+        st.caption(say("runs.none"))
+
+
+def _task(task: str) -> None:
+    """Of the tasks that have runs."""
+    known = [name for name in get_args(Task) if name == task or count(the_store(), Wanted(task=name))]
+    names = {name: say(f"task.{name}") for name in known}
+    hold(TASK, task)
+    st.segmented_control(
+        say("parameter.task"),
+        known,
+        format_func=names.get,
+        required=True,
+        key=TASK,
+        on_change=lambda: _turn_to_task(st.session_state[TASK]),
+    )
+
+
+def _turn_to_task(task: str) -> None:
+    runs = find(the_store(), Wanted(task=task), LISTED)
+    first, second = newest_pair(runs) or (next(iter(runs), None), None)
+    turn_to_step(None)
+    _open(first, second)
+
+
+def _run(place: str, run: Run | None, found: Iterable[Run]) -> None:
+    known = {each.id: label(each) for each in (*([run] if run else []), *found)}
+    # A busy browser may still send the old choice of a list: of one that is no more it changes nothing back.
+    key = f"compare_{place}_{st.session_state.get(SWAPS, 0)}"
+    hold(key, run.id if run else None)
+    st.selectbox(
+        say(f"compare.run.{place}"),
+        list(known),
+        format_func=known.get,
+        index=0 if run else None,
+        placeholder=say("archive.choose"),
+        key=key,
+        width="stretch",
+        on_change=lambda: _turn(place, st.session_state[key]),
+    )
+
+
+def _turn(place: str, run_id: str) -> None:
+    """Another run in this place; the one that stands in the other place changes places."""
+    other = SECOND if place == FIRST else FIRST
+    if st.query_params.get(other) == run_id:
+        _swap()
+    else:
+        st.query_params[place] = run_id
+
+
+def _swap() -> None:
+    first, second = st.query_params.get(FIRST, ""), st.query_params.get(SECOND, "")
+    st.query_params[FIRST], st.query_params[SECOND] = second, first
+    st.session_state[SWAPS] = st.session_state.get(SWAPS, 0) + 1
+
+
+def offer(run: Run | None) -> None:
+    """Where nothing can be compared yet: what to train, in one press."""
+    configs = counterparts(run)
+    with st.container(border=True, key="compare_empty"):
+        if run is None:
+            st.markdown(f"**{say('compare.empty')}**")
+            st.markdown(say("compare.empty.both"))
+            words = say("compare.train.both")
+        else:
+            values = {"run": plain(label(run)), "task": say(f"task.{run.config.task}")}
+            method = say(f"method.{configs[0].method}")
+            st.markdown(f"**{say('compare.empty.one', **values)}**")
+            st.markdown(say("compare.empty.other", method=method))
+            words = say("compare.train.other", method=method)
+        st.button(
+            words,
+            icon=":material/play_arrow:",
+            type="primary",
+            key="compare_train",
+            on_click=_begin,
+            args=(run, configs),
+        )
+
+
+def _begin(run: Run | None, configs: list[RunConfig]) -> None:
+    ids = [run.id] if run else []
+    for config in configs:
+        begun = attempt(the_store().create, config, by=visitor())
+        if begun is None:
+            break
+        note_begun(begun)
+        ids.append(begun)
+    for name, run_id in zip((FIRST, SECOND), ids, strict=False):
+        st.query_params[name] = run_id

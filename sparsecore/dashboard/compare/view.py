@@ -1,0 +1,52 @@
+"""Two runs side by side at one step: one component that keeps its nodes, fed by the live route."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import plotly
+import streamlit as st
+
+from sparsecore.dashboard.compare.choice import STEP, turn_to_step
+from sparsecore.dashboard.labels import short
+from sparsecore.dashboard.live_view import leave_to_watch
+from sparsecore.dashboard.server.components import place
+from sparsecore.dashboard.server.live_route import PLOTLY_PATH
+from sparsecore.runs.store.run import Run
+from sparsecore.words import words
+
+KEY = "compare_view"
+PREFIXES = ("compare.", "live.", "method.", "save.", "task.", "state.")  # of the words that the view shows
+
+
+def compare_view(first: Run, second: Run) -> None:
+    """Show two runs of one task, live while they train; the step that is looked at goes into the address."""
+    language = st.session_state["lang"]
+    told = {
+        "a": _told(first),
+        "b": _told(second),
+        "step": _asked_step(),
+        "plotly": f"{PLOTLY_PATH}?v={plotly.__version__}",
+        "language": language,
+        "words": {k: v for k, v in words(language).items() if k.startswith(PREFIXES)},
+    }
+    place(
+        "compare",
+        KEY,
+        told,
+        on_step_change=lambda: turn_to_step(st.session_state[KEY].get("step")),
+    )
+
+
+def _told(run: Run) -> dict[str, Any]:
+    return {
+        "run": run.id,
+        "token": leave_to_watch(run.id),
+        "name": run.name or short(run),
+        "address": f"/?run={run.id}&lang={st.session_state['lang']}",
+    }
+
+
+def _asked_step() -> int | None:
+    asked = st.query_params.get(STEP, "")
+    return int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 10 else None

@@ -1,0 +1,203 @@
+"""A file of texts from the reader's machine: looked at, shown, and kept when the reader says so."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from sparsecore.corpora.catalogue import LONGEST_NAME, Kept, add
+from sparsecore.corpora.corpus import CorpusError
+from sparsecore.corpora.generator import BUILT_IN_SEED, generate
+from sparsecore.corpora.inspection import Inspection, Preview, preview
+from sparsecore.dashboard.controls import plain, say
+from sparsecore.dashboard.reading import Reading
+from sparsecore.dashboard.saved_figures import draw_html
+from sparsecore.dashboard.widgets import file_uploader
+from sparsecore.figures.html.texts import grade_bar, grade_table, samples
+
+INCOMING = "incoming"  # in the session: the file that is looked at
+UPLOADS = "uploads"  # in the session: how many files have come; each has an uploader of its own
+JUST_KEPT = "just_kept"
+POLL_SECONDS = 0.3
+BUILT_IN_SHOWN = 5  # of the generated texts
+
+
+class Incoming:
+    """An uploaded file in a folder of its own, gone with this object; what is being done with it."""
+
+    def __init__(self, name: str, content: memoryview) -> None:
+        shown = "".join(c for c in Path(name).name if c.isprintable())
+        self.name = shown[:LONGEST_NAME].strip() or "texts"
+        self.folder = tempfile.TemporaryDirectory(prefix="sparsecore-", ignore_cleanup_errors=True)
+        self.path = Path(self.folder.name) / "upload"  # never under a name that somebody else chose
+        self.path.write_bytes(content)
+        self.offered: list[str] = []  # columns to pick from, once they could not be told
+        self.look()
+
+    def look(self, **columns: str | None) -> None:
+        """Begin to read it; `text_column` and `label_column` say which columns of a table are meant."""
+        self.columns = columns
+        self.keeping = False
+        self.work = Reading(partial(preview, self.path, **columns))
+
+    def keep(self, name: str, folder: Path) -> None:
+        """Begin to keep its texts under a name."""
+        if not self.keeping:
+            self.seen: Preview = self.work.result()
+        self.keeping = True
+        self.work = Reading(partial(add, self.path, name, folder, **self.columns))
+
+    def close(self) -> None:
+        """Give up whatever is being done with it and forget it."""
+        self.work.cancel()
+        self.folder.cleanup()
+
+
+def translated(error: CorpusError) -> str:
+    """What is wrong with a file, in the reader's language."""
+    lists = {name: ", ".join(v) if isinstance(v, list) else v for name, v in error.details.items()}
+    return plain(say(f"corpus.{error.code}", sentence=str(error), **lists))
+
+
+def incoming(folder: Path) -> None:
+    """The uploader, and what the file that came holds; its texts are kept in `folder`."""
+    key = f"upload{st.session_state.get(UPLOADS, 0)}"
+    file_uploader(say("upload"), key, _take, help=say("upload.help"))
+    held: Incoming | None = st.session_state.get(INCOMING)
+    if kept := st.session_state.get(JUST_KEPT):
+        st.success(say("data.kept", name=plain(kept.name), rows=f"{kept.inspection.rows:,}"))
+    if held is None:
+        _built_in()
+        return
+    if not held.work.soon():
+        _progress(held)
+    elif held.keeping:
+        _kept(held, folder)
+    else:
+        _looked_at(held, folder)
+
+
+def _built_in() -> None:
+    """What is trained on as long as nobody brings texts."""
+    st.markdown(f"**{say('data.builtin.first')}**")
+    st.caption(say("data.builtin.help"))
+    corpus = generate(BUILT_IN_SHOWN, BUILT_IN_SEED)
+    st.html(samples(zip(corpus.texts, corpus.labels, strict=True), say))
+
+
+def _take(key: str) -> None:
+    file = st.session_state[key]
+    if file is None:
+        return
+    discard()
+    st.session_state[JUST_KEPT] = None
+    st.session_state[INCOMING] = Incoming(file.name, file.getbuffer())
+    # A new uploader lets go of the bytes of the old one: the file is on the disk now.
+    st.session_state[UPLOADS] = st.session_state.get(UPLOADS, 0) + 1
+
+
+def discard() -> None:
+    """Forget the file that is looked at."""
+    held = st.session_state.pop(INCOMING, None)
+    if held is not None:
+        held.close()
+
+
+@st.fragment(run_every=POLL_SECONDS)
+def _progress(held: Incoming) -> None:
+    if st.session_state.get(INCOMING) is not held or held.work.done:
+        st.rerun()
+    what = "data.keeping" if held.keeping else "data.reading"
+    st.progress(held.work.share, text=say(what, name=plain(held.name)))
+    st.button(say("data.cancel"), icon=":material/close:", on_click=discard, key="cancel_reading")
+
+
+def _looked_at(held: Incoming, folder: Path, refused: str | None = None) -> None:
+    try:
+        found = held.seen if held.keeping else held.work.result()
+    except CorpusError as error:
+        held.offered = error.details.get("columns", held.offered)
+        if held.offered and not any(held.columns.values()):
+            st.info(say("data.columns"))
+        else:
+            st.error(translated(error))
+        _pick(held)
+        return
+    st.markdown(f"**{plain(held.name)}**")
+    st.html(facts(found.inspection))
+    grades(found.inspection.labels, held.name, "incoming")
+    st.caption(say("data.first"))
+    with st.container(key="first_texts"):
+        st.html(samples(found.samples, say))
+    _pick(held)
+    key = f"name{st.session_state[UPLOADS]}"  # of this file: another one begins with its own name
+    name = st.text_input(say("data.name"), held.name, max_chars=LONGEST_NAME, key=key)
+    if refused:
+        st.error(refused)
+    with st.container(horizontal=True):
+        if st.button(say("data.keep"), type="primary", icon=":material/save:", key="keep"):
+            held.keep(name, folder)
+            st.rerun()
+        st.button(say("data.discard"), icon=":material/close:", on_click=discard, key="discard")
+
+
+def grades(labels: Mapping[str, int], name: str, key: str) -> None:
+    """How many texts each grade has, of the texts of this name; `key` tells them from others."""
+    title = f"{say('data.labels')} · {name}"
+    draw_html(grade_bar(labels, say), f"grades_{key}", f"texts-{key}", title, grade_table(labels, say))
+
+
+def _kept(held: Incoming, folder: Path) -> None:
+    try:
+        kept: Kept = held.work.result()
+    except CorpusError as error:
+        _looked_at(held, folder, translated(error))
+        return
+    except OSError as error:
+        _looked_at(held, folder, say("data.disk", reason=plain(error.strerror or error)))
+        return
+    discard()
+    st.session_state[JUST_KEPT] = kept
+    st.rerun()
+
+
+def _pick(held: Incoming) -> None:
+    """Which columns of a table hold the texts and the grades, if that can not be told from the file."""
+    if not held.offered:
+        return
+    turn = st.session_state[UPLOADS]  # another file has other columns
+    with st.form("columns", border=False):
+        picked: dict[str, Any] = {}
+        for name, side in zip(("text_column", "label_column"), st.columns(2), strict=True):
+            with side:
+                words: dict[str, Any] = {
+                    "label": say(f"data.{name}"),
+                    "placeholder": say("data.column.found"),
+                }
+                words |= {"key": f"{name}{turn}", "index": None}
+                picked[name] = st.selectbox(options=held.offered, **words)
+        if st.form_submit_button(say("data.read"), icon=":material/table_view:"):
+            held.look(**picked)
+            st.rerun()
+
+
+def facts(found: Inspection) -> str:
+    """Format, rows, languages, lengths and what was left out, as a list of terms."""
+    counted = {name: f"{count:,}" for name, count in found.lengths.items()}
+    skipped = [f"{say(f'skipped.{reason}')} {count:,}" for reason, count in found.skipped.items()]
+    languages = [f"{say(f'data.{name}')} {count:,}" for name, count in found.languages.items() if count]
+    rows = {
+        "format": found.format or say("data.unknown"),
+        "rows": f"{found.rows:,}",
+        "languages": " · ".join(languages),
+        "lengths": say("data.lengths.text", **counted),
+        "skipped": " · ".join(skipped) or say("data.none"),
+    }
+    terms = "".join(f"<dt>{escape(say(f'data.{k}'))}</dt><dd>{escape(v)}</dd>" for k, v in rows.items())
+    return f'<dl class="sp-facts">{terms}</dl>'

@@ -1,0 +1,151 @@
+"""Train, pause, step, stop, reset, new seed: buttons and what they ask of the store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from sparsecore.dashboard import controls
+from sparsecore.dashboard.controls import hold, put, say
+from sparsecore.dashboard.presses import press
+from sparsecore.dashboard.session import WELCOME, begun_here, note_begun, open_begun, the_store
+from sparsecore.dashboard.visitor import account_menu, attempt, hint, may, refuse, visitor
+from sparsecore.engine.config import PARAMETERS, RunConfig
+from sparsecore.runs.store.run import Run
+from sparsecore.runs.store.store import Store
+from sparsecore.words import LANGUAGES
+
+ICONS = {
+    "pause": ":material/pause:",
+    "resume": ":material/resume:",
+    "step": ":material/skip_next:",
+    "stop": ":material/stop:",
+    "freeze": ":material/ac_unit:",
+    "thaw": ":material/mode_heat:",
+}
+
+
+def transport(run: Run, frozen: bool) -> None:
+    """The row of buttons: those that begin a run, and those that act on `run`."""
+    mine = run.origin != WELCOME and may(run)
+    paused, running = mine and run.state == "paused", mine and run.state == "running"
+    method = the_store().changes(run.id).get("method", run.config.method)
+    freezable = (paused or running) and method != "dense"
+    with st.container(horizontal=True, key="transport", gap="xsmall"):
+        _button("train", ":material/play_arrow:", "T", press(train, run.id), type="primary")
+        _ask_button(run, "resume" if paused else "pause", "P", enabled=paused or running)
+        _ask_button(run, "step", "S", enabled=paused)
+        _ask_button(run, "thaw" if frozen else "freeze", "F", enabled=freezable)
+        _ask_button(run, "stop", "X", enabled=mine and run.active)
+        _button("reset", ":material/replay:", "Z", press(_reset, run.id))
+        _button("new_seed", ":material/casino:", "N", press(_new_seed, run.id))
+
+
+def train(shown: str, config: RunConfig | None = None, *, paused: bool = False) -> str | None:
+    """Train with these settings, or those of the widgets, and look at it; gives the run's id.
+
+    The run that was shown is stopped, if it is our own and still trains.
+
+    paused: wait before the first step.
+    """
+    config = config or controls.checked(controls.present())
+    if config is None:
+        refuse(controls.refusal())
+        return None
+    run_id = attempt(_begin, the_store().get(shown), config, paused)
+    if run_id is not None:
+        open_begun(run_id)
+    return run_id
+
+
+def _begin(shown: Run | None, config: RunConfig, paused: bool) -> str:
+    store, person = the_store(), visitor()
+    replaces = shown is not None and shown.active and begun_here(shown)
+    run_id = store.create(config, by=person)  # first: where the queue is full, the old one goes on
+    if paused:
+        store.command(run_id, "pause", by=person)
+    if replaces:
+        store.command(shown.id, "stop", by=person)
+    note_begun(run_id)
+    return run_id
+
+
+def _reset(shown: str) -> None:
+    """The same initial weights, before the first step."""
+    train(shown, paused=True)
+
+
+def _new_seed(shown: str) -> None:
+    seeds = int(PARAMETERS["seed"].maximum) + 1
+    put("seed", (int(st.session_state["seed"] or 0) + 1) % seeds)
+    train(shown)
+
+
+def _button(action: str, icon: str, shortcut: str, pressed: dict[str, Any], **options: Any) -> None:
+    words = {"label": say(f"action.{action}"), "help": say(f"action.{action}.help")} | options
+    st.button(**words, **pressed, icon=icon, shortcut=shortcut, key=f"do_{action}")
+
+
+def _ask_button(run: Run, action: str, shortcut: str, *, enabled: bool) -> None:
+    told = {"disabled": not enabled, "help": hint(run, say(f"action.{action}.help"))}
+    _button(action, ICONS[action], shortcut, press(attempt, _ask, run.id, action), **told)
+
+
+def tell_changes(shown: Run | None, config: RunConfig) -> None:
+    """Send what was set since, and may change while training, to the run that is shown.
+
+    Not in a callback, for which see `presses`; a page that is broken off here sends it again.
+    """
+    names = controls.changed()
+    live = {name: getattr(config, name) for name in names if PARAMETERS[name].live}
+    if live and shown is not None and shown.active and shown.origin != WELCOME and may(shown):
+        attempt(the_store().command, shown.id, "change", live, by=visitor())
+    controls.note(names)
+
+
+def _ask(run_id: str, what: str) -> None:
+    store, person = the_store(), visitor()
+    match what:
+        case "resume":
+            store.resume(run_id, by=person)
+        case "freeze":
+            # A step that is over already means now.
+            store.command(run_id, "change", {"freeze_at": max(1, store.get(run_id).step)}, by=person)
+        case "thaw":
+            store.command(run_id, "change", {"freeze_at": None}, by=person)
+        case _:
+            store.command(run_id, what, by=person)
+
+
+def devices(store: Store) -> dict[str, str]:
+    """The devices of this machine as the last worker found them: name in a config → name for people."""
+    found = store.setting("devices", list)
+    names = {"auto": say("device.auto")}
+    for device in found or [{"name": "cpu", "label": ""}]:
+        about = [device["label"]] if device["label"] else []
+        if "free" in device:
+            about.append(f"{device['free'] / 2**30:.1f} GiB {say('device.free')}")
+        names[device["name"]] = f"{device['name']} ({', '.join(about)})" if about else device["name"]
+    return names
+
+
+def language_switch() -> None:
+    """The corner of a page: who one is, where that matters; 中文 or English, at once and in the link."""
+
+    def keep() -> None:
+        st.session_state["lang"] = st.session_state["language_choice"]
+        st.query_params["lang"] = st.session_state["lang"]
+
+    hold("language_choice", st.session_state["lang"])
+    with st.container(horizontal=True, vertical_alignment="bottom", width="content", key="corner"):
+        account_menu()
+        st.segmented_control(
+            say("language"),
+            list(LANGUAGES),
+            format_func=LANGUAGES.__getitem__,
+            key="language_choice",
+            required=True,
+            on_change=keep,
+            label_visibility="collapsed",
+        )

@@ -1,0 +1,50 @@
+"""Another run's curves beside those of the run that is shown."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sparsecore.dashboard.controls import say
+from sparsecore.runs.store.blobs import decode_meta
+from sparsecore.runs.store.run import Run
+from sparsecore.runs.store.store import Store
+
+LISTED = 20  # runs to choose from
+LOOKED_AT = 200  # of the newest runs of all tasks
+POINTS = 400  # of a curve: beside another, more can not be told apart
+
+
+def comparable(store: Store, run: Run) -> list[dict[str, str]]:
+    """The newest runs of the same task that have begun: id and name."""
+    others = [r for r in store.list(limit=LOOKED_AT) if r.config.task == run.config.task and r.step]
+    return [{"id": r.id, "label": label(r)} for r in others if r.id != run.id][:LISTED]
+
+
+def label(run: Run) -> str:
+    """A run in a few words: method, ρ, size, seed, id."""
+    size, seed = say(f"size.{run.config.size}"), say("live.seed", seed=run.config.seed)
+    return f"{short(run)} · {size} · {seed} · {run.id}"
+
+
+def short(run: Run) -> str:
+    """A run in as few words as a legend has room for: method and ρ."""
+    method = say(f"method.{run.config.method}")
+    return method if run.config.method == "dense" else f"{method} ρ {run.config.density:g}"
+
+
+def curves(store: Store, run_id: str) -> dict[str, Any]:
+    """A run's scores as they are now: at most `POINTS` `rows` of step and metrics, and its steps an epoch."""
+    run = store.get(run_id)
+    records = [(row.step, json.loads(row.payload)) for row in store.entries(run_id, ["record"])]
+    rows = [{"step": step, "metrics": values["metrics"]} for step, values in records if values.get("metrics")]
+    stride = -(-len(rows) // POINTS) if rows else 1
+    scene = next((decode_meta(row.payload) for row in store.entries(run_id, ["scene"])), {})
+    return {
+        "id": run_id,
+        "label": label(run),
+        "short": short(run),
+        "method": run.config.method,
+        "steps_an_epoch": scene.get("steps_an_epoch"),
+        "rows": rows[::stride] + (rows[-1:] if (len(rows) - 1) % stride else []),
+    }

@@ -1,0 +1,110 @@
+"""What to take away of the chosen run: the whole run, a script, a report, and its weights in every form."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from sparsecore.dashboard.controls import plain, say
+from sparsecore.dashboard.runs import archives
+from sparsecore.dashboard.session import the_store
+from sparsecore.dashboard.taking import Taking, take, taking
+from sparsecore.figures.reports.run import run_report
+from sparsecore.runs.files.script import run_script
+from sparsecore.runs.store.run import Run
+
+POLL_SECONDS = 0.5
+DOWNLOAD = ":material/download:"
+
+
+def show(run: Run) -> None:
+    """The buttons, and the table of sizes once the files are made."""
+    st.markdown(f"**{say('take.title')}**")
+    finished = run.state == "ended" and bool(run.result)
+    with st.container(horizontal=True):
+        archives.save(run)
+        _file("report", run, partial(_report, run.id), "html", "text/html", enabled=bool(run.step))
+        _file("script", run, partial(_script, run.id), "py", "text/x-python", enabled=finished)
+        found = taking(the_store(), run.id)
+        if found is None or found.problem:
+            st.button(
+                say("take.weights"),
+                icon=":material/grid_4x4:",
+                help=say("take.weights.help") if finished else say("take.unfinished"),
+                key="take_weights",
+                disabled=not finished,
+                on_click=take,
+                args=(the_store(), run.id),
+            )
+    if found is None:
+        return
+    if found.problem:
+        st.error(say("take.problem", why=plain(found.problem)))
+    elif found.taken is None:
+        _progress(found)
+    else:
+        _sizes(run, found)
+
+
+def _file(form: str, run: Run, made, ending: str, kind: str, *, enabled: bool) -> None:
+    st.download_button(
+        say(f"take.{form}"),
+        made,
+        f"run-{run.id}.{ending}",
+        kind,
+        icon=DOWNLOAD,
+        help=say(f"take.{form}.help") if enabled else say("take.unfinished"),
+        key=f"take_{form}",
+        disabled=not enabled,
+        on_click="ignore",
+    )
+
+
+def _report(run_id: str) -> bytes:
+    return run_report(the_store(), the_store().get(run_id)).encode()
+
+
+def _script(run_id: str) -> bytes:
+    return run_script(the_store(), the_store().get(run_id)).encode()
+
+
+@st.fragment(run_every=POLL_SECONDS)
+def _progress(found: Taking) -> None:
+    if found.is_over:
+        st.rerun()
+    share = found.done / found.total if found.total else 0.0
+    st.progress(share, say(f"take.making.{found.form or 'wait'}"))
+
+
+def _sizes(run: Run, found: Taking) -> None:
+    """Every form with its true bytes beside dense, and its file."""
+    forms = found.taken["forms"]
+    dense = forms["dense"]["bytes"]
+    st.dataframe(
+        [
+            {"form": say(f"take.form.{form}"), "bytes": about["bytes"], "share": about["bytes"] / dense}
+            for form, about in forms.items()
+        ],
+        hide_index=True,
+        height="content",
+        column_config={
+            "form": say("take.form"),
+            "bytes": st.column_config.NumberColumn(say("take.bytes"), format="localized"),
+            "share": st.column_config.NumberColumn(say("take.share"), format="percent"),
+        },
+    )
+    with st.container(horizontal=True):
+        for form, about in forms.items():
+            if about["file"]:
+                st.download_button(
+                    say(f"take.form.{form}"),
+                    partial(found.read, form),
+                    about["file"],
+                    "application/octet-stream",
+                    icon=DOWNLOAD,
+                    key=f"take_{form}",
+                    on_click="ignore",
+                )
+    difference = f"{found.taken['difference']:.1g}"
+    st.caption(say("take.checked", difference=difference, inputs=found.taken["inputs"]))

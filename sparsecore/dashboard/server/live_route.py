@@ -1,0 +1,335 @@
+"""The live route: a WebSocket that tails one run's log for everyone who watches it.
+
+A run that is watched has one reader, however many viewers. A viewer is sent the newest frame it has time
+for: a slow one gets fewer frames and holds nobody up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+import secrets
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio.to_thread
+import plotly
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+from sqlalchemy.engine import Row
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from sparsecore.dashboard.server.identity import account
+from sparsecore.dashboard.server.matrices import full_matrix
+from sparsecore.dashboard.server.static import KINDS, kept, packed
+from sparsecore.dashboard.server.told_masks import last_masks, told_overlap
+from sparsecore.dashboard.server.viewer import Viewer
+from sparsecore.environment import whole_number
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.sweeps.waiting import Waits
+from sparsecore.teaching.lead import lead
+
+POLL_SECONDS = 0.08
+QUEUED_POLL_SECONDS = 0.25  # nothing moves but the place
+IDLE_POLL_SECONDS = 1.0  # a run that has ended may still be deleted or seen to by hand
+TOKEN_SECONDS = 12 * 3600
+MAX_POINTS = 1_500  # of a curve at first sight; more cannot be told apart on a screen
+VIEWERS_VARIABLE = "SPARSECORE_MAX_VIEWERS"
+# Of all runs together. Each takes a file of the process, which has 1,024 on most machines, and pages and the
+# store need theirs.
+USUAL_VIEWERS = 300
+FORBIDDEN, CROWDED = 4403, 4429
+ANSWERED = ("matrix", "masks", "overlap")  # what a viewer may ask for besides frames
+PLOTLY_PATH = "/vendor/plotly.min.js"
+
+logger = logging.getLogger(__name__)
+
+
+class Tokens:
+    """Signed leave to watch one run, made by a page and read by the route.
+
+    That of somebody signed in is good only together with his sign-in (`account`), so that it ends with it.
+    """
+
+    def __init__(self, secret: str) -> None:
+        self._serializer = URLSafeTimedSerializer(secret, salt="live")
+
+    def issue(self, run_id: str, account: str | None = None) -> str:
+        """A token for this run, good for `TOKEN_SECONDS`."""
+        return self._serializer.dumps([run_id, account])
+
+    def allows(self, token: str, run_id: str, account: str | None = None) -> bool:
+        """Whether the token is ours, fresh, for this run, and for who holds it."""
+        try:
+            signed = self._serializer.loads(token, max_age=TOKEN_SECONDS)
+        except BadSignature:
+            return False
+        return signed in ([run_id, None], [run_id, account])
+
+
+class Broadcast:
+    """The one reader of a watched run: hands on what is logged after it was made."""
+
+    def __init__(self, store: Store, run_id: str) -> None:
+        self.store, self.run_id = store, run_id
+        self.viewers: set[Viewer] = set()
+        self.seen = self.told = self.shown = store.last_row(run_id)
+        self.status: dict[str, Any] = {}
+        self.task: asyncio.Task | None = None
+
+    def start(self) -> None:
+        """Begin to read; if reading fails, viewers are let go and come again."""
+        self.task = asyncio.create_task(self._watch())
+        self.task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("Run %s could not be read.", self.run_id, exc_info=task.exception())
+        for viewer in self.viewers:
+            viewer.leave.set()
+
+    async def _watch(self) -> None:
+        while True:
+            status, rows, frame = await anyio.to_thread.run_sync(self._read)
+            told = [_row(row) for row in rows if row.kind != "scene"]
+            for viewer in self.viewers:
+                viewer.blobs += [row.payload for row in rows if row.kind == "scene"]
+                if told:
+                    viewer.tell({"type": "records", "rows": told})
+                if frame is not None:
+                    viewer.tell({"type": "frame", "id": frame.id, "step": frame.step})
+                    viewer.show(frame.payload)
+                if status != self.status:
+                    viewer.tell({"type": "status", **status})
+            self.status = status
+            every = QUEUED_POLL_SECONDS if status["state"] == "queued" else POLL_SECONDS
+            await asyncio.sleep(every if status["active"] else IDLE_POLL_SECONDS)
+
+    def _read(self) -> tuple[dict[str, Any], list[Row], Row | None]:
+        status = status_of(self.store, self.run_id)
+        newest = self.store.last_row(self.run_id)
+        if newest <= self.seen:
+            return status, [], None
+        # More may be logged between these readings: each goes on from what it has read itself.
+        rows = self.store.entries(self.run_id, ["scene", "record", "change"], self.told)
+        frame = self.store.frame(self.run_id, newer_than=self.shown)
+        self.seen = newest
+        self.told = rows[-1].id if rows else self.told
+        self.shown = frame.id if frame else self.shown
+        return status, rows, frame
+
+
+class LiveRoute:
+    """All watched runs of a server, and the route that viewers come in by: so many at once, and no more."""
+
+    def __init__(self, store: Store, most: int | None = None) -> None:
+        self.store, self.most = store, most or most_viewers()
+        self.broadcasts: dict[str, Broadcast] = {}
+        self.viewers: set[Viewer] = set()
+
+    def routes(self) -> list[BaseRoute]:
+        """What `st.App` needs."""
+        return [WebSocketRoute("/live/{run_id}", self.live), Route(PLOTLY_PATH, plotly_script)]
+
+    async def live(self, socket: WebSocket) -> None:
+        """Let a viewer in who holds the run's token and comes from our own page; then send and listen."""
+        run_id = socket.path_params["run_id"]
+        token = socket.query_params.get("token", "")
+        who = account(socket.cookies, socket.headers.get("origin", ""))
+        if not same_origin(socket) or not tokens(self.store).allows(token, run_id, who):
+            await socket.close(FORBIDDEN)
+            return
+        if len(self.viewers) >= self.most:
+            await socket.accept()  # only then a browser is told the code
+            await socket.close(CROWDED, f"{self.most} viewers are here; try again later")
+            return
+        viewer = Viewer(socket, who)
+        self.viewers.add(viewer)
+        try:
+            await self._watch(run_id, viewer)
+        finally:
+            self.viewers.discard(viewer)
+
+    async def _watch(self, run_id: str, viewer: Viewer) -> None:
+        broadcast = await self._join(run_id, viewer)
+        try:
+            await self._serve(viewer, run_id)
+        finally:
+            self._leave(broadcast, viewer)
+
+    async def _serve(self, viewer: Viewer, run_id: str) -> None:
+        """The history first, then what was queued since: a row may come twice, but none is missing."""
+        hello = await anyio.to_thread.run_sync(_hello, self.store, run_id)
+        if hello is None:
+            await viewer.socket.close(FORBIDDEN)
+            return
+        message, scene, frame = hello
+        viewer.messages.insert(0, json.dumps(message, ensure_ascii=False))
+        viewer.blobs += scene
+        viewer.frame = viewer.frame or frame
+        viewer.wake.set()
+        await viewer.socket.accept()
+        sending = asyncio.create_task(viewer.send())
+        listening = asyncio.create_task(self._listen(viewer, run_id))
+        leaving = asyncio.create_task(viewer.leave.wait())
+        tasks = (sending, listening, leaving)
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _join(self, run_id: str, viewer: Viewer) -> Broadcast:
+        if run_id not in self.broadcasts:
+            made = await anyio.to_thread.run_sync(Broadcast, self.store, run_id)
+            self.broadcasts.setdefault(run_id, made)
+        broadcast = self.broadcasts[run_id]
+        broadcast.viewers.add(viewer)
+        if broadcast.task is None:
+            broadcast.start()
+        return broadcast
+
+    def _leave(self, broadcast: Broadcast, viewer: Viewer) -> None:
+        broadcast.viewers.discard(viewer)
+        if not broadcast.viewers or broadcast.task is None or broadcast.task.done():
+            self.broadcasts.pop(broadcast.run_id, None)
+            if broadcast.task is not None:
+                broadcast.task.cancel()
+
+    async def _listen(self, viewer: Viewer, run_id: str) -> None:
+        """What a viewer may say: which kept frame or other answer it wants, or that it follows the newest."""
+        try:
+            while True:
+                said = _parse(await viewer.socket.receive_text())
+                if kind := next(filter(said.__contains__, ANSWERED), None):
+                    asked = (self._answer, viewer, run_id, kind, said[kind])
+                    viewer.answer(kind, await anyio.to_thread.run_sync(*asked))
+                    continue
+                viewer.follows = said.get("follow") is True
+                if isinstance(said.get("frame"), int):
+                    row = await anyio.to_thread.run_sync(self.store.frame, run_id, said["frame"])
+                else:
+                    row = await anyio.to_thread.run_sync(self.store.frame, run_id)
+                if row is not None:
+                    viewer.frame = row.payload
+                    viewer.wake.set()
+        except WebSocketDisconnect:
+            return
+
+    def _answer(self, viewer: Viewer, run_id: str, kind: str, wanted: Any) -> bytes | None:
+        """One whole matrix, all masks as last saved, or the overlap with another run; None for junk."""
+        match kind, wanted:
+            case "matrix", int(place):
+                return full_matrix(self.store, run_id, place)
+            case "masks", True:
+                return last_masks(self.store, run_id)
+            case "overlap", {"run": str(other), "token": str(token)}:
+                allowed = tokens(self.store).allows(token, other, viewer.who)
+                return told_overlap(self.store, run_id, other) if allowed else None
+        return None
+
+
+def most_viewers() -> int:
+    """How many may watch at once. Raises `ValueError` for what is no number from 1."""
+    return whole_number(VIEWERS_VARIABLE, USUAL_VIEWERS)
+
+
+def status_of(store: Store, run_id: str) -> dict[str, Any]:
+    """State, ending, place in the queue and wait, as the live view shows them; `lead`, the class's step."""
+    run = store.get(run_id)
+    if run is None:
+        return {"active": False, "state": "deleted"}
+    led = lead(store)
+    wait = waits(store).of(run_id) if run.state == "queued" else None
+    return {
+        "active": run.active,
+        "state": run.state,
+        "reason": run.reason,
+        "detail": run.detail,
+        "error": run.error,
+        "trouble": store.trouble and store.trouble.told,
+        "seconds": (run.result or {}).get("seconds"),
+        "place": wait and wait.place,
+        "wait": wait and told_wait(wait.seconds),
+        "lead": led.step if led and led.run == run_id else None,
+    }
+
+
+def _hello(store: Store, run_id: str) -> tuple[dict[str, Any], list[bytes], bytes | None] | None:
+    """What a viewer who has just come needs: the history as a message, the scene, the newest frame."""
+    run = store.get(run_id)
+    if run is None:
+        return None
+    rows = store.entries(run_id, ["record", "change"])
+    points = [row for row in rows if row.kind == "record"]
+    stride = -(-len(points) // MAX_POINTS) if points else 1
+    shown = {row.id for row in points[::stride] + points[-1:]}
+    message = {
+        "type": "hello",
+        "run": run_id,
+        "config": run.config.model_dump(),
+        "frames": store.frames(run_id),
+        "rows": [_row(row) for row in rows if row.kind == "change" or row.id in shown],
+        **status_of(store, run_id),
+    }
+    newest = store.frame(run_id)
+    scene = [row.payload for row in store.entries(run_id, ["scene"])]
+    return message, scene, newest.payload if newest else None
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {"kind": row.kind, "step": row.step, **json.loads(row.payload)}
+
+
+def _parse(text: str) -> dict[str, Any]:
+    try:
+        said = json.loads(text)
+    except json.JSONDecodeError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def same_origin(socket: WebSocket) -> bool:
+    """Whether the connection comes from a page of this very server; browsers always say from where."""
+    try:
+        here = urlsplit(socket.headers.get("origin", "")).netloc
+    except ValueError:  # such as a bracket that is not closed
+        return False
+    return here != "" and here == socket.headers.get("host")
+
+
+def told_wait(seconds: float | None) -> int | None:
+    """A wait in seconds as people are told it: coarser the longer, so that the view is not sent each second.
+
+    >>> told_wait(3.2), told_wait(44.0), told_wait(1000.0)
+    (4, 50, 1020)
+    """
+    if seconds is None:
+        return None
+    unit = 1 if seconds < 10 else 10 if seconds < 100 else 60
+    return math.ceil(seconds / unit) * unit
+
+
+@cache
+def waits(store: Store) -> Waits:
+    """The waits of a store's queue, shared by all who watch it."""
+    return Waits(store)
+
+
+@cache
+def tokens(store: Store) -> Tokens:
+    """The tokens of a store: any server on it reads what another has signed."""
+    return Tokens(store.setting("live_secret", lambda: secrets.token_hex(32)))
+
+
+async def plotly_script(request: Request) -> Response:
+    """Plotly's own script out of its wheel, for the live view: no network is needed."""
+    script = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+    return kept(await anyio.to_thread.run_sync(packed, script), KINDS[script.suffix])

@@ -1,0 +1,251 @@
+"""What a sweep is to train: the choices of the Sweep page, and the spec that they make."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from sparsecore.dashboard import controls
+from sparsecore.dashboard.controls import plain, say
+from sparsecore.dashboard.data import kept
+from sparsecore.dashboard.lab.transport import devices
+from sparsecore.dashboard.session import the_store
+from sparsecore.engine.config import PARAMETERS, TEXTS, ConfigError, RunConfig
+from sparsecore.figures.html.sweep_grid import spans
+from sparsecore.paper.thesis import printed
+from sparsecore.runs.store.limits import require_all
+from sparsecore.runs.sweeps import stored
+from sparsecore.runs.sweeps.spec import FINISHED, GRID, Cell, SweepSpec
+
+METHODS, DENSITIES, SEEDS = "sweep_methods", "sweep_densities", "sweep_seeds"
+CHOSEN = "sweep_chosen"  # in the session: the choices of the grid, which outlive their widgets
+FILLED = "sweep_filled"  # in the session: the sweep whose spec the choices were last filled from
+USUAL_METHODS, USUAL_SEEDS = ("global", "layerwise"), "0, 1, 2"
+LARGEST = 10_000  # runs of a sweep that a page still shows at once
+WORKERS = os.cpu_count() or 1
+EXAMPLE = SweepSpec(
+    task="sinc",
+    densities=(1.0, 0.4, 0.2, 0.1),
+    seeds=(0, 1, 2),
+    parameters={"size": "demo", "max_steps": 2_000},
+)
+BESIDE = ("learning_rate", "noise", "max_steps", "theta")
+CONSTRAINT = ("keep_alive", "keep_alive_layer", "freeze_at", "freeze_settled")
+FRACTIONS = ("learning_rate", "noise", "theta")
+
+
+class Misread(ValueError):
+    """A text that is no list of densities or seeds; `key` is the word that says so."""
+
+    def __init__(self, key: str, value: str) -> None:
+        self.key, self.value = key, value
+        super().__init__(f"{key}: {value!r}")
+
+
+def read_densities(text: str) -> tuple[float, ...]:
+    """Densities, the largest first, each once.
+
+    >>> read_densities("0.05, 1，.4 0.4")
+    (1.0, 0.4, 0.05)
+    """
+    found = set()
+    for word in _words(text):
+        try:
+            density = float(word)
+        except ValueError:
+            raise Misread("sweep.problem.densities", word) from None
+        if not 0 < density <= 1:
+            raise Misread("sweep.problem.densities", word)
+        found.add(density)
+    return tuple(sorted(found, reverse=True))
+
+
+def read_seeds(text: str) -> tuple[int, ...]:
+    """Seeds in order, each once; a range has both its ends.
+
+    >>> read_seeds("7, 0-2")
+    (0, 1, 2, 7)
+    """
+    largest = int(PARAMETERS["seed"].maximum)
+    found: set[int] = set()
+    for word in _words(text):
+        ends = re.fullmatch(r"(\d{1,10})(?:[-–](\d{1,10}))?", word)
+        low, high = (int(ends[1]), int(ends[2] or ends[1])) if ends else (1, 0)
+        if not low <= high <= largest or high - low > LARGEST:
+            raise Misread("sweep.problem.seeds", word)
+        found.update(range(low, high + 1))
+    return tuple(sorted(found))
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in re.split(r"[\s,;，、；]+", text) if word]
+
+
+def usual_densities(task: str) -> str:
+    """The densities that the thesis trains this task with."""
+    densities = sorted({result.density for result in printed(task)}, reverse=True)
+    return ", ".join(f"{density:g}" for density in densities)
+
+
+def fill(sweep: stored.Sweep | None) -> None:
+    """Put a sweep's choices into the widgets when it is first shown; else put back what was chosen."""
+    controls.load(None)
+    chosen = st.session_state.setdefault(CHOSEN, {})
+    if sweep is not None and st.session_state.get(FILLED) != sweep.id:
+        st.session_state[FILLED], spec = sweep.id, sweep.spec
+        config = spec.configs()[0]
+        for name in PARAMETERS:
+            if name not in GRID[1:]:
+                controls.put(name, getattr(config, name))
+        densities = ", ".join(f"{density:g}" for density in spec.densities)
+        values = (list(spec.methods), densities, spans(spec.seeds))
+        chosen.clear()
+    else:
+        values = (list(USUAL_METHODS), usual_densities(st.session_state["task"]), USUAL_SEEDS)
+    for key, value in zip((METHODS, DENSITIES, SEEDS), values, strict=True):
+        controls.hold(key, chosen.setdefault(key, value))
+
+
+def _note(key: str) -> None:
+    st.session_state[CHOSEN][key] = st.session_state[key]
+
+
+def _follow_task() -> None:
+    controls.follow_task()
+    st.session_state[CHOSEN][DENSITIES] = usual_densities(st.session_state["task"])
+
+
+def choices() -> None:
+    """Task, methods, size; densities and seeds; everything else behind More."""
+    with st.container(horizontal=True, vertical_alignment="bottom", key="choices"):
+        controls.choice("task", on_change=_follow_task)
+        st.pills(
+            say("sweep.methods"),
+            [name for name in PARAMETERS["method"].choices if name != "dense"],
+            selection_mode="multi",
+            format_func=lambda name: say(f"method.{name}"),
+            help=say("sweep.methods.help"),
+            key=METHODS,
+            on_change=_note,
+            args=(METHODS,),
+        )
+        controls.choice("size", on_change=controls.follow_task)
+        with st.popover(say("more"), icon=":material/tune:"):
+            _others()
+    left, right = st.columns([3, 1])
+    for column, key, word in ((left, DENSITIES, "densities"), (right, SEEDS, "seeds")):
+        with column:
+            options = {"help": say(f"sweep.{word}.help"), "key": key, "on_change": _note, "args": (key,)}
+            st.text_input(say(f"sweep.{word}"), **options)
+
+
+def _others() -> None:
+    """What all runs of the sweep share."""
+    groups = [_training, _constraint]
+    if st.session_state["task"] == TEXTS:
+        groups.insert(0, _texts)
+    for column, group in zip(st.columns(len(groups)), groups, strict=True):
+        with column:
+            group()
+
+
+def _texts() -> None:
+    st.caption(say("more.texts"))
+    kept.choose(the_store().home / "corpora")
+    kept.treatment()
+
+
+def _training() -> None:
+    st.caption(say("more.training"))
+    for name in BESIDE:
+        if name != "noise" or not st.session_state.get("data"):  # kept texts have labels of their own
+            step = {"format": "%g", "step": 1e-3} if name in FRACTIONS else {"step": 1000}
+            controls.number(name, **step)
+    controls.selection("device", devices(the_store()))
+
+
+def _constraint() -> None:
+    st.caption(say("more.constraint"))
+    controls.selection("schedule", controls.choices("schedule"))
+    if st.session_state["schedule"] != "constant":
+        controls.number("schedule_start", format="%g", step=0.05)
+        controls.number("schedule_steps", step=500)
+    controls.choice("mode")
+    for name in CONSTRAINT:
+        controls.number(name, step=1)
+
+
+def asked() -> tuple[SweepSpec | None, str]:
+    """The spec of the choices; or None, and the sentence that says what does not fit."""
+    config = controls.checked(controls.keep())
+    if config is None:
+        return None, controls.refusal()
+    try:
+        grid = {
+            "methods": tuple(st.session_state[METHODS]),
+            "densities": read_densities(st.session_state[DENSITIES]),
+            "seeds": read_seeds(st.session_state[SEEDS]),
+        }
+        if not all(grid.values()):
+            return None, say("sweep.problem.empty")
+        spec = SweepSpec(task=config.task, parameters=_changed(config), **grid)
+        if spec.size > LARGEST:
+            return None, say("sweep.problem.large", runs=f"{spec.size:,}", most=f"{LARGEST:,}")
+        one_seed = spec.model_copy(update={"seeds": spec.seeds[:1]})  # no other fits less
+        require_all(one_seed.configs(), the_store().home)
+    except Misread as error:
+        return None, say(error.key, value=plain(error.value))
+    except ConfigError as error:
+        return None, controls.told(error)
+    return spec, ""
+
+
+def _changed(config: RunConfig) -> dict[str, Any]:
+    """The size, and what is not as usual for the task and size."""
+    usual = RunConfig(task=config.task, size=config.size, max_steps=config.max_steps)
+    steps = RunConfig(task=config.task, size=config.size).max_steps
+    changed = {name: getattr(config, name) for name in PARAMETERS if name not in GRID}
+    if config.schedule == "constant":
+        del changed["schedule_steps"]  # nothing changes in them
+    return {
+        name: value
+        for name, value in changed.items()
+        if name == "size" or value != (steps if name == "max_steps" else getattr(usual, name))
+    }
+
+
+def plan(spec: SweepSpec, known: Sequence[Cell] | None = None) -> str:
+    """How many runs that is, how many of them are new, and how long they will take.
+
+    known: its cells, where they have just been read.
+    """
+    cells = known or stored.cells_of(the_store(), spec)
+    new = sum(cell.status not in FINISHED for cell in cells)
+    if not new:
+        return say("sweep.plan.nothing", runs=f"{len(cells):,}")
+    time = duration(stored.estimate(the_store(), spec, WORKERS, cells))
+    return say("sweep.plan", runs=f"{len(cells):,}", new=f"{new:,}", time=time, workers=WORKERS)
+
+
+def duration(seconds: float) -> str:
+    """A time for people, in the unit that gives one or two digits."""
+    if seconds < 100:
+        return say("sweep.time.seconds", n=f"{max(1.0, seconds):.0f}")
+    if seconds < 100 * 60:
+        return say("sweep.time.minutes", n=f"{seconds / 60:.0f}")
+    return say("sweep.time.hours", n=f"{seconds / 3600:,.1f}")
+
+
+def _shown(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else plain(value)
+
+
+def differences(spec: SweepSpec) -> str:
+    """The shared parameters that are not as usual, in words; empty when all are."""
+    others = {name: value for name, value in spec.parameters.items() if name != "size"}
+    told = ", ".join(f"{say(f'parameter.{name}')} {_shown(value)}" for name, value in others.items())
+    return say("sweep.differs", changes=told) if told else ""

@@ -1,0 +1,133 @@
+"""Densities a layer, searched with Optuna: begun from the Sweep page, and their Pareto front."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from sparsecore.dashboard import jobs
+from sparsecore.dashboard.controls import say
+from sparsecore.dashboard.jobs import Searching
+from sparsecore.dashboard.session import the_store
+from sparsecore.dashboard.sweep import results
+from sparsecore.dashboard.visitor import attempt, visitor
+from sparsecore.figures.front import pareto
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.sweeps import stored
+from sparsecore.runs.sweeps.curves import Point, points
+from sparsecore.runs.sweeps.spec import SweepSpec
+
+TRIALS, USUAL_TRIALS, MOST_TRIALS = "search_trials", 30, 500
+SHOWN = "search_shown"  # in the session: how many trials were over when the front was drawn
+LOOKED_THROUGH, DRAWN = 400, 100  # of the newest sweeps, and of these the choices of a search that are drawn
+LIVE_SECONDS = 1.0
+SEARCH = "search"
+
+
+def search(spec: SweepSpec | None, drawn_for: SweepSpec | None, view: dict[str, Any]) -> None:
+    """Ask for a search with the choices above and see how far it is.
+
+    Its front is drawn here unless it is that of the sweep shown above, `drawn_for`.
+    """
+    st.markdown(f"**{say('search.title')}**", help=say("search.help"))
+    with st.container(horizontal=True, vertical_alignment="bottom", key="search"):
+        limits = {"min_value": 1, "max_value": MOST_TRIALS, "value": USUAL_TRIALS, "step": 10}
+        trials = st.number_input(say("search.trials"), key=TRIALS, width=260, **limits)
+        question = None if spec is None or trials is None else (the_store(), spec, trials)
+        words = {"label": say("search.start"), "help": say("search.start.help")}
+        pressed = st.button(**words, icon=":material/search:", disabled=question is None, key="search_start")
+    if question is None:
+        return
+    going = jobs.ask(*question, visitor()) if pressed else jobs.asked(*question)
+    if going is None:
+        st.caption(say("search.command"))
+        # Streamlit's own code block brings a highlighter of half a megabyte with it.
+        st.html(f'<pre class="sp-command">{escape(command(spec, trials))}</pre>')
+        return
+    st.session_state[SHOWN] = going.done
+    st.fragment(_state, run_every=LIVE_SECONDS if going.is_alive() else None)(*question)
+    if drawn_for is None or not _is_alike(spec, drawn_for):
+        own = points(stored.cells_of(the_store(), spec))
+        if (figure := front_figure(spec, own, view["axis"] == "log")) is not None:
+            results.draw(figure, "pareto_asked", f"search-{spec.task}")
+
+
+def _state(store: Store, spec: SweepSpec, trials: int) -> None:
+    going = jobs.asked(store, spec, trials)
+    if st.session_state.get(SHOWN) != going.done:
+        st.rerun()  # a trial is over: only now is the front drawn again
+    if going.is_alive():
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.progress(min(1.0, going.done / trials), text=_told(going))
+            person = visitor()
+            words = {} if (his := person.may(going.by.owner)) else {"help": say("owner.others.help")}
+            held = {"disabled": going.is_cancelled or not his, "key": "search_stop"}
+            if st.button(say("sweep.stop"), icon=":material/stop:", **held, **words):
+                attempt(going.cancel, person)
+                st.rerun()
+    elif going.problem:
+        st.error(say("search.problem", reason=going.problem))
+    elif going.is_cancelled:
+        st.info(say("search.stopped", done=going.done, total=going.trials))
+    else:
+        st.success(_counts("search.done", going))
+
+
+def _told(going: Searching) -> str:
+    if going.is_cancelled:
+        return say("search.stopping")
+    return _counts("search.going", going) if going.is_ready else say("search.starting")
+
+
+def _counts(word: str, going: Searching) -> str:
+    counts = {"done": going.done, "total": going.trials, "front": going.front, "hopeless": going.hopeless}
+    told = say(word, **counts)
+    return f"{told} {say('search.failed', n=going.failed)}" if going.failed else told
+
+
+def searched(spec: SweepSpec) -> list[Point]:
+    """The finished runs of searches over densities a layer, of the same task and parameters as the sweep."""
+    return [point for trial in _trials(spec) for point in points(stored.cells_of(the_store(), trial))]
+
+
+def _trials(spec: SweepSpec) -> list[SweepSpec]:
+    newest = stored.recent(the_store(), LOOKED_THROUGH, SEARCH)
+    return [each.spec for each in newest if _is_alike(each.spec, spec)][:DRAWN]
+
+
+def _is_alike(one: SweepSpec, other: SweepSpec) -> bool:
+    return one.task == other.task and _shared(one) == _shared(other)
+
+
+def _shared(spec: SweepSpec) -> dict[str, Any]:
+    return {name: value for name, value in spec.parameters.items() if name != "layer_densities"}
+
+
+def _is_uniform(spec: SweepSpec) -> bool:
+    """Whether all layers have the same density."""
+    densities = {part.rpartition("=")[2] for part in spec.parameters["layer_densities"].split(",")}
+    return len(densities) == 1
+
+
+def front_figure(spec: SweepSpec, found: list[Point], logarithmic: bool) -> go.Figure | None:
+    """The Pareto front of the searches like this sweep, against one density for all layers.
+
+    Such runs are the sweep's own, `found`; without them those that the search tries first. None without a
+    search.
+    """
+    tried = [(trial, points(stored.cells_of(the_store(), trial))) for trial in _trials(spec)]
+    every = [point for _, own in tried for point in own]
+    if not every:
+        return None
+    uniform = found or [point for trial, own in tried if _is_uniform(trial) for point in own]
+    return pareto(every, uniform, metric=every[0].metric, say=say, logarithmic=logarithmic)
+
+
+def command(spec: SweepSpec, trials: int = USUAL_TRIALS) -> str:
+    """What begins a search like this sweep, on the command line."""
+    flags = {"seeds": ",".join(str(seed) for seed in spec.seeds)} | spec.parameters
+    told = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in flags.items())
+    return f"python -m sparsecore search {spec.task} {told} --trials {trials}"

@@ -1,0 +1,191 @@
+"""What a sweep found: its curves, layers, time and non-zeros, and every run in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from sparsecore.dashboard import saved_figures
+from sparsecore.dashboard.controls import OTHER_SETTINGS, say
+from sparsecore.dashboard.session import LOOKED_AT, the_store
+from sparsecore.figures.cost import run_seconds, weights_left
+from sparsecore.figures.csv_files import FOR_PEOPLE, as_csv
+from sparsecore.figures.layers import layer_densities
+from sparsecore.figures.metric import metric_curve
+from sparsecore.figures.reports.sweep import sweep_report
+from sparsecore.figures.style import stride
+from sparsecore.paper.thesis import printed
+from sparsecore.runs.sweeps.curves import METRICS, Part, Point, by_method
+from sparsecore.runs.sweeps.spec import Cell, SweepSpec
+from sparsecore.runs.sweeps.stored import Sweep
+from sparsecore.runs.sweeps.summary import all_nonzeros, described
+from sparsecore.words import speaker
+
+LAB = Path(__file__).parents[3] / "pages" / "lab.py"
+PARTS: dict[str, tuple[Part, ...]] = {"test": ("test",), "train": ("train",), "both": ("test", "train")}
+COLUMNS = ("train", "test", "nonzeros", "nonzeros_all", "steps", "seconds", "ending")
+
+
+def view_choices() -> dict[str, Any]:
+    """Which part of the data, and which axis."""
+    with st.container(horizontal=True, vertical_alignment="bottom", key="sweep_view"):
+        return {
+            "part": _choice(
+                "sweep.part", {**{p: f"figure.{p}" for p in ("test", "train")}, "both": "sweep.part.both"}
+            ),
+            "axis": _choice("sweep.axis", {name: f"sweep.axis.{name}" for name in ("log", "linear")}),
+        }
+
+
+def _choice(word: str, options: dict[str, str]) -> str:
+    return st.segmented_control(
+        say(word),
+        list(options),
+        default=next(iter(options)),
+        required=True,
+        key=word.replace(".", "_"),
+        format_func=lambda name: say(options[name]),
+    )
+
+
+def curves(found: Sequence[Point], task: str, view: dict[str, Any], of: str) -> None:
+    """The metric, and once there is a run which layer kept what, and what it cost; `of` which sweep."""
+    language = st.session_state["lang"]
+    metric, *below = _figures(tuple(found), task, PARTS[view["part"]], view["axis"] == "log", language)
+    for name, figure in metric:
+        draw(figure, name, of)
+    for figures in below:
+        _beside(figures, of)
+
+
+@lru_cache(maxsize=8)  # of thousands of runs they take a second to make, and every press on the page asks
+def _figures(
+    found: tuple[Point, ...], task: str, parts: tuple[Part, ...], logarithmic: bool, language: str
+) -> list[list[tuple[str, go.Figure]]]:
+    """By name the figure of the metric; the layers of each method; the two of the cost."""
+    look = {"say": speaker(language), "logarithmic": logarithmic}
+    metric = found[0].metric if found else METRICS[task]
+    drawn = [("metric", metric_curve(found, printed(task), metric=metric, parts=parts, **look))]
+    if not found:
+        return [drawn]
+    methods = [method for method in by_method(found) if method != "dense"]
+    layers = [(f"layers_{name}", layer_densities(found, name, **look)) for name in methods]
+    return [
+        drawn,
+        layers,
+        [("seconds", run_seconds(found, **look)), ("weights", weights_left(found, **look))],
+    ]
+
+
+def hints(found: Sequence[Point], spec: SweepSpec) -> str:
+    """That points open runs, how many are drawn, and of which size the thesis's are."""
+    told = [say("sweep.click")]
+    every = max(stride(own) for own in by_method(found).values())
+    if every > 1:
+        told.append(say("sweep.thinned", n=every))
+    if spec.parameters.get("size") != "paper":
+        told.append(say("sweep.thesis.size"))
+    return " ".join(told)
+
+
+def _beside(figures: Sequence[tuple[str, go.Figure]], of: str) -> None:
+    for row in range(0, len(figures), 2):
+        for column, (name, figure) in zip(st.columns(2, gap="medium"), figures[row : row + 2], strict=False):
+            with column:
+                draw(figure, name, of)
+
+
+def draw(figure: go.Figure, name: str, of: str) -> None:
+    """A figure of a sweep, which can be saved; a click on a run's point opens it in the Lab."""
+    chosen = saved_figures.draw(
+        figure, f"sweep_{name}", f"{of}-{name}", on_select="rerun", selection_mode="points"
+    )
+    run_id = next((run for run in map(_run_of, chosen.selection.points) if run), None)
+    if run_id:
+        open_in_lab(run_id)
+
+
+def _run_of(point: dict[str, Any]) -> str | None:
+    told = point.get("customdata") or [None]
+    return told[0] if isinstance(told, (list, tuple)) else told.get("0")
+
+
+def open_in_lab(run_id: str) -> None:
+    """Show a run in the Lab, with its settings."""
+    st.session_state[OTHER_SETTINGS] = None
+    st.session_state[LOOKED_AT] = run_id
+    st.switch_page(LAB, query_params={"run": run_id, "lang": st.session_state["lang"]})
+
+
+def table(cells: Sequence[Cell], sweep: Sweep) -> None:
+    """Every finished run: sortable, and every cell as a file; and the whole sweep as a report."""
+    with st.container(horizontal=True, vertical_alignment="center"):  # left: the table's own bar is right
+        st.markdown(f"**{say('sweep.table')}**", width="content")
+        _files(cells, sweep)
+    done = [cell for cell in cells if cell.metric is not None]
+    rows = [described(cell) | {"nonzeros_all": all_nonzeros(cell)} for cell in done]
+    told = {name: say(f"method.{name}") for name in {row["method"] for row in rows}}
+    told |= {name: say(f"state.{name}") for name in {row["reason"] for row in rows}}
+    language = st.session_state["lang"]
+    shown = [_shown(row, told, language) for row in rows]
+    st.dataframe(
+        shown,
+        hide_index=True,
+        height="content" if len(shown) < 15 else 540,
+        column_config={
+            "open": st.column_config.LinkColumn(say("runs.open"), display_text=say("runs.open")),
+            "method": say("runs.method"),
+            "seed": say("runs.seed"),
+            "density": st.column_config.NumberColumn("ρ", format="%g"),
+            **{column: say(f"sweep.table.{column}") for column in COLUMNS},
+        },
+    )
+
+
+def _files(cells: Sequence[Cell], sweep: Sweep) -> None:
+    """What is saved of a sweep, each made when it is asked for."""
+    name, options = f"sparsecore-sweep-{sweep.id}", {"icon": ":material/download:", "on_click": "ignore"}
+    st.download_button(
+        say("sweep.csv"),
+        lambda: cells_csv(cells).encode(FOR_PEOPLE),
+        f"{name}.csv",
+        "text/csv",
+        key="sweep_csv",
+        **options,
+    )
+    st.download_button(
+        say("take.report"),
+        lambda: sweep_report(the_store(), sweep).encode(),
+        f"{name}.html",
+        "text/html",
+        key="sweep_report",
+        help=say("report.sweep.help"),
+        **options,
+    )
+
+
+def _shown(row: dict[str, Any], told: dict[str, str], language: str) -> dict[str, Any]:
+    return {
+        "open": f"/?run={row['run']}&lang={language}",
+        "method": told[row["method"]],
+        "density": row["density"],
+        "seed": row["seed"],
+        "train": round(row["train"], 4),
+        "test": round(row["test"], 4),
+        "nonzeros": row["nonzeros"],
+        "nonzeros_all": row["nonzeros_all"],
+        "steps": row["steps"],
+        "seconds": round(row["seconds"], 1),
+        "ending": told[row["reason"]],
+    }
+
+
+def cells_csv(cells: Sequence[Cell]) -> str:
+    """Every cell with every digit, as the command line writes it with `--csv`."""
+    rows = [described(cell) for cell in cells]
+    return as_csv(list(rows[0]), [list(row.values()) for row in rows])

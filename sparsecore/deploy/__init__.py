@@ -1,1 +1,0 @@
-"""A trained network as files that other programs read: arrays in, bytes out. No torch, no file, no run."""

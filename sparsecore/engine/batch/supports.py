@@ -1,0 +1,148 @@
+"""The supports of stacked models: each row is cut by its own method and budget, all rows in a few passes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sparsecore.engine.batch.projection import Cuts, cut_rows_, kept_of_parts, to_magnitudes, with_nan
+from sparsecore.engine.methods.dense import Dense
+from sparsecore.engine.sparsifier.base import Sparsifier
+
+
+class Held(NamedTuple):
+    """What the projection did to one model: figures as `Sparsifier.note` takes them.
+
+    sound: False for a model with a NaN among the weights under its constraint; nothing of it was changed.
+    """
+
+    sound: bool
+    kept: list[int]
+    thresholds: dict[str, float]
+    changed: int
+
+
+class _Group(NamedTuple):
+    """Weights that share a budget: its name, the places of its layers, their columns and their sizes."""
+
+    name: str
+    places: list[int]
+    columns: slice
+    sizes: list[int]
+
+
+class _Part(NamedTuple):
+    """Neighbouring rows with one method: their sparsifiers, what is cut, and the columns always kept."""
+
+    rows: slice
+    rules: list[Sparsifier]
+    groups: list[_Group]
+    kept: list[slice]
+
+
+class Supports:
+    """Masks and retention counts of stacked models, and who of them keeps how many.
+
+    rules: the sparsifier of each row, those of one method side by side; each a `Dense` or a plain
+    `HardThreshold`. columns: where each weight matrix lies in a row, from 0 on without gaps.
+    masks: bool, counts: int32, (N, K) over all weight matrices.
+    is_steady: whether every budget stays what it is, so that it is asked for once.
+    """
+
+    def __init__(
+        self,
+        rules: Sequence[Sparsifier],
+        columns: Sequence[slice],
+        masks: Tensor,
+        counts: Tensor,
+        *,
+        is_steady: bool,
+    ) -> None:
+        self.masks, self.counts, self.is_steady = masks, counts, is_steady
+        self._sizes = [column.stop - column.start for column in columns]
+        self._parts: list[_Part] = []
+        start = 0
+        for _, members in groupby(rules, key=lambda rule: (type(rule), rule.members())):
+            mine = list(members)
+            self._parts.append(_part(slice(start, start + len(mine)), mine, columns))
+            start += len(mine)
+        self._keep: list[list[Tensor]] | None = None
+
+    def project_(self, weights: Tensor) -> Tensor:
+        """Cut the weights (N, at least K) for the step now taken; flat figures on the device, for `read`."""
+        for part in self._parts:
+            for rule in part.rules:
+                rule.step += 1
+        if self._keep is None or not self.is_steady:
+            self._keep = [_budgets(part, weights.device) for part in self._parts]
+        cut = [self._cut(part, keep, weights) for part, keep in zip(self._parts, self._keep, strict=True)]
+        return torch.cat(cut)
+
+    def read(self, figures: list[float]) -> list[Held]:
+        """What the figures of `project_` say of each row."""
+        found, place = [], 0
+        for part in self._parts:
+            for rule in part.rules:
+                held, place = self._read(part, rule, figures, place)
+                found.append(held)
+        return found
+
+    def _cut(self, part: _Part, keep: list[Tensor], weights: Tensor) -> Tensor:
+        """Of each row: whether it is sound, then of each group what changed, the threshold, what is kept."""
+        for columns in part.kept:
+            self.counts[part.rows, columns].add_(1)
+        if not part.groups:
+            return weights.new_empty(0)
+        views = [weights[part.rows, group.columns] for group in part.groups]
+        broken = [with_nan(to_magnitudes(view), view.dtype) for view in views]
+        sound = ~torch.stack(broken).any(dim=0)
+        # Counts are exact in the weights' own type: a small network has fewer than 2²⁴ weights.
+        figures = [sound.to(weights.dtype)]
+        for group, budget, view in zip(part.groups, keep, views, strict=True):
+            masks = self.masks[part.rows, group.columns]
+            cuts = cut_rows_(view, budget, masks, self.counts[part.rows, group.columns], sound)
+            figures.append(_figures(cuts, group.sizes))
+        return torch.cat(figures, dim=1).flatten()
+
+    def _read(self, part: _Part, rule: Sparsifier, figures: list[float], place: int) -> tuple[Held, int]:
+        kept = list(self._sizes)
+        if not part.groups:
+            return Held(True, kept, dict.fromkeys(rule.members(), 0.0), 0), place
+        sound, changed, thresholds = bool(figures[place]), 0, {}
+        place += 1
+        for group in part.groups:
+            moved, threshold, *numbers = figures[place : place + 2 + len(group.places)]
+            changed += int(moved)
+            thresholds[group.name] = threshold
+            for layer, number in zip(group.places, numbers, strict=True):
+                kept[layer] = int(number)
+            place += 2 + len(group.places)
+        return Held(sound, kept, thresholds, changed), place
+
+
+def _part(rows: slice, rules: list[Sparsifier], columns: Sequence[slice]) -> _Part:
+    if isinstance(rules[0], Dense):
+        return _Part(rows, rules, [], list(columns))
+    groups = []
+    for name, places in rules[0].members().items():
+        together = slice(columns[places[0]].start, columns[places[-1]].stop)
+        sizes = [columns[place].stop - columns[place].start for place in places]
+        groups.append(_Group(name, places, together, sizes))
+    cut = {place for group in groups for place in group.places}
+    return _Part(rows, rules, groups, [column for place, column in enumerate(columns) if place not in cut])
+
+
+def _budgets(part: _Part, device: torch.device) -> list[Tensor]:
+    """Of each group, how many each row keeps at the present step."""
+    budgets = [rule.budgets() for rule in part.rules]
+    return [torch.tensor([each[group.name] for each in budgets], device=device) for group in part.groups]
+
+
+def _figures(cuts: Cuts, sizes: list[int]) -> Tensor:
+    """What changed, the threshold, and what is kept of each layer; a row a model, in the threshold's type."""
+    columns = [cuts.changed[:, None], cuts.threshold[:, None], kept_of_parts(cuts.stay, sizes)]
+    return torch.cat([column.to(cuts.threshold.dtype) for column in columns], dim=1)

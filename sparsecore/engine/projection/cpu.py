@@ -1,0 +1,162 @@
+"""Weights in the main memory, read and cut by compiled passes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sparsecore.engine.compiled import compiled
+from sparsecore.engine.projection import cpu_blocks, cpu_kernels
+from sparsecore.engine.projection.threshold import LAYOUTS, Cut, Digit, Survey, refuse_nan
+
+_LIKE = {size: np.empty(0, f"int{8 * size}") for size in (2, 4, 8)}  # tells a pass how to read a weight
+PART = 2**22  # weights that one thread reads at a time: a few milliseconds
+_MOST_PARTS = 512  # of larger weights the parts grow, so that what is noted of each stays small
+_DRAWN = 4096  # weights that few are judged by; so few are all read
+_ROOM = 16  # one weight in so many may be collected
+
+
+class Kernels(NamedTuple):
+    """The passes of `selection_kernels`, for weights of one size."""
+
+    survey: Callable[..., None]
+    histogram: Callable[..., None]
+    nth_equal: Callable[..., int]
+    sample: Callable[..., int]
+    apply: Callable[..., None]
+    nth_largest: Callable[..., int]
+    find: Callable[..., int]
+
+
+@functools.cache
+def kernels(size: int) -> Kernels:
+    """The passes for weights of `size` bytes; every size has a folder of its own in the cache."""
+    return Kernels(*compiled(cpu_kernels, Kernels._fields, str(8 * size), cpu_blocks))
+
+
+class HostWeights:
+    """Contiguous tensors in the main memory, with what is to be written beside them.
+
+    tensors: of one dtype. masks, counts, reserved: None, or one for each tensor, contiguous and of its shape.
+    Large weights are read by `torch.get_num_threads()` threads, in parts; nothing depends on how many.
+    """
+
+    def __init__(
+        self,
+        tensors: Sequence[Tensor],
+        masks: Sequence[Tensor] | None,
+        counts: Sequence[Tensor] | None,
+        reserved: Sequence[Tensor] | None,
+    ) -> None:
+        self._held = (tensors, masks, counts, reserved)  # the table has but their addresses
+        self.dtype = tensors[0].dtype
+        row: list[int] = []
+        start = 0
+        for place, tensor in enumerate(tensors):
+            row.append(tensor.data_ptr())
+            for given in (masks, counts, reserved):
+                row.append(0 if given is None else given[place].data_ptr())  # noqa: PERF401 - the fastest
+            row += (start, size := tensor.numel())
+            start += size
+        self.total = start
+        self.competing = start - sum(int(each.count_nonzero()) for each in reserved or ())
+        self._table = np.array(row, dtype=np.int64).reshape(len(tensors), -1)
+        self._like = _LIKE[self.dtype.itemsize]
+        self._kernels = kernels(self.dtype.itemsize)
+        part = max(PART, -(-start // _MOST_PARTS))
+        self._parts = [(begin, min(begin + part, start)) for begin in range(0, start, part)]
+
+    def _each(self, work: Callable[[int, int], Any]) -> list[Any]:
+        threads = min(torch.get_num_threads(), len(self._parts))
+        if threads <= 1:
+            return [work(begin, end) for begin, end in self._parts]
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(lambda part: work(*part), self._parts))
+
+    def find_at_once(self, keep: int, low: int, high: int) -> Cut:
+        """The cut, by one compiled search that needs no decision here."""
+        part, infinity = keep / self.competing, LAYOUTS[self.dtype].infinity
+        drawn = _DRAWN if self.competing > _DRAWN else 0
+        bits, until, top = self._kernels.find(self._table, keep, part, low, high, infinity, drawn, self._like)
+        refuse_nan(self, top)
+        return Cut(bits, until)
+
+    def nth_largest(self, values: np.ndarray, nth: int, low: int, high: int) -> int:
+        return self._kernels.nth_largest(values, nth, low, high)
+
+    def survey(self, low: int, high: int) -> Survey:
+        def look(begin: int, end: int) -> tuple[list[int], np.ndarray, np.ndarray]:
+            room = 0 if low == high else (end - begin) // _ROOM + 2 * cpu_blocks.BLOCK
+            values, places = np.empty(room, self._like.dtype), np.empty(room, np.int32)
+            out = np.empty(4, np.int64)
+            self._kernels.survey(self._table, begin, end, low, high, values, places, out)
+            figures = out.tolist()
+            found = max(figures[cpu_kernels.FOUND], 0)
+            return figures, values[:found], places[:found]
+
+        seen = self._each(look)
+        if len(seen) == 1 and low < high:
+            (above, inside, found, top), values, places = seen[0]
+            return Survey(above, [inside], top, *((values, places) if found >= 0 else (None, None)))
+        above, inside, found, top = zip(*(each[0] for each in seen), strict=True) if seen else ((),) * 4
+        counted = sum(above), list(inside), max(top, default=0)
+        if low == high or min(found) < 0:
+            return Survey(*counted, None, None)
+        places = [part[2] + np.int64(begin) for part, (begin, _) in zip(seen, self._parts, strict=True)]
+        return Survey(*counted, np.concatenate([part[1] for part in seen]), np.concatenate(places))
+
+    def sample(self, count: int) -> np.ndarray:
+        values = np.empty(min(count, self.total), self._like.dtype)
+        values = values[: self._kernels.sample(self._table, values.size, values)]
+        values.sort()
+        return values
+
+    def histogram(self, digit: Digit) -> tuple[np.ndarray, int]:
+        def count(begin: int, end: int) -> tuple[np.ndarray, int]:
+            bins = np.zeros((digit.values, cpu_kernels.LANES), np.int32)
+            top = self._kernels.histogram(self._table, begin, end, *digit, bins, self._like)
+            return bins.sum(axis=1, dtype=np.int64), top
+
+        counted = self._each(count)
+        bins = np.zeros(digit.values, np.int64)
+        for each, _ in counted:
+            bins += each
+        return bins, max((top for _, top in counted), default=0)
+
+    def after_equal(self, bits: int, nth: int, inside: list[int] | None = None) -> int:
+        if inside is None:
+            inside = self.survey(bits, bits).inside
+        for (begin, end), equal in zip(self._parts, inside, strict=True):
+            if nth <= equal:
+                return self._kernels.nth_equal(self._table, begin, end, bits, nth, self._like)
+            nth -= equal
+        raise ValueError(f"fewer weights equal {bits:#x} than were to be found.")
+
+    def first_nan(self) -> int:
+        infinity, out = LAYOUTS[self.dtype].infinity, np.empty(4, np.int64)
+        unused = np.empty(0, np.int32)
+        for place, (*_, begin, size) in enumerate(self._table.tolist()):
+            self._kernels.survey(
+                self._table, begin, begin + size, infinity, infinity, self._like, unused, out
+            )
+            if out[cpu_kernels.TOP] > infinity:
+                return place
+        raise ValueError("no tensor holds a NaN.")
+
+    def apply(self, cut: Cut) -> tuple[tuple[int, ...], int]:
+        """Cut the weights, write masks and counts; how many each tensor keeps, how many mask bits changed."""
+
+        def cut_part(begin: int, end: int) -> np.ndarray:
+            kept = np.zeros(len(self._table) + 1, np.int64)
+            self._kernels.apply(self._table, begin, end, *cut, kept, self._like)
+            return kept
+
+        done = self._each(cut_part) or [np.zeros(len(self._table) + 1, np.int64)]
+        *kept, changed = (done[0] if len(done) == 1 else np.sum(done, axis=0)).tolist()
+        return tuple(kept), changed

@@ -1,0 +1,220 @@
+"""The projection onto {w : ‖w‖₀ ≤ s}: keep the s largest magnitudes, set the rest to zero."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from sparsecore.engine.projection.device import DeviceWeights
+from sparsecore.engine.projection.sharded import Ranks, find_cut_together, refuse_together
+from sparsecore.engine.projection.small import FEW, FewWeights
+from sparsecore.engine.projection.threshold import LAYOUTS, Cut, NotANumber, Weights, find_cut, to_magnitude
+
+__all__ = ["NotANumber", "Projection", "project_"]
+
+
+@dataclass(frozen=True)
+class Projection:
+    """What a projection did.
+
+    kept: how many positions were kept in each tensor; over all ranks they sum to the budget exactly.
+    threshold: the s-th largest magnitude, infinite for a budget of 0. With reserved positions: the smallest
+      magnitude kept among the others, infinite when none of those could be kept.
+    changed: how many positions of the masks differ from what they held before; None without masks.
+    """
+
+    kept: tuple[int, ...]
+    threshold: float
+    changed: int | None
+
+
+@torch.no_grad()
+def project_(
+    tensors: Sequence[Tensor],
+    keep: int,
+    *,
+    last: float | None = None,
+    masks: Sequence[Tensor] | None = None,
+    counts: Sequence[Tensor] | None = None,
+    reserved: Sequence[Tensor] | None = None,
+    group: dist.ProcessGroup | None = None,
+) -> Projection:
+    """Keep the `keep` largest magnitudes over all tensors jointly, in place, and set the rest to zero.
+
+    H_s of Beck & Eldar (2013). Exactly `keep` positions survive whatever the values; of equal magnitudes
+    the one with the lower index (tensors in order, row by row) survives. What is kept is not touched, -0.0
+    neither. Without masks and counts next to no memory is needed beside the weights.
+
+    tensors: all float32, float64, bfloat16 or float16, on one device.
+    last: a guess of the threshold, that of the step before; it changes the speed, never the result.
+    masks: bool, one for each tensor and of its shape; the new support is written over them.
+    counts: int32, likewise; one is added where a weight is kept.
+    reserved: bool, likewise; these positions survive whatever their magnitude, within `keep`.
+    group: the weights lie in parts on the ranks of this group, `tensors` are this rank's (maybe none), and
+      `keep` is over all ranks. Every rank calls; ties go to the lower rank first. For now only `last` is
+      of no use there.
+
+    Raises, before anything is changed: `NotANumber`, on all ranks, if there is a NaN; `ValueError` for a
+    budget outside 0..K or below what is reserved, and for tensors of different or other dtypes, devices or
+    shapes.
+
+    >>> w = torch.tensor([3.0, -1.0, 2.0, -2.0])
+    >>> mask = torch.ones(4, dtype=torch.bool)
+    >>> project_([w], keep=2, masks=[mask])
+    Projection(kept=(2,), threshold=2.0, changed=2)
+    >>> w, mask
+    (tensor([3., 0., 2., 0.]), tensor([ True, False,  True, False]))
+    """
+    ranks = None if group is None else Ranks(group, _device(tensors))
+    try:
+        _check(tensors, masks, counts, reserved)
+    except ValueError:
+        if ranks is not None:
+            refuse_together(keep, ranks)
+        raise
+    given = (tensors, masks, counts, reserved)
+    held = [None if each is None else _contiguous(each) for each in given]
+    weights = _weights(*held, alone=ranks is None) if tensors else None
+    cut, dtype = _find(weights, keep, last) if ranks is None else find_cut_together(weights, keep, ranks)
+    kept, changed = weights.apply(cut) if weights is not None else ((), 0)
+    _write_back(given[:3], held[:3])
+    return Projection(kept, _threshold(cut, dtype), None if masks is None else changed)
+
+
+class Projector:
+    """`project_` of the same tensors again and again: what they are is looked at once, not at each step.
+
+    Takes what `project_` takes, and raises what it raises. It holds only where large contiguous tensors of
+    the main memory are, and looks anew when one of them has moved.
+    """
+
+    def __init__(
+        self,
+        tensors: Sequence[Tensor],
+        masks: Sequence[Tensor] | None = None,
+        counts: Sequence[Tensor] | None = None,
+    ) -> None:
+        self._given = (tensors, masks, counts)
+        self._written = [tensor for part in self._given for tensor in part or ()]
+        self._at: list[int] = []
+        self._weights: Weights | None = None
+
+    @torch.no_grad()
+    def __call__(self, keep: int, last: float | None = None) -> Projection:
+        """Keep the `keep` largest magnitudes; `last` as `project_` takes it."""
+        if self._weights is None or self._at != [tensor.data_ptr() for tensor in self._written]:
+            self._look()
+        tensors, masks, counts = self._given
+        if self._weights is None:
+            return project_(tensors, keep, last=last, masks=masks, counts=counts)
+        cut, dtype = _find(self._weights, keep, last)
+        kept, changed = self._weights.apply(cut)
+        torch.autograd.graph.increment_version(self._written)
+        return Projection(kept, _threshold(cut, dtype), None if masks is None else changed)
+
+    def _look(self) -> None:
+        _check(*self._given, None)
+        self._at, self._weights = [tensor.data_ptr() for tensor in self._written], None
+        few = sum(tensor.numel() for tensor in self._given[0]) <= FEW
+        if not few and all(tensor.is_cpu and tensor.is_contiguous() for tensor in self._written):
+            self._weights = _weights(*self._given, None, alone=True)
+
+
+def _threshold(cut: Cut, dtype: torch.dtype) -> float:
+    return math.inf if cut.bits > LAYOUTS[dtype].infinity else to_magnitude(cut.bits, dtype)
+
+
+def _device(tensors: Sequence[Tensor]) -> torch.device:
+    if tensors:
+        return tensors[0].device
+    return torch.device("cuda") if torch.cuda.is_available() else torch.device("cpu")
+
+
+def _check(
+    tensors: Sequence[Tensor],
+    masks: Sequence[Tensor] | None,
+    counts: Sequence[Tensor] | None,
+    reserved: Sequence[Tensor] | None,
+) -> None:
+    """Refuse what is not of one dtype and device, or does not lie beside the weights."""
+    if not tensors:
+        return
+    dtype, device = tensors[0].dtype, tensors[0].device
+    for tensor in tensors:
+        if tensor.dtype is not dtype or dtype not in LAYOUTS:
+            found = ", ".join(sorted({str(each.dtype) for each in tensors}))
+            raise ValueError(f"weights must be all float32, float64, bfloat16 or float16; got {found}.")
+        if tensor.device != device:
+            raise ValueError(f"weights must be on one device; got {device} and {tensor.device}.")
+    _check_beside("masks", masks, torch.bool, tensors)
+    _check_beside("counts", counts, torch.int32, tensors)
+    _check_beside("reserved", reserved, torch.bool, tensors)
+
+
+def _check_beside(
+    name: str, given: Sequence[Tensor] | None, dtype: torch.dtype, tensors: Sequence[Tensor]
+) -> None:
+    if given is None:
+        return
+    if len(given) != len(tensors):
+        raise ValueError(f"{name} must be one for each of the {len(tensors)} tensors; got {len(given)}.")
+    for place, (each, tensor) in enumerate(zip(given, tensors, strict=True)):
+        if each.dtype is not dtype or each.shape != tensor.shape or each.device != tensor.device:
+            raise ValueError(
+                f"{name}[{place}] must be {dtype} of shape {tuple(tensor.shape)} on {tensor.device}; "
+                f"got {each.dtype} of shape {tuple(each.shape)} on {each.device}."
+            )
+
+
+def _contiguous(tensors: Sequence[Tensor]) -> list[Tensor]:
+    return [tensor if tensor.is_contiguous() else tensor.contiguous() for tensor in tensors]
+
+
+def _weights(
+    tensors: list[Tensor],
+    masks: list[Tensor] | None,
+    counts: list[Tensor] | None,
+    reserved: list[Tensor] | None,
+    *,
+    alone: bool,
+) -> Weights | FewWeights:
+    if not tensors[0].is_cpu:
+        return DeviceWeights(tensors, masks, counts, reserved)
+    if alone and sum(tensor.numel() for tensor in tensors) <= FEW:
+        return FewWeights(tensors, masks, counts, reserved)
+    # Not before it is needed: numba takes half a second to import, and more to compile for the first time.
+    from sparsecore.engine.projection.cpu import HostWeights
+
+    return HostWeights(tensors, masks, counts, reserved)
+
+
+def _find(weights: Weights | FewWeights | None, keep: int, last: float | None) -> tuple[Cut, torch.dtype]:
+    total = 0 if weights is None else weights.total
+    if not 0 <= keep <= total:
+        raise ValueError(f"keep must be from 0 to {total:,}, the number of weights; got {keep}.")
+    if weights is None:
+        return Cut(LAYOUTS[torch.float32].infinity + 1, 0), torch.float32
+    reserved = total - weights.competing
+    if reserved > keep:
+        raise ValueError(f"reserved holds {reserved:,} positions, more than keep, {keep:,}.")
+    if isinstance(weights, FewWeights):
+        return weights.cut(keep - reserved), weights.dtype
+    return find_cut(weights, keep - reserved, last), weights.dtype
+
+
+def _write_back(given: Sequence[Sequence[Tensor] | None], held: Sequence[Sequence[Tensor] | None]) -> None:
+    """Put contiguous copies back; tell autograd of what was written in place behind its back."""
+    written: list[Tensor] = []
+    for originals, copies in zip(given, held, strict=True):
+        if originals is None or copies is None:
+            continue
+        written.extend(originals)
+        for original, copy in zip(originals, copies, strict=True):
+            if copy is not original:
+                original.copy_(copy)
+    torch.autograd.graph.increment_version(written)

@@ -1,0 +1,111 @@
+"""What a task is: data, a network, a loss a step, metrics, and a picture of what the network computes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sparsecore.engine.config import RunConfig
+
+Arrays = dict[str, np.ndarray]
+Metrics = dict[str, dict[str, float]]
+
+# Each use of randomness draws from a stream of its own, so that more of one never shifts another.
+STREAMS = {"train": 1, "test": 2, "split": 3, "batches": 4, "dropout": 5}
+
+
+class Task(ABC):
+    """One task of a run. Everything random in it follows from the config's seed.
+
+    model: the network, on `device`, with PyTorch's initial weights for the seed.
+    blocks: glob patterns of the modules that each count as one layer.
+    record_every: steps between two records of loss and sparsity.
+    measure_every: steps between two measurements of the metrics.
+    patience: measurements without a better `watched` metric after which training ends; None for never.
+    planned_steps: of the size's plan, the last step of a config that names none; None without a plan.
+    """
+
+    blocks: tuple[str, ...] = ()
+    record_every = 20
+    measure_every = 20
+    patience: int | None = None
+    planned_steps: int | None = None
+
+    model: nn.Module
+
+    def __init__(self, config: RunConfig, device: torch.device, home: Path | None = None) -> None:
+        self.config, self.device, self.home = config, device, home
+
+    @abstractmethod
+    def loss(self, step: int) -> Tensor:
+        """The objective at the network's present weights for the step after `step` steps; a scalar."""
+
+    def objective(self) -> Iterator[Tensor]:
+        """The whole training objective at the present weights, in parts whose sum it is; scalars.
+
+        For a full-batch task the loss of a step is all of it.
+        """
+        yield self.loss(0)
+
+    @abstractmethod
+    def metrics(self, *, final: bool = False) -> Metrics:
+        """`{"train": {...}, "test": {...}}`; `final` asks for every figure in full."""
+
+    @abstractmethod
+    def outputs(self) -> Tensor:
+        """The network's outputs on a sample of inputs, (N, ...): do they still depend on the input?"""
+
+    @abstractmethod
+    def scene(self) -> tuple[Arrays, dict[str, Any]]:
+        """What the picture shows that never changes: points, the true function, sample texts."""
+
+    @abstractmethod
+    def picture(self) -> tuple[Arrays, dict[str, Any]]:
+        """What the network computes now, to be drawn over the scene."""
+
+    def watched(self, metrics: Metrics) -> float | None:
+        """The figure, higher is better, that `patience` watches."""
+        return None
+
+    def pace(self, step: int) -> float:
+        """What the learning rate is multiplied with at the step after `step` steps."""
+        return 1.0
+
+    def facts(self) -> dict[str, Any]:
+        """What a run's result says of the task's sizes."""
+        return {}
+
+    def kept(self) -> Arrays:
+        """What a checkpoint holds beside the network, so that it is of use without the data."""
+        return {}
+
+    @contextmanager
+    def drawing(self, name: str, *more: int) -> Iterator[None]:
+        """torch's random numbers are for a while those of one purpose, and then what they were."""
+        seeds = np.random.SeedSequence([self.config.seed, STREAMS[name], *more])
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(int(seeds.generate_state(1, np.uint32)[0]))
+            yield
+
+    def initialise(self, build: Any) -> nn.Module:
+        """The network that `build()` makes, with the initial weights of the seed, on the device."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            model = build()
+        return model.to(self.device)
+
+    def stream(self, name: str, *more: int) -> np.random.Generator:
+        """A source of random numbers for one purpose: the same for the same seed, on every machine."""
+        return np.random.default_rng([self.config.seed, STREAMS[name], *more])
+
+    def tensor(self, values: np.ndarray, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Values as a tensor on the task's device."""
+        return torch.as_tensor(values, dtype=dtype, device=self.device)

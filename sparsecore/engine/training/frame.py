@@ -1,0 +1,112 @@
+"""A picture of every weight matrix at a step: who was kept, how often, and the values, as plain arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from sparsecore.engine.sparsifier.base import Sparsifier
+
+FULL = 255  # of a block whose weights are all kept
+MAX_CELLS = 98_304  # a frame's cells over all matrices: 0.7 MB at most, sent several times a second
+SIDES = (1024, 512, 256, 128, 64, 32, 16)  # longest side of a matrix when it has to be drawn from block means
+
+
+def layers_now(sparsifier: Sparsifier) -> list[dict[str, Any]]:
+    """Name, shape and share of non-zeros of every weight matrix, as the command line prints them."""
+    rows = []
+    for layer, kept in zip(sparsifier.layers, sparsifier.kept, strict=True):
+        nonzeros = int(layer.weight.count_nonzero())
+        rows.append(
+            {
+                "name": layer.name,
+                "shape": list(layer.weight.shape),
+                "prunable": layer.group is not None,
+                "nonzeros": nonzeros,
+                "density": nonzeros / layer.weight.numel(),
+                "kept": kept,
+                "group": layer.group,
+                "block": layer.block,
+            }
+        )
+    return rows
+
+
+def drawn_layers(sparsifier: Sparsifier) -> list[int]:
+    """The places of the matrices that a frame shows: all but embeddings."""
+    return [place for place, layer in enumerate(sparsifier.layers) if layer.prunable]
+
+
+def matrices(sparsifier: Sparsifier) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
+    """The arrays of a frame and how to read them, one entry a drawn matrix i.
+
+    Exact when the network is small: `count.i` unsigned integers (rows, cols); `mask.i` one bit a weight,
+    row by row, lowest bit first; `value.i` float32, the kept weights only, in order; `bias.i` float32 (rows,)
+    where the layer has one: enough to compute what each neuron does. A larger network is
+    drawn from blocks of `pool` (rows, cols): the mean count, rounded; the kept share, in 255ths; and the
+    value of largest magnitude in the block.
+    """
+    places = drawn_layers(sparsifier)
+    pools = _pools([tuple(sparsifier.layers[p].weight.shape) for p in places])
+    arrays: dict[str, np.ndarray] = {}
+    entries = []
+    for index, (place, pool) in enumerate(zip(places, pools, strict=True)):
+        layer, mask, count = sparsifier.layers[place], sparsifier.masks[place], sparsifier.counts[place]
+        weight = layer.weight.detach()
+        draw = _exact if pool == (1, 1) else _pooled
+        for name, array in draw(weight, mask, count, pool).items():
+            arrays[f"{name}.{index}"] = array
+        bias = getattr(layer.module, "bias", None)
+        if pool == (1, 1) and isinstance(bias, Tensor):
+            arrays[f"bias.{index}"] = bias.detach().cpu().float().numpy()
+        entries.append({"layer": place, "rows": weight.shape[0], "cols": weight.shape[1], "pool": list(pool)})
+    return arrays, entries
+
+
+def _exact(weight: Tensor, mask: Tensor, count: Tensor, pool: tuple[int, int]) -> dict[str, np.ndarray]:
+    weight, mask = weight.cpu().float(), mask.cpu()
+    return {
+        "count": whole(count.cpu().numpy()),
+        "mask": np.packbits(mask.numpy().ravel(), bitorder="little"),
+        "value": weight[mask].numpy(),
+    }
+
+
+def _pooled(weight: Tensor, mask: Tensor, count: Tensor, pool: tuple[int, int]) -> dict[str, np.ndarray]:
+    def mean(x: Tensor) -> Tensor:
+        x = x.float()[None, None]
+        return functional.avg_pool2d(x, pool, ceil_mode=True, count_include_pad=False)[0, 0]
+
+    largest = functional.max_pool2d(weight.float()[None, None], pool, ceil_mode=True)[0, 0]
+    smallest = -functional.max_pool2d(-weight.float()[None, None], pool, ceil_mode=True)[0, 0]
+    value = torch.where(largest.abs() >= smallest.abs(), largest, smallest)
+    return {
+        "count": whole(np.rint(mean(count).cpu().numpy())),
+        "mask": np.rint(mean(mask).cpu().numpy() * FULL).astype(np.uint8),
+        "value": value.cpu().numpy(),
+    }
+
+
+def whole(counts: np.ndarray) -> np.ndarray:
+    """Counts in as few bytes as hold them."""
+    small = counts.max(initial=0) <= np.iinfo(np.uint16).max
+    return counts.astype(np.uint16 if small else np.uint32)
+
+
+def _pools(shapes: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The block size of each matrix, so that all drawn cells together stay within MAX_CELLS."""
+    if sum(rows * cols for rows, cols in shapes) <= MAX_CELLS:
+        return [(1, 1)] * len(shapes)
+    for side in SIDES:
+        pools = [(-(-rows // side), -(-cols // side)) for rows, cols in shapes]
+        cells = sum(
+            -(-rows // down) * -(-cols // across)
+            for (rows, cols), (down, across) in zip(shapes, pools, strict=True)
+        )
+        if cells <= MAX_CELLS:
+            break
+    return pools

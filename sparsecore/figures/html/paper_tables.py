@@ -1,0 +1,220 @@
+"""A comparison as HTML, for the page and the report: pure functions, in which every text is escaped.
+
+Their styles are in `assets/paper/paper.css`. Colour never stands alone: an arrow and a word say the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+from sparsecore.paper.comparison import (
+    ACCURACY_HOLDS,
+    COLUMNS,
+    RMSE_HOLDS,
+    Compared,
+    Comparison,
+    Mean,
+    Side,
+)
+from sparsecore.paper.reasons import Say, reasons
+from sparsecore.paper.record import Reproduction, Trial
+from sparsecore.paper.settings import settings_of
+from sparsecore.paper.thesis import PaperTable
+
+Link = Callable[[Trial], str | None]
+ARROWS = {"better": "▲", "worse": "▼", "even": "="}
+NONE = "–"
+# By whether a lowest ρ that holds is known, and one that does not.
+BROKEN = {(True, True): "at", (False, True): "first", (True, False): "never", (False, False): "unknown"}
+HEADS = ("density", "train", "test_paper", "test_ours", "difference", "state", "why")
+
+
+def no_link(_trial: Trial) -> None:
+    """Where a run cannot be opened."""
+    return
+
+
+def tables(whole: Comparison, say: Say, link: Link = no_link) -> str:
+    """Every column of the table as one HTML table: a row a density, theirs, ours, and why they differ."""
+    parts = []
+    widths = "<colgroup>" + "".join(f'<col class="sp-col-{head}">' for head in HEADS) + "</colgroup>"
+    for column in COLUMNS:
+        cells = whole.column(column)
+        if not cells:
+            continue
+        help_ = ""
+        if column == "keep_alive":
+            floors = whole.found.floors
+            help_ = say(
+                "paper.column.keep_alive.help", neuron=floors["keep_alive"], layer=floors["keep_alive_layer"]
+            )
+        rows = "".join(_row(cell, whole, say, link) for cell in cells)
+        heads = "".join(f'<th scope="col">{escape(say(f"paper.head.{head}"))}</th>' for head in HEADS)
+        caption = f"<b>{escape(say(f'paper.column.{column}'))}</b> <small>{escape(help_)}</small>"
+        parts.append(
+            f'<table class="sp-paper sp-{column}"><caption>{caption}</caption>'
+            f"{widths}<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+        )
+    return "".join(parts) + f'<p class="sp-note">{escape(say("paper.interval"))}</p>'
+
+
+def _row(cell: Compared, whole: Comparison, say: Say, link: Link) -> str:
+    table, test = cell.table, cell.test
+    why = [reason for reason in reasons(cell, whole) if reason.key != "missing"]  # its state says so
+    told = " ".join(reason.sentence(say) for reason in why)
+    values = {
+        "train": f"{_paper(table, cell.train)} / {_mean(table, cell.train.ours)}",
+        "test_paper": _paper(table, test),
+        "test_ours": f"<b>{_mean(table, test.ours)}</b>",
+        "difference": _difference(table, test, say),
+        "state": _state(cell, say, link),
+        "why": escape(told),
+    }
+    fields = "".join(
+        f'<td class="sp-{name}" data-label="{escape(say(f"paper.head.{name}"))}">{value}</td>'
+        for name, value in values.items()
+    )
+    return f'<tr><th scope="row">{cell.density:g}</th>{fields}</tr>'
+
+
+def _paper(table: PaperTable, side: Side) -> str:
+    return NONE if side.paper is None else table.written(side.paper)
+
+
+def _mean(table: PaperTable, mean: Mean | None) -> str:
+    """A mean with its interval."""
+    if mean is None:
+        return NONE
+    interval = "" if mean.half is None else f" <small>± {table.written(mean.half)}</small>"
+    return table.written(mean.mean) + interval
+
+
+def _difference(table: PaperTable, side: Side, say: Say) -> str:
+    if side.verdict is None:
+        return NONE
+    word = escape(say(f"paper.verdict.{side.verdict}"))
+    value = table.written(side.difference, signed=True)
+    return f'<span class="sp-verdict sp-{side.verdict}">{ARROWS[side.verdict]} {value} {word}</span>'
+
+
+def _state(cell: Compared, say: Say, link: Link) -> str:
+    counted = {"collapsed": len(cell.collapsed), "failed": len(cell.failed)}
+    count = counted.get(cell.status, cell.finished)
+    told = escape(say(f"paper.status.{cell.status}", count=count, total=len(cell.trials)))
+    links = [
+        f'<a href="{escape(address)}" target="_self">{escape(say("live.seed", seed=trial.seed))}</a>'
+        for trial in cell.trials
+        if (address := link(trial)) is not None
+    ]
+    return f'<span class="sp-state sp-is-{cell.status}">{told}</span> <small>{" · ".join(links)}</small>'
+
+
+def breaks(whole: Comparison, say: Say) -> str:
+    """How far down each method holds, as a list, and the rule that says so."""
+    rows = "".join(f"<li>{escape(text)}</li>" for text in breaking_sentences(whole, say))
+    lower = whole.table.lower_is_better
+    limit = f"{RMSE_HOLDS:g}" if lower else f"{ACCURACY_HOLDS:g}"
+    rule = say(f"paper.breaks.rule.{'lower' if lower else 'higher'}", limit=limit)
+    return f'<ul class="sp-breaks">{rows}</ul><p class="sp-note">{escape(rule)}</p>'
+
+
+def breaking_sentences(whole: Comparison, say: Say) -> list[str]:
+    """A sentence a column: down to which ρ it holds, and where it breaks."""
+    found = []
+    for column in COLUMNS:
+        if not whole.column(column):
+            continue
+        low, at = whole.breaks(column)
+        key = BROKEN[low is not None, at is not None]
+        values = {"method": say(f"paper.column.{column}"), "low": _rho(low), "at": _rho(at)}
+        found.append(say(f"paper.breaks.{key}", **values))
+    return found
+
+
+def _rho(density: float | None) -> str:
+    return "" if density is None else f"{density:g}"
+
+
+def settings(found: Reproduction, say: Say) -> str:
+    """What the thesis leaves open or misprints beside what these runs do."""
+    rows = "".join(
+        f'<tr><td data-label="{escape(say("paper.settings.thesis"))}">'
+        f'<span class="sp-kind">{escape(say(f"paper.kind.{setting.kind}"))}</span> '
+        f"{escape(setting.thesis(say))}</td>"
+        f'<td data-label="{escape(say("paper.settings.ours"))}">{escape(setting.chosen(say))}</td></tr>'
+        for setting in settings_of(found)
+    )
+    heads = "".join(f"<th>{escape(say(f'paper.settings.{side}'))}</th>" for side in ("thesis", "ours"))
+    return f'<table class="sp-paper sp-settings"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+
+
+def provenance(found: Reproduction, say: Say) -> str:
+    """The command, the commit, the versions, the devices and the count of runs behind the figures."""
+    counts = {
+        "total": len(found.trials),
+        "done": sum(trial.status == "done" for trial in found.trials),
+        "collapsed": sum(trial.status == "collapsed" for trial in found.trials),
+        "failed": sum(trial.status == "failed" for trial in found.trials),
+        "open": sum(not trial.finished for trial in found.trials),
+    }
+    rows = {
+        "paper.provenance": f"<code>{escape(found.command)}</code>",
+        "paper.provenance.commit": escape(found.commit or say("paper.provenance.none")),
+        "paper.provenance.created": escape(found.created),
+        "paper.provenance.versions": escape(", ".join(f"{n} {v}" for n, v in found.versions.items())),
+        "paper.provenance.devices": escape(", ".join(found.devices)),
+        "paper.provenance.runs": escape(say("paper.provenance.counted", **counts)),
+    }
+    terms = "".join(f"<dt>{escape(say(key))}</dt><dd>{value}</dd>" for key, value in rows.items() if value)
+    return f'<dl class="sp-facts">{terms}</dl>'
+
+
+def sorting_table(found: dict[str, Any], say: Say) -> str:
+    """Table 3-5: the thesis's seconds, and every way measured here with its ratio to ours."""
+    paper = {"way": "paper"} | found["paper"]
+    rows = "".join(_sorting_row(row, say) for row in (paper, *found["rows"]))
+    layerwise = say("paper.sorting.layerwise", blocks=found["blocks"])
+    heads = (say("paper.sorting.way"), say("paper.sorting.global"), layerwise)
+    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
+    return f'<table class="sp-paper sp-sorting"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+
+
+def _sorting_row(row: dict[str, Any], say: Say) -> str:
+    cells = []
+    for scope in ("global", "layerwise"):
+        ratio = row.get(f"{scope}_over_ours")
+        over = "" if ratio is None else f" <small>{_three(ratio)} {escape(say('paper.sorting.over'))}</small>"
+        label = escape(say(f"paper.column.{scope}"))
+        value = f"{row[scope]:g}" if row["way"] == "paper" else _three(row[scope])  # as printed
+        seconds = f"{value} {escape(say('paper.sorting.seconds'))}"
+        cells.append(f'<td data-label="{label}">{seconds}{over}</td>')
+    return f'<tr><th scope="row">{escape(say("paper.sorting." + row["way"]))}</th>{"".join(cells)}</tr>'
+
+
+def sorting_sentences(found: dict[str, Any], say: Say) -> list[str]:
+    """What the thesis extrapolates to 7 billion weights, and what follows from the figures here."""
+    theirs, ours = found["paper"]["extrapolated_7B"], found["extrapolation"]
+    return [
+        say(
+            "paper.sorting.large.paper",
+            days=f"{theirs['global_days']:g}",
+            hours=f"{theirs['layerwise_32_parallel_hours']:g}",
+        ),
+        say(
+            "paper.sorting.large.heap",
+            days=_three(ours["heap_global_days"]),
+            hours=_three(ours["heap_layerwise_32_parallel_hours"]),
+        ),
+        say("paper.sorting.large.ours", seconds=_three(ours["ours_global_seconds"])),
+    ]
+
+
+def _three(value: float) -> str:
+    """Three significant digits, and every digit of a large number's whole part.
+
+    >>> _three(0.00123456), _three(4155.4), _three(12.345)
+    ('0.00123', '4,155', '12.3')
+    """
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,0 +1,220 @@
+"""A sweep's cells as HTML: what waits, trains, ended, collapsed or failed, and why; a bar of the whole.
+
+Pure functions; styles are in `assets/page.css`. Colour never stands alone: every cell has a sign or a number.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from html import escape
+from itertools import groupby
+
+from sparsecore.figures.layers import layer_name
+from sparsecore.runs.sweeps.spec import FINAL, FINISHED, Cell
+
+Say = Callable[..., str]
+MOST_CHIPS = 2_000  # more cells than a page can hold, each for itself
+NUMBERED_SEEDS, NUMBERED_DENSITIES = 5, 22  # with more of either, cells are small squares without numbers
+LEVEL = 16  # densities whose names still fit beside each other; of more they stand upright
+TOLD = 6  # reasons in full below the grid
+SIGNS = {"missing": "", "queued": "·", "paused": "‖", "stopped": "‖", "failed": "!"}
+
+
+def grid(cells: Sequence[Cell], say: Say, language: str) -> str:
+    """Densities across and methods down (on a phone the other way round), in each place its seeds.
+
+    Of more than `MOST_CHIPS` cells each place is a bar of what became of them.
+    """
+    places: dict[tuple[str, float], list[Cell]] = {}
+    for cell in cells:
+        places.setdefault((cell.config.method, cell.config.density), []).append(cell)
+    densities = sorted({density for _, density in places}, reverse=True)
+    methods = list(dict.fromkeys(method for method, _ in places if method != "dense")) or ["dense"]
+    dense = any(method == "dense" for method, _ in places)
+    small = "" if _numbered(cells) else " sp-small"
+    small += " sp-many" if len(densities) > LEVEL else ""
+    draw = _bar if len(cells) > MOST_CHIPS else _chips
+    parts = ['<b class="sp-corner">ρ</b>', *(f"<b>{escape(say(f'method.{name}'))}</b>" for name in methods)]
+    for density in densities:
+        parts.append(f'<b class="sp-rho">{density:g}</b>')
+        if dense and density == 1:
+            drawn = draw(places["dense", density], say, language)
+            parts.append(f'<div class="sp-place sp-span" data-method="dense">{drawn}</div>')
+            continue
+        for method in methods:
+            drawn = draw(places.get((method, density), ()), say, language)
+            parts.append(f'<div class="sp-place" data-method="{method}">{drawn}</div>')
+    label = escape(say("sweep.alt.grid"))
+    style = f"--methods:{len(methods)};--densities:{len(densities)}"
+    head = f'<div class="sp-grid{small}" role="group" aria-label="{label}" style="{style}">'
+    return f"{head}{''.join(parts)}</div>"
+
+
+def _numbered(cells: Sequence[Cell]) -> bool:
+    """Whether there is room for a number in every cell."""
+    if len(cells) > MOST_CHIPS:
+        return False
+    seeds, densities = ({getattr(cell.config, name) for cell in cells} for name in ("seed", "density"))
+    return len(seeds) <= NUMBERED_SEEDS and len(densities) <= NUMBERED_DENSITIES
+
+
+def _chips(cells: Sequence[Cell], say: Say, language: str) -> str:
+    return "".join(_chip(cell, say, language) for cell in cells)
+
+
+def _bar(cells: Sequence[Cell], say: Say, language: str) -> str:
+    """One place of a large sweep."""
+    if not cells:
+        return ""
+    config = cells[0].config
+    where = f"{say(f'method.{config.method}')} ρ {config.density:g}"
+    return progress_bar(cells, say, where)
+
+
+def _chip(cell: Cell, say: Say, language: str) -> str:
+    status, run = cell.status, cell.run
+    sign = SIGNS.get(status, "")
+    fill = ""
+    if status == "running":
+        share = done_share(cell)
+        sign, fill = (f"{share:.0%}", f' style="--done:{share:.4f}"') if share is not None else ("…", "")
+    elif cell.metric is not None and status in FINISHED:
+        sign = value(cell)
+    if status == "collapsed":
+        sign = f"{sign} ✕"
+    title = escape(f"{name(cell, say)}: {_told(cell, say)}")
+    text = f'<span class="sp-chip" data-status="{status}" title="{title}"{fill}>{escape(sign)}</span>'
+    if run is None or run.state == "queued":
+        return text
+    link = f"/?run={run.id}&lang={language}"
+    return f'<a href="{link}" target="_self" aria-label="{title}">{text}</a>'
+
+
+def training(cells: Sequence[Cell], say: Say, language: str) -> str:
+    """The runs that train now, each a link to see it live in the Lab; empty when none does."""
+    running = [cell for cell in cells if cell.status == "running"]
+    if not running:
+        return ""
+    links = [
+        f'<a href="/?run={cell.run.id}&lang={language}" target="_self">{escape(name(cell, say))}</a>'
+        for cell in running[:TOLD]
+    ]
+    if len(running) > TOLD:
+        links.append(escape(say("sweep.training.more", n=len(running) - TOLD)))
+    return f'<p class="sp-training">{escape(say("sweep.training"))} {" · ".join(links)}</p>'
+
+
+def done_share(cell: Cell) -> float | None:
+    """How much of its steps a running cell has done; None where nobody knows how many there will be."""
+    last = cell.config.max_steps
+    return min(1.0, cell.run.step / last) if last and cell.run is not None else None
+
+
+def value(cell: Cell) -> str:
+    """The test metric of a finished cell in three digits; an accuracy in percent."""
+    metric, _, test = cell.metric
+    return f"{test:.3g}" if metric == "rmse" else f"{100 * test:.3g}"
+
+
+def name(cell: Cell, say: Say) -> str:
+    """A cell in a few words: method, ρ, seed."""
+    method, seed = say(f"method.{cell.config.method}"), say("sweep.seed", seed=cell.config.seed)
+    return f"{method} ρ {cell.config.density:g}, {seed}"
+
+
+def legend(cells: Sequence[Cell], say: Say) -> str:
+    """What the numbers in the cells are; empty before the first, and where there are none."""
+    metric = next((cell.metric[0] for cell in cells if cell.metric is not None), None)
+    if metric is None or not _numbered(cells):
+        return ""
+    key = "sweep.values" if metric == "rmse" else "sweep.values.percent"
+    return f'<p class="sp-values">{escape(say(key, metric=say(f"live.metric.{metric}")))}</p>'
+
+
+def _told(cell: Cell, say: Say) -> str:
+    told = say(f"sweep.status.{cell.status}")
+    if cell.metric is None:
+        return told
+    metric, train, test = cell.metric
+    names = say(f"live.metric.{metric}"), say("figure.test"), say("figure.train")
+    return f"{told}, {names[0]} {names[1]} {test:.6g}, {names[2]} {train:.6g}"
+
+
+def progress_bar(cells: Sequence[Cell], say: Say, where: str = "") -> str:
+    """The share of these cells that is done: ended ones in parts, running ones by what they have done."""
+    statuses = Counter(cell.status for cell in cells)
+    count = {status: statuses[status] for status in FINAL}
+    running = sum(done_share(cell) or 0.0 for cell in cells if cell.status == "running")
+    total = len(cells) or 1
+    parts = [
+        f'<i data-status="{status}" style="width:{100 * share / total:.2f}%"></i>'
+        for status, share in (*count.items(), ("running", running))
+        if share
+    ]
+    label = say("sweep.alt.progress", done=count["done"] + count["collapsed"], total=len(cells))
+    told = f'aria-label="{escape(label)}"'
+    if where:
+        told = f'aria-label="{escape(f"{where}: {label}")}" title="{escape(f"{where}: {label}")}"'
+    return f'<div class="sp-progress" role="img" {told}>{"".join(parts)}</div>'
+
+
+def notes(cells: Sequence[Cell], say: Say) -> str:
+    """Why cells collapsed or failed: a sentence for every cause, the first of them."""
+    sentences = [
+        (_reason(group, say), cell)
+        for group in _causes([cell for cell in cells if cell.status in ("collapsed", "failed")])
+        for cell in group[:1]
+    ]
+    if not sentences:
+        return ""
+    told = [f'<li data-status="{cell.status}">{escape(text)}</li>' for text, cell in sentences[:TOLD]]
+    if len(sentences) > TOLD:
+        told.append(f"<li>{escape(say('sweep.failed.more', n=len(sentences) - TOLD))}</li>")
+    return f'<ul class="sp-notes">{"".join(told)}</ul>'
+
+
+def _causes(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Cells of one method and density that ended for the same cause, whatever their seed."""
+
+    def cause(cell: Cell) -> tuple:
+        config, run = cell.config, cell.run
+        return (
+            config.method,
+            -config.density,
+            run.reason or "",
+            (run.detail or {}).get("layer", ""),
+            run.error or "",
+        )
+
+    return [list(group) for _, group in groupby(sorted(cells, key=cause), key=cause)]
+
+
+def _reason(group: Sequence[Cell], say: Say) -> str:
+    config, run = group[0].config, group[0].run
+    detail = run.detail or {}
+    seeds = say("sweep.seed", seed=spans(cell.config.seed for cell in group))
+    cell = f"{say(f'method.{config.method}')} ρ {config.density:g}, {seeds}"
+    step = f"{min((other.run.detail or {}).get('step', 0) for other in group):,}"
+    if run.reason == "collapsed" and "layer" in detail:
+        return say("sweep.note.collapsed", cell=cell, layer=layer_name(detail["layer"], say), step=step)
+    if run.reason == "collapsed":
+        return say("sweep.note.constant", cell=cell, step=step)
+    if run.reason == "diverged":
+        return say("sweep.note.diverged", cell=cell, step=step)
+    return say("sweep.note.failed", cell=cell, reason=run.error or "")
+
+
+def spans(numbers: Iterable[int]) -> str:
+    """Numbers in order; more than three in a row by their ends.
+
+    >>> spans([7, 0, 1, 2, 3, 9, 10])
+    '0–3, 7, 9, 10'
+    """
+    rows: list[list[int]] = []
+    for number in sorted(numbers):
+        if rows and number == rows[-1][-1] + 1:
+            rows[-1].append(number)
+        else:
+            rows.append([number])
+    return ", ".join(f"{row[0]}–{row[-1]}" if len(row) > 3 else ", ".join(map(str, row)) for row in rows)

@@ -1,0 +1,129 @@
+"""A reproduction as one HTML file: tables, reasons, settings, figures; it opens offline and prints well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.io import to_html
+from plotly.offline import get_plotlyjs
+
+from sparsecore.engine.config import PARAMETERS
+from sparsecore.figures.html import paper_tables
+from sparsecore.figures.metric import metric_curve
+from sparsecore.figures.paper import paper_figure
+from sparsecore.paper.comparison import Comparison, compare
+from sparsecore.paper.gather import plan_of, shown_in
+from sparsecore.paper.pictures import Picture, figures_of
+from sparsecore.paper.record import Reproduction
+from sparsecore.paper.thesis import printed
+from sparsecore.runs.sweeps.curves import METRICS
+from sparsecore.words import ASSETS, LANGUAGES, speaker
+
+Say = Callable[..., str]
+
+# The file holds all that it shows: no policy lets it ask another place for anything.
+POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+CONFIG = {"displaylogo": False, "responsive": True, "plotlyServerURL": ""}
+STYLE = """
+:root { color-scheme: light dark; }
+body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "PingFang SC",
+  "Microsoft YaHei", "Noto Sans CJK SC", sans-serif; max-width: 1120px; margin: 0 auto; padding: 24px 16px;
+  color: #16202a; background: #fff; }
+h1 { font-size: 26px; } h2 { font-size: 19px; margin-top: 32px; } h3 { font-size: 15px; }
+nav a { margin-right: 16px; }
+figure { margin: 16px 0 24px; background: #fff; }
+.sp-facts { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 4px 16px; }
+.sp-facts dt { opacity: 0.7; } .sp-facts dd { margin: 0; overflow-wrap: anywhere; }
+.sp-wide { overflow-x: auto; }
+.sp-layers { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.sp-layers :is(th, td) { text-align: left; padding: 4px 24px 4px 0;
+  border-bottom: 1px solid rgb(128 128 128 / 30%); }
+@media (prefers-color-scheme: dark) { body { color: #e8edf2; background: #10161c; } a { color: #6db3f2; }
+  figure { border-radius: 6px; padding: 8px; } figcaption { color: #16202a; } }
+@media print { body { max-width: none; padding: 0; color: #000; background: #fff; } nav { display: none; }
+  figure, tr { break-inside: avoid; } h2, h3, caption, figcaption { break-after: avoid; }
+  .sp-wide { overflow: visible; font-size: 10px; } .sp-wide :is(th, td) { padding-right: 8px; }
+  main + main { break-before: page; } .sp-verdict { print-color-adjust: exact; } }
+"""
+
+
+def report(
+    found: Reproduction, pictures: Mapping[str, Picture], languages: Sequence[str] = tuple(LANGUAGES)
+) -> str:
+    """The whole file, a part for each language; plotly's script stands in it once."""
+    whole = compare(found)
+    parts = "".join(_part(whole, pictures, language) for language in languages)
+    return document(found.table, parts, languages)
+
+
+def document(title: str, parts: str, languages: Sequence[str]) -> str:
+    """A file of a `<main id="en">` for each language, which opens without a network and prints."""
+    links = "".join(f'<a href="#{name}">{escape(LANGUAGES[name])}</a>' for name in languages)
+    title = escape(f"{title} · sparsecore")
+    css = (ASSETS / "paper" / "paper.css").read_text(encoding="utf-8")
+    return (
+        f'<!doctype html><html lang="{languages[0]}"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title><style>{STYLE}{css}</style><script>{get_plotlyjs()}</script></head>"
+        f"<body><nav>{links if len(languages) > 1 else ''}</nav>{parts}</body></html>"
+    )
+
+
+def _part(whole: Comparison, pictures: Mapping[str, Picture], language: str) -> str:
+    """Everything in one language."""
+    say, found = speaker(language), whole.found
+    sections = (
+        ("paper.figures.title", _figures(whole, pictures, say, language)),
+        ("paper.settings.title", paper_tables.settings(found, say)),
+    )
+    told = "".join(f"<section><h2>{escape(say(key))}</h2>{text}</section>" for key, text in sections)
+    return (
+        f'<main lang="{language}" id="{language}"><h1>{escape(say("paper.title"))}</h1>'
+        f"<h2>{escape(say(f'paper.table.{found.table}'))}</h2>"
+        f"<p>{escape(say(f'paper.about.{found.table}'))}</p>{paper_tables.provenance(found, say)}"
+        f"<h2>{escape(say('paper.breaks.title'))}</h2>{paper_tables.breaks(whole, say)}"
+        f"{paper_tables.tables(whole, say)}{told}</main>"
+    )
+
+
+def _figures(whole: Comparison, pictures: Mapping[str, Picture], say: Say, language: str) -> str:
+    """The curve against ρ, then the counterparts of the paper's figures whose runs are there."""
+    found, task = whole.found, whole.table.task
+    curve = metric_curve(
+        found.points(), printed(task), metric=METRICS[task], say=say, logarithmic=True
+    ).update_layout(title=None)
+    shown_figures = [drawn(curve, say("paper.curve.title"), f"{language}-curve")]
+    plan = plan_of(found)
+    for figure in figures_of(found.table):
+        shown = shown_in(figure, plan, dict(pictures))
+        if shown:
+            title = (
+                f"{say('paper.figure.number', number=figure.number)} · {say(f'paper.figure.{figure.number}')}"
+            )
+            shown_figures.append(
+                drawn(paper_figure(figure, shown, say), title, f"{language}-{figure.number}")
+            )
+    return "".join(shown_figures)
+
+
+def drawn(figure: go.Figure, title: str, name: str) -> str:
+    """A figure under its title; `name` is its id in the file."""
+    html = to_html(figure, config=CONFIG, include_plotlyjs=False, full_html=False, div_id=name)
+    return f"<figure><figcaption><h3>{escape(title)}</h3></figcaption>{html}</figure>"
+
+
+def facts(rows: Iterable[tuple[str, str]]) -> str:
+    """Names and their values, one below the other."""
+    told = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows)
+    return f'<dl class="sp-facts">{told}</dl>'
+
+
+def value_of(name: str, value: Any, say: Say) -> str:
+    """A parameter's value for a reader."""
+    if PARAMETERS[name].choices:
+        return say(f"{name}.{value}")
+    return f"{value:g}" if isinstance(value, float) else str(value)

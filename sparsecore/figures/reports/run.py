@@ -1,0 +1,121 @@
+"""One run as one HTML file: what it was, what it reached, its figures; it opens offline and prints well."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from sparsecore.figures import paper, training
+from sparsecore.figures.reports.paper import document, drawn, facts, value_of
+from sparsecore.figures.style import Say, exact
+from sparsecore.paper.pictures import Picture, picture_of
+from sparsecore.runs.store.run import Run
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.sweeps.curves import METRICS
+from sparsecore.words import LANGUAGES, speaker
+
+# Of the last frame, what can be drawn of it: the arrays that it needs, and how.
+DRAWN = {
+    "counts": ("count.0", paper.counts),
+    "mask": ("count.0", paper.mask),
+    "fit": ("picture.fit", paper.fits),
+    "boundary": ("picture.chance", paper.boundaries),
+}
+
+
+def run_report(store: Store, run: Run, languages: Sequence[str] = tuple(LANGUAGES)) -> str:
+    """The whole file, a part for each language; a run that has not ended is told as it is now."""
+    records = [(row.step, json.loads(row.payload)) for row in store.entries(run.id, ["record"])]
+    picture = picture_of(store, run)
+    changes = [(row.step, json.loads(row.payload)) for row in store.entries(run.id, ["change"])]
+    parts = "".join(_part(run, records, changes, picture, language) for language in languages)
+    return document(run.name or run.id, parts, languages)
+
+
+def _part(
+    run: Run,
+    records: Sequence[training.Record],
+    changes: Sequence[tuple[int, dict[str, Any]]],
+    picture: Picture | None,
+    language: str,
+) -> str:
+    say = speaker(language)
+    note = f'<p style="white-space: pre-wrap">{escape(run.note)}</p>' if run.note else ""
+    sections = [
+        ("report.run.reached", _reached(run, say)),
+        ("report.run.layers", _layers(run, say)),
+        ("report.run.figures", _figures(run, records, picture, say, language)),
+        ("report.run.settings", _settings(run, changes, say)),
+    ]
+    told = "".join(f"<section><h2>{escape(say(key))}</h2>{text}</section>" for key, text in sections if text)
+    title = escape(run.name or say("report.run.title", run=run.id))
+    return f'<main lang="{language}" id="{language}"><h1>{title}</h1>{note}{told}</main>'
+
+
+def _reached(run: Run, say: Say) -> str:
+    """How it ended, its metrics and what it keeps."""
+    result = run.result or {}
+    rows = [(say("runs.run"), run.id), (say("runs.state"), say(f"state.{run.reason or run.state}"))]
+    rows += [(say("runs.step"), f"{run.step:,}")]
+    for part, metrics in result.get("metrics", {}).items():
+        values = "  ".join(f"{name} {exact(value)}" for name, value in metrics.items())
+        rows.append((say(f"report.run.{part}"), values))
+    if result:
+        kept = {"kept": f"{result['nonzeros']:,}", "budget": f"{result['budget']:,}"}
+        rows.append(
+            (say("report.run.nonzeros"), say("report.run.kept", **kept, share=f"{result['density']:.2%}"))
+        )
+        rows.append((say("report.run.time"), f"{result['seconds']:.1f} s · {result['device']}"))
+    if run.error:
+        rows.append((say("state.failed"), run.error))
+    return facts(rows)
+
+
+def _layers(run: Run, say: Say) -> str:
+    rows = (run.result or {}).get("layers", [])
+    if not rows:
+        return ""
+    heads = ("report.run.layer", "report.run.shape", "report.run.nonzeros", "figure.kept")
+    head = "".join(f'<th scope="col">{escape(say(key))}</th>' for key in heads)
+    cells = "".join(
+        f'<tr><th scope="row">{escape(row["name"])}</th><td>{"×".join(map(str, row["shape"]))}</td>'
+        f"<td>{row['nonzeros']:,}</td><td>{row['density']:.1%}"
+        f"{'' if row['prunable'] else ' · ' + escape(say('report.run.free'))}</td></tr>"
+        for row in rows
+    )
+    return f'<table class="sp-layers"><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table>'
+
+
+def _figures(
+    run: Run, records: Sequence[training.Record], picture: Picture | None, say: Say, language: str
+) -> str:
+    """The curves of what was recorded, and the counterparts of the paper's figures of this one run."""
+    method, metric, shown = run.config.method, METRICS[run.config.task], []
+    if records:
+        names = [row["name"] for row in (run.result or {}).get("layers", []) if row["name"] != "embedding"]
+        names = names[: len(records[0][1]["density"])]
+        shown = [
+            ("metric", training.metric_while_training(records, metric, method, say)),
+            ("loss", training.loss_while_training(records, method, say)),
+            ("density", training.density_while_training(records, names, say)),
+        ]
+    if picture is not None:
+        found = [(name, draw) for name, (array, draw) in DRAWN.items() if array in picture.arrays]
+        shown += [(name, draw([picture], say)) for name, draw in found]
+    return "".join(
+        drawn(figure, say(f"report.run.figure.{name}"), f"{language}-{name}") for name, figure in shown
+    )
+
+
+def _settings(run: Run, changes: Sequence[tuple[int, dict[str, Any]]], say: Say) -> str:
+    """Every parameter that has a value, and what was changed while it trained."""
+    values = {name: value for name, value in run.config.model_dump().items() if value is not None}
+    rows = [(say(f"parameter.{name}"), value_of(name, value, say)) for name, value in values.items()]
+    for step, changed in changes:
+        told = (
+            f"{say(f'parameter.{name}')} = {value_of(name, value, say)}" for name, value in changed.items()
+        )
+        rows.append((say("report.run.changed", step=f"{step:,}"), ", ".join(told)))
+    return facts(rows)

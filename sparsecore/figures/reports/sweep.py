@@ -1,0 +1,136 @@
+"""A sweep as one HTML file: curves, layers, cost, means and every run; it opens offline and prints well."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from html import escape
+
+import plotly.graph_objects as go
+
+from sparsecore.figures.cost import run_seconds, weights_left
+from sparsecore.figures.layers import layer_densities
+from sparsecore.figures.metric import metric_curve
+from sparsecore.figures.reports.paper import document, drawn, facts, value_of
+from sparsecore.figures.style import Say, exact
+from sparsecore.paper.thesis import printed
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.sweeps import stored
+from sparsecore.runs.sweeps.curves import METRICS, Point, by_method, points
+from sparsecore.runs.sweeps.spec import FINISHED, Cell
+from sparsecore.runs.sweeps.stored import Sweep
+from sparsecore.runs.sweeps.summary import all_nonzeros, described, summary
+from sparsecore.words import LANGUAGES, speaker
+
+
+def sweep_report(store: Store, sweep: Sweep, languages: Sequence[str] = tuple(LANGUAGES)) -> str:
+    """The whole file, a part for each language; a sweep that has not ended is told as it is now."""
+    cells = stored.cells_of(store, sweep.spec)
+    parts = "".join(_part(sweep, cells, language) for language in languages)
+    return document(sweep.id, parts, languages)
+
+
+def _part(sweep: Sweep, cells: Sequence[Cell], language: str) -> str:
+    say = speaker(language)
+    sections = [
+        ("report.sweep.asked", _asked(sweep, cells, say)),
+        ("report.run.figures", _figures(sweep, points(cells), say, language)),
+        ("report.sweep.cells", _means(cells, say)),
+        ("report.sweep.runs", _runs(cells, say)),
+    ]
+    told = "".join(f"<section><h2>{escape(say(key))}</h2>{text}</section>" for key, text in sections if text)
+    title = escape(say("report.sweep.title", task=say(f"task.{sweep.spec.task}")))
+    return f'<main lang="{language}" id="{language}"><h1>{title}</h1>{told}</main>'
+
+
+def _asked(sweep: Sweep, cells: Sequence[Cell], say: Say) -> str:
+    """The grid, the parameters that are not the usual ones, and how many of its runs have ended."""
+    spec, statuses = sweep.spec, [cell.status for cell in cells]
+    counted = {
+        "done": sum(status in FINISHED for status in statuses),
+        "collapsed": statuses.count("collapsed"),
+        "failed": statuses.count("failed"),
+    }
+    counted["open"] = len(cells) - counted["done"] - counted["failed"]
+    begun = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(sweep.created))
+    rows = [
+        (say("report.sweep.sweep"), sweep.id),
+        (say("report.sweep.begun"), begun),
+        (say("parameter.task"), say(f"task.{spec.task}")),
+        (say("sweep.methods"), ", ".join(say(f"method.{name}") for name in spec.methods)),
+        (say("sweep.densities"), ", ".join(f"{density:g}" for density in spec.densities)),
+        (say("sweep.seeds"), ", ".join(str(seed) for seed in spec.seeds)),
+        *((say(f"parameter.{name}"), value_of(name, value, say)) for name, value in spec.parameters.items()),
+        (say("report.sweep.seeds"), say("report.sweep.counted", **counted)),
+    ]
+    return facts(rows)
+
+
+def _figures(sweep: Sweep, found: Sequence[Point], say: Say, language: str) -> str:
+    """Those of the Sweep page, over a logarithmic ρ; without a finished run what the thesis prints."""
+    spec, look = sweep.spec, {"say": say, "logarithmic": True}
+    metric = found[0].metric if found else METRICS[spec.task]
+    shown: dict[str, go.Figure] = {"metric": metric_curve(found, printed(spec.task), metric=metric, **look)}
+    if found:
+        methods = [method for method in by_method(found) if method != "dense"]
+        shown |= {f"layers-{method}": layer_densities(found, method, **look) for method in methods}
+        shown |= {"seconds": run_seconds(found, **look), "weights": weights_left(found, **look)}
+    note = (
+        "" if spec.parameters.get("size") == "paper" or not printed(spec.task) else say("sweep.thesis.size")
+    )
+    told = "".join(_titled(figure, f"{language}-{name}") for name, figure in shown.items())
+    return f'{told}<p class="sp-note">{escape(note)}</p>'
+
+
+def _titled(figure: go.Figure, name: str) -> str:
+    title = figure.layout.title.text
+    return drawn(figure.update_layout(title=None, margin={"t": 8}), title, name)
+
+
+def _means(cells: Sequence[Cell], say: Say) -> str:
+    heads = ("runs.method", "ρ", "report.sweep.seeds", "report.sweep.mean", "report.sweep.interval")
+    rows = []
+    for row in summary(cells):
+        interval = "" if row["low"] is None else f"{exact(row['low'])} – {exact(row['high'])}"
+        mean = "" if row["test"] is None else exact(row["test"])
+        figures = (say(f"method.{row['method']}"), f"{row['density']:g}", str(row["n"]), mean, interval)
+        rows.append((*figures, str(row["collapsed"] or ""), str(row["failed"] or "")))
+    ends = ("sweep.status.collapsed", "sweep.status.failed")
+    note = f'<p class="sp-note">{escape(say("report.sweep.means"))}</p>'
+    return _table([*heads, *ends], rows, say) + note
+
+
+def _runs(cells: Sequence[Cell], say: Say) -> str:
+    """Every cell, with the name that somebody gave its run."""
+    columns = ("train", "test", "nonzeros", "nonzeros_all", "steps", "seconds", "ending")
+    heads = ["runs.method", "ρ", "runs.seed", "runs.run", "runs.name"]
+    heads += [f"sweep.table.{column}" for column in columns]
+    return _table(heads, [_run(cell, say) for cell in cells], say)
+
+
+def _run(cell: Cell, say: Say) -> tuple[str, ...]:
+    row, run = described(cell) | {"nonzeros_all": all_nonzeros(cell)}, cell.run
+    values = ["" if row[part] is None else exact(row[part]) for part in ("train", "test")]
+    kept, left, steps = (
+        "" if row[part] is None else f"{row[part]:,}" for part in ("nonzeros", "nonzeros_all", "steps")
+    )
+    seconds = "" if row["seconds"] is None else f"{row['seconds']:.1f}"
+    if run is None:
+        ending = say("sweep.status.missing")
+    else:
+        ending = run.error or say(f"state.{run.reason or run.state}")
+    about = (say(f"method.{row['method']}"), f"{row['density']:g}", str(row["seed"]), row["run"] or "")
+    return (*about, (run and run.name) or "", *values, kept, left, steps, seconds, ending)
+
+
+def _table(heads: Iterable[str], rows: Iterable[Sequence[str]], say: Say) -> str:
+    """Rows whose first cell is their name; a head without a dot in it is no word but a sign."""
+    head = "".join(f'<th scope="col">{escape(say(key) if "." in key else key)}</th>' for key in heads)
+    body = "".join(
+        f'<tr><th scope="row">{escape(first)}</th>'
+        + "".join(f"<td><bdi>{escape(text)}</bdi></td>" for text in rest)
+        + "</tr>"
+        for first, *rest in rows
+    )
+    whole = f'<table class="sp-layers"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return f'<div class="sp-wide">{whole}</div>'

@@ -1,0 +1,255 @@
+"""What all figures share: colours, axes, and the band, line and points of one method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from math import log10
+from typing import Any
+
+import plotly.graph_objects as go
+
+from sparsecore.runs.sweeps.curves import Mean, Point
+
+Say = Callable[..., str]
+
+# Okabe–Ito; a method has one colour everywhere.
+METHOD_COLOURS = {"dense": "#7f7f7f", "global": "#e69f00", "layerwise": "#0072b2"}
+OTHER_COLOURS = ("#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#f0e442")
+LAYER_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+BAND_OPACITY = 0.16
+HEIGHT = 440
+MOST_POINTS = 300  # of one trace: more lie on each other, and a browser would draw them for seconds
+DENSITY_TICKS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+COUNT_AXIS = {"type": "log", "tickformat": ",~r", "dtick": "D2"}  # of counts, with ticks at 1, 2 and 5
+RUN = "%{customdata[1]}<extra></extra>"  # hover: a sentence made beside the data
+COLUMNS = ("runs.seed", "figure.low", "figure.high", "figure.n")  # words of what `customdata` has from 2 on
+
+
+def colour(method: str, methods: Sequence[str] = ()) -> str:
+    """The method's colour; one that has none of its own takes the next after them.
+
+    >>> colour("global"), colour("new", ("dense", "new"))
+    ('#e69f00', '#009e73')
+    """
+    if method in METHOD_COLOURS:
+        return METHOD_COLOURS[method]
+    others = [name for name in methods if name not in METHOD_COLOURS]
+    return OTHER_COLOURS[others.index(method) % len(OTHER_COLOURS) if method in others else 0]
+
+
+def faint(hexadecimal: str, opacity: float = BAND_OPACITY) -> str:
+    """A colour with an opacity.
+
+    >>> faint("#e69f00", 0.5)
+    'rgba(230,159,0,0.5)'
+    """
+    red, green, blue = (int(hexadecimal[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity})"
+
+
+def exact(value: float) -> str:
+    """A number as a hover tells it: six significant digits, thousands separated.
+
+    >>> exact(60500), exact(0.0762931999)
+    ('60,500', '0.0762932')
+    """
+    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
+
+
+def band(found: Sequence[Mean], tint: str, group: str) -> go.Scatter:
+    """The 95 % intervals as one area; where a single run has none the area is interrupted."""
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for segment in _segments(found):
+        x += [*(m.density for m in segment), *(m.density for m in reversed(segment)), None]
+        y += [*(m.high for m in segment), *(m.low for m in reversed(segment)), None]
+    return go.Scatter(
+        x=x,
+        y=y,
+        fill="toself",
+        fillcolor=faint(tint),
+        mode="lines",
+        line={"width": 1, "color": faint(tint, 0.4)},
+        hoverinfo="skip",
+        legendgroup=group,
+        showlegend=False,
+        meta="band",
+    )
+
+
+def bars(found: Sequence[Mean]) -> dict[str, Any]:
+    """The 95 % intervals as bars on a line through the means."""
+    halves = [0.0 if mean.high is None else mean.high - mean.mean for mean in found]
+    return {"type": "data", "array": halves, "thickness": 1, "width": 3}
+
+
+def _segments(found: Sequence[Mean]) -> Iterable[list[Mean]]:
+    segment: list[Mean] = []
+    for mean in found:
+        if mean.low is not None:
+            segment.append(mean)
+        elif segment:
+            yield segment
+            segment = []
+    if segment:
+        yield segment
+
+
+def mean_line(
+    found: Sequence[Mean],
+    name: str,
+    tint: str,
+    say: Say,
+    *,
+    width: float = 2.5,
+    dash: str = "solid",
+    **options: Any,
+) -> go.Scatter:
+    """A line through the means; the hover tells each with its interval."""
+    told = [[None, mean_sentence(mean, name, say), None, mean.low, mean.high, mean.n] for mean in found]
+    line = {
+        "x": [mean.density for mean in found],
+        "y": [mean.mean for mean in found],
+        "customdata": told,
+        "mode": "lines",
+        "line": {"color": tint, "width": width, "dash": dash},
+        "hovertemplate": RUN,
+        "name": name,
+        "meta": "mean",
+    }
+    return go.Scatter(**(line | options))
+
+
+def mean_sentence(mean: Mean, name: str, say: Say) -> str:
+    """What a hover says of a mean."""
+    if mean.low is None:
+        return say("figure.single", name=name, density=f"{mean.density:g}", value=exact(mean.mean))
+    low, high = exact(mean.low), exact(mean.high)
+    values = {"value": exact(mean.mean), "low": low, "high": high, "n": mean.n}
+    return say("figure.mean", name=name, density=f"{mean.density:g}", **values)
+
+
+def run_sentence(point: Point, name: str, value: float, say: Say) -> str:
+    """What a hover says of one run."""
+    told = say(
+        "figure.run",
+        name=name,
+        density=f"{point.density:g}",
+        value=exact(value),
+        seed=point.seed,
+        run=point.run,
+    )
+    return told + (f"<br>{say('figure.collapsed')}" if point.collapsed else "")
+
+
+def stride(found: Sequence[Point]) -> int:
+    """Of so many runs every how many-th is drawn as a point: all, where they are not more than `MOST_POINTS`.
+
+    >>> stride(range(300)), stride(range(301))
+    (1, 2)
+    """
+    return -(-len(found) // MOST_POINTS) or 1
+
+
+def run_points(
+    found: Sequence[Point],
+    value: Callable[[Point], float],
+    name: str,
+    tint: str,
+    say: Say,
+    *,
+    at: Callable[[Point], float] = lambda point: point.density,
+    **options: Any,
+) -> go.Scatter:
+    """Single runs, of very many every `stride`-th; a click finds the run's id in `customdata[0]`.
+
+    A collapsed run is a cross.
+    """
+    found = found[:: stride(found)]
+    marker = {
+        "size": [10 if point.collapsed else 7 for point in found],
+        "symbol": ["x" if point.collapsed else "circle" for point in found],
+        "color": tint,
+        "opacity": 0.75,
+        "line": {"width": 0},
+    }
+    stay = {"marker": {"opacity": 0.75}}  # a click opens a run; it must not fade the others
+    return go.Scatter(
+        x=[at(point) for point in found],
+        y=[value(point) for point in found],
+        customdata=[[point.run, run_sentence(point, name, value(point), say), point.seed] for point in found],
+        mode="markers",
+        hovertemplate=RUN,
+        selected=stay,
+        unselected=stay,
+        name=name,
+        showlegend=False,
+        meta="runs",
+        **({"marker": marker} | options),
+    )
+
+
+def legend_only(name: str, **options: Any) -> go.Scatter:
+    """An entry of the legend that explains a mark, in a group of its own: one group would be stacked."""
+    entry = {"name": name, "legendgroup": name, "showlegend": True, "hoverinfo": "skip", "meta": "key"}
+    return go.Scatter(x=[None], y=[None], **(entry | options))
+
+
+def scale(figure: go.Figure, *, zero: bool = False) -> dict[str, Any]:
+    """A range that shows every run and every printed value; with `zero` from 0 on.
+
+    Intervals of two or three seeds can be many times as wide as the runs are apart: they are cut off by the
+    frame, and told in full by the hover.
+    """
+    values = [y for trace in figure.data if trace.mode == "markers" for y in trace.y or () if y is not None]
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    room = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
+    return {"range": [0 if zero else low - room, high + room]}
+
+
+def finished(
+    figure: go.Figure,
+    title: str,
+    y: dict[str, Any],
+    say: Say,
+    *,
+    logarithmic: bool,
+    x: dict[str, Any] | None = None,
+    columns: Sequence[str] | None = None,
+) -> go.Figure:
+    """The figure with its title, its axes and a legend below, where it has the whole width.
+
+    columns: headers of what `customdata` has beside run and sentence; those of means and runs if left out.
+    """
+    figure.update_layout(
+        meta={"columns": [say(word) for word in COLUMNS] if columns is None else list(columns)},
+        template="plotly_white",
+        title={"text": title, "x": 0, "xanchor": "left", "y": 1, "yanchor": "top", "pad": {"t": 8}},
+        height=HEIGHT,
+        margin={"l": 8, "r": 12, "t": 48, "b": 8},
+        hovermode="closest",
+        clickmode="event+select",
+        dragmode="zoom",
+        legend={"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top", "font": {"size": 12}},
+        uirevision="stay",
+    )
+    figure.update_yaxes(automargin=True, zeroline=False, **y)
+    figure.update_xaxes(automargin=True, zeroline=False, **(x or density_axis(figure, say, logarithmic)))
+    return figure
+
+
+def density_axis(figure: go.Figure, say: Say, logarithmic: bool) -> dict[str, Any]:
+    """The axis of ρ: over what was trained, with ticks that are its usual values."""
+    drawn = [x for trace in figure.data for x in (trace.x or ()) if x is not None] or [0.05, 1.0]
+    low = min(drawn)
+    title = {"text": say("figure.density"), "standoff": 8}
+    if not logarithmic:
+        return {"title": title, "type": "linear", "range": [0, 1.03], "dtick": 0.1, "tickformat": "~g"}
+    ticks = [tick for tick in DENSITY_TICKS if tick >= low * 0.8]
+    return {
+        "title": title,
+        "type": "log",
+        "range": [log10(low) - 0.06, 0.04],
+        "tickvals": ticks,
+        "ticktext": [f"{tick:g}" for tick in ticks],
+    }

@@ -1,0 +1,110 @@
+"""Which runs a table needs: its grid, rows that the paper lacks, and small networks for the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sparsecore.engine.config import SIZES, TEXTS, ConfigError, RunConfig
+from sparsecore.paper.pictures import FIGURES
+from sparsecore.paper.thesis import PaperTable, paper_table
+from sparsecore.runs.sweeps.spec import SweepSpec
+
+METHODS = ("global", "layerwise")
+FURTHER = (0.02, 0.01, 0.005)  # below the paper's, on request: where does each method break?
+KEPT_ALIVE_AT = 0.05  # the paper's lowest ρ of Tables 3-1 and 3-2, where a global budget empties a layer
+# One weight a neuron, so that none is cut off, and so many a layer that the last one can still learn.
+FLOORS = {"keep_alive": 1, "keep_alive_layer": 100}
+PICTURED_SIZE = "demo"  # the paper's pictures of weights are of a small network too
+
+Column = Literal["dense", "global", "layerwise", "keep_alive"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A table to be reproduced: with these seeds, at this size.
+
+    further: also the densities of `FURTHER`. parameters: of all runs, such as `max_steps` or `data`.
+
+    >>> plan = Plan("3-1", seeds=(0, 1))
+    >>> {name: len(spec.configs()) for name, spec in plan.specs().items()}
+    {'grid': 42, 'kept_alive': 2, 'pictures': 1}
+    """
+
+    table: str
+    seeds: tuple[int, ...] = (0, 1, 2)
+    size: str = "paper"
+    further: bool = False
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    def specs(self) -> dict[str, SweepSpec]:
+        """The sweeps of the table, by name; a `ConfigError` for a size that the task does not have."""
+        task = self.paper.task
+        if self.size not in SIZES[task]:
+            raise ConfigError("size", self.size, f"one of {', '.join(SIZES[task])} for {task}")
+        further = tuple(rho for rho in FURTHER if self.further and rho not in self.paper.rows)
+        shared = self._shared() | {"size": self.size}
+        specs = {
+            "grid": self._spec(METHODS, (*self.paper.densities, *further), self.seeds, shared),
+            "kept_alive": self._spec(("global",), (KEPT_ALIVE_AT, *further), self.seeds, shared | FLOORS),
+        }
+        for number, (method, density) in enumerate(self._pictured()):
+            small = self._shared() | {"size": PICTURED_SIZE}
+            specs["pictures" if not number else f"pictures {number + 1}"] = self._spec(
+                (method,), (density,), self.seeds[:1], small
+            )
+        return specs
+
+    @property
+    def paper(self) -> PaperTable:
+        """What the paper prints."""
+        return paper_table(self.table)
+
+    def table_configs(self) -> list[RunConfig]:
+        """The configs whose figures stand in the table."""
+        specs = self.specs()
+        return [*specs["grid"].configs(), *specs["kept_alive"].configs()]
+
+    def configs(self) -> list[RunConfig]:
+        """Every config that has to be trained, each once."""
+        found = [config for spec in self.specs().values() for config in spec.configs()]
+        return list({config.digest(): config for config in found}.values())
+
+    def pictured(self, method: str, density: float, size: str | None) -> RunConfig:
+        """The config of a run that a figure shows; `size` None for the table's own size."""
+        parameters = self._shared() | {"size": size or self.size}
+        return self._spec((method,), (density,), self.seeds[:1], parameters).configs()[0]
+
+    def _shared(self) -> dict[str, Any]:
+        # The thesis stops its text networks by the test texts; it says so, so we do.
+        return ({"watch": "test"} if self.paper.task == TEXTS else {}) | self.parameters
+
+    def _spec(
+        self, methods: Iterable[str], densities: Iterable[float], seeds: Iterable[int], given: dict[str, Any]
+    ) -> SweepSpec:
+        return SweepSpec(
+            task=self.paper.task,
+            methods=tuple(methods),
+            densities=tuple(densities),
+            seeds=tuple(seeds),
+            parameters=given,
+        )
+
+    def _pictured(self) -> list[tuple[str, float]]:
+        """Method and density of the small networks that the table's figures show."""
+        wanted = [
+            (shot.method, shot.density)
+            for figure in FIGURES.values()
+            if figure.table == self.table
+            for shot in figure.shots
+            if shot.size == PICTURED_SIZE
+        ]
+        return list(dict.fromkeys(wanted))
+
+
+def column_of(config: RunConfig) -> Column:
+    """The column of the table that a run belongs to."""
+    if config.method == "dense":
+        return "dense"
+    return "keep_alive" if config.keep_alive or config.keep_alive_layer else config.method

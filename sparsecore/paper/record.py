@@ -1,0 +1,252 @@
+"""A reproduction: the runs of a table and what they reached, live from the store or from a shipped file."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import subprocess
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from sparsecore.paper.plan import FLOORS, Column, Plan, column_of
+from sparsecore.paper.thesis import FOLDER, TABLES
+from sparsecore.runs.sweeps.curves import Layer, Point
+from sparsecore.runs.sweeps.spec import FINAL, FINISHED, Cell, Status
+
+PACKAGES = ("torch", "numpy")  # those on which the figures depend
+ROOT = Path(__file__).parents[2]
+# Of the program: what is shipped beside it may be newer than the commit that made it.
+CHANGED = ("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)assets/paper")
+
+
+class Record(BaseModel):
+    """What the models here share: they are read from files, so nothing unknown passes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LayerKept(Record):
+    """One weight matrix at the end of a run: how many of its weights are left."""
+
+    name: str
+    shape: tuple[int, ...]
+    nonzeros: int
+    prunable: bool
+
+    @property
+    def weights(self) -> int:
+        return math.prod(self.shape)
+
+
+class Trial(Record):
+    """One run of a reproduction. `digest` is its config's; figures are None until it has ended.
+
+    train, test: the task's first metric. reason: why it ended; step: where it is, or ended.
+    """
+
+    digest: str
+    run: str | None = None
+    column: Column
+    density: float
+    seed: int
+    status: Status
+    reason: str | None = None
+    detail: dict[str, Any] = {}
+    step: int = 0
+    metric: str | None = None
+    train: float | None = None
+    test: float | None = None
+    budget: int | None = None
+    nonzeros: int | None = None
+    layers: tuple[LayerKept, ...] = ()
+    seconds: float | None = None
+    device: str | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether it ended by itself, well or not."""
+        return self.status in FINAL
+
+    @classmethod
+    def of(cls, cell: Cell) -> Trial:
+        """The trial of a cell as it is now."""
+        config, run = cell.config, cell.run
+        found: dict[str, Any] = {
+            "digest": config.digest(),
+            "column": column_of(config),
+            "density": config.density,
+            "seed": config.seed,
+            "status": cell.status,
+        }
+        if run is None:
+            return cls(**found)
+        reason = f"failed: {run.error}" if run.state == "failed" else run.reason
+        found |= {"run": run.id, "reason": reason, "detail": run.detail or {}, "step": run.step}
+        if cell.metric is not None and cell.status in FINISHED:
+            result, (name, train, test) = run.result, cell.metric
+            found |= {"metric": name, "train": train, "test": test}
+            found |= {name: result[name] for name in ("budget", "nonzeros", "seconds", "device")}
+            found["layers"] = tuple(
+                LayerKept(**{name: layer[name] for name in LayerKept.model_fields})
+                for layer in result["layers"]
+            )
+        return cls(**found)
+
+    def point(self) -> Point | None:
+        """It as a point of the curves; None before it has ended with a figure."""
+        if self.test is None or self.train is None:
+            return None
+        return Point(
+            run=self.run or "",
+            method=self.column,
+            density=self.density,
+            seed=self.seed,
+            collapsed=self.status == "collapsed",
+            reason=self.reason or "",
+            metric=self.metric or "",
+            train=self.train,
+            test=self.test,
+            steps=self.step,
+            seconds=self.seconds or 0.0,
+            kept=self.nonzeros or 0,
+            budget=self.budget or 0,
+            nonzeros=sum(layer.nonzeros for layer in self.layers),
+            weights=sum(layer.weights for layer in self.layers),
+            layers=tuple(
+                Layer(each.name, each.nonzeros, each.weights, each.prunable) for each in self.layers
+            ),
+        )
+
+
+class Reproduction(Record):
+    """The runs of one table, how they were made, and where they come from.
+
+    floors: what the rows with `keep_alive` set. commit: of the program; None outside a repository.
+    """
+
+    table: Literal["3-1", "3-2", "3-4"]
+    size: str
+    seeds: tuple[int, ...]
+    parameters: dict[str, Any]
+    command: str
+    commit: str | None
+    versions: dict[str, str]
+    created: str
+    floors: dict[str, int]
+    trials: tuple[Trial, ...]
+
+    @property
+    def finished(self) -> bool:
+        """Whether no run is missing, waiting or training."""
+        return all(trial.finished for trial in self.trials)
+
+    def of(self, column: Column, density: float) -> tuple[Trial, ...]:
+        """The trials of one cell of the table; at density 1 every column has the dense runs."""
+        wanted = "dense" if density == 1 else column
+        return tuple(t for t in self.trials if t.column == wanted and t.density == density)
+
+    def points(self) -> list[Point]:
+        """What the curves draw of it."""
+        return [point for trial in self.trials if (point := trial.point()) is not None]
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """What the runs were trained on, such as cpu and cuda."""
+        return tuple(sorted({trial.device for trial in self.trials if trial.device is not None}))
+
+    @property
+    def densities(self) -> tuple[float, ...]:
+        """Every density with a trial, from 1 down."""
+        return tuple(sorted({trial.density for trial in self.trials}, reverse=True))
+
+
+def reproduction(plan: Plan, cells: list[Cell]) -> Reproduction:
+    """What the cells of a plan's table have reached by now."""
+    return Reproduction(
+        table=plan.table,
+        size=plan.size,
+        seeds=plan.seeds,
+        parameters=plan.parameters,
+        command=command_of(plan),
+        commit=commit(),
+        versions=versions(),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        floors=FLOORS,
+        trials=tuple(Trial.of(cell) for cell in cells),
+    )
+
+
+def command_of(plan: Plan) -> str:
+    """The command that makes it again.
+
+    >>> command_of(Plan("3-1", seeds=(0, 1), further=True, parameters={"max_steps": 500}))
+    'python -m sparsecore reproduce 3-1 --seeds 0,1 --size paper --further --max-steps 500'
+    """
+    given = [f"--{name.replace('_', '-')} {value}" for name, value in plan.parameters.items()]
+    parts = [
+        f"python -m sparsecore reproduce {plan.table}",
+        f"--seeds {','.join(map(str, plan.seeds))}",
+        f"--size {plan.size}",
+        *(["--further"] if plan.further else []),
+        *given,
+    ]
+    return " ".join(parts)
+
+
+@cache
+def commit() -> str | None:
+    """The commit of this program, `+changes` if files differ from it; None outside a repository."""
+    try:
+        head, changed = _git("rev-parse", "HEAD"), _git(*CHANGED)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + ("+changes" if changed else "")
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(ROOT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that the figures depend on."""
+    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
+
+# -- shipped ----------------------------------------------------------------------------------------------
+
+
+def ship(found: Reproduction, folder: Path = FOLDER) -> Path:
+    """Write a finished reproduction to a folder; a `ValueError` for one that is not finished."""
+    open_ = sum(not trial.finished for trial in found.trials)
+    if open_:
+        raise ValueError(f"{open_} of {len(found.trials)} runs have not ended: nothing is shipped.")
+    if found.commit is None:
+        raise ValueError("a shipped reproduction names its commit; this copy is in no git repository.")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{found.table}.json"
+    rows = found.model_dump(mode="json", exclude_defaults=True)
+    head = {name: value for name, value in rows.items() if name != "trials"}
+    lines = ",\n".join(f"  {json.dumps(row, ensure_ascii=False)}" for row in rows["trials"])
+    text = json.dumps(head, ensure_ascii=False, indent=1).removesuffix("\n}")
+    path.write_text(f'{text},\n "trials": [\n{lines}\n ]\n}}\n', encoding="utf-8")
+    return path
+
+
+def shipped(table: str, folder: Path = FOLDER) -> Reproduction | None:
+    """The reproduction of a table that came with the program; None where none did."""
+    path = folder / f"{table}.json"
+    if table not in TABLES or not path.exists():
+        return None
+    return Reproduction.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def pictures_path(table: str, folder: Path = FOLDER) -> Path:
+    """Where the pictures of a shipped reproduction lie."""
+    return folder / f"{table}.safetensors"

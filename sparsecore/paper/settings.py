@@ -1,0 +1,69 @@
+"""What the thesis leaves open or misprints, and what these runs do instead: a list for each table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sparsecore.engine.config import RunConfig
+from sparsecore.engine.tasks.bounds import best_accuracy
+from sparsecore.engine.tasks.points import SINC_REACH
+from sparsecore.paper.reasons import PRINTED_ANGLE_NOISE, Say
+from sparsecore.paper.record import Reproduction
+from sparsecore.paper.thesis import paper_table
+
+_SHARED = (
+    ("initial", "open"),
+    ("layers", "open"),
+    ("layer_budget", "misprint"),
+    ("distance", "misprint"),
+)
+_SYNTHETIC = (("repeats", "open"), ("batch", "open"), ("limit", "open"), ("floors", "ours"))
+SETTINGS: dict[str, tuple[tuple[str, Literal["open", "misprint", "ours"]], ...]] = {
+    "3-1": (("range", "open"), ("test_points", "open"), ("rmse", "misprint"), *_SHARED, *_SYNTHETIC),
+    "3-2": (
+        ("angle_noise", "misprint"),
+        ("loss", "open"),
+        ("weights", "misprint"),
+        ("figures", "misprint"),
+        *_SHARED,
+        *_SYNTHETIC,
+    ),
+    "3-4": (("texts", "open"), ("watch", "open"), ("network", "open"), ("text_rate", "open"), *_SHARED),
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: whether the thesis leaves it open, misprints it, or it is ours; and what is done."""
+
+    name: str
+    kind: Literal["open", "misprint", "ours"]
+    values: dict[str, Any]
+
+    def thesis(self, say: Say) -> str:
+        """What the thesis says of it, in the reader's language."""
+        return say(f"paper.setting.{self.name}", **self.values)
+
+    def chosen(self, say: Say) -> str:
+        """What these runs do."""
+        return say(f"paper.setting.{self.name}.ours", **self.values)
+
+
+def settings_of(found: Reproduction) -> list[Setting]:
+    """The settings of a table, with the values that its runs have."""
+    task = paper_table(found.table).task
+    config = RunConfig.parse({"task": task, "size": found.size} | found.parameters)
+    values = {
+        "reach": f"{SINC_REACH:g}",
+        "noise": f"{config.noise:g}",
+        "ceiling": f"{100 * best_accuracy(PRINTED_ANGLE_NOISE):.1f}",
+        "runs": len(found.seeds),
+        "seeds": ", ".join(map(str, found.seeds)),
+        "max_steps": "" if config.max_steps is None else f"{config.max_steps:,}",
+        "theta": f"{config.theta:g}",
+        "learning_rate": f"{config.learning_rate:g}",
+        "neuron": found.floors["keep_alive"],
+        "layer": found.floors["keep_alive_layer"],
+    }
+    return [Setting(name, kind, values) for name, kind in SETTINGS[found.table]]

@@ -1,0 +1,126 @@
+"""What the thesis prints: its tables, from `assets/paper/tables.json`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from sparsecore.engine.config import Task
+
+FOLDER = Path(__file__).parents[2] / "assets" / "paper"
+TABLES = ("3-1", "3-2", "3-4")  # tables of trained networks
+SORTING = "3-5"  # the table of times
+PAPER_WEIGHTS = 1_835_008  # "about 1.8 M": what Table 3-5 sorts (DESIGN)
+PAPER_BLOCKS = 4  # the layers of the layerwise method there
+PERCENT = 100.0
+
+Part = Literal["train", "test"]
+PARTS: tuple[Part, ...] = ("train", "test")
+METHODS = ("global", "layerwise")
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """One printed table: for each ρ and method the metric on the training and on the test part.
+
+    percent: whether it prints shares as percentages; decimals: how many digits it prints.
+    """
+
+    name: str
+    task: Task
+    metric: str
+    lower_is_better: bool
+    percent: bool
+    decimals: int
+    rows: dict[float, dict[str, dict[Part, float]]]
+
+    @property
+    def densities(self) -> tuple[float, ...]:
+        """As printed, from 1 down."""
+        return tuple(self.rows)
+
+    def value(self, density: float, method: str, part: Part) -> float | None:
+        """What is printed, in the table's own unit; None where nothing is."""
+        return self.rows.get(density, {}).get(method, {}).get(part)
+
+    def in_unit(self, value: float) -> float:
+        """A metric as our runs measure it, in the table's unit."""
+        return PERCENT * value if self.percent else value
+
+    def written(self, value: float, *, signed: bool = False) -> str:
+        """A value of this table as text, with as many digits as the paper prints.
+
+        >>> paper_table("3-1").written(0.0701), paper_table("3-2").written(-0.25, signed=True)
+        ('0.0701', '−0.25')
+        """
+        text = f"{value:+.{self.decimals}f}" if signed else f"{value:.{self.decimals}f}"
+        return text.replace("-", "−")
+
+    def better(self, ours: float, theirs: float) -> bool:
+        """Whether the first value is the better one."""
+        return ours < theirs if self.lower_is_better else ours > theirs
+
+    def in_shares(self, value: float) -> float:
+        """A printed value as our runs measure it."""
+        return round(value / (PERCENT if self.percent else 1.0), 6)
+
+    @property
+    def last_digit(self) -> float:
+        """Half a unit of the last digit printed: what rounding alone can do."""
+        return 0.5 * 10**-self.decimals
+
+
+@cache
+def paper_table(name: str) -> PaperTable:
+    """A table by its number; `KeyError` for one that is no table of trained networks."""
+    if name not in TABLES:
+        raise KeyError(f"{name!r} is not one of {', '.join(TABLES)}.")
+    table = tables()[name]
+    percent = table["metric"].endswith("%")
+    rows = {row["density"]: {method: row[method] for method in METHODS} for row in table["rows"]}
+    return PaperTable(
+        name,
+        table["task"],
+        table["metric"],
+        table["better"] == "lower",
+        percent,
+        2 if percent else 4,
+        rows,
+    )
+
+
+@dataclass(frozen=True)
+class Printed:
+    """One printed result: a method at a density. A density of 1 is the dense network."""
+
+    table: str
+    method: str
+    density: float
+    train: float
+    test: float
+
+
+@cache
+def tables() -> dict[str, dict[str, Any]]:
+    """Every table by its number, as the file has it."""
+    return json.loads((FOLDER / "tables.json").read_text(encoding="utf-8"))
+
+
+@cache
+def printed(task: str) -> tuple[Printed, ...]:
+    """The printed results of a task; accuracies as shares of 1, like ours. Empty for a task without a table.
+
+    >>> printed("spirals")[1]
+    Printed(table='3-2', method='global', density=0.9, train=0.9966, test=0.995)
+    """
+    found = []
+    for table in map(paper_table, TABLES):
+        for density, row in table.rows.items() if table.task == task else ():
+            for method in METHODS if density < 1 else METHODS[:1]:
+                name = "dense" if density == 1 else method
+                train, test = (table.in_shares(row[method][part]) for part in PARTS)
+                found.append(Printed(table.name, name, float(density), train, test))
+    return tuple(found)

@@ -1,0 +1,79 @@
+"""A run as a Python script: the same config, the same commands at the same steps, the same numbers."""
+
+from __future__ import annotations
+
+import json
+import pprint
+from typing import Any
+
+from sparsecore.engine.config import RunConfig
+from sparsecore.runs.store.run import Run
+from sparsecore.runs.store.store import Store
+
+TEMPLATE = '''"""Run {run}, written out: the same config gives the same weights.
+
+On a CPU of the same kind, with the same versions, bit for bit; on a GPU up to rounding.
+"""
+
+import sparsecore as sc
+import torch
+
+torch.set_num_threads(1)  # as it was trained: several threads would round sums otherwise
+
+config = sc.RunConfig(
+{parameters}
+)
+# What was changed while it trained: after so many steps, what.
+changes = {changes}
+stopped_after = {stopped}  # steps, where somebody stopped it
+recorded = {recorded}
+
+
+def command(step):
+    """What the run is told before its next step; None to take it."""
+    if changes and changes[0][0] <= step:
+        return sc.events.Change(changes.pop(0)[1])
+    if stopped_after is not None and step >= stopped_after:
+        return sc.events.Stop()
+    return None
+
+
+training = sc.train(config{home})
+event = next(training)
+while not isinstance(event, sc.events.Ended):
+    match event:
+        case sc.events.Record(step, values) if "metrics" in values:
+            print(step, values["metrics"])
+    event = training.send(command(event.step) if isinstance(event, sc.events.Ready) else None)
+
+print("ended:", event.reason, "after", event.step, "steps")
+print("metrics:", event.result["metrics"])
+print("as recorded:", event.result["metrics"] == recorded)
+'''
+
+
+class NoScript(ValueError):
+    """The run has no end that a script could come to."""
+
+
+def run_script(store: Store, run: Run) -> str:
+    """The text of the script. Raises NoScript for a run without a result."""
+    if run.state != "ended" or not run.result:
+        raise NoScript(f"run {run.id} has not ended with a result; only a finished run has a script.")
+    # The device that was taken, not the one asked for: `auto` may mean another one elsewhere.
+    given = run.config.model_dump() | {"device": run.result["device"]}
+    config = RunConfig.parse(given).model_dump()
+    lines = (f"    {name}={value!r}," for name, value in config.items() if value is not None)
+    changes = [(row.step, json.loads(row.payload)) for row in store.entries(run.id, ["change"])]
+    return TEMPLATE.format(
+        run=run.id,
+        parameters="\n".join(lines),
+        changes=_literal(changes),
+        stopped=run.result["steps"] if run.reason == "stopped" else None,
+        recorded=_literal(run.result["metrics"]),
+        home=", sc.Store().home" if config["data"] else "",
+    )
+
+
+def _literal(value: Any) -> str:
+    return pprint.pformat(value, width=100, sort_dicts=False)

@@ -1,0 +1,52 @@
+"""`python -m sparsecore.runs.files.takeaway_process HOME` makes the files of one run for the server.
+
+Its question is the first line of standard input, `{"run": …, "folder": …}`; on standard output it tells how
+far it is, a line of JSON a file, and at the end what there is, or the `problem`. It ends with its server.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from sparsecore.runs.files.takeaway import Differs, NotReady, take_away
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.workers.orders import end_with_server
+from sparsecore.runs.workers.worker import one_thread, sentence
+
+
+def _print(**line: Any) -> None:
+    print(json.dumps(line), flush=True)
+
+
+def main(home: Path) -> None:
+    """Make the files that standard input asks for."""
+    question, gone = json.loads(sys.stdin.readline()), threading.Event()
+    end_with_server(gone)
+    one_thread()
+    store = Store(home)
+
+    def tell(done: int, total: int, form: str) -> None:
+        if gone.is_set():
+            os._exit(1)
+        _print(done=done, total=total, form=form)
+
+    try:
+        taken = take_away(store, question["run"], Path(question["folder"]), tell)
+    except KeyError:
+        _print(problem="the run is no longer there.")
+    except (NotReady, Differs) as error:
+        _print(problem=str(error))
+    except Exception as error:
+        _print(problem=sentence(error))
+        raise
+    else:
+        _print(taken=taken.summary())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,58 @@
+"""Which two runs are worth a look side by side, and the settings that would make such a pair."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sparsecore.engine.config import RunConfig
+from sparsecore.runs.store.run import Run
+
+COUNTERPART = {"global": "layerwise", "layerwise": "global", "dense": "layerwise"}
+
+
+def partner(run: Run, others: Sequence[Run]) -> Run | None:
+    """Of runs, newest first, the one of the same task that differs from `run` in the fewest settings.
+
+    One of another size comes after all of its own, and the same settings again after that.
+    """
+    alike = [other for other in others if other.id != run.id and other.config.task == run.config.task]
+    return min(
+        (other for other in alike if has_begun(other)), key=lambda other: _distance(run, other), default=None
+    )
+
+
+def newest_pair(runs: Sequence[Run]) -> tuple[Run, Run] | None:
+    """Of runs, newest first, the newest that has a partner of its size and other settings; that one first.
+
+    Two that only wait are a pair where no other is.
+    """
+    return _pair([run for run in runs if run.step]) or _pair([run for run in runs if has_begun(run)])
+
+
+def _pair(runs: Sequence[Run]) -> tuple[Run, Run] | None:
+    for run in runs:
+        other = partner(run, runs)
+        if other is not None and other.config.size == run.config.size and other.config != run.config:
+            return other, run
+    return None
+
+
+def counterparts(run: Run | None) -> list[RunConfig]:
+    """What to train for a pair that differs in the method alone: both, or what a run lacks beside it."""
+    if run is None:
+        return [RunConfig(method=method) for method in ("global", "layerwise")]
+    settings = run.config.model_dump() | {"method": COUNTERPART[run.config.method]}
+    if settings["method"] == "global":
+        settings["layer_densities"] = None  # a global budget is one for all layers
+    return [RunConfig.parse(settings)]
+
+
+def has_begun(run: Run) -> bool:
+    """Whether there is something to see of the run, or soon will be."""
+    return bool(run.step) or run.active
+
+
+def _distance(run: Run, other: Run) -> tuple[bool, bool, int]:
+    here, there = run.config.model_dump(), other.config.model_dump()
+    differing = sum(here[name] != there[name] for name in here)
+    return run.config.size != other.config.size, not differing, differing

@@ -1,0 +1,92 @@
+"""A run's log: rows appended in order, thinned evenly so that a long run stays small and can be replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from sparsecore.runs.store.tables import log
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How much of a kind is kept before every other row of it is dropped; looked at every `check` rows."""
+
+    rows: int
+    size: int
+    check: int
+
+
+MB = 1_000_000
+# Together under 25 MB a run. Kinds not named here are few and all kept.
+LIMITS = {"frame": Limit(rows=600, size=18 * MB, check=1), "record": Limit(rows=4_000, size=4 * MB, check=64)}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row to be: kind scene, frame, record or change; the step; the bytes."""
+
+    kind: str
+    step: int
+    payload: bytes
+
+
+def append(connection: Connection, run_id: str, entries: Sequence[Entry]) -> None:
+    """Write the entries in order and thin what grew too large.
+
+    Rows of a kind are numbered from 0. While they fit, all are kept; then every second one, then every
+    fourth: those kept lie evenly over the whole run. The newest is always there, for the live view.
+    """
+    rows: dict[int, dict[str, Any]] = {}
+    large: list[str] = []
+    for kind in dict.fromkeys(entry.kind for entry in entries):
+        places = [place for place, entry in enumerate(entries) if entry.kind == kind]
+        first, stride = _after_newest(connection, run_id, kind)
+        for nth, place in enumerate(places, first):
+            if nth % stride == 0 or place == places[-1]:
+                rows[place] = _row(run_id, entries[place], nth, stride)
+        limit = LIMITS.get(kind)
+        if limit is not None and (first + len(places) - 1) // limit.check > (first - 1) // limit.check:
+            large.append(kind)
+    if rows:
+        connection.execute(insert(log), [rows[place] for place in sorted(rows)])
+    for kind in large:
+        while _thin(connection, run_id, kind, LIMITS[kind]):
+            pass
+
+
+def _after_newest(connection: Connection, run_id: str, kind: str) -> tuple[int, int]:
+    """The number of the next row of a kind, and the stride; a newest row that was only that is dropped."""
+    query = select(log.c.id, log.c.nth, log.c.stride).where(log.c.run_id == run_id, log.c.kind == kind)
+    newest = connection.execute(query.order_by(log.c.id.desc()).limit(1)).first()
+    if newest is None:
+        return 0, 1
+    if newest.nth % newest.stride:
+        connection.execute(delete(log).where(log.c.id == newest.id))
+    return newest.nth + 1, newest.stride
+
+
+def _row(run_id: str, entry: Entry, nth: int, stride: int) -> dict[str, Any]:
+    numbers = {"step": entry.step, "nth": nth, "stride": stride, "size": len(entry.payload)}
+    return {"run_id": run_id, "kind": entry.kind, "payload": entry.payload} | numbers
+
+
+def _thin(connection: Connection, run_id: str, kind: str, limit: Limit) -> bool:
+    """Drop every other row of a kind if there are too many; whether that dropped any."""
+    of_kind = (log.c.run_id == run_id, log.c.kind == kind)
+    query = select(func.count(), func.sum(log.c.size), func.max(log.c.nth), func.max(log.c.stride))
+    rows, size, newest, stride = connection.execute(query.where(*of_kind)).one()
+    if rows <= limit.rows and size <= limit.size:
+        return False
+    odd = (log.c.nth % (2 * stride) != 0, log.c.nth < newest)
+    dropped = connection.execute(delete(log).where(*of_kind, *odd)).rowcount
+    connection.execute(update(log).where(*of_kind, log.c.nth == newest).values(stride=2 * stride))
+    return dropped > 0
+
+
+def rewind(connection: Connection, run_id: str, step: int) -> None:
+    """Drop the rows past a step."""
+    connection.execute(delete(log).where(log.c.run_id == run_id, log.c.step > step))

@@ -1,0 +1,350 @@
+"""The store: every run's config, log, checkpoint, commands and ending, in one database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy.engine import Row
+
+from sparsecore.engine.config import PARAMETERS, ConfigError, RunConfig
+from sparsecore.runs.store import queue
+from sparsecore.runs.store.database import insert_or, one_at_a_time
+from sparsecore.runs.store.limits import require_fit
+from sparsecore.runs.store.log import Entry, append, rewind
+from sparsecore.runs.store.opening import Opening
+from sparsecore.runs.store.people import HOST, Person, require_room
+from sparsecore.runs.store.run import ACTIVE, WELCOME, Run, State, new_row
+from sparsecore.runs.store.tables import checkpoints, commands, log, runs, settings
+
+HEARTBEAT_SECONDS = 1.0
+LOST_SECONDS = 10.0  # without a heartbeat for so long, a run's worker is taken for dead
+KEPT = runs.c.deleted.is_(None)
+# Asked twenty times a second by every worker: to build it anew takes longer than to ask.
+WAITING = select(commands.c.id).where(commands.c.run_id == bindparam("run"))
+MAX_CRASHES = 3  # a run whose worker died so often without a new checkpoint is given up
+
+
+class LostRun(RuntimeError):
+    """The run is no longer this worker's: someone took it over, or deleted it."""
+
+
+class Store(Opening):
+    """All runs in one database: that of `url` or of `SPARSECORE_STORE`, else SQLite under `home`.
+
+    Safe from any number of threads and processes, and with PostgreSQL from several machines. A run belongs
+    to one worker at a time; what any other writes to it raises `LostRun`. Every call raises `StoreError`
+    when the database cannot be reached. Heartbeats are by the database's clock. What a person asks for names
+    him in `by` (see `people`): a command to another's run raises `NotYours`.
+    """
+
+    # -- runs ---------------------------------------------------------------------------------------------
+
+    def create(
+        self, config: RunConfig, origin: str = "page", worker: str | None = None, by: Person = HOST
+    ) -> str:
+        """A new run, queued; or, when a `worker` is named, begun by it. Gives its id.
+
+        Raises `QueueFull`, and `Beyond` for a run that takes too much of this machine.
+        """
+        if origin != WELCOME:  # it is small, and no page shows without it
+            require_fit(config, self.home)
+        row = new_row(config, origin, by.owner)
+        if worker:
+            now = self._now()
+            row |= {"state": "running", "worker": worker, "started": now, "heartbeat": now}
+        with self.engine.begin() as connection:
+            if by is not HOST:
+                one_at_a_time(connection)  # two tabs of one person must not both take the last place
+                require_room(connection, by)
+            connection.execute(insert(runs).values(row))
+        return row["id"]
+
+    def get(self, run_id: str) -> Run | None:
+        """The run, or None when there is none of this id, or it was deleted."""
+        query = select(runs).where(runs.c.id == run_id, KEPT)
+        with self.engine.connect() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else Run.of(row)
+
+    def list(
+        self, *, states: Sequence[str] = (), origin: str | None = None, limit: int | None = None
+    ) -> list[Run]:
+        """Runs, newest first."""
+        query = select(runs).where(KEPT).order_by(runs.c.place.desc()).limit(limit)
+        if states:
+            query = query.where(runs.c.state.in_(states))
+        if origin:
+            query = query.where(runs.c.origin == origin)
+        with self.engine.connect() as connection:
+            return [Run.of(row) for row in connection.execute(query)]
+
+    def queue_place(self, run_id: str) -> int | None:
+        """1 for the next to be trained; None when the run is not queued."""
+        with self.engine.connect() as connection:
+            return queue.place_of(connection, run_id)
+
+    def delete(self, run_id: str, by: Person = HOST) -> None:
+        """Erase a run and all it logged; `keeping.delete` can be undone."""
+        self._require(run_id, by)
+        with self.engine.begin() as connection:
+            connection.execute(delete(runs).where(runs.c.id == run_id))
+
+    # -- who trains it ------------------------------------------------------------------------------------
+
+    def claim(self, run_id: str, worker: str, state: Literal["queued", "paused"] = "queued") -> bool:
+        """Make the run this worker's if it is still in `state`; a queued one is running from then on."""
+        now = self._now()
+        values = {"worker": worker, "heartbeat": now, "started": func.coalesce(runs.c.started, now)}
+        free = (runs.c.id == run_id, runs.c.state == state, KEPT)
+        if state == "queued":
+            values["state"] = "running"
+        else:
+            free += (runs.c.worker.is_(None),)
+        with self.engine.begin() as connection:
+            claimed = connection.execute(update(runs).where(*free).values(values)).rowcount == 1
+            if claimed and state == "queued":
+                queue.note_turn(connection, run_id, now)
+            return claimed
+
+    def beat(self, run_id: str, worker: str) -> None:
+        """Say that the worker lives; `LostRun` when the run is no longer its own."""
+        self._mine(run_id, worker, {"heartbeat": self._now()})
+
+    def set_state(self, run_id: str, worker: str, state: State) -> None:
+        """Move the worker's own run to `paused` or `running`."""
+        self._mine(run_id, worker, {"state": state, "heartbeat": self._now()})
+
+    def release(self, run_id: str, worker: str) -> None:
+        """Let go of the run: it is queued again, but paused if it was, or was asked to be."""
+        with self.engine.begin() as connection:
+            self._mine_in(connection, run_id, worker, {"state": queue.LEFT, "worker": None})
+            queue.is_obeyed(connection, run_id)
+
+    def finish(self, run_id: str, worker: str, step: int, reason: str, detail: dict, result: dict) -> None:
+        """The run's ending."""
+        ending = {"reason": reason, "detail": detail, "result": result, "step": step}
+        self._mine(run_id, worker, ending | {"state": "ended", "worker": None, "ended": self._now()})
+
+    def fail(self, run_id: str, error: str, worker: str | None = None) -> None:
+        """The run cannot go on; `error` is the sentence to show. A `worker` may only fail its own run."""
+        active = (runs.c.id == run_id, runs.c.state.in_(ACTIVE))
+        if worker is not None:
+            active += (runs.c.worker == worker,)
+        values = {"state": "failed", "worker": None, "ended": self._now(), "error": error}
+        with self.engine.begin() as connection:
+            connection.execute(update(runs).where(*active).values(values))
+
+    def recover(self, run_id: str, worker: str, what: str) -> None:
+        """The worker is dead: its run is let go, or given up after `MAX_CRASHES` in a row."""
+        mine = (runs.c.id == run_id, runs.c.worker == worker, runs.c.state.in_(ACTIVE))
+        with self.engine.begin() as connection:
+            row = connection.execute(select(runs.c.crashes, runs.c.state).where(*mine)).first()
+            if row is None:
+                return
+            crashes = row.crashes + (row.state != "queued")  # one that waited for its worker has not crashed
+            values: dict[str, Any] = {"state": queue.LEFT, "worker": None, "crashes": crashes}
+            if crashes >= MAX_CRASHES:
+                values |= {"state": "failed", "ended": self._now(), "error": what}
+            connection.execute(update(runs).where(*mine).values(values))
+            queue.is_obeyed(connection, run_id)
+
+    def lost(self) -> list[Run]:
+        """Runs whose worker was not heard of for `LOST_SECONDS`, by a clock that may have been set back."""
+        now = self._now()
+        odd = or_(runs.c.heartbeat < now - LOST_SECONDS, runs.c.heartbeat > now + LOST_SECONDS)
+        query = select(runs).where(runs.c.worker.is_not(None), odd)
+        with self.engine.connect() as connection:
+            return [Run.of(row) for row in connection.execute(query)]
+
+    def heartbeats(self) -> dict[str, tuple[str, float]]:
+        """The worker and the last heartbeat of every run that somebody holds."""
+        query = select(runs.c.id, runs.c.worker, runs.c.heartbeat).where(runs.c.worker.is_not(None))
+        with self.engine.connect() as connection:
+            return {row.id: (row.worker, row.heartbeat) for row in connection.execute(query)}
+
+    def _mine(self, run_id: str, worker: str, values: dict[str, Any]) -> None:
+        with self.engine.begin() as connection:
+            self._mine_in(connection, run_id, worker, values)
+
+    def _mine_in(self, connection: Connection, run_id: str, worker: str, values: dict[str, Any]) -> None:
+        query = update(runs).where(runs.c.id == run_id, runs.c.worker == worker).values(values)
+        if connection.execute(query).rowcount == 0:
+            raise LostRun(f"run {run_id} is no longer trained by {worker}.")
+
+    # -- the log ------------------------------------------------------------------------------------------
+
+    def write(
+        self,
+        run_id: str,
+        worker: str,
+        step: int,
+        entries: Sequence[Entry],
+        checkpoint: bytes | None = None,
+        *,
+        kept: bool = False,
+    ) -> None:
+        """Append to the run's log, and replace its checkpoint or say that a file has it, at once."""
+        values: dict[str, Any] = {"step": step, "heartbeat": self._now()}
+        if kept or checkpoint is not None:
+            values["crashes"] = 0
+        with self.engine.begin() as connection:
+            self._mine_in(connection, run_id, worker, values)
+            append(connection, run_id, entries)
+            if checkpoint is not None:
+                # In its place: to free the pages of a large one and to take others costs twice the time.
+                row = {"step": step, "payload": checkpoint}
+                there = update(checkpoints).where(checkpoints.c.run_id == run_id)
+                if connection.execute(there.values(row)).rowcount == 0:
+                    connection.execute(insert(checkpoints).values(run_id=run_id, **row))
+
+    def checkpoint(self, run_id: str) -> tuple[int, bytes] | None:
+        """The step and the blob of the run's last checkpoint."""
+        query = select(checkpoints.c.step, checkpoints.c.payload).where(checkpoints.c.run_id == run_id)
+        with self.engine.connect() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else (row.step, row.payload)
+
+    def rewind(self, run_id: str, worker: str, step: int) -> None:
+        """Drop what was logged after `step`, before the run goes on from there."""
+        with self.engine.begin() as connection:
+            self._mine_in(connection, run_id, worker, {"step": step})
+            rewind(connection, run_id, step)
+
+    def entries(self, run_id: str, kinds: Sequence[str], after: int = 0) -> list[Row]:
+        """Log rows (id, kind, step, payload) of these kinds past a row id, oldest first."""
+        query = (
+            select(log.c.id, log.c.kind, log.c.step, log.c.payload)
+            .where(log.c.run_id == run_id, log.c.kind.in_(kinds), log.c.id > after)
+            .order_by(log.c.id)
+        )
+        with self.engine.connect() as connection:
+            return list(connection.execute(query))
+
+    def changes(self, run_id: str) -> dict[str, Any]:
+        """The live parameters as they were last set while the run trained."""
+        changed: dict[str, Any] = {}
+        for row in self.entries(run_id, ["change"]):
+            changed |= json.loads(row.payload)
+        return changed
+
+    def last_record(self, run_id: str) -> dict[str, Any]:
+        """The newest scalars of the run; empty before the first."""
+        query = select(log.c.payload).where(log.c.run_id == run_id, log.c.kind == "record")
+        with self.engine.connect() as connection:
+            payload = connection.execute(query.order_by(log.c.id.desc()).limit(1)).scalar_one_or_none()
+        return {} if payload is None else json.loads(payload)
+
+    def frames(self, run_id: str) -> list[tuple[int, int]]:
+        """(row id, step) of every kept frame, oldest first."""
+        query = select(log.c.id, log.c.step).where(log.c.run_id == run_id, log.c.kind == "frame")
+        with self.engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(query.order_by(log.c.id))]
+
+    def frame(self, run_id: str, row_id: int | None = None, newer_than: int = 0) -> Row | None:
+        """One frame (id, step, payload): that of a row id, or the newest if it is newer than a row id."""
+        query = select(log.c.id, log.c.step, log.c.payload).where(
+            log.c.run_id == run_id, log.c.kind == "frame"
+        )
+        wanted = log.c.id > newer_than if row_id is None else log.c.id == row_id
+        with self.engine.connect() as connection:
+            return connection.execute(query.where(wanted).order_by(log.c.id.desc()).limit(1)).first()
+
+    def last_row(self, run_id: str) -> int:
+        """The newest row id of the run's log; 0 for an empty log."""
+        query = select(func.coalesce(func.max(log.c.id), 0)).where(log.c.run_id == run_id)
+        with self.engine.connect() as connection:
+            return connection.execute(query).scalar_one()
+
+    def log_bytes(self, run_id: str) -> int:
+        """The size of the run's log."""
+        query = select(func.coalesce(func.sum(log.c.size), 0)).where(log.c.run_id == run_id)
+        with self.engine.connect() as connection:
+            return connection.execute(query).scalar_one()
+
+    # -- commands -----------------------------------------------------------------------------------------
+
+    def command(
+        self, run_id: str, kind: str, values: dict[str, Any] | None = None, by: Person = HOST
+    ) -> None:
+        """Ask the run's worker for something: pause, step, stop, release, or change (live parameters).
+
+        A `ConfigError` when a changed value does not fit; nothing is asked then.
+        """
+        self._require(run_id, by)
+        if kind == "change":
+            self._check_change(run_id, values or {})
+        with self.engine.begin() as connection:
+            if kind != "stop" or not self._stop_unstarted(connection, run_id):
+                connection.execute(insert(commands).values(run_id=run_id, kind=kind, values=values or {}))
+
+    def _require(self, run_id: str, by: Person) -> None:
+        run = None if by is HOST else self.get(run_id)
+        if run is not None:
+            by.require(run.owner, run.origin, f"run {run_id}")
+
+    def _check_change(self, run_id: str, values: dict[str, Any]) -> None:
+        for name, value in values.items():
+            if name not in PARAMETERS or not PARAMETERS[name].live:
+                raise ConfigError(name, value, "left alone while it trains")
+        run = self.get(run_id)
+        if run is not None:
+            RunConfig.parse(run.config.model_dump() | values)
+
+    def _stop_unstarted(self, connection: Connection, run_id: str) -> bool:
+        """A run that waits in the queue and has done nothing yet ends at once."""
+        waiting = (runs.c.id == run_id, runs.c.state == "queued", runs.c.started.is_(None))
+        values = {"state": "ended", "reason": "stopped", "detail": {}, "ended": self._now(), "worker": None}
+        return connection.execute(update(runs).where(*waiting).values(values)).rowcount == 1
+
+    def resume(self, run_id: str, by: Person = HOST) -> None:
+        """A paused run waits for its turn again; one that the command line holds goes on at once."""
+        self._require(run_id, by)
+        paused = (runs.c.id == run_id, runs.c.state == "paused", KEPT)
+        with self.engine.begin() as connection:
+            held = update(runs).where(*paused, runs.c.worker.like("cli:%")).values(state="running")
+            if connection.execute(held).rowcount == 0:
+                connection.execute(update(runs).where(*paused).values(state="queued"))
+
+    def take_commands(self, run_id: str) -> list[tuple[str, dict[str, Any]]]:
+        """The commands given since the last call, oldest first; they are gone from the store then."""
+        with self.engine.connect() as connection:
+            ids = list(connection.execute(WAITING, {"run": run_id}).scalars())
+        if not ids:
+            return []  # asked many times a second: without a write
+        taken = delete(commands).where(commands.c.id.in_(ids)).returning(commands)
+        with self.engine.begin() as connection:
+            rows = list(connection.execute(taken))  # what another has taken meanwhile is not among them
+        return [(row.kind, row.values) for row in sorted(rows, key=lambda row: row.id)]
+
+    def commanded(self) -> list[str]:
+        """Paused runs without a worker that were given a command."""
+        query = (
+            select(runs.c.id)
+            .where(runs.c.state == "paused", runs.c.worker.is_(None), KEPT)
+            .where(runs.c.id.in_(select(commands.c.run_id)))
+        )
+        with self.engine.connect() as connection:
+            return list(connection.execute(query).scalars())
+
+    # -- settings -----------------------------------------------------------------------------------------
+
+    def setting(self, name: str, default: Callable[[], Any]) -> Any:
+        """A value kept for all processes; made by `default()` the first time anyone asks."""
+        query = select(settings.c.value).where(settings.c.name == name)
+        with self.engine.connect() as connection:
+            found = connection.execute(query).scalar_one_or_none()
+        if found is not None:
+            return found
+        with self.engine.begin() as connection:
+            row = insert_or(self.engine, settings).values(name=name, value=default())
+            connection.execute(row.on_conflict_do_nothing())
+            return connection.execute(query).scalar_one()
+
+    def set_setting(self, name: str, value: Any) -> None:
+        """Keep a value for all processes."""
+        row = insert_or(self.engine, settings).values(name=name, value=value)
+        with self.engine.begin() as connection:
+            connection.execute(row.on_conflict_do_update(index_elements=["name"], set_={"value": value}))

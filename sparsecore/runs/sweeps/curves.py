@@ -1,0 +1,148 @@
+"""From a sweep's cells to its curves: points, means and 95 % intervals over seeds, the Pareto front."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from math import isfinite, sqrt
+from typing import Literal
+
+from sparsecore.runs.store.layers import Layer
+from sparsecore.runs.sweeps.bisection import LOWER_IS_BETTER
+from sparsecore.runs.sweeps.spec import FINISHED, Cell
+
+Part = Literal["train", "test"]
+CONFIDENCE = 0.95
+METRICS = {"sinc": "rmse", "spirals": "accuracy", "vulnerabilities": "accuracy"}  # the first of each task
+
+
+@dataclass(frozen=True)
+class Point:
+    """One finished run of a sweep, with what is drawn of it.
+
+    `nonzeros` and `weights` count every weight matrix, also those under no constraint; `kept` and `budget`
+    only what is under it. Embeddings are in neither.
+    """
+
+    run: str
+    method: str
+    density: float
+    seed: int
+    collapsed: bool
+    reason: str
+    metric: str
+    train: float
+    test: float
+    steps: int
+    seconds: float
+    kept: int
+    budget: int
+    nonzeros: int
+    weights: int
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean of `n` runs at one density, and its 95 % interval; without one for a single run."""
+
+    density: float
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+def points(cells: Iterable[Cell]) -> list[Point]:
+    """The finished runs of these cells, collapsed ones among them; what diverged has no value to draw."""
+    found = []
+    for cell in cells:
+        if cell.status not in FINISHED or cell.metric is None:
+            continue
+        name, train, test = cell.metric
+        if not (isfinite(train) and isfinite(test)):
+            continue
+        run, result = cell.run, cell.run.result
+        layers = run.layers
+        found.append(
+            Point(
+                run=run.id,
+                method=cell.config.method,
+                density=cell.config.density,
+                seed=cell.config.seed,
+                collapsed=cell.status == "collapsed",
+                reason=run.reason,
+                metric=name,
+                train=train,
+                test=test,
+                steps=result["steps"],
+                seconds=result["seconds"],
+                kept=result["nonzeros"],
+                budget=result["budget"],
+                nonzeros=sum(layer.nonzeros for layer in layers),
+                weights=sum(layer.weights for layer in layers),
+                layers=layers,
+            )
+        )
+    return found
+
+
+def interval(values: Sequence[float]) -> tuple[float, float | None, float | None]:
+    """The mean of independent values and its 95 % interval by Student's t; no interval for one value.
+
+    >>> interval([1.0])
+    (1.0, None, None)
+    >>> [round(number, 4) for number in interval([1.0, 2.0, 3.0])]
+    [2.0, -0.4841, 4.4841]
+    """
+    n = len(values)
+    mean = sum(values) / n
+    if n == 1:
+        return mean, None, None
+    from scipy.special import stdtrit  # a quarter of a second: not for pages without an interval
+
+    variance = sum((value - mean) ** 2 for value in values) / (n - 1)
+    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * sqrt(variance / n)
+    return mean, mean - half, mean + half
+
+
+def means(found: Iterable[Point], value: Callable[[Point], float]) -> list[Mean]:
+    """The mean of a value over the seeds at every density, by density."""
+    by_density: dict[float, list[float]] = {}
+    for point in found:
+        by_density.setdefault(point.density, []).append(value(point))
+    return [Mean(density, *interval(values), len(values)) for density, values in sorted(by_density.items())]
+
+
+def by_method(found: Iterable[Point]) -> dict[str, list[Point]]:
+    """The points of each method, dense first, in the order of the methods' first points."""
+    grouped: dict[str, list[Point]] = {}
+    for point in found:
+        grouped.setdefault(point.method, []).append(point)
+    return dict(sorted(grouped.items(), key=lambda item: item[0] != "dense"))
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether a smaller value of this metric is the better one.
+
+    >>> lower_is_better("rmse"), lower_is_better("accuracy")
+    (True, False)
+    """
+    return metric in LOWER_IS_BETTER
+
+
+def front(values: Sequence[tuple[float, float]], *, lower: bool) -> list[int]:
+    """The places of the Pareto front among pairs (weights kept, metric): fewer weights, better metric.
+
+    By weights, and of equal pairs only the first.
+
+    >>> front([(10, 0.5), (5, 0.4), (7, 0.4), (2, 0.9)], lower=True)
+    [3, 1]
+    """
+    sign = 1 if lower else -1
+    best, found = float("inf"), []
+    for place in sorted(range(len(values)), key=lambda i: (values[i][0], sign * values[i][1], i)):
+        if sign * values[place][1] < best:
+            best = sign * values[place][1]
+            found.append(place)
+    return found

@@ -1,0 +1,157 @@
+"""How long a sweep takes, judged by runs that have ended, and how far it is."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from sparsecore.engine.config import RunConfig
+from sparsecore.runs.store.run import IMPORT
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.store.tables import runs
+from sparsecore.runs.sweeps.spec import FINAL, FINISHED, Cell
+
+LOOKED_AT = 500  # the newest finished runs of a task and size say enough of its pace
+STARTING_SECONDS = 0.5  # of a run, before its first step and after its last
+# A run sets the pace of others once its steps, or the time they took, outweigh its start and end: one that
+# collapsed at once would make every step as long as those.
+PACE_STEPS, PACE_SECONDS = 500, 30.0
+# Seconds a step where no run has ended yet: layerwise, ρ = 0.4, with records, on one of two cores. Measured
+# side by side with sinc at paper size while other programs ran, and scaled to what that takes alone; texts at
+# paper size are guessed from the number of their multiplications.
+STEP_SECONDS = {
+    ("sinc", "demo"): 0.0007,
+    ("sinc", "paper"): 0.0018,
+    ("spirals", "demo"): 0.0009,
+    ("spirals", "paper"): 0.0065,
+    ("vulnerabilities", "demo"): 0.015,
+    ("vulnerabilities", "laptop"): 0.33,
+    ("vulnerabilities", "paper"): 4.0,
+}
+PLANNED_STEPS = 1_000  # where the size plans epochs: three of 44,000 texts in batches of 128
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How many of a sweep's cells have ended, train, or failed, and the seconds that the rest will take."""
+
+    total: int
+    done: int
+    running: int
+    failed: int
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run that has ended says about others."""
+
+    method: str
+    density: float
+    max_steps: int | None
+    steps: int
+    seconds: float
+
+    @property
+    def sets_pace(self) -> bool:
+        return self.steps >= PACE_STEPS or self.seconds >= PACE_SECONDS
+
+
+def remaining(cells: Sequence[Cell], workers: int = 1, known: Sequence[Finished] = ()) -> float:
+    """The seconds that so many workers need for the cells that have not ended.
+
+    Judged by the cells that have, and by other finished runs that are `known`.
+    """
+    unfinished = [cell for cell in cells if cell.status not in FINAL]
+    if not unfinished:
+        return 0.0  # and nothing to be learnt from thousands that have ended
+    guess = Guess([*_finished(cells), *known])
+    return _spread([_left(cell, guess) for cell in unfinished], workers)
+
+
+def progress(cells: Sequence[Cell], workers: int = 1) -> Progress:
+    """How far these cells are; the time left is judged by those among them that have ended."""
+    count = {status: sum(cell.status == status for cell in cells) for status in ("running", "failed")}
+    done = sum(cell.status in FINISHED for cell in cells)
+    return Progress(len(cells), done, count["running"], count["failed"], remaining(cells, workers))
+
+
+def _finished(cells: Iterable[Cell]) -> list[Finished]:
+    found = []
+    for cell in cells:
+        config, run = cell.config, cell.run
+        if cell.status in FINISHED and run.result:
+            known = Finished(config.method, config.density, config.max_steps, run.step, run.result["seconds"])
+            found.append(known)
+    return found
+
+
+def finished_like(store: Store, like: RunConfig) -> list[Finished]:
+    """The newest finished runs of the same task and size; not those of other machines."""
+    config, result = runs.c.config, runs.c.result
+    query = (
+        select(
+            config["method"].as_string(),
+            config["density"].as_float(),
+            config["max_steps"].as_integer(),
+            runs.c.step,
+            result["seconds"].as_float(),
+        )
+        .where(runs.c.state == "ended", runs.c.reason.in_(("converged", "collapsed", "max_steps")))
+        .where(
+            runs.c.origin != IMPORT,
+            runs.c.deleted.is_(None),
+            config["task"].as_string() == like.task,
+            config["size"].as_string() == like.size,
+        )
+        .order_by(runs.c.place.desc())
+        .limit(LOOKED_AT)
+    )
+    with store.engine.connect() as connection:
+        return [Finished(*row) for row in connection.execute(query) if row[-1] is not None]
+
+
+def _left(cell: Cell, guess: Guess) -> float:
+    """The seconds that an unfinished cell still takes."""
+    whole, run = guess.seconds(cell.config), cell.run
+    if run is not None and run.step and cell.config.max_steps:
+        return whole * (1 - run.step / cell.config.max_steps)
+    if cell.status == "running":
+        return max(0.0, whole - (time.time() - run.started))
+    return whole
+
+
+class Guess:
+    """The seconds that a run will take: those of the finished runs that are most like it.
+
+    Of the same method and limit of steps, the mean of those of the nearest density; else the pace of any of
+    them that took more than a few steps, as if all steps up to the limit were taken; else a measured constant
+    of the task and size.
+    """
+
+    def __init__(self, known: Sequence[Finished]) -> None:
+        self.alike: dict[tuple[str, int | None], dict[float, list[float]]] = {}
+        for run in known:
+            densities = self.alike.setdefault((run.method, run.max_steps), {})
+            densities.setdefault(run.density, []).append(run.seconds)
+        long = [run for run in known if run.sets_pace]
+        steps = sum(run.steps for run in long)
+        self.pace = sum(run.seconds for run in long) / steps if steps else None
+
+    def seconds(self, config: RunConfig) -> float:
+        """What a run of this config takes in all."""
+        alike = self.alike.get((config.method, config.max_steps))
+        if alike:
+            nearest = min(alike, key=lambda density: abs(math.log(density / config.density)))
+            return STARTING_SECONDS + sum(alike[nearest]) / len(alike[nearest])
+        pace = self.pace or STEP_SECONDS[config.task, config.size]
+        return STARTING_SECONDS + pace * (config.max_steps or PLANNED_STEPS)
+
+
+def _spread(seconds: Sequence[float], workers: int) -> float:
+    """The time until the last of them is done, shared by so many workers."""
+    return max(sum(seconds) / max(1, workers), max(seconds, default=0.0))

@@ -1,0 +1,81 @@
+"""`python -m sparsecore.runs.sweeps.layer_search_process HOME` carries out one search for a server.
+
+Its question is the first line of standard input, `{"spec": …, "trials": 30, "together": 2, "by": …}`; on
+standard output it tells how far it is, a line of JSON at every change. It trains nothing: the server's
+supervisor does. When standard input closes, it takes back what is queued and ends.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from sparsecore.runs.store.people import Person
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.sweeps.executors import Cancelled, Elsewhere
+from sparsecore.runs.sweeps.layer_search import Search, Trial
+from sparsecore.runs.sweeps.spec import Cell, SweepSpec
+from sparsecore.runs.workers.orders import end_with_server
+from sparsecore.runs.workers.worker import sentence
+
+PENDING = ("missing", "queued", "running", "paused")
+
+
+class Teller:
+    """Tells how far a search is whenever that has changed; raises `Cancelled` once `gone` is set."""
+
+    def __init__(self, search: Search, gone: threading.Event) -> None:
+        self.search, self.gone = search, gone
+        self.told: dict[str, Any] | None = None
+
+    def __call__(self, _number: int = 0, _cells: Sequence[Cell] = ()) -> None:
+        if self.gone.is_set():
+            raise Cancelled
+        trials = self.search.trials
+        now = {
+            "done": sum(_is_over(trial) for trial in trials),
+            "hopeless": sum(trial.ended == "hopeless" for trial in trials),
+            "failed": sum(trial.ended == "failed" for trial in trials),
+            "front": len(self.search.front()),
+        }
+        if now != self.told:
+            self.told = now
+            _print(now)
+
+
+def _is_over(trial: Trial) -> bool:
+    return bool(trial.cells) and not any(cell.status in PENDING for cell in trial.cells)
+
+
+def _print(line: dict[str, Any]) -> None:
+    print(json.dumps(line), flush=True)
+
+
+def main(home: Path) -> None:
+    """Carry out the search that standard input asks for; an error that ends it is told as its `problem`."""
+    question, gone = json.loads(sys.stdin.readline()), threading.Event()
+    end_with_server(gone)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    store = Store(home)
+    try:
+        by = Person(**question["by"])
+        search = Search(store, Elsewhere(store), SweepSpec(**question["spec"]), by=by)
+        tell = Teller(search, gone)
+        tell()
+        search.run(question["trials"], question["together"], tell)
+        tell()
+    except Cancelled:
+        return
+    except Exception as error:
+        _print({"problem": sentence(error)})
+        raise
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,281 @@
+"""Ray trains a sweep's runs: on this machine's cores, or on a cluster, `ray://host:10001`.
+
+A queued run becomes a Ray task, which trains it as a local worker process does and writes to the same store;
+so every page shows it live. Ray says which process works where. Whose run it is, how often it crashed, and
+what is asked of it stays in the store.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from sqlalchemy import delete
+
+from sparsecore.corpora import kept
+from sparsecore.corpora.corpus import CorpusError
+from sparsecore.engine.config import RunConfig
+from sparsecore.runs.store import queue
+from sparsecore.runs.store.database import StoreError, clock, is_shared
+from sparsecore.runs.store.run import Run
+from sparsecore.runs.store.store import HEARTBEAT_SECONDS, MAX_CRASHES, LostRun, Store
+from sparsecore.runs.store.tables import commands
+from sparsecore.runs.sweeps.executors import Listen, watch
+from sparsecore.runs.sweeps.spec import Cell
+from sparsecore.runs.workers.lost import Silence
+from sparsecore.runs.workers.supervisor import STOP_SECONDS
+from sparsecore.settings import default_home
+
+GPUS_PER_RUN = 0.25  # networks of a few thousand weights leave most of a GPU idle
+OBJECT_STORE_BYTES = 80_000_000  # only kept texts go through it; by itself Ray takes 30 % of the memory
+PACKAGE = Path(__file__).parents[2]
+
+logger = logging.getLogger(__name__)
+
+
+class ClusterError(RuntimeError):
+    """Ray cannot be used; the message is one sentence."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A run that was given to Ray, and the name of the worker that will train it."""
+
+    run_id: str
+    name: str
+
+
+class Ray:
+    """Trains with Ray, one task and one thread a run; as a context it stays connected between two sweeps.
+
+    address: None for this machine's cores, else the cluster's, as `ray://host:10001`, which needs a store on
+        PostgreSQL. Where Ray is connected already, that connection is used and left open.
+    gpus_per_run: the share of a GPU for a run whose device is `cuda`, or `auto` where the cluster has GPUs.
+    workers: how many runs at once on this machine; all cores if None. A cluster decides for itself.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        address: str | None = None,
+        gpus_per_run: float = GPUS_PER_RUN,
+        workers: int | None = None,
+    ) -> None:
+        if address is not None and not is_shared(store.url):
+            raise ClusterError(
+                f"the store is a SQLite file, which the machines of {address} cannot see: let "
+                "SPARSECORE_STORE name a PostgreSQL database that all of them reach."
+            )
+        self.store, self.address = store, address
+        self.gpus_per_run, self.workers = gpus_per_run, workers
+        self.silence = Silence(store)
+        self.ray = _ray()
+        self.name = f"{queue.CLUSTER}{uuid.uuid4().hex[:8]}"
+        self.tasks: dict[Any, Task] = {}
+        self.texts: dict[str, Any] = {}
+        self.false_starts: Counter[str] = Counter()
+        self.given = 0
+        self.kept_open = ExitStack()
+
+    def __enter__(self) -> Ray:
+        """Connect. Raises ClusterError where there is no Ray."""
+        self.kept_open.enter_context(self._connected())
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.kept_open.close()
+
+    def run(self, sweep_id: str, listen: Listen, *more: str) -> None:
+        """Train until no cell is queued or running, or the sweep is stopped.
+
+        However it ends, what was training is saved and queued. Raises ClusterError where there is no Ray.
+        """
+        with self._connected(), self._waiting():
+            try:
+                watch(self.store, (sweep_id, *more), partial(self._look, listen))
+            finally:
+                self._let_go()
+
+    def _look(self, listen: Listen, cells: Sequence[Cell]) -> None:
+        self._settle()
+        for run in self.silence.lost():
+            logger.warning("Run %s lost its worker %s.", run.id, run.worker)
+            self.store.recover(run.id, run.worker, "its worker was not heard of any more.")
+        self._give([cell.run for cell in cells if cell.status == "queued"])
+        listen(cells)
+
+    # -- to Ray -------------------------------------------------------------------------------------------
+
+    def _give(self, queued: Sequence[Run]) -> None:
+        """Every queued run that has no task becomes one; Ray keeps the order."""
+        names = {task.run_id: task.name for task in self.tasks.values()}
+        for run in queued:
+            if run.worker is not None and run.worker == names.get(run.id):
+                self.store.claim(run.id, run.worker)  # it was paused, and its process still holds it
+        new = [run for run in queued if run.id not in names]
+        if new:
+            mine = [run.id for run in new if run.origin == queue.SWEEP]
+            with self.store.engine.begin() as connection:
+                queue.reserve(connection, mine, self.name, clock(self.store.engine))
+        for run in new:
+            try:
+                self._start(run)
+            except (CorpusError, ClusterError) as error:
+                self.store.fail(run.id, str(error))
+
+    def _start(self, run: Run) -> None:
+        config, texts = run.config, self._texts(run.config)
+        if config.device.startswith("cuda") and not self._has_gpus:
+            raise ClusterError(f"it asks for {config.device}, and the Ray cluster has no GPU.")
+        wants_gpu = self._has_gpus and config.device not in ("cpu", "mps")
+        gpus = self.gpus_per_run if wants_gpu else 0
+        remote = self.ray.remote(_train).options(num_cpus=1, num_gpus=gpus, max_retries=0, name=run.id)
+        self.given += 1
+        name = f"{self.name}:{self.given}"
+        home = str(self.store.home) if self.address is None else None
+        url = self.store.url.render_as_string(hide_password=False) if is_shared(self.store.url) else None
+        ref = remote.remote(home, url, run.id, name, config.data, texts)
+        self.tasks[ref] = Task(run.id, name)
+
+    def _texts(self, config: RunConfig) -> list[Any]:
+        """The kept texts of a config in Ray's object store: another machine's home may lack them."""
+        key = config.data
+        if key is None or self.address is None:
+            return []
+        if key not in self.texts:
+            self.texts[key] = self.ray.put(kept.packed(key, self.store.home / "corpora"))
+        return [self.texts[key]]  # in a list Ray hands it on unread
+
+    @cached_property
+    def _has_gpus(self) -> bool:
+        return self.ray.cluster_resources().get("GPU", 0) > 0
+
+    # -- from Ray -----------------------------------------------------------------------------------------
+
+    def _settle(self, seconds: float = 0) -> None:
+        """Note which tasks have ended, waiting so long for all of them, and how."""
+        refs = list(self.tasks)
+        done = self.ray.wait(refs, num_returns=len(refs), timeout=seconds)[0] if refs else []
+        for ref in done:
+            task = self.tasks.pop(ref)
+            try:
+                self.ray.get(ref)
+            except self.ray.exceptions.TaskCancelledError:
+                continue
+            except self.ray.exceptions.RayError as error:
+                self._fell(task, error)
+
+    def _fell(self, task: Task, error: Exception) -> None:
+        """A process died, or could not begin: the run is queued again, unless that happens again and again.
+
+        Of what a run itself raised the store was told, and the run has no worker any more.
+        """
+        cause = getattr(error, "cause", None) or error
+        why = f"its Ray task failed: {type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]}"
+        logger.warning("Run %s: %s", task.run_id, why)
+        run = self.store.get(task.run_id)
+        if run is not None and run.worker == task.name:
+            self.store.recover(run.id, task.name, why)
+        elif run is not None and run.state == "queued":
+            self.false_starts[run.id] += 1
+            if self.false_starts[run.id] >= MAX_CRASHES:
+                self.store.fail(run.id, why)
+
+    def _let_go(self) -> None:
+        """Save and queue what trains, take back what no process has begun, and leave no task."""
+        with self.store.engine.connect() as connection:
+            held = queue.held(connection, [task.name for task in self.tasks.values()])
+        for ref, task in self.tasks.items():
+            if task.name in held:
+                self.store.command(task.run_id, "release")
+            else:  # by force: a process that is interrupted as it imports torch could never import it again
+                self.ray.cancel(ref, force=True)
+        left = dict(self.tasks)
+        self._settle(STOP_SECONDS)
+        for ref in self.tasks:
+            self.ray.cancel(ref, force=True)
+        self.tasks = {}
+        for task in left.values():
+            with suppress(LostRun):  # as a rule: it was let go, or has ended
+                self.store.release(task.run_id, task.name)
+        obeyed = commands.c.run_id.in_([task.run_id for task in left.values()]), commands.c.kind == "release"
+        with self.store.engine.begin() as connection:
+            queue.free(connection, self.name)
+            connection.execute(delete(commands).where(*obeyed))
+
+    # -- while it lasts -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
+        if self.ray.is_initialized():
+            yield
+            return
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
+        quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+        try:
+            if self.address is None:
+                own = {"num_cpus": self.workers, "include_dashboard": False}
+                self.ray.init("local", object_store_memory=OBJECT_STORE_BYTES, **own, **quiet)
+            else:  # the cluster's processes run this very code
+                self.ray.init(self.address, runtime_env={"py_modules": [str(PACKAGE)]}, **quiet)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            lines = [line.strip(" .:") for line in str(error).splitlines() if line.strip()] or [repr(error)]
+            why = ": ".join(
+                dict.fromkeys((lines[0], lines[-1]))
+            )  # what failed, and how it ended on the server
+            raise ClusterError(
+                f"Ray cannot be reached at {self.address or 'this machine'}: {why}."
+            ) from error
+        try:
+            yield
+        finally:
+            self.ray.shutdown()
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """Heartbeats for the runs that wait for a process of the cluster, which no server may train."""
+        done = threading.Event()
+
+        def beat() -> None:
+            while not done.wait(HEARTBEAT_SECONDS):
+                # A database that is gone for a moment may be back at the next beat; `run` meets it as well.
+                with suppress(StoreError), self.store.engine.begin() as connection:
+                    queue.beat(connection, self.name, clock(self.store.engine))
+
+        beating = threading.Thread(target=beat, daemon=True)
+        beating.start()
+        try:
+            yield
+        finally:
+            done.set()
+            beating.join()
+
+
+def _train(home: str | None, url: str | None, run_id: str, name: str, data: str | None, texts: list) -> None:
+    """What a process of the cluster runs: one run, in this machine's own home if none is given."""
+    from sparsecore.runs.workers.worker import (
+        train_one,  # imports torch, which the machine that asks need not
+    )
+
+    folder = Path(home) if home else default_home()
+    if texts and not kept.kept_since(data, folder / "corpora"):
+        kept.put(data, _ray().get(texts[0]), folder / "corpora")
+    train_one(folder, run_id, name, url)
+
+
+def _ray() -> ModuleType:
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise ClusterError("Ray is not installed: pip install -r requirements-cluster.txt.") from error
+    return ray

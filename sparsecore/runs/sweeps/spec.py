@@ -1,0 +1,126 @@
+"""A sweep: one task trained with every method, density and seed of a grid; each cell is a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sparsecore.engine.config import PARAMETERS, ConfigError, Method, RunConfig, Task
+from sparsecore.runs.store.run import Run
+
+Status = Literal["missing", "queued", "running", "paused", "done", "collapsed", "failed", "stopped"]
+ENDED: dict[str | None, Status] = {"collapsed": "collapsed", "diverged": "failed", "stopped": "stopped"}
+FINISHED: tuple[Status, ...] = ("done", "collapsed")  # such a cell has a result
+FINAL: tuple[Status, ...] = (*FINISHED, "failed")  # such a cell is not trained any more
+GRID = ("task", "method", "density", "seed")  # what the grid itself decides
+
+
+class SweepSpec(BaseModel):
+    """The grid of a sweep, and the parameters that all its runs share.
+
+    A density of 1 is no constraint: such a cell is the dense run of its seed, trained once for all methods.
+
+    >>> spec = SweepSpec(task="sinc", methods=("global", "layerwise"), densities=(1.0, 0.4), seeds=(0,))
+    >>> [(config.method, config.density) for config in spec.configs()]
+    [('dense', 1.0), ('global', 0.4), ('layerwise', 0.4)]
+    >>> spec.size
+    3
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: Task
+    methods: tuple[Method, ...] = Field(("global", "layerwise"), min_length=1)
+    densities: tuple[float, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+    def configs(self) -> list[RunConfig]:
+        """The config of every cell, each once: by density, then method, then seed; raises `ConfigError`."""
+        return list(self.by_digest().values())
+
+    @property
+    def size(self) -> int:
+        """How many cells the grid has."""
+        methods = {method for method in self.methods if method != "dense"}
+        densities = {density for density in self.densities if density != 1}
+        dense = "dense" in self.methods or 1 in self.densities
+        return (len(methods) * len(densities) + dense) * len(set(self.seeds))
+
+    def by_digest(self) -> dict[str, RunConfig]:
+        """The same, each under its digest. A `ConfigError` names the first value that does not fit."""
+        for name in self.parameters:
+            if name in GRID or name not in PARAMETERS:
+                raise ConfigError(
+                    name, self.parameters[name], "a parameter of a run that the grid leaves open"
+                )
+        return dict(_by_digest(self))
+
+    def is_alike(self, other: SweepSpec) -> bool:
+        """Whether another spec asks for the same cells, in whatever order."""
+        mine, theirs = ((s.task, set(s.methods), set(s.densities), set(s.seeds)) for s in (self, other))
+        return mine == theirs and self.parameters == other.parameters
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
+
+    def config(self, method: Method, density: float, seed: int) -> RunConfig:
+        """The config of one cell."""
+        if density == 1 or method == "dense":
+            method, density = "dense", 1.0
+        given = {"task": self.task, "method": method, "density": density, "seed": seed}
+        return RunConfig.parse(self.parameters | given)
+
+
+@lru_cache(maxsize=4)  # a page asks for the same again and again, and thousands take a second to make
+def _by_digest(spec: SweepSpec) -> dict[str, RunConfig]:
+    cells = (
+        spec.config(method, density, seed)
+        for density in spec.densities
+        for method in spec.methods
+        for seed in spec.seeds
+    )
+    return {config.digest(): config for config in cells}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One config of a sweep, and the run that trained or trains it; None before there is one."""
+
+    config: RunConfig
+    run: Run | None
+
+    @cached_property
+    def status(self) -> Status:
+        run = self.run
+        if run is None:
+            return "missing"
+        return run.state if run.state != "ended" else ENDED.get(run.reason, "done")
+
+    @property
+    def metric(self) -> tuple[str, float, float] | None:
+        """The task's first metric: its name, on the training and on the test part; None before the end."""
+        metrics = ((self.run and self.run.result) or {}).get("metrics")
+        if not metrics:
+            return None
+        name = next(iter(metrics["test"]))
+        return name, metrics["train"][name], metrics["test"][name]
+
+
+def cells(configs: Iterable[RunConfig], runs: Sequence[Run]) -> list[Cell]:
+    """Each config with the best of these runs that has its digest: one that ended, else the newest."""
+    found: dict[str, Run] = {}
+    for run in sorted(runs, key=lambda run: (worth(run.state, run.reason), run.place)):
+        found[run.config.digest()] = run
+    return [Cell(config, found.get(config.digest())) for config in configs]
+
+
+def worth(state: str, reason: str | None) -> int:
+    """How much a run is worth to a sweep; one that was stopped or failed (0) would be trained again."""
+    if state == "ended":
+        return 0 if reason == "stopped" else 3
+    return {"queued": 2, "running": 2, "paused": 1}.get(state, 0)

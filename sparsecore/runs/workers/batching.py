@@ -1,0 +1,122 @@
+"""Many models at once: which queued runs are left to a batch process, and when one is started.
+
+The process itself, `sparsecore.runs.workers.batch_worker`, takes what it finds in the queue; nothing
+here imports torch, for the server asks it at every round.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from sqlalchemy import select
+from sqlalchemy.engine import Row
+
+from sparsecore.engine.batch.grouping import ANYWHERE, LOOKED_THROUGH, NOTHING_TAKEN, batchable, fits
+from sparsecore.engine.config import RunConfig
+from sparsecore.runs.store import queue
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.store.tables import runs
+
+Choice = Literal["auto", "off", "always"]
+FEWEST = 2  # one run alone is what ordinary workers are for
+DEVICES_SECONDS = 5.0  # between two looks for a GPU that no worker has found so far
+BARRED_SECONDS = 60.0  # after a process that could not start or took nothing, ordinary workers train
+
+logger = logging.getLogger(__name__)
+
+
+class Batching:
+    """One batch process of a supervisor's at a time, and what is kept for it.
+
+    choice: `auto` batches runs for a GPU where a worker has found one, `always` those of every device (for
+    tests: on a CPU a worker a core is the better way), `off` none.
+    start: begins a process of a module with these arguments.
+    """
+
+    def __init__(
+        self, store: Store, choice: Choice, prefix: str, start: Callable[..., subprocess.Popen]
+    ) -> None:
+        self.store, self.choice, self.prefix, self._start = store, choice, prefix, start
+        self.process: subprocess.Popen | None = None
+        self.name = ""
+        self.started = 0
+        self.barred_until = self.next_look = 0.0
+        self._has_cuda = False
+        self._known: dict[str, RunConfig] = {}  # of the queued runs
+
+    @property
+    def looked_through(self) -> int:
+        """How many queued runs `left` wants to see beyond those that are to be handed out."""
+        return LOOKED_THROUGH if self._is_on() else 0
+
+    def left(self, waiting: Sequence[Row]) -> set[str]:
+        """The ids of those of these queued runs that ordinary workers leave alone."""
+        if not self._is_on():
+            return set()
+        self._read([row.id for row in waiting if row.for_batch])
+        taken = [run_id for run_id, config in self._known.items() if self._takes(config)]
+        if self.process is None:
+            groups = batchable([self._known[run_id] for run_id in taken])
+            if max(map(len, groups), default=0) < FEWEST:
+                return set()
+        return set(taken)
+
+    def start(self) -> bool:
+        """Start the process, unless it is there; whether it was started."""
+        if self.process is not None:
+            return False
+        self.started += 1
+        self.name = f"{self.prefix}:batch:{self.started}"
+        anywhere = [ANYWHERE] if self.choice == "always" else []
+        module = "sparsecore.runs.workers.batch_worker"
+        self.process = self._start(module, str(self.store.home), "--name", self.name, *anywhere)
+        return True
+
+    def reap(self) -> None:
+        """When the process is over, queue again what it held: for ordinary workers, since it died."""
+        if self.process is None or (code := self.process.poll()) is None:
+            return
+        self.process.stdin.close()
+        with self.store.engine.connect() as connection:
+            held = queue.held_by(connection, self.name)
+        for run_id in held:
+            what = f"its batch process ended with code {code}, again and again."
+            self.store.recover(run_id, self.name, what)
+        if held:
+            logger.warning("A batch process ended with code %s; its %s runs go on alone.", code, len(held))
+        elif code != 0:
+            self.barred_until = time.monotonic() + BARRED_SECONDS
+            if code != NOTHING_TAKEN:
+                logger.error("A batch process could not start (exit %s).", code)
+        self.process = None
+
+    def _is_on(self) -> bool:
+        if self.choice == "off" or (self.process is None and time.monotonic() < self.barred_until):
+            return False
+        return self.choice == "always" or self._finds_cuda()
+
+    def _finds_cuda(self) -> bool:
+        """Whether a worker on this store has named a CUDA device."""
+        if not self._has_cuda and time.monotonic() >= self.next_look:
+            self.next_look = time.monotonic() + DEVICES_SECONDS
+            found = self.store.setting("devices", list)
+            self._has_cuda = any(device["name"].startswith("cuda") for device in found)
+        return self._has_cuda
+
+    def _takes(self, config: RunConfig) -> bool:
+        """What `batch_worker.in_batch` says where there is a GPU."""
+        on_gpu = config.device == "auto" or config.device.startswith("cuda")
+        return fits(config) and (on_gpu or self.choice == "always")
+
+    def _read(self, ids: Sequence[str]) -> None:
+        """Know the configs of these runs and of no others."""
+        new = [run_id for run_id in ids if run_id not in self._known]
+        self._known = {run_id: self._known[run_id] for run_id in ids if run_id in self._known}
+        if new:
+            with self.store.engine.connect() as connection:
+                rows = connection.execute(select(runs.c.id, runs.c.config).where(runs.c.id.in_(new)))
+                self._known |= {row.id: RunConfig(**row.config) for row in rows}

@@ -1,0 +1,49 @@
+"""Whose workers are silent: told by heartbeats that do not change, whatever the clocks say meanwhile."""
+
+from __future__ import annotations
+
+import time
+
+from sparsecore.runs.store.run import Run
+from sparsecore.runs.store.store import HEARTBEAT_SECONDS, Store
+
+SILENT_SECONDS = 3 * HEARTBEAT_SECONDS
+
+
+class Silence:
+    """What one process has seen of the heartbeats in a store, by a clock that nobody sets.
+
+    A run is lost when its heartbeat is too old, or lies in a time to come since the clock was set back; and
+    when it has not changed while this watched. A worker that lives beats within a second of any change of the
+    clock, and is not lost by it.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._heard: dict[str, tuple[tuple[str, float], float]] = {}  # a run's heartbeat, and since when
+
+    def lost(self) -> list[Run]:
+        """Runs whose worker is dead; to be asked every second or two."""
+        beats, now = self.store.heartbeats(), time.monotonic()
+        known = self._heard
+        self._heard = {
+            run: known[run] if run in known and known[run][0] == beat else (beat, now)
+            for run, beat in beats.items()
+        }
+        return [run for run in self.store.lost() if run.id in self._silent()]
+
+    def seconds(self, run_id: str) -> float:
+        """For how long a run's heartbeat has not changed, as far as this has seen."""
+        return time.monotonic() - self._heard[run_id][1]
+
+    def suspects(self) -> bool:
+        """Whether any worker was silent when last asked: dead, or unable to write."""
+        return bool(self._silent())
+
+    def forget(self) -> None:
+        """Begin anew: nobody could be heard, for the store could not be written to."""
+        self._heard = {}
+
+    def _silent(self) -> set[str]:
+        now = time.monotonic()
+        return {run for run, (_, since) in self._heard.items() if now - since >= SILENT_SECONDS}

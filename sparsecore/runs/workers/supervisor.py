@@ -1,0 +1,284 @@
+"""The supervisor: hands queued runs to worker processes, keeps a spare ready, finds the dead."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+
+from sparsecore.runs.store import queue
+from sparsecore.runs.store.database import StoreError, environment
+from sparsecore.runs.store.run import Run
+from sparsecore.runs.store.store import LostRun, Store
+from sparsecore.runs.workers.batching import Batching, Choice
+from sparsecore.runs.workers.lock_holder import stuck_writer
+from sparsecore.runs.workers.lost import Silence
+
+TICK_SECONDS = 0.1
+LOST_EVERY_SECONDS = 2.0
+FOR_ALL_EVERY_SECONDS = 0.5  # while no core is free; thousands of a sweep may be queued
+STOP_SECONDS = 8.0  # workers have so long to save when the server ends
+SPARE_DELAY_SECONDS = 2.0  # a new spare imports torch: not while the run just handed out is starting
+SPARE_RETRY_SECONDS = 5.0  # after a worker that could not even start
+MAX_FALSE_STARTS = 3
+START_SECONDS = 60.0  # a process may take so long before its first sign of life
+HUNG_SECONDS = 120.0  # a living process that is silent for so long will not be heard of again
+IDLE_SECONDS = 10.0  # processes beyond one spare are kept so long after their run
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Child:
+    """A worker process; `run_id` is None while it has nothing to do."""
+
+    process: subprocess.Popen
+    name: str
+    since: float  # the moment when it was started, handed a run, or had done with one
+    run_id: str | None = None
+    runs: int = 0  # how many it was handed
+
+
+class Supervisor(threading.Thread):
+    """Trains the store's queued runs in order, at most `cores` at once, until `stop()`.
+
+    What greets a visitor or belongs to a lesson does not wait for a core: one such run at a time is trained
+    beside those.
+
+    spare: keep a process ready that has nothing to do, for whoever presses a button next.
+    batching: whether small runs of sweeps train as one, in a process that counts as one core.
+
+    A process that has trained its run takes the next one. A paused run keeps its process for a while and
+    takes no core. A run whose process died is queued again and goes on from its last checkpoint.
+    """
+
+    def __init__(
+        self, store: Store, cores: int | None = None, spare: bool = True, batching: Choice = "auto"
+    ) -> None:
+        super().__init__(name="supervisor", daemon=True)
+        self.store, self.spare = store, spare
+        self.cores = cores or os.cpu_count() or 1
+        self.name_prefix = uuid.uuid4().hex[:8]
+        self.batching = Batching(store, batching, self.name_prefix, self._start)
+        self.silence = Silence(store)
+        self.children: list[Child] = []
+        self.started_children = 0
+        self.false_starts = 0
+        self.next_spare = self.next_search = self.next_for_all = 0.0
+        self.ending = threading.Event()
+
+    def run(self) -> None:
+        told = ""
+        while not self.ending.wait(TICK_SECONDS):
+            try:
+                self._tick()
+            except StoreError as error:
+                if told != str(error):  # once, and not every two seconds for a night
+                    told = str(error)
+                    logger.warning("Supervisor: %s", told)
+                self.silence.forget()
+                if error.kind == "locked":
+                    self._outlast()
+                else:
+                    self.ending.wait(LOST_EVERY_SECONDS)
+            except Exception:
+                logger.exception("The supervisor could not do its round; it tries again.")
+                self.ending.wait(1.0)
+
+    def stop(self) -> None:
+        """Let every worker save its run and end; the runs are queued for the next server."""
+        self.ending.set()
+        if self.is_alive():
+            self.join()
+        processes = self._processes()
+        for process in processes:
+            _let_go(process)
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in processes:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for child in self.children:
+            if child.run_id is not None:
+                self._recover(child)  # does nothing to a run that its worker let go
+        self.batching.reap()
+
+    def _processes(self) -> list[subprocess.Popen]:
+        batch = [self.batching.process] if self.batching.process else []
+        return [child.process for child in self.children] + batch
+
+    def _outlast(self) -> None:
+        """Wait until the store is no longer locked; end a process of ours that was halted with the lock."""
+        ours = {process.pid: process for process in self._processes()}
+        held = stuck_writer(self.store, ours, self.ending)
+        if held is not None:
+            logger.error("Worker process %s held the store's lock and did nothing: it is ended.", held)
+            ours[held].kill()
+
+    def _tick(self) -> None:
+        self._reap()
+        if time.monotonic() >= self.next_search:
+            self.next_search = time.monotonic() + LOST_EVERY_SECONDS
+            self._beat_for_beginners()
+            if self.silence.suspects():
+                self.store.try_writing()  # who is silent may live, and wait for the same disk
+            for run in self.silence.lost():
+                if not self._is_starved(run):
+                    logger.warning("Run %s lost its worker %s.", run.id, run.worker)
+                    self.store.recover(run.id, run.worker, "its worker was not heard of any more.")
+        training, beside = self._notice()
+        self._keep_spare()
+        self._start_queued(self.cores - training - (self.batching.process is not None), beside)
+        for run_id in self.store.commanded():
+            self._hand(run_id, "paused")
+
+    def _is_starved(self, run: Run) -> bool:
+        """Whether a silent worker is a process of ours that lives: too many others want the cores.
+
+        One that is silent for `HUNG_SECONDS` hangs, and is ended.
+        """
+        child = next((child for child in self.children if child.name == run.worker), None)
+        if child is None or child.process.poll() is not None:
+            return False
+        hangs = self.silence.seconds(run.id) > HUNG_SECONDS
+        if hangs:
+            child.process.kill()
+        return not hangs
+
+    def _beat_for_beginners(self) -> None:
+        """A process that still imports torch, on a busy machine for long, has its run and is not dead."""
+        for child in self.children:
+            begins = child.runs == 1 and time.monotonic() - child.since < START_SECONDS
+            if begins and child.run_id is not None:
+                with contextlib.suppress(LostRun):
+                    self.store.beat(child.run_id, child.name)
+
+    def _reap(self) -> None:
+        self.batching.reap()
+        for child in [child for child in self.children if child.process.poll() is not None]:
+            self.children.remove(child)
+            dismissed = child.process.stdin.closed
+            _let_go(child.process)
+            if child.run_id is not None:
+                self._recover(child)
+            elif not (child.runs or dismissed):
+                self.false_starts += 1
+                self.next_spare = time.monotonic() + SPARE_RETRY_SECONDS
+                logger.error("A worker could not start (exit %s).", child.process.returncode)
+
+    def _recover(self, child: Child) -> None:
+        what = f"its worker process ended with code {child.process.returncode}, again and again."
+        self.store.recover(child.run_id, child.name, what)
+
+    def _notice(self) -> tuple[int, bool]:
+        """Note whose run is over; give how many take a core, and whether one that is for all trains beside.
+
+        A run that is paused or queued takes none.
+        """
+        with self.store.engine.connect() as connection:
+            held = queue.held(connection, [child.name for child in self.children])
+        for child in self.children:
+            row = held.get(child.name)
+            if child.run_id is not None and (row is None or row.id != child.run_id):
+                child.run_id, child.since = None, time.monotonic()
+        training = [row for row in held.values() if row.state == "running"]
+        beside = any(row.for_all for row in training)
+        return len(training) - beside, beside
+
+    def _keep_spare(self) -> None:
+        """One process that is idle; more of them only for a while, in which another run may come."""
+        idle = self._idle()
+        if (self.spare or self.false_starts) and not idle and time.monotonic() >= self.next_spare:
+            self.children.append(self._spawn())
+        for child in idle[1:]:
+            if time.monotonic() - child.since > IDLE_SECONDS:
+                _let_go(child.process)
+
+    def _idle(self) -> list[Child]:
+        """Children without a run, the one that trained last first: what a run needs is warm in it."""
+        idle = [c for c in self.children if c.run_id is None and not c.process.stdin.closed]
+        return sorted(idle, key=lambda child: (child.runs > 0, child.since), reverse=True)
+
+    def _spare(self) -> Child | None:
+        return next(iter(self._idle()), None)
+
+    def _spawn(self) -> Child:
+        self.started_children += 1
+        process = self._start("sparsecore.runs.workers.process", str(self.store.home))
+        return Child(process, f"{self.name_prefix}:{self.started_children}", time.monotonic())
+
+    def _start(self, module: str, *arguments: str) -> subprocess.Popen:
+        """A process of one thread that trains for this store, until its standard input is closed."""
+        threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            env=os.environ | threads | environment(self.store.url),
+            text=True,
+            start_new_session=True,  # Ctrl-C in the server's terminal is the server's; workers save first
+        )
+
+    def _start_queued(self, free: int, beside: bool) -> None:
+        """Begin what waits for the `free` cores, and what is for all unless such a run trains `beside`."""
+        hopeless = self.false_starts >= MAX_FALSE_STARTS and self._spare() is None
+        full = free <= 0 and not hopeless
+        if full and (beside or time.monotonic() < self.next_for_all):
+            return
+        with self.store.engine.connect() as connection:
+            if full and not queue.has_one_for_all(connection):
+                self.next_for_all = time.monotonic() + FOR_ALL_EVERY_SECONDS
+                return
+            limit = None if hopeless else max(0, free) + 1 + self.batching.looked_through
+            waiting = queue.waiting(connection, limit)
+        left = self.batching.left(waiting)
+        for run in waiting:
+            takes_core = beside or not run.for_all
+            if hopeless:
+                self.store.fail(run.id, "no worker process can start on this server; its console says why.")
+            elif takes_core and free <= 0:
+                return
+            elif run.id in left:
+                free -= self.batching.start()
+            else:
+                free -= takes_core
+                beside = beside or run.for_all
+                if not self._wake(run.id):
+                    self._hand(run.id, "queued")
+
+    def _wake(self, run_id: str) -> bool:
+        """A resumed run whose process is still there goes on in it."""
+        holders = (c for c in self.children if c.run_id == run_id and c.process.poll() is None)
+        holder = next(holders, None)
+        return holder is not None and self.store.claim(run_id, holder.name)
+
+    def _hand(self, run_id: str, state: str) -> None:
+        """Give the run to a process that is idle, or to a new one where starting them has not failed."""
+        child = self._spare()
+        if child is None and not self.false_starts:
+            child = self._spawn()
+            self.children.append(child)
+        if child is None or not self.store.claim(run_id, child.name, state):
+            return
+        child.run_id, child.since, child.runs = run_id, time.monotonic(), child.runs + 1
+        self.false_starts = 0
+        self.next_spare = time.monotonic() + SPARE_DELAY_SECONDS
+        try:
+            child.process.stdin.write(f"{run_id} {child.name}\n")
+            child.process.stdin.flush()
+        except BrokenPipeError:
+            logger.warning("The spare worker had ended; run %s is queued again.", run_id)
+
+
+def _let_go(process: subprocess.Popen) -> None:
+    """Close its standard input, where an order may still be on its way to a process that is dead."""
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.close()

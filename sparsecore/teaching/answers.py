@@ -1,0 +1,50 @@
+"""What people answered to the lessons' questions before they saw the run: one answer a person a lesson."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, func, select
+
+from sparsecore.runs.store.database import clock, insert_or
+from sparsecore.runs.store.people import NotYours, Person
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.store.tables import guesses
+
+
+def guess(store: Store, lesson: str, choice: int, by: Person) -> bool:
+    """Keep a person's answer; False where there is one already, which stays: it was given before the run.
+
+    Raises `ValueError` for a choice below 0, and for a person who is nobody in particular.
+    """
+    if choice < 0 or by.owner is None:
+        raise ValueError(f"an answer needs a person and a choice from 0; got {by.owner!r} and {choice!r}.")
+    row = {"lesson": lesson, "owner": by.owner, "choice": choice, "at": clock(store.engine)}
+    with store.engine.begin() as connection:
+        statement = insert_or(store.engine, guesses).values(row).on_conflict_do_nothing()
+        return connection.execute(statement).rowcount == 1
+
+
+def counted(store: Store, lesson: str, choices: int) -> list[int]:
+    """How many people gave each of the lesson's answers, in the order of the choices."""
+    query = (
+        select(guesses.c.choice, func.count()).where(guesses.c.lesson == lesson).group_by(guesses.c.choice)
+    )
+    with store.engine.connect() as connection:
+        found = dict(tuple(row) for row in connection.execute(query))
+    return [found.get(choice, 0) for choice in range(choices)]
+
+
+def answered(store: Store, owner: str) -> dict[str, int]:
+    """The lessons that a person has answered, and how."""
+    query = select(guesses.c.lesson, guesses.c.choice).where(guesses.c.owner == owner)
+    with store.engine.connect() as connection:
+        return dict(tuple(row) for row in connection.execute(query))
+
+
+def forget(store: Store, lessons: Sequence[str], by: Person) -> None:
+    """Drop everybody's answers to these lessons, for a new class; `NotYours` for all but the teacher."""
+    if not by.teacher:
+        raise NotYours("the class's answers belong to the teacher.")
+    with store.engine.begin() as connection:
+        connection.execute(delete(guesses).where(guesses.c.lesson.in_(lessons)))

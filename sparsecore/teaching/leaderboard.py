@@ -1,0 +1,99 @@
+"""The challenge's leaderboard: finished runs, judged by the server from their own weights."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select
+
+from sparsecore.runs.store.blobs import decode
+from sparsecore.runs.store.database import insert_or
+from sparsecore.runs.store.people import HOST, Person
+from sparsecore.runs.store.plain_text import plain_words
+from sparsecore.runs.store.run import Run
+from sparsecore.runs.store.store import KEPT, Store
+from sparsecore.runs.store.tables import entries, runs
+from sparsecore.teaching.challenge import CHALLENGES, Judgement, NotJudged, judge
+
+LONGEST_NAME = 40  # characters
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run on the leaderboard. `value` is the judge's metric; `rank` counts from 1, equal ones share it."""
+
+    rank: int
+    run: Run
+    name: str
+    owner: str | None
+    nonzeros: int
+    value: float
+
+
+def judged(store: Store, run: Run) -> Judgement:
+    """Judge a run by the weights of its last checkpoint. Raises `NotJudged` for what has no result yet."""
+    if run.config.task not in CHALLENGES:
+        raise NotJudged(f"there is no challenge on {run.config.task}.")
+    kept = store.checkpoint(run.id)
+    if run.state != "ended" or kept is None:
+        raise NotJudged("only a run that has ended can be judged.")
+    arrays, _meta = decode(kept[1])
+    return judge(run.config.task, arrays)
+
+
+def enter(store: Store, run_id: str, name: str, by: Person = HOST) -> Judgement:
+    """Judge a person's own run, and put it on the leaderboard under a name if it passes.
+
+    Entered again it is judged again and takes the new name. Raises `NotJudged`, for a run that the store
+    does not have too, and `NotYours`.
+    """
+    run = store.get(run_id)
+    if run is None:
+        raise NotJudged(f"there is no run {run_id}.")
+    by.require(run.owner, run.origin, f"run {run_id}")
+    found = judged(store, run)
+    if found.passes:
+        facts = {
+            "name": " ".join(plain_words(name).split())[:LONGEST_NAME] or run_id,
+            "nonzeros": found.nonzeros,
+        }
+        facts |= {"value": found.value, "created": time.time()}
+        row = {"run_id": run_id, "task": run.config.task, "owner": run.owner or by.owner} | facts
+        with store.engine.begin() as connection:
+            entered = insert_or(connection, entries).values(row)
+            connection.execute(entered.on_conflict_do_update(index_elements=["run_id"], set_=facts))
+    return found
+
+
+def withdraw(store: Store, run_id: str, by: Person = HOST) -> None:
+    """Take a run off the leaderboard; nothing for one that is not on it. Raises `NotYours`."""
+    with store.engine.begin() as connection:
+        row = connection.execute(select(entries.c.owner).where(entries.c.run_id == run_id)).first()
+        if row is not None:
+            by.require(row.owner, "page", f"the entry of run {run_id}")
+            connection.execute(delete(entries).where(entries.c.run_id == run_id))
+
+
+def leaderboard(store: Store, task: str) -> list[Entry]:
+    """Everybody's best entry on a task: fewest weights, then the better metric, then who was first."""
+    better = entries.c.value if CHALLENGES[task].lower else -entries.c.value
+    own = (entries.c.name.label("entrant_name"), entries.c.owner.label("entrant"))
+    query = (
+        select(*own, entries.c.nonzeros, entries.c.value, runs)
+        .join(runs, runs.c.id == entries.c.run_id)
+        .where(entries.c.task == task, KEPT)
+        .order_by(entries.c.nonzeros, better, entries.c.created)
+    )
+    with store.engine.connect() as connection:
+        rows = list(connection.execute(query))
+    found: list[Entry] = []
+    seen: set[str] = set()
+    for row in rows:
+        # What belongs to nobody, from the command line, counts run by run.
+        if row.entrant is not None and row.entrant in seen:
+            continue
+        seen |= {row.entrant} if row.entrant is not None else set()
+        level = found[-1].rank if found and found[-1].nonzeros == row.nonzeros else len(found) + 1
+        found.append(Entry(level, Run.of(row), row.entrant_name, row.entrant, row.nonzeros, row.value))
+    return found

@@ -1,0 +1,44 @@
+"""The words of the screen in both languages, from `assets/words`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ASSETS = Path(__file__).parents[1] / "assets"
+LANGUAGES = {"en": "English", "zh": "中文"}
+TAGS = {"en": "en", "zh": "zh-CN"}  # BCP 47: by them a browser picks its fonts, and a screen reader its voice
+
+
+@cache
+def words(language: str) -> dict[str, str]:
+    """Every word of a language by its key. Raises `KeyError` for a language we do not speak."""
+    if language not in LANGUAGES:
+        raise KeyError(f"no words in {language!r}; there are {', '.join(LANGUAGES)}.")
+    return json.loads((ASSETS / "words" / f"{language}.json").read_text(encoding="utf-8"))
+
+
+def speaker(language: str) -> Callable[..., str]:
+    """What says a word in a language, with values in its places.
+
+    >>> speaker("en")("live.seed", seed=3)
+    'seed 3'
+    """
+
+    def say(key: str, **values: Any) -> str:
+        text = words(language)[key]
+        return text.format(**values) if values else text
+
+    return say
+
+
+def best_language(locale: str | None) -> str:
+    """The language of a browser's locale.
+
+    >>> best_language("zh-CN"), best_language("fr"), best_language(None)
+    ('zh', 'en', 'en')
+    """
+    return "zh" if (locale or "").lower().startswith("zh") else "en"

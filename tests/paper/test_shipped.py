@@ -1,0 +1,56 @@
+"""The reproductions that come with the program: whole, of the plan's configs, as good as they have to be."""
+
+from collections.abc import Callable
+
+import pytest
+
+from sparsecore.paper.gather import plan_of, shipped_pictures, shown_in
+from sparsecore.paper.pictures import FIGURES
+from sparsecore.paper.plan import KEPT_ALIVE_AT
+from sparsecore.paper.record import Reproduction, command_of, shipped
+
+AIMS: dict[str, Callable[[float], bool]] = {
+    "3-1": lambda rmse: rmse <= 0.085,
+    "3-2": lambda accuracy: accuracy >= 0.99,
+}
+KEPT_ALIVE_RMSE = 0.10
+LOWEST = 0.05  # of the paper's densities
+
+
+@pytest.fixture(params=AIMS)
+def found(request) -> Reproduction:
+    return shipped(request.param)
+
+
+def test_every_run_of_the_plan_is_there_and_has_ended(found):
+    plan = plan_of(found)
+    assert (plan.seeds, plan.size, plan.further, plan.parameters) == ((0, 1, 2), "paper", True, {})
+    assert found.finished
+    assert {trial.digest for trial in found.trials} == {config.digest() for config in plan.table_configs()}
+    assert found.command == command_of(plan)
+    assert len(found.commit) == 40  # and nothing changed after it
+
+
+def test_layerwise_reaches_its_aim_at_every_density_of_the_paper(found):
+    densities = [density for density in found.densities if LOWEST <= density < 1]
+    assert len(densities) == 10
+    reached = {(rho, trial.seed): trial.test for rho in densities for trial in found.of("layerwise", rho)}
+    assert len(reached) == 30
+    assert {cell: test for cell, test in reached.items() if not AIMS[found.table](test)} == {}
+
+
+def test_global_collapses_are_named_and_a_floor_cures_them(found):
+    collapsed = found.of("global", KEPT_ALIVE_AT)
+    assert {trial.status for trial in collapsed} == {"collapsed"}
+    assert all(trial.detail["layer"] for trial in collapsed)
+    cured = [trial.test for trial in found.of("keep_alive", KEPT_ALIVE_AT)]
+    assert len(cured) == 3
+    assert all(test <= KEPT_ALIVE_RMSE if found.table == "3-1" else AIMS["3-2"](test) for test in cured)
+
+
+def test_every_figure_of_the_table_has_its_pictures(found):
+    shown = shipped_pictures(found.table)
+    figures = [figure for figure in FIGURES.values() if figure.table == found.table]
+    assert figures
+    for figure in figures:
+        assert len(shown_in(figure, plan_of(found), shown)) == len(figure.shots), figure.number

@@ -1,0 +1,112 @@
+"""Answers are kept once a person; runs for all are one a config; counts foretell masks."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from sparsecore.engine.config import RunConfig
+from sparsecore.runs.insights.retention import foretold
+from sparsecore.runs.store.blobs import encode
+from sparsecore.runs.store.log import Entry
+from sparsecore.runs.store.people import HOST, NotYours, Person
+from sparsecore.runs.store.run import LESSON
+from sparsecore.runs.store.store import Store
+from sparsecore.teaching.answers import answered, counted, forget, guess
+from sparsecore.teaching.shared_runs import run_for_all
+
+ANN, BOB, TEACHER = Person("ann"), Person("bob"), Person("tea", teacher=True)
+
+
+def test_the_first_answer_of_a_person_stays(store: Store):
+    assert guess(store, "collapse", 2, ANN)
+    assert not guess(store, "collapse", 0, ANN)
+    assert guess(store, "collapse", 0, BOB)
+    assert guess(store, "noise", 1, ANN)
+    assert counted(store, "collapse", 4) == [1, 0, 1, 0]
+    assert answered(store, "ann") == {"collapse": 2, "noise": 1}
+    assert answered(store, "nobody") == {}
+
+
+def test_nobody_in_particular_and_no_choice_are_refused(store: Store):
+    with pytest.raises(ValueError, match="needs a person"):
+        guess(store, "collapse", 0, HOST)
+    with pytest.raises(ValueError, match="got 'ann' and -1"):
+        guess(store, "collapse", -1, ANN)
+
+
+def test_only_the_teacher_drops_the_answers_of_a_class(store: Store):
+    guess(store, "collapse", 2, ANN)
+    guess(store, "noise", 1, ANN)
+    with pytest.raises(NotYours):
+        forget(store, ["collapse"], ANN)
+    forget(store, ["collapse"], TEACHER)
+    assert answered(store, "ann") == {"noise": 1}
+
+
+def test_a_class_shares_one_run_of_each_config(store: Store):
+    config = RunConfig(task="sinc", density=0.1)
+    found, threads = [], []
+    for _ in range(8):
+        threads.append(threading.Thread(target=lambda: found.append(run_for_all(store, config).id)))
+        threads[-1].start()
+    for thread in threads:
+        thread.join()
+    assert len(set(found)) == 1
+    run = store.get(found[0])
+    assert (run.origin, run.owner, run.state) == (LESSON, None, "queued")
+    assert run_for_all(store, RunConfig(task="sinc", density=0.2)).id != run.id
+    with pytest.raises(NotYours):
+        store.command(run.id, "stop", by=Person("ann", alone=True))
+
+
+def test_a_run_that_failed_or_was_stopped_is_begun_anew(store: Store):
+    config = RunConfig(task="sinc", density=0.1)
+    first = run_for_all(store, config)
+    store.fail(first.id, "it broke.")
+    second = run_for_all(store, config)
+    store.command(second.id, "stop")
+    assert len({first.id, second.id, run_for_all(store, config).id}) == 3
+
+
+def frame(step: int, count: list[int], mask: list[bool], pool: int = 1) -> Entry:
+    """A frame of one layer of four weights under a budget, and of one exempt."""
+    bits = np.packbits(np.array(mask), bitorder="little")
+    arrays = {"count.0": np.array([[9, 9]], np.uint16), "mask.0": np.packbits([1, 1], bitorder="little")}
+    arrays |= {"count.1": np.array([count], np.uint16), "mask.1": bits}
+    matrices = [{"layer": 0, "rows": 1, "cols": 2, "pool": [1, 1]}]
+    matrices.append({"layer": 1, "rows": 1, "cols": 4, "pool": [1, pool]})
+    return Entry(
+        "frame",
+        step,
+        encode(arrays, {"matrices": matrices, "layers": [{"prunable": False}, {"prunable": True}]}),
+    )
+
+
+def logged(store: Store, *entries: Entry) -> str:
+    run_id = store.create(RunConfig(), worker="w")
+    store.write(run_id, "w", entries[-1].step, entries)
+    return run_id
+
+
+def test_the_share_foretold_by_hand(store: Store):
+    early, late = [True, False, True, False], [True, True, False, False]
+    run_id = logged(
+        store,
+        frame(1, [1, 0, 1, 0], early),  # most counted: places 1 and 3; of the final two, one
+        frame(5, [5, 3, 2, 0], late),
+        frame(9, [9, 7, 2, 0], late),
+    )
+    found = foretold(store, run_id)
+    assert found.steps.tolist() == [1, 5, 9]
+    assert found.by_counts.tolist() == [0.5, 1.0, 1.0]
+    assert found.by_mask.tolist() == [0.5, 1.0, 1.0]
+    assert (found.by_chance, found.last) == (0.5, 9)
+    assert found.at(0.5) == (5, 1.0, 1.0)
+
+
+def test_nothing_is_foretold_by_one_frame_or_by_blocks_of_weights(store: Store):
+    one = frame(1, [1, 0, 1, 0], [True, False, True, False])
+    assert foretold(store, logged(store, one)) is None
+    blocks = [frame(step, [1, 0, 1, 0], [True, False, True, False], pool=2) for step in (1, 2)]
+    assert foretold(store, logged(store, *blocks)) is None
