@@ -21,14 +21,17 @@ _HOMES = {
     "Store": "sparsecore.runs.store.store",
 }
 
-_MODULES = {"events", "schedules"}  # whole modules, by their own name
+_MODULES = {
+    "events": "sparsecore.engine.training.events",
+    "schedules": "sparsecore.engine.sparsifier.schedules",
+}
 
 __all__ = sorted([*_HOMES, *_MODULES, "__version__"])
 
 
 def __getattr__(name: str) -> object:
     if name in _MODULES:
-        return import_module(f"sparsecore.{name}")
+        return import_module(_MODULES[name])
     if name not in _HOMES:
         raise AttributeError(f"module 'sparsecore' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
