@@ -12,6 +12,9 @@ from sparsecore.figures.leaderboard import entries_figure
 from sparsecore.teaching.challenge import CHALLENGES
 from sparsecore.teaching.leaderboard import leaderboard
 
+ICON = ":material/trophy:"
+ORDER = 60
+
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
     st.subheader(say("challenge.title"), anchor=False)
     language_switch()

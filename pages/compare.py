@@ -8,6 +8,9 @@ from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.lab.transport import language_switch
 from sparsecore.dashboard.visitor import tell_refusal
 
+ICON = ":material/compare:"
+ORDER = 80
+
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
     st.subheader(say("compare.title"), anchor=False)
     language_switch()

@@ -11,6 +11,9 @@ from sparsecore.dashboard.data.incoming import incoming
 from sparsecore.dashboard.lab.transport import language_switch
 from sparsecore.dashboard.session import the_store
 
+ICON = ":material/database:"
+ORDER = 90
+
 folder = the_store().home / "corpora"
 controls.load(None)
 

@@ -15,6 +15,9 @@ from sparsecore.dashboard.session import WELCOME, differs_from, linked_run, the_
 from sparsecore.dashboard.visitor import may, tell_refusal, whose_line
 from sparsecore.engine.config import TEXTS
 
+ICON = ":material/science:"
+ORDER = 10
+
 store = the_store()
 classroom.go_along()
 linked = linked_run()

@@ -10,6 +10,9 @@ from sparsecore.dashboard.live_view import live_view
 from sparsecore.dashboard.presses import do_pressed
 from sparsecore.dashboard.visitor import tell_refusal
 
+ICON = ":material/school:"
+ORDER = 50
+
 do_pressed()
 lesson = parts.chosen_lesson()
 done = parts.answers_of_visitor()

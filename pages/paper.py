@@ -12,6 +12,9 @@ from sparsecore.paper.record import shipped
 from sparsecore.paper.thesis import SORTING
 from sparsecore.words import ASSETS
 
+ICON = ":material/article:"
+ORDER = 30
+
 st.html(ASSETS / "paper" / "paper.css")
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
     st.subheader(say("paper.title"), anchor=False)

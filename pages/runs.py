@@ -7,6 +7,9 @@ from sparsecore.dashboard.lab.transport import language_switch
 from sparsecore.dashboard.runs import archives, card, disk, list
 from sparsecore.dashboard.visitor import tell_refusal, visitor
 
+ICON = ":material/list:"
+ORDER = 70
+
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
     st.subheader(say("runs.title"), anchor=False)
     language_switch()

@@ -11,6 +11,9 @@ from sparsecore.dashboard.visitor import tell_refusal, visitor
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.sweeps.curves import points
 
+ICON = ":material/grid_on:"
+ORDER = 20
+
 store = the_store()
 sweep = linked_sweep()
 cells = [] if sweep is None else stored.cells_of(store, sweep.spec)

@@ -7,6 +7,9 @@ from sparsecore.dashboard.lab.transport import language_switch
 from sparsecore.dashboard.lessons.playground import playground
 from sparsecore.teaching.statements import statements
 
+ICON = ":material/function:"
+ORDER = 40
+
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
     st.subheader(say("theory.title"), anchor=False)
     language_switch()

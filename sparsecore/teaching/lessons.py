@@ -7,13 +7,21 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Len
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from sparsecore.engine.config import PARAMETERS, RunConfig
 
 FOLDER = Path(__file__).parents[2] / "assets" / "lessons"
+PAGES = Path(__file__).parents[2] / "pages"
 Figure = Literal["threshold", "nested", "descent", "subsets", "spirals", "storage", "retention"]
-Page = Literal["lab", "sweep", "paper", "theory", "runs", "data"]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z]\w*$")]
 Words = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 
 
@@ -68,8 +76,15 @@ class Onward(Checked):
     """What to try next: a page, with what its link says."""
 
     label: Text
-    page: Page
+    page: Name
     query: dict[str, str] = {}
+
+    @field_validator("page")
+    @classmethod
+    def _the_page_exists(cls, page: str) -> str:
+        if not (PAGES / f"{page}.py").is_file():
+            raise ValueError(f"there is no page {page}.")
+        return page
 
     @model_validator(mode="after")
     def _a_link_into_the_lab_is_a_config(self) -> Onward:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import pytest
 
+from sparsecore.dashboard.pages import pages
 from sparsecore.teaching.lessons import lessons
 from tests.browser.waiting import at_rest
 
@@ -25,17 +26,15 @@ ENDED = ".sc-pill[data-state=max_steps], .sc-pill[data-state=converged]"
 LONG_RUN = "?lang=en&max_steps=1000000&theta=1e-12"
 FIGURE = ".js-plotly-plot .main-svg"
 # What is seen of a page: its own words, and where it opens with a figure, that.
-SEEN = {
-    "": (".stMain [role=radio]", PICTURE),
+OPENING = {
+    "lab": (".stMain [role=radio]", PICTURE),
     "sweep": (HEADING, FIGURE),
-    "compare": (HEADING,),
     "lessons": (".st-key-lesson_question", FIGURE),
     "theory": (HEADING, FIGURE),
     "paper": (HEADING, FIGURE),
-    "challenge": (HEADING,),
-    "runs": (HEADING,),
     "data": (HEADING, "[data-testid=stFileUploader]"),
 }
+SEEN = {page.path: OPENING.get(page.name, (HEADING,)) for page in pages()}
 # When each of these was first on the page, in ms since it was asked for; told by the page itself, whose
 # script may be busy for a second with that of the figures.
 WATCH = """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from google.protobuf.message import Message
@@ -13,23 +12,17 @@ from streamlit.testing.v1 import AppTest
 
 from sparsecore.corpora.corpus import GRADES
 from sparsecore.dashboard import session
+from sparsecore.dashboard.pages import Page, pages
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers.worker import Worker
 from sparsecore.words import LANGUAGES, words
 from tests.dashboard.opening import opened
 
-PAGES = Path(__file__).parents[2] / "pages"
-SECONDS = 60
-VIEWS = {  # a page, and what its address may say
-    "lab.py": [{}, {"task": "spirals", "method": "dense"}],  # texts link to a page, which a page alone cannot
-    "sweep.py": [{}],
-    "paper.py": [{}],
-    "theory.py": [{}, {"n": "50"}],
-    "lessons.py": [{"lesson": "hard-threshold"}, {"lesson": "collapse"}],
-    "challenge.py": [{}],
-    "runs.py": [{}],
-    "data.py": [{}],
+QUERIES = {  # of a page's address, besides none
+    "lab": [{"task": "spirals", "method": "dense"}],  # texts link to a page, which a page alone cannot
+    "theory": [{"n": "50"}],
+    "lessons": [{"lesson": "hard-threshold"}, {"lesson": "collapse"}],
 }
 # Fields of Streamlit's messages that a reader does not see, or that hold data.
 UNSEEN = {"id", "key", "form_id", "icon", "url", "spec", "config", "json", "js_content", "css_content"}
@@ -76,11 +69,11 @@ def strings(message: Message) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-@pytest.mark.parametrize("page", VIEWS)
-def test_no_page_shows_a_raw_key_or_another_language(served: Store, page: str, lang: str):
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_no_page_shows_a_raw_key_or_another_language(served: Store, page: Page, lang: str):
     keys = {key for key in words(lang) if "." in key}
-    for query in VIEWS[page]:
-        texts = shown(opened(page, lang, **query))
+    for query in ({}, *QUERIES.get(page.name, ())):
+        texts = shown(opened(page.file.name, lang, **query))
         assert texts
         for text in texts:
             assert not keys & set(re.findall(r"\w+(?:\.\w+)+", text)), text

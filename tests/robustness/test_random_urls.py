@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sparsecore.dashboard.pages import pages
 from sparsecore.dashboard.server.live_route import PLOTLY_PATH
 from sparsecore.runs.store.store import Store
 from tests.browser.conftest import Server
@@ -50,8 +51,7 @@ WAYS += (
     "/_stcore/bidi-components/",
     "/oauth2callback",
     "/auth/login",
-    "/runs",
-    "/data",
+    *(f"/{page.path}" for page in pages() if page.path),
 )
 WAYS += ("/_stcore/agent/interact", "/_stcore/agent/mcp", "/_stcore/metrics", "/~/+/", "/pages/", "/assets/")
 UP = (
@@ -70,7 +70,7 @@ FILES = (
     "secret.txt",
     "store.sqlite3",
     "app.py",
-    "pages/lab.py",
+    *(f"pages/{page.file.name}" for page in pages()),
     "pyproject.toml",
     "etc/passwd",
     "proc/self/environ",

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from sparsecore.dashboard.controls import put, say
 from sparsecore.dashboard.lab.transport import train
+from sparsecore.dashboard.pages import page_file
 from sparsecore.dashboard.presses import press
 from sparsecore.dashboard.session import the_store
 from sparsecore.engine.config import PAPER_DENSITIES, RunConfig
 from sparsecore.runs.store.run import WELCOME, Run
 
-LESSONS = Path(__file__).parents[3] / "pages" / "lessons.py"
 LESSON = "collapse"
 # As in lesson 8: the last layer is empty at step 1.
 DYING = {"method": "global", "density": 0.1, "max_steps": 4_000}
@@ -58,7 +57,7 @@ def offer(run: Run) -> None:
                 cured = RunConfig.parse(config.model_dump() | change)
                 _button(name, cured, run, icon=":material/healing:", **change)
             st.page_link(
-                LESSONS,
+                page_file("lessons"),
                 label=say("cure.why"),
                 icon=":material/school:",
                 query_params={"lesson": LESSON, "lang": st.session_state["lang"]},

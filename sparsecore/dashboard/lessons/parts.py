@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
 
 import streamlit as st
 
 from sparsecore.dashboard.controls import SETTINGS, hold, say
+from sparsecore.dashboard.pages import page_file
 from sparsecore.dashboard.presses import press
 from sparsecore.dashboard.saved_figures import draw_html
 from sparsecore.dashboard.session import LOOKED_AT, the_store
@@ -24,7 +24,6 @@ from sparsecore.teaching.answers import answered, counted, forget, guess
 from sparsecore.teaching.lessons import Lesson, Onward, lessons
 from sparsecore.teaching.shared_runs import run_for_all
 
-PAGES = Path(__file__).parents[3] / "pages"
 CHOSEN = "lesson"  # in the session and in the address
 PICKED = "lesson_picked"
 SHOT = "lesson_shot"
@@ -231,7 +230,7 @@ def go_to(link: Onward, **more: str) -> None:
     query = {"lang": language()} | link.query | more
     if link.page == "lab" and not more:
         query |= _filled(link)
-    st.switch_page(PAGES / f"{link.page}.py", query_params=query)
+    st.switch_page(page_file(link.page), query_params=query)
 
 
 def _filled(link: Onward) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
@@ -12,6 +11,7 @@ import streamlit as st
 
 from sparsecore.dashboard import saved_figures
 from sparsecore.dashboard.controls import OTHER_SETTINGS, say
+from sparsecore.dashboard.pages import page_file
 from sparsecore.dashboard.session import LOOKED_AT, the_store
 from sparsecore.figures.cost import run_seconds, weights_left
 from sparsecore.figures.csv_files import FOR_PEOPLE, as_csv
@@ -26,7 +26,6 @@ from sparsecore.runs.sweeps.stored import Sweep
 from sparsecore.runs.sweeps.summary import all_nonzeros, described
 from sparsecore.words import speaker
 
-LAB = Path(__file__).parents[3] / "pages" / "lab.py"
 PARTS: dict[str, tuple[Part, ...]] = {"test": ("test",), "train": ("train",), "both": ("test", "train")}
 COLUMNS = ("train", "test", "nonzeros", "nonzeros_all", "steps", "seconds", "ending")
 
@@ -119,7 +118,7 @@ def open_in_lab(run_id: str) -> None:
     """Show a run in the Lab, with its settings."""
     st.session_state[OTHER_SETTINGS] = None
     st.session_state[LOOKED_AT] = run_id
-    st.switch_page(LAB, query_params={"run": run_id, "lang": st.session_state["lang"]})
+    st.switch_page(page_file("lab"), query_params={"run": run_id, "lang": st.session_state["lang"]})
 
 
 def table(cells: Sequence[Cell], sweep: Sweep) -> None:
