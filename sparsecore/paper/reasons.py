@@ -13,7 +13,7 @@ from math import prod
 from typing import Any
 
 from sparsecore.engine.config import NOISE, TEXTS
-from sparsecore.engine.tasks.bounds import best_accuracy, constant_rmse
+from sparsecore.engine.tasks.points import best_accuracy, constant_rmse
 from sparsecore.paper.comparison import Compared, Comparison
 from sparsecore.paper.record import Trial
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sparsecore.engine.config import RunConfig
-from sparsecore.engine.tasks.bounds import best_accuracy
-from sparsecore.engine.tasks.points import SINC_REACH
+from sparsecore.engine.tasks.points import SINC_REACH, best_accuracy
 from sparsecore.paper.reasons import PRINTED_ANGLE_NOISE, Say
 from sparsecore.paper.record import Reproduction
 from sparsecore.paper.thesis import paper_table

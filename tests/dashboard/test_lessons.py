@@ -13,7 +13,7 @@ from sparsecore.dashboard.lessons import computed, figures
 from sparsecore.engine.analysis.least_squares import ends, path
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.deploy.formats import stored_bytes
-from sparsecore.engine.tasks.bounds import best_accuracy, constant_rmse
+from sparsecore.engine.tasks.points import best_accuracy, constant_rmse
 from sparsecore.runs.store.run import LESSON
 from sparsecore.runs.store.store import Store
 from sparsecore.teaching.answers import counted

@@ -3,8 +3,7 @@
 import pytest
 
 from sparsecore.engine.config import ConfigError
-from sparsecore.engine.tasks.bounds import constant_rmse
-from sparsecore.engine.tasks.points import SINC_REACH
+from sparsecore.engine.tasks.points import SINC_REACH, constant_rmse
 from sparsecore.paper.pictures import FIGURES
 from sparsecore.paper.plan import FLOORS, KEPT_ALIVE_AT, Plan, column_of
 from sparsecore.paper.thesis import TABLES, paper_table

@@ -10,8 +10,7 @@ import numpy as np
 from sparsecore.engine.analysis import least_squares as ls
 from sparsecore.engine.analysis import subset_regression
 from sparsecore.engine.deploy import formats
-from sparsecore.engine.tasks.bounds import best_accuracy
-from sparsecore.engine.tasks.points import spiral_points
+from sparsecore.engine.tasks.points import best_accuracy, spiral_points
 
 KEPT = 128  # answers of each kind
 BASIN_CELLS = 61

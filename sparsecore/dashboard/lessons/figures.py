@@ -13,7 +13,7 @@ from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.lessons import computed
 from sparsecore.dashboard.session import the_store
 from sparsecore.engine.analysis.least_squares import path
-from sparsecore.engine.tasks.bounds import best_accuracy
+from sparsecore.engine.tasks.points import best_accuracy
 from sparsecore.figures import lessons as figures
 from sparsecore.figures.plane import plane, reach
 from sparsecore.figures.supports import spectrum

@@ -12,9 +12,8 @@ from torch.nn import functional
 
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.tasks.base import Arrays, Metrics, Task
-from sparsecore.engine.tasks.bounds import best_accuracy
 from sparsecore.engine.tasks.networks import Perceptron
-from sparsecore.engine.tasks.points import spiral_points
+from sparsecore.engine.tasks.points import best_accuracy, spiral_points
 from sparsecore.engine.tasks.sizes import WIDTHS
 
 TRAIN_SHARE = 0.8
