@@ -10,9 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from sparsecore.commands.terminal import refuse, the_store
-from sparsecore.corpora.catalogue import Kept, named
 from sparsecore.corpora.corpus import Corpus
-from sparsecore.corpora.kept import keep
+from sparsecore.corpora.kept import Kept, keep, named
 from sparsecore.corpora.reading import read_corpus
 from sparsecore.engine.config import PARAMETERS, ConfigError, Parameter, RunConfig
 from sparsecore.runs.store.store import Store

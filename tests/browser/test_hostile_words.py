@@ -14,8 +14,8 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import expect
 
-from sparsecore.corpora.catalogue import add, kept
 from sparsecore.corpora.generator import generate
+from sparsecore.corpora.kept import add, kept
 from sparsecore.engine.config import RunConfig
 from sparsecore.figures.html.texts import SAMPLE_CHARACTERS
 from sparsecore.figures.reports.run import run_report

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from sparsecore.corpora.catalogue import add, kept
 from sparsecore.corpora.corpus import GRADES
 from sparsecore.corpora.generator import generate
+from sparsecore.corpora.kept import add, kept
 from sparsecore.runs.store.store import Store
 from tests.browser.waiting import open_list
 

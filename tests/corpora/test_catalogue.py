@@ -1,9 +1,9 @@
 import pytest
 
 from sparsecore.corpora import kept as shelf
-from sparsecore.corpora.catalogue import add, find, kept, remove
 from sparsecore.corpora.corpus import CorpusError
 from sparsecore.corpora.inspection import inspect
+from sparsecore.corpora.kept import add, find, kept, remove
 from sparsecore.corpora.reading import read_corpus
 
 CSV = "text,label,date\n" + "".join(f"第{i}条,{'高危' if i % 2 else '低危'},2020-01-01\n" for i in range(20))

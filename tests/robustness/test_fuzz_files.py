@@ -23,9 +23,9 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from sparsecore.corpora.catalogue import add, kept, remove
 from sparsecore.corpora.corpus import GRADES, CorpusError
 from sparsecore.corpora.inspection import preview
+from sparsecore.corpora.kept import add, kept, remove
 from sparsecore.corpora.reading import read_corpus
 from sparsecore.words import words
 

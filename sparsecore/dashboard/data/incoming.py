@@ -11,10 +11,10 @@ from typing import Any
 
 import streamlit as st
 
-from sparsecore.corpora.catalogue import LONGEST_NAME, Kept, add
 from sparsecore.corpora.corpus import CorpusError
 from sparsecore.corpora.generator import BUILT_IN_SEED, generate
 from sparsecore.corpora.inspection import Inspection, Preview, preview
+from sparsecore.corpora.kept import LONGEST_NAME, Kept, add
 from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.reading import Reading
 from sparsecore.dashboard.saved_figures import draw_html

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from sparsecore.corpora.catalogue import Kept, kept, remove
 from sparsecore.corpora.corpus import CorpusError
-from sparsecore.corpora.kept import kept_since
+from sparsecore.corpora.kept import Kept, kept, kept_since, remove
 from sparsecore.dashboard import controls, dates
 from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.data.incoming import JUST_KEPT, facts, grades, translated
