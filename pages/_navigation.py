@@ -7,7 +7,7 @@ import streamlit as st
 from sparsecore.dashboard import classroom
 from sparsecore.dashboard.controls import ran_to_its_end, say, told_store, turn_to
 from sparsecore.dashboard.pages import pages
-from sparsecore.dashboard.style_words import style_words
+from sparsecore.dashboard.widgets import style_words
 from sparsecore.runs.store.database import StoreError
 from sparsecore.words import ASSETS, LANGUAGES, TAGS, best_language
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import streamlit as st
 
 from sparsecore.dashboard.controls import say
-from sparsecore.dashboard.style_words import style_words
 
 
 def file_uploader(
@@ -27,3 +27,38 @@ def file_uploader(
     }
     style_words(f".st-key-{key}", words)
     st.file_uploader(label, kind or None, help=help, key=key, on_change=on_change, args=(key,))
+
+
+# -- When something was, as the reader's language writes it; by the clock of the server
+
+
+def day(seconds: float) -> str:
+    """The day of a time since the epoch."""
+    at = time.localtime(seconds)
+    return say("date.day", year=at.tm_year, month=say(f"date.month.{at.tm_mon}"), day=at.tm_mday)
+
+
+def minute(seconds: float) -> str:
+    """The day and the minute."""
+    return f"{day(seconds)} {time.strftime('%H:%M', time.localtime(seconds))}"
+
+
+# -- Words of the page in places of Streamlit's that know English only
+
+
+CLOSING = '"\\<'  # what would end a text of a style, or the style
+
+
+def style_words(selector: str, words: dict[str, str]) -> None:
+    """Give the words by the names of their variables, without the two dashes, to what a selector finds."""
+    told = "".join(f"--{name}: {quoted(text)}; " for name, text in words.items())
+    st.html(f"<style>{selector} {{ {told}}}</style>")
+
+
+def quoted(text: str) -> str:
+    r"""A text as CSS writes it.
+
+    >>> quoted('a "file" </style>')
+    '"a \\22 file\\22  \\3c /style>"'
+    """
+    return '"' + "".join(f"\\{ord(mark):x} " if mark in CLOSING else mark for mark in text) + '"'

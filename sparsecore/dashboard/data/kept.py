@@ -9,7 +9,7 @@ import streamlit as st
 
 from sparsecore.corpora.corpus import CorpusError
 from sparsecore.corpora.kept import Kept, kept, kept_since, remove
-from sparsecore.dashboard import controls, dates
+from sparsecore.dashboard import controls, widgets
 from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.data.incoming import JUST_KEPT, facts, grades, translated
 
@@ -64,7 +64,7 @@ def listed(folder: Path) -> str | None:
 
 
 def _row(each: Kept, folder: Path) -> bool:
-    day = dates.day(kept_since(each.id, folder))
+    day = widgets.day(kept_since(each.id, folder))
     rows = say("data.rows.of", rows=f"{each.inspection.rows:,}", day=day)
     st.html(f'<p class="sp-kept"><b><bdi>{escape(each.name)}</bdi></b> <small>{escape(rows)}</small></p>')
     grades(each.inspection.labels, each.name, each.id)

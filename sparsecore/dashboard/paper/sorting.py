@@ -11,7 +11,7 @@ from typing import Any
 
 import streamlit as st
 
-from sparsecore.dashboard import dates
+from sparsecore.dashboard import widgets
 from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.reading import Reading
 from sparsecore.dashboard.session import the_store
@@ -44,7 +44,7 @@ def sorting() -> None:
     shown = found or {"paper": tables()[SORTING], "rows": [], "blocks": PAPER_BLOCKS}
     st.html(paper_tables.sorting_table(shown, say))
     if found:
-        st.caption(say("paper.sorting.at", when=dates.minute(found["measured"])))
+        st.caption(say("paper.sorting.at", when=widgets.minute(found["measured"])))
         st.caption(say("paper.sorting.why", share=f"{found['density']:.0%}"))
         st.markdown(f"**{say('paper.sorting.large')}**")
         st.markdown("\n".join(f"- {text}" for text in paper_tables.sorting_sentences(found, say)))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from sparsecore.dashboard import dates
+from sparsecore.dashboard import widgets
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.saved_figures import control
 from sparsecore.dashboard.session import the_store
@@ -76,7 +76,7 @@ def earlier(sweep: Sweep) -> None:
 
 
 def _label(sweep: Sweep) -> str:
-    return f"{about(sweep)} · {dates.minute(sweep.created)} · {sweep.id}"
+    return f"{about(sweep)} · {widgets.minute(sweep.created)} · {sweep.id}"
 
 
 def live(sweep: Sweep, cells: list[Cell]) -> None:
