@@ -40,7 +40,7 @@ from sparsecore.runs.store.errors import StoreError
 from sparsecore.runs.store.limits import require_fit
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import Store
-from sparsecore.runs.workers.killed import name_of_this
+from sparsecore.runs.workers.lost import name_of_this
 
 app = typer.Typer(
     cls=Commands, help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode=None

@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 from sparsecore.runs.store.database import StoreError
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps.ray import ClusterError
-from sparsecore.runs.workers.killed import WHY, killed
+from sparsecore.runs.workers.lost import WHY, killed
 
 FAILED, WRONG_ARGUMENTS = 1, 2
 PIPED_WIDTH = 160  # a pipe has no width: no word of a table is cut for it

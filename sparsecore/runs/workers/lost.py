@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
+
+import psutil
 
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import HEARTBEAT_SECONDS, Store
@@ -47,3 +50,29 @@ class Silence:
     def _silent(self) -> set[str]:
         now = time.monotonic()
         return {run for run, (_, since) in self._heard.items() if now - since >= SILENT_SECONDS}
+
+
+# -- Runs whose command was killed: whatever command comes next queues them again, as a server does for its own
+
+
+COMMAND = "cli:"  # how the names of commands that train begin
+WHY = "the command that trained it was killed, again and again."
+
+
+def name_of_this() -> str:
+    """The name under which the command of this process trains."""
+    return f"{COMMAND}{os.getpid()}"
+
+
+def killed(store: Store) -> list[Run]:
+    """The runs of commands that are no more.
+
+    A command is no more when its heartbeat is old and this machine has no such process: one that is only
+    suspended keeps its run.
+    """
+    return [run for run in store.lost() if run.worker.startswith(COMMAND) and not _is_there(run.worker)]
+
+
+def _is_there(name: str) -> bool:
+    number = name.removeprefix(COMMAND)
+    return number.isdecimal() and psutil.pid_exists(int(number))
