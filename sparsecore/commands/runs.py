@@ -14,8 +14,8 @@ from sparsecore.byte_sizes import parse_size, size_text
 from sparsecore.commands.terminal import JsonFlag, RunId, eyes, refuse, seen, show, the_store
 from sparsecore.engine.config import Method, Task
 from sparsecore.runs.store import disk, shelf
-from sparsecore.runs.store.listing import STATES, Wanted, find
 from sparsecore.runs.store.run import Run
+from sparsecore.runs.store.shelf import STATES, Wanted, find
 from sparsecore.runs.store.store import Store
 
 TASKS, METHODS = get_args(Task), get_args(Method)

@@ -20,7 +20,7 @@ from sparsecore.__main__ import app
 from sparsecore.dashboard import session
 from sparsecore.dashboard.server.live_route import status_of
 from sparsecore.engine.config import RunConfig
-from sparsecore.runs.store import database, opening
+from sparsecore.runs.store import database
 from sparsecore.runs.store.errors import StoreError
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers.lost import SILENT_SECONDS, Silence
@@ -323,7 +323,7 @@ def test_a_clock_set_back_loses_no_run_that_trains_and_finds_the_dead(
     training.trains()
     silence = Silence(store)
     assert silence.lost() == []
-    monkeypatch.setattr(opening, "clock", lambda engine: time.time() - 3600)
+    monkeypatch.setattr(database, "clock", lambda engine: time.time() - 3600)
     found: list[str] = []
 
     def looked() -> bool:

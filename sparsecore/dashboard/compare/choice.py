@@ -13,8 +13,8 @@ from sparsecore.dashboard.session import note_begun, the_store
 from sparsecore.dashboard.visitor import attempt, visitor
 from sparsecore.engine.config import RunConfig, Task
 from sparsecore.runs.insights.pairs import counterparts, has_begun, newest_pair, partner
-from sparsecore.runs.store.listing import Wanted, count, find
 from sparsecore.runs.store.run import Run
+from sparsecore.runs.store.shelf import Wanted, count, find
 
 FIRST, SECOND, STEP = "a", "b", "step"  # in the address
 PAIR = "compare_pair"  # in the session: what the address forgets when another page is opened

@@ -11,9 +11,9 @@ from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.visitor import whose
 from sparsecore.engine.config import Method, Task
-from sparsecore.runs.store.listing import STATES, Wanted, count, find
 from sparsecore.runs.store.people import Person
 from sparsecore.runs.store.run import Run
+from sparsecore.runs.store.shelf import STATES, Wanted, count, find
 
 SHOWN = 200
 CHOSEN = "archive_run"  # in the session: the run that is chosen, by the table or by name

@@ -32,7 +32,7 @@ from sparsecore.dashboard.server.told_masks import last_masks, told_overlap
 from sparsecore.dashboard.server.viewer import Viewer
 from sparsecore.environment import whole_number
 from sparsecore.runs.store.store import Store
-from sparsecore.runs.sweeps.waiting import Waits
+from sparsecore.runs.sweeps.estimates import Waits
 from sparsecore.teaching.lead import lead
 
 POLL_SECONDS = 0.08

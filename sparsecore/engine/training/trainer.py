@@ -17,12 +17,10 @@ from sparsecore.engine.methods.hard_threshold import HardThreshold
 from sparsecore.engine.sparsifier.base import NonFiniteWeights, Sparsifier
 from sparsecore.engine.tasks import registry as tasks
 from sparsecore.engine.training import checkpoint as checkpointing
-from sparsecore.engine.training.before_step import BeforeStep
+from sparsecore.engine.training.before_step import BeforeStep, uncut
 from sparsecore.engine.training.endings import Ending, Endings
 from sparsecore.engine.training.events import Checkpoint, Frame, Record
-from sparsecore.engine.training.frame import layers_now, matrices
-from sparsecore.engine.training.spread import spreads
-from sparsecore.engine.training.uncut import uncut
+from sparsecore.engine.training.frame import layers_now, matrices, spreads
 
 REMEMBERED = ("seconds", "measured", "certificate", "ending")  # of a Training, by a checkpoint
 PRINTED = ("name", "shape", "prunable", "nonzeros", "density")  # of a layer, in a run's result

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from sqlalchemy.sql.dml import Insert
 
 from sparsecore.runs.store.errors import REOPENED, StoreError, of_sqlite
 from sparsecore.runs.store.tables import metadata, settings
+from sparsecore.settings import default_home
 
 VARIABLE = "SPARSECORE_STORE"
 EXAMPLE = "postgresql+psycopg://user:password@host/database"
@@ -200,3 +201,52 @@ def one_at_a_time(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
         connection.execute(func.pg_advisory_xact_lock(TABLES_LOCK).select())
+
+
+# -- The database of a store: opened when it is first needed, anew when it had to be, and what ails it
+
+
+TOLD_SECONDS = 15.0  # what is wrong is told for so long after it was last met
+
+
+class Opening:
+    """The home folder and the database of a store. Raises StoreError where the folder cannot be made."""
+
+    def __init__(self, home: Path | None = None, url: str | None = None) -> None:
+        self.home = home or default_home()
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError.of_kind("readonly", str(self.home)) from error
+        self.url = database_url(self.home, url)
+        self._met: StoreError | None = None
+        self._met_at = 0.0
+
+    @cached_property
+    def engine(self) -> Engine:
+        return open_database(self.url, self._meet)
+
+    def close(self) -> None:
+        """Let go of the database's files, or of its connections."""
+        if "engine" in self.__dict__:  # not to open what never was
+            self.engine.dispose()
+
+    def _now(self) -> Any:
+        return clock(self.engine)
+
+    def _meet(self, error: StoreError) -> None:
+        """Remember what is wrong; a file that has to be opened anew is, when it is needed next."""
+        self._met, self._met_at = error, time.monotonic()
+        if error.kind in REOPENED:
+            self.__dict__.pop("engine", None)
+
+    @property
+    def trouble(self) -> StoreError | None:
+        """What this process found wrong with a SQLite store in the last moments."""
+        return self._met if time.monotonic() - self._met_at < TOLD_SECONDS else None
+
+    def try_writing(self) -> None:
+        """Find out whether a SQLite store can be written to at once; raises `StoreError` if not."""
+        if not is_shared(self.url):
+            try_writing(self.url, self._meet)
+            self._met = None

@@ -11,10 +11,9 @@ from sqlalchemy.engine import Row
 
 from sparsecore.engine.config import PARAMETERS, ConfigError, RunConfig
 from sparsecore.runs.store import queue
-from sparsecore.runs.store.database import insert_or, one_at_a_time
+from sparsecore.runs.store.database import Opening, insert_or, one_at_a_time
 from sparsecore.runs.store.limits import require_fit
 from sparsecore.runs.store.log import Entry, append, rewind
-from sparsecore.runs.store.opening import Opening
 from sparsecore.runs.store.people import HOST, Person, require_room
 from sparsecore.runs.store.run import ACTIVE, WELCOME, Run, State, new_row
 from sparsecore.runs.store.tables import checkpoints, commands, log, runs, settings

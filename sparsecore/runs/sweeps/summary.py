@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sparsecore.runs.store.layers import UNCOUNTED
+from sparsecore.runs.store.run import UNCOUNTED
 from sparsecore.runs.sweeps.curves import interval
 from sparsecore.runs.sweeps.spec import FINISHED, Cell
 

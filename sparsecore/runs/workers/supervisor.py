@@ -17,8 +17,7 @@ from sparsecore.runs.store.database import StoreError, environment
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import LostRun, Store
 from sparsecore.runs.workers.batching import Batching, Choice
-from sparsecore.runs.workers.lock_holder import stuck_writer
-from sparsecore.runs.workers.lost import Silence
+from sparsecore.runs.workers.lost import Silence, stuck_writer
 
 TICK_SECONDS = 0.1
 LOST_EVERY_SECONDS = 2.0

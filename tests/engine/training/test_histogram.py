@@ -11,11 +11,10 @@ from sparsecore.engine.batch.loop import train_many
 from sparsecore.engine.batch.stack import Stack
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.methods.hard_threshold import HardThreshold
-from sparsecore.engine.training.before_step import BeforeStep
+from sparsecore.engine.training.before_step import BeforeStep, uncut
 from sparsecore.engine.training.events import SPREAD_BINS, Frame
-from sparsecore.engine.training.spread import counted, spreads
+from sparsecore.engine.training.frame import counted, spreads
 from sparsecore.engine.training.trainer import Training
-from sparsecore.engine.training.uncut import uncut
 
 
 @pytest.fixture(autouse=True)

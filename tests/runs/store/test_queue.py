@@ -15,7 +15,7 @@ from sparsecore.runs.store.people import Person
 from sparsecore.runs.store.run import LESSON, WELCOME, new_row
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import runs, turns
-from sparsecore.runs.sweeps.waiting import Waits, starts
+from sparsecore.runs.sweeps.estimates import Waits, starts
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from sqlalchemy import insert, text, update
 
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store import shelf
-from sparsecore.runs.store.listing import STATES, Wanted, count, find
 from sparsecore.runs.store.log import Entry
 from sparsecore.runs.store.people import HOST, NotYours, Person
 from sparsecore.runs.store.run import WELCOME, new_row
+from sparsecore.runs.store.shelf import STATES, Wanted, count, find
 from sparsecore.runs.store.store import LostRun, Store
 from sparsecore.runs.store.tables import runs
 from sparsecore.runs.sweeps import stored

@@ -25,9 +25,9 @@ from sparsecore.runs.store.run import LESSON
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.sweeps.spec import SweepSpec
-from sparsecore.runs.workers import lock_holder
+from sparsecore.runs.workers import lost
 from sparsecore.runs.workers import supervisor as supervisor_module
-from sparsecore.runs.workers.lock_holder import LOCKS, stuck_writer, writer
+from sparsecore.runs.workers.lost import LOCKS, stuck_writer, writer
 from sparsecore.runs.workers.supervisor import Supervisor
 
 PATIENCE_SECONDS = 120.0  # every process imports torch, on a machine that may be busy
@@ -272,7 +272,7 @@ def halt_with_the_lock(store: Store, pid: int) -> None:
 def test_a_process_that_is_halted_with_the_lock_is_ended_and_its_run_goes_on(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(lock_holder, "HELD_SECONDS", 2.0)
+    monkeypatch.setattr(lost, "HELD_SECONDS", 2.0)
     monkeypatch.setattr(database, "BUSY_SECONDS", 1.0)  # of the supervisor; the worker has its usual patience
     with supervising(store, cores=1) as supervisor:
         run = endless(store)
@@ -287,7 +287,7 @@ def test_a_process_that_is_halted_with_the_lock_is_ended_and_its_run_goes_on(
 
 @pytest.mark.skipif(not LOCKS.exists(), reason="only Linux tells who holds a lock, in /proc/locks")
 def test_another_program_that_holds_the_lock_is_left_alone(store: Store, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(lock_holder, "HELD_SECONDS", 0.0)
+    monkeypatch.setattr(lost, "HELD_SECONDS", 0.0)
     store.list()
     with closing(sqlite3.connect(store.url.database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
