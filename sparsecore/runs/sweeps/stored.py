@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Column, Connection, Select, delete, exists, insert, select, update
 from sqlalchemy.engine import Row
@@ -21,10 +24,9 @@ from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store.limits import require_all
 from sparsecore.runs.store.people import HOST, Person
 from sparsecore.runs.store.queue import SWEEP
-from sparsecore.runs.store.run import ACTIVE, IMPORT, new_id, new_row
+from sparsecore.runs.store.run import ACTIVE, IMPORT, Run, new_id, new_row
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import commands, log, runs, settings, sweeps
-from sparsecore.runs.sweeps import finished
 from sparsecore.runs.sweeps.estimates import Progress, finished_like, progress, remaining
 from sparsecore.runs.sweeps.spec import Cell, SweepSpec, worth
 
@@ -32,7 +34,7 @@ AUTOMATIC = ("smallest", "search")  # origins of the small sweeps that a search 
 TURN = "sweeps"  # the setting whose row a writer holds: two who begin at once enqueue no run twice
 TOLD = tuple(column for column in sweeps.c if column is not sweeps.c.cells)  # those may be thousands
 JUDGED = (runs.c.id, runs.c.digest, runs.c.state, runs.c.reason)
-CHUNK = 10_000  # digests in one query; SQLite takes 32,766 values
+CHUNK = 10_000  # digests or ids in one query; SQLite takes 32,766 values
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def cells_of(store: Store, spec: SweepSpec) -> list[Cell]:
     configs = spec.by_digest()
     with store.engine.connect() as connection:
         best = {digest: row.id for digest, row in _best(connection, list(configs), JUDGED).items()}
-        found = finished.read(store, connection, {run_id: configs[digest] for digest, run_id in best.items()})
+        found = read_finished(store, connection, {run_id: configs[digest] for digest, run_id in best.items()})
     return [Cell(config, found.get(best.get(digest, ""))) for digest, config in configs.items()]
 
 
@@ -220,6 +222,36 @@ def _parts(values: Iterable[str]) -> Iterator[list[str]]:
     values = list(values)
     for start in range(0, len(values), CHUNK):
         yield values[start : start + CHUNK]
+
+
+# -- Finished runs that this process has read: whoever looks at a large sweep reads each of them once
+
+
+MOST = 20_000  # runs that are remembered of a store, of a few kilobytes each
+COLUMNS = tuple(column for column in runs.c if column is not runs.c.config)  # which whoever asks knows
+
+_read: WeakKeyDictionary[Store, OrderedDict[str, Run]] = WeakKeyDictionary()
+_reading = Lock()
+
+
+def read_finished(store: Store, connection: Connection, wanted: Mapping[str, RunConfig]) -> dict[str, Run]:
+    """The runs of these ids, whose configs are known.
+
+    What has ended never changes but for its name, note and pin, which are those of when it was first read.
+    """
+    with _reading:
+        known = _read.setdefault(store, OrderedDict())
+        found = {run_id: known[run_id] for run_id in wanted if run_id in known}
+    fresh = {
+        row.id: Run.of(row, wanted[row.id])
+        for part in _parts([run_id for run_id in wanted if run_id not in found])
+        for row in connection.execute(select(*COLUMNS).where(runs.c.id.in_(part)))
+    }
+    with _reading:
+        known.update((run_id, run) for run_id, run in fresh.items() if run.state == "ended")
+        while len(known) > MOST:
+            known.popitem(last=False)
+    return found | fresh
 
 
 __all__ = [

@@ -19,7 +19,7 @@ from sparsecore.runs.store.log import Entry
 from sparsecore.runs.store.run import Run, new_row
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import runs
-from sparsecore.runs.sweeps import estimates, finished, stored
+from sparsecore.runs.sweeps import estimates, stored
 from sparsecore.runs.sweeps.spec import Cell, SweepSpec
 
 METRICS = {"train": {"rmse": 0.07}, "test": {"rmse": 0.08}}
@@ -358,8 +358,8 @@ def test_a_finished_run_that_is_deleted_is_no_cell_any_more(store: Store):
 def test_of_more_finished_runs_than_are_remembered_none_is_lost(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(finished, "MOST", 2)
-    monkeypatch.setattr(finished, "CHUNK", 4)
+    monkeypatch.setattr(stored, "MOST", 2)
+    monkeypatch.setattr(stored, "CHUNK", 4)
     for config in grid().configs():
         store.finish(store.create(config, worker="w"), "w", 9, "max_steps", {}, {"metrics": METRICS})
     for _ in range(2):

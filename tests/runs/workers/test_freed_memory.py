@@ -11,7 +11,7 @@ import pytest
 COUNTED = """
 import resource
 import torch
-from sparsecore.runs.workers.freed_memory import keep_freed_memory
+from sparsecore.runs.workers.worker import keep_freed_memory
 
 torch.set_num_threads(1)
 
