@@ -8,7 +8,7 @@ import pytest
 
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.files.archive import export_run, import_run
-from sparsecore.runs.store.listing import Wanted, find
+from sparsecore.runs.store.shelf import Wanted, find
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.workers.worker import Worker
