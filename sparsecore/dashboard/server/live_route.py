@@ -26,9 +26,8 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from sparsecore.dashboard.server.identity import account
-from sparsecore.dashboard.server.matrices import full_matrix
+from sparsecore.dashboard.server.matrices import full_matrix, last_masks, overlap_of
 from sparsecore.dashboard.server.static import KINDS, kept, packed
-from sparsecore.dashboard.server.told_masks import last_masks, told_overlap
 from sparsecore.dashboard.server.viewer import Viewer
 from sparsecore.environment import whole_number
 from sparsecore.runs.store.store import Store
@@ -232,7 +231,7 @@ class LiveRoute:
                 return last_masks(self.store, run_id)
             case "overlap", {"run": str(other), "token": str(token)}:
                 allowed = tokens(self.store).allows(token, other, viewer.who)
-                return told_overlap(self.store, run_id, other) if allowed else None
+                return overlap_of(self.store, run_id, other) if allowed else None
         return None
 
 
