@@ -14,7 +14,10 @@ from sparsecore.runs.files.archive import export_run, import_run
 from sparsecore.runs.files.archive_file import ArchiveError
 from sparsecore.runs.store.store import Store
 
+app = typer.Typer()
 
+
+@app.command()
 def export(
     run: RunId,
     file: Annotated[Path, typer.Argument(help="The file to be written; there must be none yet.")],
@@ -49,6 +52,7 @@ def _write(run: str, file: Path) -> None:
         written.rename(file)
 
 
+@app.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(help="A file that `export` or the Runs page has written.")],
     as_json: JsonFlag = False,

@@ -1,4 +1,4 @@
-"""`python -m sparsecore bench …`: each prints figures that were measured side by side in one run."""
+"""Measure speed and memory, each figure side by side with others in one run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sparsecore.corpora.reading import read_corpus
 from sparsecore.engine.config import PARAMETERS
 from sparsecore.settings import default_home
 
-app = typer.Typer(help=__doc__, no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(name="bench", help=__doc__, no_args_is_help=True)
 
 
 @app.command()

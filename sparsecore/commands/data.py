@@ -1,4 +1,4 @@
-"""The commands on texts of one's own: `python -m sparsecore data inspect | add | list | remove`."""
+"""Look at a file of graded texts; keep it for later runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ARGUMENT_CODES = frozenset(
     )
 )
 
-app = typer.Typer(help="Look at a file of graded texts; keep it for later runs.", no_args_is_help=True)
+app = typer.Typer(name="data", help=__doc__, no_args_is_help=True)
 File = Annotated[
     Path, typer.Argument(help="An export of CNVD, CNNVD, NVD, CVE or OSV, or a table; plain, gzip or zip.")
 ]

@@ -14,6 +14,8 @@ from sparsecore.commands.doctor_checks import FROM_PIP, Finding
 from sparsecore.commands.terminal import FAILED, JsonFlag, show
 from sparsecore.runs.store.database import StoreError
 
+app = typer.Typer()
+
 Check = Callable[[], Finding]
 CHECKS: dict[str, Check] = {
     "python": checks.python,
@@ -32,6 +34,7 @@ CHECKS: dict[str, Check] = {
 }
 
 
+@app.command()
 def doctor(as_json: JsonFlag = False) -> None:
     """Say whether this machine is fit to train and to show; exit code 1 if it is not."""
     findings = []

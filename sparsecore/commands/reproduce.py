@@ -38,10 +38,13 @@ from sparsecore.runs.sweeps.executors import Executor
 from sparsecore.runs.sweeps.spec import GRID, Cell
 from sparsecore.words import LANGUAGES, speaker
 
+app = typer.Typer()
+
 FACTS = ("density", "column", "status")
 HEADS = ("ρ", "method", "thesis", "ours", "±", "difference", "", "why")
 
 
+@app.command()
 @with_parameters(without=(*GRID, "data", "size", *FLOORS))
 def reproduce(
     table: Annotated[str, typer.Argument(help="3-1 (sinc), 3-2 (spirals), 3-4 (texts) or 3-5 (sorting).")],

@@ -18,6 +18,8 @@ from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.shelf import STATES, Wanted, find
 from sparsecore.runs.store.store import Store
 
+app = typer.Typer()
+
 TASKS, METHODS = get_args(Task), get_args(Method)
 
 
@@ -32,6 +34,7 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[str | None], str | None]:
     return check
 
 
+@app.command()
 def runs(
     as_json: JsonFlag = False,
     limit: Annotated[int, typer.Option(min=1, help="How many, pinned ones first, then the newest.")] = 50,
@@ -72,6 +75,7 @@ def _test_metric(run: Run) -> str:
     return "  ".join(f"{name} {value:.4f}" for name, value in list(test.items())[:1])
 
 
+@app.command()
 def name(
     run: RunId,
     words: Annotated[str, typer.Argument(metavar="NAME", help="Its name; an empty one takes it away.")],
@@ -84,11 +88,13 @@ def name(
         refuse(str(error))
 
 
+@app.command()
 def pin(run: RunId, off: Annotated[bool, typer.Option("--off", help="Pin it no longer.")] = False) -> None:
     """Let a run stand first in the list, and never be removed to make room."""
     _do(shelf.pin, run, pinned=not off)
 
 
+@app.command()
 def delete(run: RunId) -> None:
     """Delete a run; for ten minutes `restore` brings it back."""
     shelf.purge(Store())
@@ -97,6 +103,7 @@ def delete(run: RunId) -> None:
     eyes.print(f"For {minutes:g} minutes, python -m sparsecore restore {run} brings it back.")
 
 
+@app.command()
 def restore(run: RunId) -> None:
     """Bring a deleted run back as it was."""
     try:
@@ -112,6 +119,7 @@ def _do(act: Callable[..., Any], run: str, **values: Any) -> None:
         refuse(f"there is no run {run!r}; python -m sparsecore runs lists them.")
 
 
+@app.command()
 def prune(
     to: Annotated[
         str | None,

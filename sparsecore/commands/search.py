@@ -32,10 +32,13 @@ from sparsecore.runs.sweeps.spec import GRID, Cell, SweepSpec
 if TYPE_CHECKING:  # it imports torch and Optuna
     from sparsecore.runs.sweeps.layer_search import Search
 
+app = typer.Typer()
+
 TaskArgument = Annotated[str, typer.Argument(help="sinc, spirals or vulnerabilities.")]
 SeedsFlag = Annotated[str, typer.Option(help="Averaged over; such as 0,1,2.")]
 
 
+@app.command()
 @with_parameters(without=(*GRID, "data"))
 def smallest(
     task: TaskArgument,
@@ -77,6 +80,7 @@ def smallest(
     show(f"smallest ρ {found.density:g}: dense {found.dense:.4f}, at worst {found.bound:.4f} is within")
 
 
+@app.command()
 @with_parameters(without=(*GRID, "data", "layer_densities", "schedule", "schedule_start", "schedule_steps"))
 def search(
     task: TaskArgument,

@@ -30,6 +30,8 @@ from sparsecore.runs.sweeps.spec import FINAL, FINISHED, GRID, Cell, SweepSpec
 from sparsecore.runs.sweeps.summary import described, summary
 from sparsecore.runs.workers.batching import Choice
 
+app = typer.Typer()
+
 PAPER_GRID = "1,0.9,0.8,0.7,0.6,0.5,0.4,0.3,0.2,0.1,0.05"  # of Tables 3-1 and 3-2
 COUNTED = ("queued", "running", "paused", "done", "collapsed", "failed", "stopped", "missing")
 
@@ -45,6 +47,7 @@ BatchFlag = Annotated[
 ]
 
 
+@app.command()
 @with_parameters(without=(*GRID, "data"))
 def sweep(
     task: Annotated[str, typer.Argument(help="sinc, spirals or vulnerabilities.")],

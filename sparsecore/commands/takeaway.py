@@ -17,7 +17,10 @@ from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
 
+app = typer.Typer()
 
+
+@app.command()
 def weights(
     run: RunId,
     folder: Annotated[Path, typer.Argument(help="The folder for the files; made if need be.")],
@@ -51,6 +54,7 @@ def weights(
     )
 
 
+@app.command()
 def script(
     run: RunId,
     file: Annotated[Path, typer.Argument(help="The file to be written; there must be none yet.")],
@@ -60,6 +64,7 @@ def script(
     _write(file, partial(run_script, store, _found(store, run)))
 
 
+@app.command()
 def report(
     run: Annotated[str, typer.Argument(help="A run's id, as `runs` lists it, or that of a sweep.")],
     file: Annotated[Path, typer.Argument(help="The HTML file to be written; there must be none yet.")],

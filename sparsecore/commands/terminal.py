@@ -12,11 +12,9 @@ from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
-from typer.core import TyperGroup
 
-from sparsecore.runs.store.database import StoreError
+from sparsecore.runs.store.errors import StoreError
 from sparsecore.runs.store.store import Store
-from sparsecore.runs.sweeps.ray import ClusterError
 from sparsecore.runs.workers.lost import WHY, killed
 
 FAILED, WRONG_ARGUMENTS = 1, 2
@@ -49,16 +47,6 @@ class Terminal(Console):
 eyes = Terminal(stderr=True)
 RunId = Annotated[str, typer.Argument(help="A run's id, as `runs` lists it.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON value on standard output.")]
-
-
-class Commands(TyperGroup):
-    """The commands of a program: a database or a cluster that cannot be used ends one in one sentence."""
-
-    def invoke(self, ctx: typer.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except (ClusterError, StoreError) as error:
-            refuse(str(error), FAILED)
 
 
 def refuse(sentence: str, code: int = WRONG_ARGUMENTS) -> NoReturn:

@@ -17,7 +17,10 @@ from sparsecore.runs.store.store import Store
 if TYPE_CHECKING:
     from sparsecore.engine.tasks.texts.grading import Grader, Prediction
 
+app = typer.Typer()
 
+
+@app.command()
 def evaluate(
     run: RunId,
     data: Annotated[Path, typer.Option(help="A file of graded texts, in any format of `data inspect`.")],
@@ -41,6 +44,7 @@ def evaluate(
     show(table)
 
 
+@app.command()
 def predict(
     run: RunId,
     text: Annotated[str, typer.Argument(help="A description; - reads it from standard input.")],

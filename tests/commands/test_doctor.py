@@ -158,7 +158,10 @@ def test_a_full_quota_is_found(home: Path):
 
 def test_a_store_that_cannot_grow_is_found(home: Path, store: Store):
     store.create(RunConfig())
-    code = "from sparsecore.commands.doctor_checks import store; print(store())"
+    code = (
+        "from sparsecore.commands.doctor_checks import store\n"
+        "found = store(); print(found.verdict, found.found, found.advice)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,

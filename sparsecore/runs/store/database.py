@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Callable
 from functools import cached_property, partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,12 @@ from sqlalchemy import (
     inspect,
     make_url,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.sql.dml import Insert
 
 from sparsecore.runs.store.errors import REOPENED, StoreError, of_sqlite
-from sparsecore.runs.store.tables import metadata, settings
+from sparsecore.runs.store.tables import DELETED, metadata, runs_by_deletion, settings
 from sparsecore.settings import default_home
 
 VARIABLE = "SPARSECORE_STORE"
@@ -116,7 +116,8 @@ def clock(engine: Engine) -> float | ColumnElement[float]:
 
 def insert_or(engine: Engine | Connection, table: Table) -> Insert:
     """An insertion that knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
-    return sqlite.insert(table) if engine.dialect.name == "sqlite" else postgresql.insert(table)
+    dialect = import_module(f"sqlalchemy.dialects.{engine.dialect.name}")
+    return dialect.insert(table)
 
 
 def try_writing(url: URL, told: Callable[[StoreError], None] = lambda error: None) -> None:
@@ -164,6 +165,7 @@ def _postgresql(url: URL) -> Engine:
             f"{VARIABLE} names a PostgreSQL database, which needs psycopg: "
             "pip install -r requirements-cluster.txt."
         ) from error
+    runs_by_deletion.dialect_options["postgresql"]["where"] = DELETED
     event.listen(engine, "handle_error", partial(_say_unreachable, url))
     return engine
 

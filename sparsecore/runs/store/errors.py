@@ -36,7 +36,11 @@ PRIMARY = 0xFF  # of an error code the part that is not detail
 NO_ROOM = 1_000_000  # bytes free: SQLite calls a disk full in some places, and broken in others
 
 
-class StoreError(RuntimeError):
+class Unusable(RuntimeError):
+    """A database or a cluster cannot be used; the message is one sentence."""
+
+
+class StoreError(Unusable):
     """The database cannot be used; the message is one sentence.
 
     kind: one of `SENTENCES` for a SQLite file, `place`; empty for any other cause.

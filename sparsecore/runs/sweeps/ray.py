@@ -27,6 +27,7 @@ from sparsecore.corpora.corpus import CorpusError
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store import queue
 from sparsecore.runs.store.database import StoreError, clock, is_shared
+from sparsecore.runs.store.errors import Unusable
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import HEARTBEAT_SECONDS, MAX_CRASHES, LostRun, Store
 from sparsecore.runs.store.tables import commands
@@ -43,7 +44,7 @@ PACKAGE = Path(__file__).parents[2]
 logger = logging.getLogger(__name__)
 
 
-class ClusterError(RuntimeError):
+class ClusterError(Unusable):
     """Ray cannot be used; the message is one sentence."""
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsecore import corpora, dashboard
+from sparsecore import commands, corpora, dashboard
 
 ROOT = Path(__file__).parents[3]
 SERVED = [
@@ -34,7 +34,7 @@ SERVED = [
     "sparsecore.engine.training.blobs",
     "sparsecore.runs.store.saved_arrays",
     "sparsecore.runs.files.archive",
-    "sparsecore.__main__",
+    *(module.name for module in pkgutil.iter_modules(commands.__path__, "sparsecore.commands.")),
 ]
 HEAVY = ("torch", "jieba", "optuna")
 TABLES = ("pandas", "pyarrow")  # 60 MB and half a second, which Streamlit spends on the first table

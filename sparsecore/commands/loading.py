@@ -1,0 +1,95 @@
+"""The program's commands: found by reading the files of this folder, imported when one is called.
+
+A command file has an `app`. Functions under `@app.command()` become commands of the program; an app with a
+`name`, such as `typer.Typer(name="data")`, becomes a group of commands under that name.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+FOLDER = Path(__file__).parent
+
+
+class Unloaded(TyperCommand):
+    """The name and the help of a command; its file is imported as soon as it gets arguments."""
+
+    def __init__(self, name: str, file: Path, about: str) -> None:
+        super().__init__(name, help=about, rich_markup_mode=None)
+        self.file = file
+
+    def make_context(self, info_name: str | None, args: list[str], **extra: Any) -> typer.Context:
+        module = import_module(f"{__package__}.{self.file.stem}")
+        program = typer.Typer(rich_markup_mode=None)
+        program.add_typer(module.app)
+        command = typer.main.get_command(program).commands[self.name]
+        return command.make_context(info_name, args, **extra)
+
+
+class Found(Mapping[str, TyperCommand]):
+    """The commands of the files of this folder, by name."""
+
+    def __getitem__(self, name: str) -> Unloaded:
+        # Most files are named after their command: look there first.
+        for file in sorted(command_files(), key=lambda file: file.stem != name):
+            if name in (described := commands_in(file)):
+                return Unloaded(name, file, described[name])
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(name for file in command_files() for name in commands_in(file)))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class Program(TyperGroup):
+    """The group of all commands; an unusable database or cluster ends one with one sentence."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options | {"commands": Found()})
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except RuntimeError as error:
+            from sparsecore.runs.store.errors import Unusable
+
+            if not isinstance(error, Unusable):
+                raise
+            from sparsecore.commands.terminal import FAILED, refuse
+
+            refuse(str(error), FAILED)
+
+
+@cache
+def command_files() -> list[Path]:
+    """The files of this folder that may have commands."""
+    return sorted(file for file in FOLDER.glob("*.py") if file != Path(__file__))
+
+
+@cache
+def commands_in(file: Path) -> dict[str, str]:
+    """Each command of a file and its help, read from the source."""
+    module = ast.parse(file.read_text(encoding="utf-8"))
+    found = {}
+    for node in module.body:
+        match node:
+            case ast.Assign(targets=[ast.Name("app")], value=ast.Call(keywords=keywords)):
+                for keyword in keywords:
+                    if keyword.arg == "name":
+                        return {ast.literal_eval(keyword.value): ast.get_docstring(module) or ""}
+            case ast.FunctionDef(
+                decorator_list=[ast.Call(ast.Attribute(ast.Name("app"), "command"), given), *_]
+            ):
+                name = ast.literal_eval(given[0]) if given else node.name.replace("_", "-")
+                found[name] = ast.get_docstring(node) or ""
+    return found

@@ -1,0 +1,93 @@
+"""`python -m sparsecore train`: one run, trained in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from sparsecore.commands.flags import DataFlag, open_store, with_parameters
+from sparsecore.commands.show import print_run
+from sparsecore.commands.terminal import FAILED, JsonFlag, eyes, refuse
+from sparsecore.corpora.corpus import CorpusError
+from sparsecore.engine.config import ConfigError, RunConfig
+from sparsecore.engine.training.events import Scene
+from sparsecore.runs.store.errors import StoreError
+from sparsecore.runs.store.limits import require_fit
+from sparsecore.runs.store.run import Run
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.workers.lost import name_of_this
+
+app = typer.Typer()
+
+
+@app.command()
+@with_parameters(without=("task", "data"))
+def train(
+    task: Annotated[str, typer.Argument(help="sinc, spirals or vulnerabilities.")],
+    data: DataFlag = None,
+    as_json: JsonFlag = False,
+    **parameters: Any,
+) -> None:
+    """Train one run here and now. The dashboard shows it while it trains."""
+    try:
+        store, given = open_store({"task": task} | parameters, data)
+        config = RunConfig.parse(given)
+        require_fit(config, store.home)
+    except (ConfigError, CorpusError) as error:
+        refuse(str(error))
+    run = _train_here(store, config)
+    if run is None:
+        refuse("the run was deleted while it trained.", FAILED)
+    print_run(run, as_json)
+    if run.state == "failed":
+        raise typer.Exit(FAILED)
+
+
+def _train_here(store: Store, config: RunConfig) -> Run | None:
+    """Train a new run in this process, with a progress bar; Ctrl-C stops it and keeps what it reached.
+
+    None for one that was deleted meanwhile.
+    """
+    from sparsecore.runs.workers.worker import Worker, one_thread
+
+    one_thread()
+    name = name_of_this()
+    run_id = store.create(config, origin="cli", worker=name)
+    with _bar(f"{config.task} {run_id}", config.max_steps) as listen:
+        try:
+            Worker(store, store.get(run_id), name, listen=listen, complain=_complain).work()
+        except KeyboardInterrupt:
+            eyes.print("Stopping: the run is saved as it is.")
+            store.command(run_id, "stop")
+            Worker(store, store.get(run_id), name).work()
+        except StoreError:
+            raise  # told by whoever began the command: the store cannot be asked for the run either
+        except Exception as error:  # noqa: BLE001 - the store has marked the run failed; say why, exit 1
+            eyes.print(f"[red]The run failed:[/red] {escape(str(error))}", highlight=False)
+    return store.get(run_id)
+
+
+@contextmanager
+def _bar(what: str, steps: int | None) -> Iterator[Callable[[Any], None]]:
+    """A progress bar on standard error, moved by the events of the training."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=eyes) as bar:
+        shown = bar.add_task(what, total=steps)
+
+        def listen(event: Any) -> None:
+            if isinstance(event, Scene):
+                bar.update(shown, total=event.meta["max_steps"])
+            step = getattr(event, "step", 0)
+            if step % 20 == 0 or type(event).__name__ == "Ended":
+                bar.update(shown, completed=step)
+
+        yield listen
+
+
+def _complain(error: StoreError) -> None:
+    eyes.print(f"[yellow]Waiting:[/yellow] {escape(str(error))}", highlight=False)
