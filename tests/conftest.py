@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import NullPool, create_engine
 
-from sparsecore.runs.store.database import VARIABLE
 from sparsecore.runs.store.store import Store
 from tests.postgresql import Server, missing, programs
 
@@ -37,7 +36,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home folder that does not exist yet, and that `SPARSECORE_HOME` names."""
     folder = tmp_path / "home"
     monkeypatch.setenv("SPARSECORE_HOME", str(folder))
-    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv("SPARSECORE_STORE", raising=False)
     return folder
 
 
@@ -77,5 +76,5 @@ def empty_database(postgresql: Server) -> Iterator[str]:
 def either_database(request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The test runs twice: on SQLite, and with `SPARSECORE_STORE` naming a PostgreSQL database."""
     if request.param == "postgresql":
-        monkeypatch.setenv(VARIABLE, request.getfixturevalue("empty_database"))
+        monkeypatch.setenv("SPARSECORE_STORE", request.getfixturevalue("empty_database"))
     return request.param

@@ -10,7 +10,7 @@ import typer
 from sqlalchemy.exc import DBAPIError
 
 from sparsecore.commands import doctor_checks as checks
-from sparsecore.commands.doctor_checks import FROM_PIP, Finding
+from sparsecore.commands.doctor_checks import FROM_PIP, INDENT, Finding
 from sparsecore.commands.terminal import FAILED, JsonFlag, show
 from sparsecore.runs.store.database import StoreError
 
@@ -23,6 +23,7 @@ CHECKS: dict[str, Check] = {
     "assets": checks.assets,
     "plotly": checks.plotly_script,
     "port": checks.port,
+    "settings": checks.settings,
     "home": checks.home,
     "disk": checks.disk,
     "store": checks.store,
@@ -52,7 +53,7 @@ def doctor(as_json: JsonFlag = False) -> None:
 
 
 def _line(finding: Finding) -> str:
-    advice = f"\n{'':20} → {finding.advice}" if finding.advice else ""
+    advice = f"\n{INDENT} → {finding.advice}" if finding.advice else ""
     return f"{finding.verdict:<8} {finding.name:<10} {finding.found}{advice}"
 
 

@@ -22,12 +22,12 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from sparsecore.engine.config import RunConfig
-from sparsecore.runs.store.database import VARIABLE, StoreError, is_shared
+from sparsecore.runs.store.database import StoreError, is_shared
 from sparsecore.runs.store.database import clock as database_clock
 from sparsecore.runs.store.disk import disk as taken
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import runs
-from sparsecore.settings import default_home
+from sparsecore.settings import SettingError, Settings, default_home, read_setting, variable
 
 Verdict = Literal["ok", "warning", "failed"]
 ROOT = Path(__file__).parents[2]
@@ -41,6 +41,7 @@ APART_SECONDS = 5.0  # between this machine's clock and the database's
 STEPS = 60
 SLOW_STEP = 0.1  # seconds; a step of the demo network takes a thousandth of one
 LEAST_SCRIPT = 1_000_000  # bytes of plotly's script
+INDENT = " " * 20  # the column of what was found
 FROM_PIP = "pip install -r requirements.txt"
 
 
@@ -151,6 +152,23 @@ def _configured_port() -> int:
 # -- where runs are kept ----------------------------------------------------------------------------------
 
 
+def settings() -> Finding:
+    """Every environment variable of sparsecore: its value, without the secret ones, or its meaning."""
+    lines, wrong = [], []
+    for name, field in Settings.model_fields.items():
+        given = os.environ.get(variable(name))
+        try:
+            read_setting(name)
+        except SettingError as error:
+            wrong.append(str(error))
+        shown = f"= {given if field.repr else '(set)'}" if given else f"not set: {field.description}"
+        lines.append(f"{variable(name)} {shown}")
+    found = f"\n{INDENT}".join(wrong or lines)
+    if wrong:
+        return Finding("settings", "failed", found, "correct the variable, or unset it")
+    return Finding("settings", "ok", found)
+
+
 def home() -> Finding:
     """Whether the home folder can be made and written to."""
     folder = default_home()
@@ -191,7 +209,7 @@ def store() -> Finding:
         with opened.engine.connect() as connection:
             count = connection.execute(select(func.count()).select_from(runs)).scalar_one()
     except (DBAPIError, StoreError) as error:
-        advice = f"check {VARIABLE} and its server" if is_shared(opened.url) else _mend(opened)
+        advice = "check SPARSECORE_STORE and its server" if is_shared(opened.url) else _mend(opened)
         reason = (error.__cause__ if getattr(error, "kind", "") else getattr(error, "orig", None)) or error
         return Finding("store", "failed", str(reason).strip().splitlines()[0], advice)
     finally:

@@ -10,13 +10,13 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from sparsecore.byte_sizes import parse_size, size_text
 from sparsecore.commands.terminal import JsonFlag, RunId, eyes, refuse, seen, show, the_store
 from sparsecore.engine.config import Method, Task
 from sparsecore.runs.store import disk, shelf
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.shelf import STATES, Wanted, find
 from sparsecore.runs.store.store import Store
+from sparsecore.settings import parse_size, size_text
 
 app = typer.Typer()
 
@@ -123,7 +123,9 @@ def _do(act: Callable[..., Any], run: str, **values: Any) -> None:
 def prune(
     to: Annotated[
         str | None,
-        typer.Option(help=f"The size that the store should have at most, such as 2GB; else {disk.VARIABLE}."),
+        typer.Option(
+            help="The size that the store should have at most, such as 2GB; else SPARSECORE_MAX_DISK."
+        ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: JsonFlag = False,
@@ -134,7 +136,7 @@ def prune(
     except ValueError as error:
         refuse(str(error))
     if target is None:
-        refuse(f"say how small the store should be, as in --to 2GB, or set {disk.VARIABLE}.")
+        refuse("say how small the store should be, as in --to 2GB, or set SPARSECORE_MAX_DISK.")
     store = Store()
     plan = disk.plan(store, target)
     _tell(plan)

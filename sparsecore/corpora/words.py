@@ -16,9 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
+from sparsecore.settings import child_environment
+
 PROCESSES = 4  # more would wait for this one, which hands out and collects
 ALONE = 200_000  # characters that one process cuts in a second: for fewer, starting others takes longer
-PACKAGES = Path(__file__).parents[2]  # where a child finds this package, however the caller found it
 
 
 def split(text: str) -> list[str]:
@@ -72,12 +73,11 @@ def _cut_here(pieces: Sequence[str], folder: Path) -> list[list[str]]:
 
 
 def _cut_elsewhere(pieces: Sequence[str], folder: Path) -> list[list[str]]:
-    path = os.pathsep.join(filter(None, (str(PACKAGES), os.environ.get("PYTHONPATH"))))
     done = subprocess.run(
         [sys.executable, "-m", __name__, str(folder)],
         input=json.dumps(list(pieces)).encode(),
         stdout=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": path},
+        env=child_environment(),
         check=True,
     )
     return json.loads(done.stdout)

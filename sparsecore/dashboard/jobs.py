@@ -38,7 +38,7 @@ class Searching(threading.Thread):
             [sys.executable, "-m", "sparsecore.runs.sweeps.layer_search_process", str(store.home)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | {"OMP_NUM_THREADS": "1"} | environment(store.url),
+            env=environment(store.home, store.url),
             text=True,
             start_new_session=True,  # Ctrl-C in the server's terminal is the server's
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -40,7 +39,7 @@ class Taking(threading.Thread):
                 [sys.executable, "-m", "sparsecore.runs.files.takeaway_process", str(self.store.home)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                env=os.environ | {"OMP_NUM_THREADS": "1"} | environment(self.store.url),
+                env=environment(self.store.home, self.store.url),
                 text=True,
                 start_new_session=True,  # Ctrl-C in the server's terminal is the server's
             )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hmac
-import os
 import threading
 import time
 from collections import deque
 from functools import cache
 from typing import Literal
 
-VARIABLE = "SPARSECORE_TEACHER_PASSWORD"
+from sparsecore.settings import read_setting
+
 WITHIN_SECONDS = 60.0
 TRIES = 5  # of one person within that time,
 TRIES_OF_ALL = 30  # and of all together: a new cookie is easily had
@@ -47,4 +47,4 @@ class Door:
 @cache
 def door() -> Door:
     """The door of this server, by the password of its environment."""
-    return Door(os.environ.get(VARIABLE, ""))
+    return Door(read_setting("teacher_password"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
@@ -14,6 +13,8 @@ from typing import Any
 import llvmlite.binding
 import numba
 import platformdirs
+
+from sparsecore.settings import read_setting
 
 _compiling = threading.Lock()
 
@@ -38,11 +39,11 @@ def compiled(
 
 
 def _cache_folder(*sources: ModuleType) -> Path:
-    home = os.environ.get("SPARSECORE_HOME")
+    home = read_setting("home")
     if numba.config.CACHE_DIR:
         root = Path(numba.config.CACHE_DIR)
     elif home:
-        root = Path(home) / "cache" / "numba"
+        root = home / "cache" / "numba"
     else:
         root = Path(platformdirs.user_cache_dir("sparsecore", appauthor=False)) / "numba"
     machine = f"{numba.__version__} {llvmlite.binding.get_host_cpu_name()} {_features()}"

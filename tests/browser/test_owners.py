@@ -8,7 +8,6 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from sparsecore.dashboard.teacher import VARIABLE
 from sparsecore.runs.store.store import Store
 from tests.browser.conftest import end, start
 from tests.browser.test_lab import (
@@ -30,9 +29,9 @@ PASSWORD = "correct horse"
 def school(tmp_path_factory: pytest.TempPathFactory):
     """A server with a teacher's password."""
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv(VARIABLE, PASSWORD)
+        environment.setenv("SPARSECORE_TEACHER_PASSWORD", PASSWORD)
         running = start(tmp_path_factory.mktemp("school"))
-    assert VARIABLE not in os.environ
+    assert "SPARSECORE_TEACHER_PASSWORD" not in os.environ
     yield running
     end(running)
     store = Store(running.home)

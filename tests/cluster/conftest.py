@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from sparsecore.runs.store.database import VARIABLE
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps.ray import OBJECT_STORE_BYTES
 from tests.postgresql import missing
@@ -33,7 +32,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     home = tmp_path_factory.mktemp("another-machine")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("SPARSECORE_HOME", str(home))
-        environment.delenv(VARIABLE, raising=False)
+        environment.delenv("SPARSECORE_STORE", raising=False)
         environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
         environment.setenv("RAY_agent_register_timeout_ms", "120000")  # on a busy machine
         ray.init(

@@ -14,7 +14,7 @@ from sparsecore.dashboard import session
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store import database
 from sparsecore.runs.store import store as store_module
-from sparsecore.runs.store.database import VARIABLE, StoreError, clock, database_url
+from sparsecore.runs.store.database import StoreError, clock, database_url
 from sparsecore.runs.store.log import Entry, append
 from sparsecore.runs.store.store import LOST_SECONDS, Store
 from sparsecore.runs.store.tables import log, runs
@@ -27,7 +27,7 @@ NOBODY = "postgresql+psycopg://ann:secret@127.0.0.1:9/lab"  # port 9: discard, w
 def command_line(store: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "sparsecore", "runs", "--json"],
-        env={"PATH": "", "PYTHONPATH": str(ROOT), "COLUMNS": "500", VARIABLE: store},
+        env={"PATH": "", "PYTHONPATH": str(ROOT), "COLUMNS": "500", "SPARSECORE_STORE": store},
         capture_output=True,
         text=True,
     )
@@ -42,7 +42,7 @@ def test_without_an_address_the_store_is_a_file_of_the_home(home: Path):
 
 
 def test_an_address_given_comes_before_the_environments(home: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv(VARIABLE, "postgresql://environment/lab")
+    monkeypatch.setenv("SPARSECORE_STORE", "postgresql://environment/lab")
     assert database_url(home).host == "environment"
     assert database_url(home, "postgresql+psycopg://given/lab").host == "given"
 
@@ -84,7 +84,7 @@ def test_the_command_line_says_in_one_sentence_that_nobody_answers():
 @pytest.mark.usefixtures("_psycopg")
 @pytest.mark.parametrize("page", ["runs.py", "lab.py"])
 def test_a_page_says_that_nobody_answers(home: Path, page: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv(VARIABLE, NOBODY)
+    monkeypatch.setenv("SPARSECORE_STORE", NOBODY)
     session.the_store.cache_clear()
     app = AppTest.from_file(str(ROOT / "pages" / "_navigation.py"), default_timeout=30)
     app.query_params["lang"] = "en"

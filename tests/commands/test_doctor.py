@@ -143,6 +143,24 @@ def test_a_port_that_is_taken_is_a_warning(monkeypatch: pytest.MonkeyPatch):
 # -- where runs are kept ----------------------------------------------------------------------------------
 
 
+def test_every_setting_is_listed_without_the_secret_ones(home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SPARSECORE_TEACHER_PASSWORD", "open sesame")
+    monkeypatch.setenv("SPARSECORE_MAX_DISK", "2GB")
+    found = checks.settings()
+    assert found.verdict == "ok"
+    assert f"SPARSECORE_HOME = {home}" in found.found
+    assert "SPARSECORE_MAX_DISK = 2GB" in found.found
+    assert "SPARSECORE_TEACHER_PASSWORD = (set)" in found.found
+    assert "SPARSECORE_MAX_STEPS not set: " in found.found
+
+
+def test_a_setting_with_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SPARSECORE_MAX_VIEWERS", "many")
+    found = checks.settings()
+    assert (found.verdict, found.advice != "") == ("failed", True)
+    assert found.found == "SPARSECORE_MAX_VIEWERS must be a whole number from 1, got 'many'."
+
+
 def test_a_full_quota_is_found(home: Path):
     code = "from sparsecore.commands.doctor_checks import home; f = home(); print(f.verdict, f.found)"
     done = subprocess.run(

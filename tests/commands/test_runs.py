@@ -88,8 +88,8 @@ def test_prune_names_the_runs_asks_and_removes_them(store: Store):
 def test_prune_without_a_size_is_refused_and_takes_it_from_the_environment(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.delenv(disk.VARIABLE, raising=False)
+    monkeypatch.delenv("SPARSECORE_MAX_DISK", raising=False)
     assert "--to 2GB" in call("prune").stderr
     assert "500MB or 2GB" in call("prune", "--to", "lots").stderr
-    monkeypatch.setenv(disk.VARIABLE, "1GB")
+    monkeypatch.setenv("SPARSECORE_MAX_DISK", "1GB")
     assert json.loads(call("prune", "--yes", "--json").stdout)["removed"] == []

@@ -15,9 +15,9 @@ from streamlit.testing.v1 import AppTest
 
 from sparsecore.dashboard import teacher, visitor
 from sparsecore.dashboard.server.identity import GiveOwner, OwnerCookies, account_owner, owner_cookies
-from sparsecore.dashboard.teacher import TRIES, TRIES_OF_ALL, VARIABLE, WITHIN_SECONDS, Door
+from sparsecore.dashboard.teacher import TRIES, TRIES_OF_ALL, WITHIN_SECONDS, Door
 from sparsecore.engine.config import RunConfig
-from sparsecore.runs.store.people import QUEUED_VARIABLE, Person
+from sparsecore.runs.store.people import Person
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.sweeps.spec import SweepSpec
@@ -32,7 +32,7 @@ SPEC = SweepSpec(task="sinc", densities=(0.4, 0.1), seeds=(0,))
 @pytest.fixture
 def with_teacher(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A server with a teacher's password."""
-    monkeypatch.setenv(VARIABLE, "open sesame")
+    monkeypatch.setenv("SPARSECORE_TEACHER_PASSWORD", "open sesame")
     teacher.door.cache_clear()
     yield
     teacher.door.cache_clear()
@@ -120,7 +120,7 @@ def test_a_single_visitor_commands_the_runs_of_the_command_line_until_another_co
 def test_one_who_has_ten_runs_waiting_is_told_so_and_loses_nothing(
     served: Store, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv(QUEUED_VARIABLE, "1")
+    monkeypatch.setenv("SPARSECORE_MAX_QUEUED", "1")
     app = opened("lab.py")
     app.button(key="do_train").click().run()
     app.button(key="do_train").click().run()

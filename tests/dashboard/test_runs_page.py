@@ -189,12 +189,12 @@ def test_ten_thousand_runs_are_counted_and_two_hundred_shown(store: Store):
 
 
 def test_the_page_says_what_the_store_takes_and_of_how_much(store: Store, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delenv(disk.VARIABLE, raising=False)
+    monkeypatch.delenv("SPARSECORE_MAX_DISK", raising=False)
     assert any("used by all runs" in told.value for told in opened("runs.py").markdown)
-    monkeypatch.setenv(disk.VARIABLE, "1kB")
+    monkeypatch.setenv("SPARSECORE_MAX_DISK", "1kB")
     app = opened("runs.py")
     assert "more than they should" in app.warning[0].value
-    monkeypatch.setenv(disk.VARIABLE, "much")
+    monkeypatch.setenv("SPARSECORE_MAX_DISK", "much")
     assert "SPARSECORE" in opened("runs.py").error[0].value
 
 

@@ -21,10 +21,8 @@ from websockets.exceptions import ConnectionClosed
 from sparsecore.dashboard.server.live_route import (
     CROWDED,
     TOKEN_SECONDS,
-    VIEWERS_VARIABLE,
     LiveRoute,
     Tokens,
-    most_viewers,
     tokens,
 )
 from sparsecore.engine.config import RunConfig
@@ -56,7 +54,10 @@ FORM = [QUICK, pytest.param(LONG, marks=pytest.mark.slow)]
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with few places, that soon finds out who is gone."""
-    more = {VIEWERS_VARIABLE: str(SEATS), "STREAMLIT_SERVER_WEBSOCKET_PING_INTERVAL": str(PING_SECONDS)}
+    more = {
+        "SPARSECORE_MAX_VIEWERS": str(SEATS),
+        "STREAMLIT_SERVER_WEBSOCKET_PING_INTERVAL": str(PING_SECONDS),
+    }
     with serving(tmp_path_factory.mktemp("doors"), **more) as running:
         yield running
         assert complaints(running) == []
@@ -194,11 +195,11 @@ def test_a_run_is_no_path(server: Server, store: Store):
 
 
 def test_the_limit_of_viewers_is_a_number_of_the_environment(store: Store, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv(VIEWERS_VARIABLE, "7")
+    monkeypatch.setenv("SPARSECORE_MAX_VIEWERS", "7")
     assert LiveRoute(store).most == 7
-    monkeypatch.setenv(VIEWERS_VARIABLE, "many")
-    with pytest.raises(ValueError, match=f"{VIEWERS_VARIABLE} must be a whole number from 1, got 'many'"):
-        most_viewers()
+    monkeypatch.setenv("SPARSECORE_MAX_VIEWERS", "many")
+    with pytest.raises(ValueError, match="SPARSECORE_MAX_VIEWERS must be a whole number from 1, got 'many'"):
+        LiveRoute(store)
 
 
 def refused_knocks(server: Server, store: Store, run: str, good: str) -> Iterator[tuple[str, str | None]]:

@@ -115,7 +115,7 @@ def test_free_memory_is_that_of_this_machine():
 
 @pytest.mark.parametrize("given", ["1GB", "1000 MB", "1g", "1000000000", "0.001e3"])
 def test_a_limit_is_read_in_the_usual_units_or_refused(given: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv(limits.MEMORY, given)
+    monkeypatch.setenv("SPARSECORE_MAX_MEMORY", given)
     expected = "must be a size such as" if "e" in given else "allows 1.00 GB"
     with pytest.raises(ConfigError, match=expected):
         limits.require_fit(LARGEST)
@@ -124,11 +124,11 @@ def test_a_limit_is_read_in_the_usual_units_or_refused(given: str, monkeypatch: 
 def test_a_run_of_too_many_steps_is_refused_and_one_of_just_as_many_is_not(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv(limits.STEPS, "500")
+    monkeypatch.setenv("SPARSECORE_MAX_STEPS", "500")
     with pytest.raises(Beyond, match="max_steps must be at most 500"):
         store.create(RunConfig(max_steps=501))
     assert store.create(RunConfig(max_steps=500))
-    monkeypatch.setenv(limits.STEPS, "many")
+    monkeypatch.setenv("SPARSECORE_MAX_STEPS", "many")
     with pytest.raises(ConfigError, match="SPARSECORE_MAX_STEPS must be a whole number from 1"):
         store.create(RunConfig(max_steps=5))
 
@@ -136,7 +136,7 @@ def test_a_run_of_too_many_steps_is_refused_and_one_of_just_as_many_is_not(
 def test_a_sweep_with_one_run_that_is_too_large_is_refused_whole(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv(limits.STEPS, "500")
+    monkeypatch.setenv("SPARSECORE_MAX_STEPS", "500")
     spec = SweepSpec(task="sinc", densities=(0.4, 0.1), parameters={"max_steps": 501})
     with pytest.raises(Beyond):
         stored.begin(store, spec)
@@ -144,11 +144,11 @@ def test_a_sweep_with_one_run_that_is_too_large_is_refused_whole(
 
 
 def test_a_worker_looks_again_before_it_trains(store: Store, monkeypatch: pytest.MonkeyPatch):
-    run = ended_by(store, RunConfig(max_steps=600), monkeypatch, limits.MEMORY, "1MB")
+    run = ended_by(store, RunConfig(max_steps=600), monkeypatch, "SPARSECORE_MAX_MEMORY", "1MB")
     assert run.state == "failed"
     assert "SPARSECORE_MAX_MEMORY allows" in run.error
-    monkeypatch.delenv(limits.MEMORY)
-    run = ended_by(store, RunConfig(max_steps=600), monkeypatch, limits.STEPS, "500")
+    monkeypatch.delenv("SPARSECORE_MAX_MEMORY")
+    run = ended_by(store, RunConfig(max_steps=600), monkeypatch, "SPARSECORE_MAX_STEPS", "500")
     assert run.error == "max_steps must be at most 500 on this machine (SPARSECORE_MAX_STEPS); got 600."
 
 
@@ -157,8 +157,8 @@ def test_the_command_line_refuses_in_a_sentence(
     home: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ):
     for name, value, expected in (
-        (limits.STEPS, "500", "max_steps must be at most 500"),
-        (limits.MEMORY, "100MB", "SPARSECORE_MAX_MEMORY allows 100 MB"),
+        ("SPARSECORE_MAX_STEPS", "500", "max_steps must be at most 500"),
+        ("SPARSECORE_MAX_MEMORY", "100MB", "SPARSECORE_MAX_MEMORY allows 100 MB"),
     ):
         monkeypatch.setenv(name, value)
         done = CliRunner().invoke(app, [*command, "--max-steps", "501"])
@@ -172,7 +172,7 @@ def test_the_command_line_refuses_in_a_sentence(
 def test_the_lab_refuses_in_the_readers_language_and_goes_on(
     home: Path, monkeypatch: pytest.MonkeyPatch, language: str
 ):
-    monkeypatch.setenv(limits.STEPS, "500")
+    monkeypatch.setenv("SPARSECORE_MAX_STEPS", "500")
     session.the_store.cache_clear()
     page = AppTest.from_file(str(ROOT / "pages" / "_navigation.py"), default_timeout=300)
     page.query_params["lang"] = language

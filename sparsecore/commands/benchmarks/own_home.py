@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sparsecore.runs.store.database import VARIABLE
+from sparsecore.settings import variable
 
 
 @contextmanager
 def own_home() -> Iterator[Path]:
     """An empty folder for a store, which no shared database takes the place of, here and in new processes."""
-    shared = os.environ.pop(VARIABLE, None)
+    shared = os.environ.pop(variable("store"), None)
     try:
         with tempfile.TemporaryDirectory(prefix="sparsecore-bench-") as folder:
             yield Path(folder)
     finally:
         if shared is not None:
-            os.environ[VARIABLE] = shared
+            os.environ[variable("store")] = shared

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import socket
 import statistics
 import subprocess
@@ -22,6 +21,7 @@ from sparsecore.commands.benchmarks.own_home import own_home
 from sparsecore.dashboard.server.live_route import tokens
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store.store import Store
+from sparsecore.settings import child_environment
 
 APP = Path(__file__).parents[3] / "app.py"
 START_SECONDS = 60.0
@@ -113,7 +113,7 @@ def server(home: Path) -> Iterator[str]:
         "--server.port",
         address.rpartition(":")[2],
     ]
-    environment = os.environ | {"SPARSECORE_HOME": str(home), "PYTHONPATH": str(APP.parent)}
+    environment = child_environment(home, store="")
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, env=environment, **quiet) as process:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from sparsecore.figures.html.texts import (
 )
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import Store
+from sparsecore.settings import child_environment
 
 LONGEST_TEXT = 5_000  # characters: the longest description of a real export has some 4,000
 TIMEOUT_SECONDS = 120  # torch is imported, and a paper-size network runs once a token
@@ -60,7 +60,7 @@ class Prediction:
 def predict(home: Path, run_id: str, text: str, **_watched: Any) -> Prediction:
     """What a run of the store in `home` makes of a text; raises `Refused`, or TimeoutExpired."""
     command = [sys.executable, "-m", "sparsecore", "predict", run_id, "-", "--json"]
-    environment = os.environ | {"SPARSECORE_HOME": str(home), "PYTHONUTF8": "1", "COLUMNS": ONE_LINE}
+    environment = child_environment(home) | {"COLUMNS": ONE_LINE}
     options = {"capture_output": True, "encoding": "utf-8", "errors": "replace", "timeout": TIMEOUT_SECONDS}
     done = subprocess.run(command, env=environment, input=text, check=False, **options)
     if done.returncode:

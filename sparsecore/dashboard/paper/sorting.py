@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from sparsecore.dashboard.reading import Reading
 from sparsecore.dashboard.session import the_store
 from sparsecore.figures.html import paper_tables
 from sparsecore.paper.thesis import PAPER_BLOCKS, SORTING, tables
+from sparsecore.settings import child_environment
 
 KEPT = "paper.sorting"  # the setting of the store that holds the last measurement
 TIMEOUT_SECONDS = 300  # two full heap sorts in Python, on a busy machine
@@ -29,9 +29,8 @@ class Refused(Exception):
 def measure(**_watched: Any) -> dict[str, Any]:
     """Table 3-5 by a process of its own, for the server has no torch; raises `Refused`, or TimeoutExpired."""
     command = [sys.executable, "-m", "sparsecore", "reproduce", SORTING, "--json"]
-    environment = os.environ | {"PYTHONUTF8": "1"}
     options = {"capture_output": True, "encoding": "utf-8", "errors": "replace", "timeout": TIMEOUT_SECONDS}
-    done = subprocess.run(command, env=environment, check=False, **options)
+    done = subprocess.run(command, env=child_environment(), check=False, **options)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]
         raise Refused(said[-1].strip() if said else f"exit {done.returncode}")

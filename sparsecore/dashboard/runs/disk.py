@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from sparsecore.byte_sizes import size_text
 from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.reading import Reading
 from sparsecore.dashboard.session import the_store
@@ -14,6 +13,7 @@ from sparsecore.runs.store import disk
 from sparsecore.runs.store.database import StoreError
 from sparsecore.runs.store.people import Person
 from sparsecore.runs.store.store import Store
+from sparsecore.settings import size_text
 
 PRUNING = "pruning"  # in the session: the removal that was asked for last
 ROOM, TARGET = "disk_room", "disk_target"

@@ -29,9 +29,9 @@ from sparsecore.dashboard.server.identity import account
 from sparsecore.dashboard.server.matrices import full_matrix, last_masks, overlap_of
 from sparsecore.dashboard.server.static import KINDS, kept, packed
 from sparsecore.dashboard.server.viewer import Viewer
-from sparsecore.environment import whole_number
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps.estimates import Waits
+from sparsecore.settings import read_setting
 from sparsecore.teaching.lead import lead
 
 POLL_SECONDS = 0.08
@@ -39,10 +39,6 @@ QUEUED_POLL_SECONDS = 0.25  # nothing moves but the place
 IDLE_POLL_SECONDS = 1.0  # a run that has ended may still be deleted or seen to by hand
 TOKEN_SECONDS = 12 * 3600
 MAX_POINTS = 1_500  # of a curve at first sight; more cannot be told apart on a screen
-VIEWERS_VARIABLE = "SPARSECORE_MAX_VIEWERS"
-# Of all runs together. Each takes a file of the process, which has 1,024 on most machines, and pages and the
-# store need theirs.
-USUAL_VIEWERS = 300
 FORBIDDEN, CROWDED = 4403, 4429
 ANSWERED = ("matrix", "masks", "overlap")  # what a viewer may ask for besides frames
 PLOTLY_PATH = "/vendor/plotly.min.js"
@@ -128,7 +124,7 @@ class LiveRoute:
     """All watched runs of a server, and the route that viewers come in by: so many at once, and no more."""
 
     def __init__(self, store: Store, most: int | None = None) -> None:
-        self.store, self.most = store, most or most_viewers()
+        self.store, self.most = store, most or read_setting("max_viewers")
         self.broadcasts: dict[str, Broadcast] = {}
         self.viewers: set[Viewer] = set()
 
@@ -233,11 +229,6 @@ class LiveRoute:
                 allowed = tokens(self.store).allows(token, other, viewer.who)
                 return overlap_of(self.store, run_id, other) if allowed else None
         return None
-
-
-def most_viewers() -> int:
-    """How many may watch at once. Raises `ValueError` for what is no number from 1."""
-    return whole_number(VIEWERS_VARIABLE, USUAL_VIEWERS)
 
 
 def status_of(store: Store, run_id: str) -> dict[str, Any]:

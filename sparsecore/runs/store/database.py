@@ -11,7 +11,6 @@ therefore compared within a run only. (SQLite has one writer at a time anyway.)
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from functools import cached_property, partial
@@ -39,9 +38,8 @@ from sqlalchemy.sql.dml import Insert
 
 from sparsecore.runs.store.errors import REOPENED, StoreError, of_sqlite
 from sparsecore.runs.store.tables import DELETED, metadata, runs_by_deletion, settings
-from sparsecore.settings import default_home
+from sparsecore.settings import child_environment, default_home, read_setting
 
-VARIABLE = "SPARSECORE_STORE"
 EXAMPLE = "postgresql+psycopg://user:password@host/database"
 # Of a new file only: what is erased can be given back to the disk, page by page. Of another it is a write.
 NEW_FILE = "auto_vacuum=INCREMENTAL"
@@ -64,16 +62,18 @@ def database_url(home: Path, given: str | None = None) -> URL:
     >>> database_url(Path("/home"), "postgresql://ann@db/lab").render_as_string()
     'postgresql+psycopg://ann@db/lab'
     """
-    address = given or os.environ.get(VARIABLE)
+    address = given or read_setting("store")
     if not address:
         return URL.create("sqlite+pysqlite", database=str(home / "store.sqlite3"))
     try:
         url = make_url(address)
     except (ArgumentError, ValueError) as error:
-        raise StoreError(f"{VARIABLE} is no address of a database; one looks like {EXAMPLE}.") from error
+        raise StoreError(
+            f"SPARSECORE_STORE is no address of a database; one looks like {EXAMPLE}."
+        ) from error
     if url.drivername not in ("postgresql", "postgresql+psycopg"):
         raise StoreError(
-            f"{VARIABLE} names a database of {url.drivername}; it must be PostgreSQL, as in {EXAMPLE}. "
+            f"SPARSECORE_STORE names a database of {url.drivername}; it must be PostgreSQL, as in {EXAMPLE}. "
             "Without it the store is SQLite, in the folder that SPARSECORE_HOME names."
         )
     return url.set(drivername="postgresql+psycopg")
@@ -98,9 +98,9 @@ def is_shared(url: URL) -> bool:
     return url.get_backend_name() != "sqlite"
 
 
-def environment(url: URL) -> dict[str, str]:
-    """What another process on this machine needs to open the same database under the same home."""
-    return {VARIABLE: url.render_as_string(hide_password=False)} if is_shared(url) else {}
+def environment(home: Path, url: URL) -> dict[str, str]:
+    """The environment of a child process that opens the same database under the same home."""
+    return child_environment(home, url.render_as_string(hide_password=False) if is_shared(url) else "")
 
 
 def clock(engine: Engine) -> float | ColumnElement[float]:
@@ -162,7 +162,7 @@ def _postgresql(url: URL) -> Engine:
         engine = create_engine(url, connect_args=asked | dict(url.query), **POSTGRESQL)
     except ModuleNotFoundError as error:
         raise StoreError(
-            f"{VARIABLE} names a PostgreSQL database, which needs psycopg: "
+            "SPARSECORE_STORE names a PostgreSQL database, which needs psycopg: "
             "pip install -r requirements-cluster.txt."
         ) from error
     runs_by_deletion.dialect_options["postgresql"]["where"] = DELETED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from pathlib import Path
 from sqlalchemy import Connection, Row, and_, delete, func, literal, or_, select
 from sqlalchemy.exc import OperationalError
 
-from sparsecore.byte_sizes import parse_size
 from sparsecore.runs.store import unsaved
 from sparsecore.runs.store.database import StoreError
 from sparsecore.runs.store.people import HOST, Person
@@ -19,8 +17,8 @@ from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.shelf import allowed
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import checkpoints, log, metadata, runs
+from sparsecore.settings import read_setting
 
-VARIABLE = "SPARSECORE_MAX_DISK"
 ROW_BYTES = 64  # of a row of the log beside its payload, with its two indexes
 PAGES_AT_ONCE = 1_000  # given back in one transaction: who trains waits for no more than that
 FILES = ("", "-wal")  # of a SQLite database
@@ -60,14 +58,8 @@ class Plan:
 
 
 def limit() -> int | None:
-    """The bytes that the store should take at most; None without a limit. Raises ValueError."""
-    given = os.environ.get(VARIABLE)
-    if not given:
-        return None
-    try:
-        return parse_size(given)
-    except ValueError as error:
-        raise ValueError(f"{VARIABLE}: {error}") from error
+    """The bytes that the store should take at most; None without a limit. Raises SettingError."""
+    return read_setting("max_disk")
 
 
 def disk(store: Store) -> Disk:

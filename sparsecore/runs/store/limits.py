@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
 
-from sparsecore.byte_sizes import parse_size, size_text
 from sparsecore.engine.config import ConfigError, RunConfig
 from sparsecore.engine.tasks.memory import needed
+from sparsecore.settings import SettingError, read_setting, size_text
 
-MEMORY, STEPS = "SPARSECORE_MAX_MEMORY", "SPARSECORE_MAX_STEPS"
 # A container's own limit, and what it uses of it; of the second and of the first version of control groups.
 GROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
@@ -50,9 +48,11 @@ def require_all(configs: Iterable[RunConfig], home: Path | None = None) -> None:
 
 def require_steps(steps: int | None) -> None:
     """Raise `Beyond` for more steps than allowed; what is not known yet is looked at when it is."""
-    most = _steps_allowed()
+    most = _limit("max_steps")
     if most is not None and steps is not None and steps > most:
-        sentence = f"max_steps must be at most {most:,} on this machine ({STEPS}); got {steps:,}."
+        sentence = (
+            f"max_steps must be at most {most:,} on this machine (SPARSECORE_MAX_STEPS); got {steps:,}."
+        )
         raise Beyond(
             "max_steps", steps, sentence, "limit.steps", {"steps": f"{steps:,}", "most": f"{most:,}"}
         )
@@ -60,10 +60,9 @@ def require_steps(steps: int | None) -> None:
 
 def require_memory(config: RunConfig, wanted: int) -> None:
     """Raise `Beyond` for a run that wants more bytes than are free, or than one run may have."""
-    given = os.environ.get(MEMORY)
-    most, free = (_bytes(given) if given else None), free_memory()
+    most, free = _limit("max_memory"), free_memory()
     if most is not None and wanted > most:
-        why, key = f"{MEMORY} allows {size_text(most)}", "limit.memory.allowed"
+        why, key = f"SPARSECORE_MAX_MEMORY allows {size_text(most)}", "limit.memory.allowed"
     elif wanted > free:
         why, key = f"{size_text(free)} is free now", "limit.memory.free"
     else:
@@ -85,17 +84,8 @@ def free_memory() -> int:
     return free
 
 
-def _bytes(text: str) -> int:
+def _limit(name: str) -> int | None:
     try:
-        return parse_size(text)
-    except ValueError as error:
-        raise ConfigError(MEMORY, text, "a size such as 800MB or 2GB") from error
-
-
-def _steps_allowed() -> int | None:
-    given = os.environ.get(STEPS)
-    if not given:
-        return None
-    if not given.isdecimal() or int(given) < 1:
-        raise ConfigError(STEPS, given, "a whole number from 1")
-    return int(given)
+        return read_setting(name)
+    except SettingError as error:
+        raise ConfigError(error.variable, error.given, error.expected) from error

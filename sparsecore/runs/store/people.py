@@ -11,13 +11,10 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from sparsecore.environment import whole_number
 from sparsecore.runs.store.queue import SWEEP
 from sparsecore.runs.store.run import FOR_ALL
 from sparsecore.runs.store.tables import runs, sweeps
-
-QUEUED_VARIABLE = "SPARSECORE_MAX_QUEUED"
-QUEUED_USUALLY = 10  # runs a person may have waiting; those of his sweeps wait behind everybody's
+from sparsecore.settings import read_setting
 
 
 class NotYours(PermissionError):
@@ -66,17 +63,12 @@ class Person:
 HOST = Person(None, teacher=True)  # the command line and the server itself: the machine is theirs
 
 
-def most_queued() -> int:
-    """How many queued runs a person may have. Raises `ValueError` for what is no number from 1."""
-    return whole_number(QUEUED_VARIABLE, QUEUED_USUALLY)
-
-
 def require_room(connection: Connection, by: Person) -> None:
     """Raise `QueueFull` for a person who has as many queued runs as one may have; a sweep's do not count."""
     if by.teacher or by.owner is None:
         return
     mine = (runs.c.owner == by.owner, runs.c.state == "queued", runs.c.origin != SWEEP)
-    most = most_queued()
+    most = read_setting("max_queued")
     if connection.execute(select(func.count()).where(*mine)).scalar_one() >= most:
         raise QueueFull(most)
 

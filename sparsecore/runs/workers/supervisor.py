@@ -216,12 +216,11 @@ class Supervisor(threading.Thread):
 
     def _start(self, module: str, *arguments: str) -> subprocess.Popen:
         """A process of one thread that trains for this store, until its standard input is closed."""
-        threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         return subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            env=os.environ | threads | environment(self.store.url),
+            env=environment(self.store.home, self.store.url),
             text=True,
             start_new_session=True,  # Ctrl-C in the server's terminal is the server's; workers save first
         )

@@ -9,11 +9,9 @@ from sqlalchemy import inspect, text
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store.people import (
     HOST,
-    QUEUED_VARIABLE,
     NotYours,
     Person,
     QueueFull,
-    most_queued,
     only_owner,
 )
 from sparsecore.runs.store.run import WELCOME
@@ -119,14 +117,14 @@ def test_a_person_has_ten_runs_waiting_and_no_more(store: Store, monkeypatch: py
     store.create(RunConfig())
     store.claim(begun[0], "w")  # one begins: there is room again
     store.create(RunConfig(), by=ANN)
-    monkeypatch.setenv(QUEUED_VARIABLE, "11")
+    monkeypatch.setenv("SPARSECORE_MAX_QUEUED", "11")
     store.create(RunConfig(), by=ANN)
     with pytest.raises(QueueFull, match="11"):
         store.create(RunConfig(), by=ANN)
 
 
 def test_a_sweep_takes_no_room_and_the_teacher_has_no_limit(store: Store, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv(QUEUED_VARIABLE, "1")
+    monkeypatch.setenv("SPARSECORE_MAX_QUEUED", "1")
     stored.begin(store, SPEC, by=ANN)
     store.create(RunConfig(), by=ANN)
     for _ in range(3):
@@ -134,10 +132,14 @@ def test_a_sweep_takes_no_room_and_the_teacher_has_no_limit(store: Store, monkey
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "ten", "1.5"])
-def test_a_limit_that_is_none_is_refused_by_its_name(given: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv(QUEUED_VARIABLE, given)
-    with pytest.raises(ValueError, match=f"{QUEUED_VARIABLE} must be a whole number from 1, got '{given}'"):
-        most_queued()
+def test_a_limit_that_is_none_is_refused_by_its_name(
+    store: Store, given: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("SPARSECORE_MAX_QUEUED", given)
+    with pytest.raises(
+        ValueError, match=f"SPARSECORE_MAX_QUEUED must be a whole number from 1, got '{given}'"
+    ):
+        store.create(RunConfig(), by=ANN)
 
 
 # -- sweeps -----------------------------------------------------------------------------------------------
