@@ -15,6 +15,7 @@ import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware import Middleware
 
+from sparsecore.dashboard.help import documents
 from sparsecore.dashboard.server import components
 from sparsecore.dashboard.server.identity import GiveOwner
 from sparsecore.dashboard.server.live_route import LiveRoute
@@ -68,7 +69,7 @@ def _purge() -> None:
 
 app = st.App(
     Path(__file__).parent / "pages" / "_navigation.py",
-    routes=[*live.routes(), components.route()],
+    routes=[*live.routes(), components.route(), documents.route()],
     middleware=[Middleware(PackedScripts), Middleware(GiveOwner, store=store)],
     lifespan=lifespan,
 )

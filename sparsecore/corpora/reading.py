@@ -33,7 +33,7 @@ WANTED = (
 
 
 def read_corpus(path: str | PathLike[str], *, least: int = MIN_RECORDS, **asked: Unpack[Asked]) -> Corpus:
-    """The graded texts of one file, in any format of the README's table; nothing is written.
+    """The graded texts of one file, in any format of `assets/docs/texts.md`; nothing is written.
 
     `asked` is what every reader takes: `text_column`, `label_column`, `progress`, `cancelled`. Fewer than
     `least` usable texts (≥ 1; 20 to train on) are refused. Raises CorpusError with one sentence and a `code`.

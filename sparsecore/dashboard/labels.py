@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from sparsecore.dashboard.controls import say
-from sparsecore.engine.training.blobs import decode_meta
+from sparsecore.runs.store.blobs import decode_meta
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import Store
 

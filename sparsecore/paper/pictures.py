@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sparsecore.engine.training.blobs import decode, encode
+from sparsecore.runs.store.blobs import decode, encode
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import Store
 

@@ -26,9 +26,11 @@ QUERIES = {  # of a page's address, besides none
 }
 # Fields of Streamlit's messages that a reader does not see, or that hold data.
 UNSEEN = {"id", "key", "form_id", "icon", "url", "spec", "config", "json", "js_content", "css_content"}
-# A text to learn from is in a `bdi`, in whatever language.
+# A text to learn from is in a `bdi`, in whatever language. The documents of Help are in English.
 NOT_WORDS = re.compile(
-    r"<style>.*?</style>|<bdi>.*?</bdi>|<[^>]+>|\$[^$]*\$|`[^`]*`|:material/\w+:|https?://\S+", re.DOTALL
+    r"<style>.*?</style>|<bdi>.*?</bdi>|<section [^>]*lang=.en.>.*</section>|<[^>]+>|\$[^$]*\$|`[^`]*`|"
+    r":material/\w+:|https?://\S+",
+    re.DOTALL,
 )
 CHINESE = re.compile(r"[一-鿿]+")
 MEANT = re.compile("|".join(("中文", *GRADES)))  # the texts' labels stand beside their English names

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sparsecore.dashboard.help.documents import PICTURES
 from sparsecore.dashboard.pages import pages
 from sparsecore.dashboard.server.live_route import PLOTLY_PATH
 from sparsecore.runs.store.store import Store
@@ -39,6 +40,7 @@ WAYS = (
     "/",
     "/live/",
     "/vendor/",
+    f"{PICTURES}/",
     PLOTLY_PATH,
     "/static/",
     "/app/static/",

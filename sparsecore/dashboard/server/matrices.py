@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from sparsecore.engine.training.blobs import decode_meta, encode
 from sparsecore.runs.insights.overlap import Unlike, overlap
+from sparsecore.runs.store.blobs import decode_meta, encode
 from sparsecore.runs.store.saved_arrays import saved_arrays
 from sparsecore.runs.store.store import Store
 

@@ -16,10 +16,10 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from sparsecore.engine.config import PARAMETERS, TEXTS, RunConfig
-from sparsecore.engine.training.blobs import HEADER_BYTES, array_places, decode
 from sparsecore.engine.training.events import SPREAD_BINS
 from sparsecore.runs.files import archive_shapes as shapes
 from sparsecore.runs.files.strict_json import LONGEST_TEXT, NotStrict, read
+from sparsecore.runs.store.blobs import HEADER_BYTES, array_places, decode
 from sparsecore.runs.store.log import LIMITS, MB
 from sparsecore.runs.store.shelf import TooLong, clean_name, clean_note
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from sparsecore.engine.training.blobs import decode
+from sparsecore.runs.store.blobs import decode
 from sparsecore.runs.store.store import Store
 
 POINTS = 128  # of a curve: more cannot be told apart

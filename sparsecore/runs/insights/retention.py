@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsecore.engine.training.blobs import decode
+from sparsecore.runs.store.blobs import decode
 from sparsecore.runs.store.store import Store
 
 MOST_FRAMES = 80  # of a run: a curve of more points looks the same

@@ -21,7 +21,6 @@ import torch
 from sparsecore.corpora.corpus import CorpusError
 from sparsecore.engine.config import ConfigError
 from sparsecore.engine.tasks.memory import PROCESS, needed
-from sparsecore.engine.training.blobs import decode, encode, pieces
 from sparsecore.engine.training.events import (
     Change,
     Checkpoint,
@@ -36,6 +35,7 @@ from sparsecore.engine.training.events import (
     Stop,
 )
 from sparsecore.engine.training.loop import CHECKPOINT_SECONDS, due, train
+from sparsecore.runs.store.blobs import decode, encode, pieces
 from sparsecore.runs.store.errors import StoreError
 from sparsecore.runs.store.limits import require_memory, require_steps
 from sparsecore.runs.store.log import Entry

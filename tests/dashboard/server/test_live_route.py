@@ -28,7 +28,7 @@ from sparsecore.dashboard.server.live_route import (
     tokens,
 )
 from sparsecore.engine.config import RunConfig
-from sparsecore.engine.training.blobs import decode, decode_meta, encode
+from sparsecore.runs.store.blobs import decode, decode_meta, encode
 from sparsecore.runs.store.log import Entry
 from sparsecore.runs.store.people import Person
 from sparsecore.runs.store.store import Store

@@ -14,7 +14,7 @@ from sparsecore.dashboard.server import matrices as module
 from sparsecore.dashboard.server.live_route import LiveRoute, tokens
 from sparsecore.dashboard.server.matrices import full_matrix, last_masks, overlap_of
 from sparsecore.engine.config import RunConfig
-from sparsecore.engine.training.blobs import decode, decode_meta, encode
+from sparsecore.runs.store.blobs import decode, decode_meta, encode
 from sparsecore.runs.store.log import Entry
 from sparsecore.runs.store.saved_arrays import saved_arrays
 from sparsecore.runs.store.store import Store

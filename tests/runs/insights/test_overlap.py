@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from sparsecore.engine.config import RunConfig
-from sparsecore.engine.training.blobs import encode
 from sparsecore.runs.insights import overlap as module
 from sparsecore.runs.insights.overlap import Shared, Unlike, overlap, pairs, shared
+from sparsecore.runs.store.blobs import encode
 from sparsecore.runs.store.log import Entry
 from sparsecore.runs.store.store import Store
 
