@@ -78,3 +78,12 @@ def either_database(request: pytest.FixtureRequest, home: Path, monkeypatch: pyt
     if request.param == "postgresql":
         monkeypatch.setenv("SPARSECORE_STORE", request.getfixturevalue("empty_database"))
     return request.param
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test of both databases runs on PostgreSQL by default only where the SQL differs: mark `dialect`."""
+    for item in items:
+        database = getattr(item, "callspec", None) and item.callspec.params.get("either_database")
+        if database == "postgresql" and not item.get_closest_marker("dialect"):
+            item.add_marker(pytest.mark.slow)

@@ -60,6 +60,7 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # -- the whole --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.dialect
 @pytest.mark.usefixtures("either_database")
 def test_a_fit_machine_is_fit_and_keeps_nothing_of_the_trial(home: Path):
     result = CliRunner().invoke(app, ["doctor", "--json"])

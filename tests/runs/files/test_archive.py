@@ -164,6 +164,7 @@ def rows_of(store: Store, run: str) -> list[tuple]:
 # -- there and back ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.dialect
 @pytest.mark.usefixtures("either_database")
 def test_an_imported_run_has_the_same_config_log_checkpoint_and_ending(
     store: Store, elsewhere: Store, archive: bytes

@@ -51,6 +51,7 @@ def going(store: Store, target: int, by: Person = disk.HOST) -> list[str]:
     return [run.id for run, _ in disk.plan(store, target, by).going]
 
 
+@pytest.mark.dialect
 def test_the_oldest_go_first_and_no_more_than_needed(store: Store):
     oldest, second, _third = filled(store), filled(store), filled(store)
     now = disk.disk(store).occupied
@@ -96,6 +97,7 @@ def test_deleted_runs_go_before_all_others(store: Store):
     assert going(store, 0) == [deleted, oldest]
 
 
+@pytest.mark.dialect
 def test_the_store_becomes_as_small_as_was_promised(store: Store):
     for _ in range(6):
         filled(store)

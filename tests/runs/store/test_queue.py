@@ -37,6 +37,7 @@ def order(store: Store) -> list[str]:
         return [row.id for row in queue.waiting(connection)]
 
 
+@pytest.mark.dialect
 def test_one_turn_a_person_and_then_the_next(store: Store):
     a1, a2, a3 = (begin(store, "ann") for _ in range(3))
     b1, c1, b2 = begin(store, "bob"), begin(store, "cid"), begin(store, "bob")
@@ -60,6 +61,7 @@ def test_a_resumed_run_counts_as_a_turn_again(store: Store):
     assert order(store) == [b2, a2]
 
 
+@pytest.mark.dialect
 def test_sweeps_wait_behind_everybody_and_take_turns_among_themselves(store: Store):
     s1, s2, t1 = begin(store, "ann", "sweep"), begin(store, "ann", "sweep"), begin(store, "bob", "sweep")
     a1, a2 = begin(store, "ann"), begin(store, "ann")
@@ -117,6 +119,7 @@ class Simulated:
 COMES = st.tuples(st.sampled_from(["ann", "bob", "cid", "dot"]), st.booleans())
 
 
+@pytest.mark.dialect
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.one_of(COMES, st.none()), max_size=14))
 def test_the_whole_queue_and_every_place_are_those_of_the_rule(store: Store, happens: list):

@@ -40,6 +40,7 @@ def ended(store: Store, **config) -> str:
 # -- name, note, pin --------------------------------------------------------------------------------------
 
 
+@pytest.mark.dialect
 def test_a_name_and_a_note_are_kept_and_taken_away(store: Store):
     run = ended(store)
     shelf.describe(store, run, name="  my   best\trun ", note="line\nline\x00", by=ANN)
@@ -71,6 +72,7 @@ def test_only_the_owner_and_the_teacher_may_name_pin_and_delete(store: Store, ac
 # -- delete and undo --------------------------------------------------------------------------------------
 
 
+@pytest.mark.dialect
 def test_a_deleted_run_is_nowhere_and_comes_back_as_it_was(store: Store):
     run = ended(store)
     before, frames = store.get(run), store.frames(run)
@@ -121,6 +123,7 @@ def test_a_sweep_trains_the_cell_of_a_deleted_run_again(store: Store):
     assert [cell.status for cell in stored.cells_of(store, spec)] == ["queued"]
 
 
+@pytest.mark.dialect
 def test_what_was_deleted_long_ago_is_erased_and_nothing_else(store: Store):
     old, fresh, kept = ended(store), ended(store), ended(store)
     shelf.remove(store, old)
@@ -152,6 +155,7 @@ def ids(store: Store, **wanted) -> list[str]:
     return [run.id for run in find(store, Wanted(**wanted))]
 
 
+@pytest.mark.dialect
 def test_a_search_finds_words_of_the_id_the_name_and_the_note_in_any_case(store: Store):
     one, two = ended(store), ended(store)
     shelf.describe(store, one, name="Best of Monday", note="keeps 5 % of the weights")
@@ -164,6 +168,7 @@ def test_a_search_finds_words_of_the_id_the_name_and_the_note_in_any_case(store:
     assert ids(store, text="_") == []
 
 
+@pytest.mark.dialect
 def test_filters_hold_together(store: Store):
     sinc, spirals = ended(store, method="global"), ended(store, task="spirals")
     waiting = store.create(RunConfig(), by=BOB)
@@ -176,6 +181,7 @@ def test_filters_hold_together(store: Store):
     assert count(store, Wanted(owner="ann")) == 2
 
 
+@pytest.mark.dialect
 def test_pinned_runs_come_first_and_can_be_asked_for_alone(store: Store):
     first, second, third = ended(store), ended(store), ended(store)
     shelf.pin(store, first, by=ANN)
@@ -204,6 +210,7 @@ def test_a_search_among_ten_thousand_runs_reads_only_what_it_shows(store: Store)
 # -- a store of an older version --------------------------------------------------------------------------
 
 
+@pytest.mark.dialect
 def test_a_store_without_the_new_columns_gets_them(store: Store):
     run = ended(store)
     with store.engine.begin() as connection:

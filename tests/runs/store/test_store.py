@@ -49,6 +49,7 @@ def test_an_unknown_run_is_none(store: Store):
     assert store.queue_place("nothere") is None
 
 
+@pytest.mark.dialect
 def test_runs_are_listed_newest_first(store: Store):
     ids = [store.create(RunConfig(seed=seed), origin="cli" if seed else "page") for seed in range(4)]
     assert [run.id for run in store.list()] == ids[::-1]
@@ -65,6 +66,7 @@ def test_queued_runs_have_places_in_the_order_they_came(store: Store):
     assert [store.queue_place(run) for run in (first, second, third)] == [None, 1, 2]
 
 
+@pytest.mark.dialect
 def test_deleting_a_run_removes_all_it_logged(store: Store):
     run = running(store)
     store.write(run, "w", 5, [Entry("frame", 5, b"x")], b"state")
@@ -77,6 +79,7 @@ def test_deleting_a_run_removes_all_it_logged(store: Store):
     assert store.log_bytes(run) == 0
 
 
+@pytest.mark.dialect
 def test_another_process_opens_the_same_runs(store: Store, home: Path):
     run = store.create(RunConfig(density=0.3))
     other = Store(home)
@@ -100,6 +103,7 @@ def test_a_run_is_claimed_once(store: Store):
     assert (store.get(run).worker, store.get(run).state) == ("one", "running")
 
 
+@pytest.mark.dialect
 def test_of_many_threads_exactly_one_claims_a_run(store: Store):
     ids = [store.create(RunConfig()) for _ in range(6)]
     gate = threading.Barrier(4)
@@ -120,6 +124,7 @@ def test_an_ended_or_deleted_run_cannot_be_claimed(store: Store):
     assert not store.claim("nothere", "x")
 
 
+@pytest.mark.dialect
 def test_whoever_lost_a_run_can_write_nothing_to_it(store: Store):
     run = running(store, "old")
     store.recover(run, "old", "gone")
@@ -146,6 +151,7 @@ def test_writing_to_a_deleted_run_is_losing_it(store: Store):
         store.write(run, "w", 1, [Entry("frame", 1, b"x")])
 
 
+@pytest.mark.dialect
 def test_a_released_run_is_queued_again_in_its_old_place(store: Store):
     run = running(store)
     later = store.create(RunConfig())
@@ -195,6 +201,7 @@ def test_a_run_that_is_to_pause_as_soon_as_it_begins_still_waits_when_its_cluste
     assert store.take_commands(run) == [("pause", {})]
 
 
+@pytest.mark.dialect
 def test_an_ending_is_kept(store: Store):
     run = running(store)
     store.finish(run, "w", 7, "collapsed", {"layer": "fc3"}, {"steps": 7})
@@ -218,6 +225,7 @@ def test_a_run_that_cannot_go_on_keeps_the_sentence_why(store: Store):
 # -- crashes ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.dialect
 def test_the_run_of_a_dead_worker_is_queued_again(store: Store):
     run = running(store)
     store.recover(run, "w", "its process ended.")
@@ -255,6 +263,7 @@ def test_recovering_from_somebody_elses_worker_does_nothing(store: Store):
     assert (state(store, run), store.get(run).worker) == ("running", "alive")
 
 
+@pytest.mark.dialect
 def test_a_silent_worker_is_lost_and_a_beating_one_is_not(store: Store):
     silent, beating = running(store, "a"), running(store, "b")
     long_ago = time.time() - LOST_SECONDS - 1
@@ -266,6 +275,7 @@ def test_a_silent_worker_is_lost_and_a_beating_one_is_not(store: Store):
     assert store.lost() == []
 
 
+@pytest.mark.dialect
 def test_rewinding_drops_what_was_logged_past_the_checkpoint(store: Store):
     run = running(store)
     store.write(run, "w", 10, [Entry("scene", 0, b"s"), Entry("record", 10, b"{}")], b"state")
@@ -289,6 +299,7 @@ def test_entries_come_in_order_and_past_a_row(store: Store):
     assert [row.payload for row in store.entries(run, ["record", "frame"], rows[0].id)] == [b"b", b"c"]
 
 
+@pytest.mark.dialect
 def test_a_write_is_all_or_nothing(store: Store):
     run = running(store)
     with pytest.raises(TypeError):
@@ -297,6 +308,7 @@ def test_a_write_is_all_or_nothing(store: Store):
     assert (store.get(run).step, store.checkpoint(run)) == (0, None)
 
 
+@pytest.mark.dialect
 def test_the_last_checkpoint_replaces_the_one_before(store: Store):
     run = running(store)
     store.write(run, "w", 1, [], b"one")
@@ -306,6 +318,7 @@ def test_the_last_checkpoint_replaces_the_one_before(store: Store):
     assert store.get(run).step == 3
 
 
+@pytest.mark.dialect
 def test_the_newest_frame_is_given_if_it_is_newer(store: Store):
     run, other = running(store), running(store)
     assert store.frame(run) is None
@@ -325,6 +338,7 @@ def test_a_frame_of_another_run_is_not_given(store: Store):
     assert store.frame(run, theirs) is None
 
 
+@pytest.mark.dialect
 def test_changes_say_what_holds_now(store: Store):
     run = running(store)
     entries = [b'{"density":0.1,"method":"global"}', b'{"density":0.3}']
@@ -332,6 +346,7 @@ def test_changes_say_what_holds_now(store: Store):
     assert store.changes(run) == {"density": 0.3, "method": "global"}
 
 
+@pytest.mark.dialect
 def test_the_size_of_a_log_is_known(store: Store):
     run = running(store)
     assert store.log_bytes(run) == 0
@@ -342,6 +357,7 @@ def test_the_size_of_a_log_is_known(store: Store):
 # -- commands ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.dialect
 def test_commands_are_taken_once_in_order(store: Store):
     run = running(store)
     store.command(run, "pause")
@@ -419,6 +435,7 @@ def test_a_setting_is_made_once_for_all_processes(store: Store, home: Path):
     other.close()
 
 
+@pytest.mark.dialect
 def test_threads_that_ask_for_a_setting_at_once_get_the_same(store: Store):
     gate = threading.Barrier(4)
 
@@ -430,6 +447,7 @@ def test_threads_that_ask_for_a_setting_at_once_get_the_same(store: Store):
         assert len(set(pool.map(ask, "abcd"))) == 1
 
 
+@pytest.mark.dialect
 def test_processes_that_open_a_new_home_together_all_find_its_tables(tmp_path):
     code = f"from pathlib import Path; from sparsecore import Store; Store(Path({str(tmp_path)!r})).list()"
     opened = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) for _ in range(6)]

@@ -60,6 +60,7 @@ def end_of(store: Store, config: RunConfig, **how: Any) -> str:
 # -- begun ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.dialect
 def test_a_new_sweep_enqueues_every_cell_once_and_dense_once_for_all_methods(store: Store):
     sweep = stored.get(store, stored.begin(store, grid(), origin="cli"))
     assert (sweep.spec, sweep.state, sweep.origin) == (grid(), "running", "cli")
@@ -128,6 +129,7 @@ def test_what_does_not_fit_is_refused_and_writes_nothing(store: Store):
     assert store.list() == stored.recent(store) == []
 
 
+@pytest.mark.dialect
 def test_two_who_begin_overlapping_sweeps_at_once_enqueue_no_run_twice(store: Store):
     together = threading.Barrier(4)
 
@@ -145,6 +147,7 @@ def test_two_who_begin_overlapping_sweeps_at_once_enqueue_no_run_twice(store: St
 # -- stopped and resumed ----------------------------------------------------------------------------------
 
 
+@pytest.mark.dialect
 def test_stopping_takes_back_what_is_queued_and_pauses_what_trains(store: Store):
     sweep = stored.begin(store, grid())
     trains, released, done, *_ = reversed(store.list())
@@ -158,6 +161,7 @@ def test_stopping_takes_back_what_is_queued_and_pauses_what_trains(store: Store)
     assert store.take_commands(trains.id) == [("pause", {})]
 
 
+@pytest.mark.dialect
 def test_resumed_it_goes_on_with_the_runs_it_had(store: Store):
     sweep = stored.begin(store, grid())
     trains, paused, *_ = reversed(store.list())
@@ -378,6 +382,7 @@ def test_an_estimate_among_many_runs_is_two_queries(many: Store, monkeypatch: py
     assert (len(statements), statements.read) == (2, 0)
 
 
+@pytest.mark.dialect
 def test_a_sweep_of_more_cells_than_one_query_takes_is_read_in_parts(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):

@@ -111,6 +111,7 @@ def crash_at(step: int) -> Callable[[Event], None]:
 # -- what it writes ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.dialect
 @on_either
 def test_a_run_is_written_from_its_scene_to_its_ending(store: Store):
     run = begun(store, density=0.4)
@@ -292,6 +293,7 @@ def test_pause_stops_a_running_run_where_it_is(store: Store):
 # -- what survives it -------------------------------------------------------------------------------------
 
 
+@pytest.mark.dialect
 @on_either
 def test_a_run_that_is_let_go_is_saved_and_another_worker_ends_it_the_same(store: Store):
     run = begun(store, max_steps=2_000)
@@ -331,6 +333,7 @@ def test_a_long_pause_lets_the_process_go(store: Store, monkeypatch: pytest.Monk
     assert store.get(run).step == 1
 
 
+@pytest.mark.dialect
 @on_either
 def test_a_crash_loses_only_what_came_after_the_last_checkpoint(
     store: Store, monkeypatch: pytest.MonkeyPatch
