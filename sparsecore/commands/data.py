@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sparsecore.commands.terminal import FAILED, WRONG_ARGUMENTS, JsonFlag, eyes, refuse, seen, show
-from sparsecore.corpora import kept
+from sparsecore.corpora import storage
 from sparsecore.corpora.corpus import CorpusError
 from sparsecore.corpora.inspection import Inspection
 from sparsecore.corpora.inspection import inspect as inspect_file
@@ -55,7 +55,7 @@ def add(
 ) -> None:
     """Keep the usable texts of a file; `train vulnerabilities --data NAME` uses them."""
     with refusals(), _bar(file) as progress:
-        added = kept.add(file, name, text_column=text_column, label_column=label_column, progress=progress)
+        added = storage.add(file, name, text_column=text_column, label_column=label_column, progress=progress)
     lines = [f"name       {added.name}", f"id         {added.id}", *_lines(added.inspection)]
     _print(added.summary(), lines, as_json)
 
@@ -64,7 +64,7 @@ def add(
 def list_(as_json: JsonFlag = False) -> None:
     """List the texts that are kept."""
     with refusals():
-        found = kept.kept()
+        found = storage.stored_corpora()
     if as_json:
         print(json.dumps([each.summary() for each in found], ensure_ascii=False))
         return
@@ -85,7 +85,7 @@ def remove(
 ) -> None:
     """Forget kept texts. A run that has not finished with them can not go on."""
     with refusals():
-        gone = kept.remove(name)
+        gone = storage.remove(name)
     _print({"id": gone.id, "name": gone.name}, [f"removed    {gone.name}"], as_json)
 
 

@@ -11,8 +11,8 @@ import typer
 
 from sparsecore.commands.terminal import refuse, the_store
 from sparsecore.corpora.corpus import Corpus
-from sparsecore.corpora.kept import Kept, keep, named
 from sparsecore.corpora.reading import read_corpus
+from sparsecore.corpora.storage import StoredCorpus, lookup, save
 from sparsecore.engine.config import PARAMETERS, ConfigError, Parameter, RunConfig
 from sparsecore.runs.store.store import Store
 from sparsecore.words import words
@@ -63,13 +63,13 @@ def open_store(parameters: dict[str, Any], data: Path | None) -> tuple[Store, di
     store = the_store()
     if texts is None:
         return store, parameters
-    data_id = texts.id if isinstance(texts, Kept) else keep(texts, store.home / "corpora")
+    data_id = texts.id if isinstance(texts, StoredCorpus) else save(texts, store.home / "corpora")
     return store, parameters | {"data": data_id}
 
 
-def _texts(data: Path) -> Corpus | Kept:
+def _texts(data: Path) -> Corpus | StoredCorpus:
     """The texts of a file, or those kept under a name; a file comes first."""
-    found = None if data.exists() else named(str(data))
+    found = None if data.exists() else lookup(str(data))
     return found or read_corpus(data)
 
 

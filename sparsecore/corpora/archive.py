@@ -1,4 +1,7 @@
-"""The pieces of a file: itself, what gzip packed, or the files of a zip. Nothing is ever written to disk."""
+"""The members of a user's file: the file itself, its gunzipped content, or the files of a zip.
+
+Nothing is written to disk.
+"""
 
 import gzip
 import zipfile
@@ -11,7 +14,7 @@ from sparsecore.corpora.source import (
     MAX_READ,
     Meter,
     Source,
-    bad_archive,
+    bad_archive_error,
     check_size,
     open_metered,
 )
@@ -21,38 +24,35 @@ EMPTY_ZIP = b"PK\x05\x06"
 OTHER_ARCHIVES = (b"7z\xbc\xaf\x27\x1c", b"Rar!", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd")
 WORKBOOK = "[Content_Types].xml"
 
-# A zip's other methods can ask for gigabytes of memory before the first byte.
-METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# The other compression methods of zip can ask for gigabytes of memory before the first byte.
+COMPRESSION_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
-# cvelistV5 has a file a record, of which a zip may hold some thousands; each costs time to open.
+# cvelistV5 has one file per record; a zip may hold a few thousand of them, and each takes time to open.
 MAX_FILES = 10_000
 ENCRYPTED = 1
 
 
-# Opens one file with data in it: its unpacked bytes, as often as wanted.
-Piece = Callable[[], Source]
+# Opens one member and returns its unpacked bytes; can be called repeatedly.
+OpenMember = Callable[[], Source]
 
 
 @contextmanager
-def pieces(path: Path, meter: Meter) -> Iterator[list[Piece] | zipfile.ZipFile]:
-    """The pieces of a file, told by its first bytes; for an Excel workbook its open zip.
-
-    Raises CorpusError `bad_archive`, `nested`, `unsafe_name`, `too_many_files`, `too_large`, `too_dense`.
-    """
+def open_members(path: Path, meter: Meter) -> Iterator[list[OpenMember] | zipfile.ZipFile]:
+    """Yield the members of a file, detected by its first bytes, or the open zip of an Excel workbook."""
     with open_metered(path, meter) as file:
         head = file.peek(8)[:8]
     _refuse_other(head)
     if head.startswith(GZIP):
-        yield [lambda: _gunzipped(path, meter)]
+        yield [lambda: _open_gzip(path, meter)]
     elif head.startswith((ZIP, EMPTY_ZIP)):
-        with open_metered(path, meter) as file, _zip(file, path.stat().st_size) as archive:
+        with open_metered(path, meter) as file, _open_zip(file, path.stat().st_size) as archive:
             yield archive if WORKBOOK in archive.namelist() else _members(archive)
     else:
         yield [lambda: Source(open_metered(path, meter))]
 
 
 def refuse_nested(head: bytes) -> None:
-    """Raise CorpusError `nested` where an archive begins inside an archive."""
+    """Raise CorpusError `nested` if an archive member is itself an archive."""
     if head.startswith((GZIP, ZIP, EMPTY_ZIP, *OTHER_ARCHIVES)):
         raise CorpusError("nested", "The archive holds another archive; unpack it and send the file inside.")
 
@@ -62,45 +62,45 @@ def _refuse_other(head: bytes) -> None:
         raise CorpusError("other_archive", "The file is packed in a way that is not read; use gzip or zip.")
 
 
-def _gunzipped(path: Path, meter: Meter) -> Source:
-    return Source(_Gzip(open_metered(path, meter)), packed=path.stat().st_size)
+def _open_gzip(path: Path, meter: Meter) -> Source:
+    return Source(_GzipStream(open_metered(path, meter)), packed=path.stat().st_size)
 
 
-class _Gzip(gzip.GzipFile):
-    """A gzip stream that closes the file under it."""
+class _GzipStream(gzip.GzipFile):
+    """A gzip stream that also closes the underlying file."""
 
     def __init__(self, file: object) -> None:
         super().__init__(fileobj=file)
-        self._under = file
+        self._compressed = file
 
     def close(self) -> None:
         super().close()
-        self._under.close()
+        self._compressed.close()
 
 
-def _zip(file: object, packed: int) -> zipfile.ZipFile:
+def _open_zip(file: object, packed: int) -> zipfile.ZipFile:
     try:
         archive = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OverflowError, ValueError, NotImplementedError) as error:
         if isinstance(error, CorpusError):
             raise
-        raise bad_archive(error) from error
+        raise bad_archive_error(error) from error
     try:
-        _check(archive, packed)
+        _check_members(archive, packed)
     except CorpusError:
         archive.close()
         raise
     return archive
 
 
-def _check(archive: zipfile.ZipFile, packed: int) -> None:
+def _check_members(archive: zipfile.ZipFile, packed: int) -> None:
     infos = archive.infolist()
     if len(infos) > MAX_FILES:
         raise CorpusError(
             "too_many_files",
             f"The archive holds more than {MAX_FILES:,} files; send those with the texts alone.",
         )
-    # A file inside never gives more than the size that the table of contents states.
+    # A member never unpacks to more than its size in the table of contents.
     check_size(sum(info.file_size for info in infos), packed)
     for info in infos:
         parts = PurePosixPath(info.filename.replace("\\", "/"))
@@ -112,13 +112,13 @@ def _check(archive: zipfile.ZipFile, packed: int) -> None:
                 name=quote([info.filename])[0],
             )
         if info.flag_bits & ENCRYPTED:
-            raise bad_archive(ValueError("it is encrypted"))
-        if info.compress_type not in METHODS:
-            raise bad_archive(ValueError("it uses another method than deflate"))
+            raise bad_archive_error(ValueError("it is encrypted"))
+        if info.compress_type not in COMPRESSION_METHODS:
+            raise bad_archive_error(ValueError("it uses another method than deflate"))
 
 
-def _members(archive: zipfile.ZipFile) -> list[Piece]:
-    found = [_opener(archive, info) for info in archive.infolist() if _is_data(info)]
+def _members(archive: zipfile.ZipFile) -> list[OpenMember]:
+    found = [_member_opener(archive, info) for info in archive.infolist() if _is_data(info)]
     if not found:
         raise CorpusError("empty", "The archive holds no file with data; put an export or a table into it.")
     return found
@@ -129,19 +129,19 @@ def _is_data(info: zipfile.ZipInfo) -> bool:
     return info.file_size > 0 and not info.is_dir() and not hidden
 
 
-def _opener(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Piece:
+def _member_opener(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> OpenMember:
     def open_member() -> Source:
         try:
             return Source(archive.open(info))
         except (zipfile.BadZipFile, EOFError) as error:
-            raise bad_archive(error) from error
+            raise bad_archive_error(error) from error
 
     return open_member
 
 
-def scan(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
-    """The unpacked bytes of a zip's file, in chunks."""
-    with _opener(archive, info)() as source:
+def read_chunks(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Yield the unpacked bytes of a zip member in chunks."""
+    with _member_opener(archive, info)() as source:
         while chunk := source.read(min(MAX_READ, 2**20)):
             source.new_record()
             yield chunk

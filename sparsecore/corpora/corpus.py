@@ -1,4 +1,4 @@
-"""A graded corpus, its grades, a file's record, and the one error for a file that cannot become a corpus."""
+"""A graded corpus, its grades, a record of a file, and the error for a file that cannot become a corpus."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 GRADES = ("低危", "中危", "高危", "超高危")
 
-# One table for every source. CNNVD's 超危, older 危急 and 严重, and CVSS's critical are one class.
-# A bare digit is an index in GRADES, as in a table that this project wrote itself.
+# One table for every source. CNNVD's 超危, the older 危急 and 严重, and CVSS's critical are one class. A bare
+# digit is an index in GRADES, as in tables written by this project.
 GRADE_NAMES = MappingProxyType(
     {
         **dict.fromkeys(("低危", "低", "low", "0"), 0),
@@ -22,32 +22,33 @@ SKIP_REASONS = (
     *("rejected", "withdrawn", "empty_text", "ungraded", "unknown_grade", "duplicate", "conflicting"),
 )
 
-# All CVE records ever published are some 300,000. What is more than this only takes time.
+# About 300,000 CVE records have been published in all; more than this limit only wastes time.
 MAX_RECORDS = 2_000_000
 
-# How many of the unknown grades a message quotes, and how long each may be: a sentence, not a listing.
+# An error message quotes at most this many unknown grades, each cut to this length, to stay one sentence.
 QUOTED_VALUES = 5
 QUOTED_LENGTH = 30
 
 
-class Record(NamedTuple):
-    """One record of a file: its text and the name of its grade, "" for what it lacks.
+class TextRecord(NamedTuple):
+    """One record of a file: its text and grade name, "" if missing.
 
-    `date` is when it was published, in a way that begins with the day; `left_out` is `"rejected"` or
-    `"withdrawn"` for a record that its publisher took back.
+    `date` is the publication date and starts with the day; `skip_reason` is `"rejected"` or `"withdrawn"` for
+    a record that its publisher took back.
     """
 
     text: str
     grade: str
     date: str = ""
-    left_out: str = ""
+    skip_reason: str = ""
 
 
 class CorpusError(ValueError):
-    """A file or an id cannot become a corpus; the message is one sentence on what is wrong and what is right.
+    """A file or an id cannot become a corpus; the message names the problem and the remedy in one
+    sentence.
 
-    `code` is a short fixed word (`"empty"`, `"one_class"`, …) and `details` the values in the sentence by
-    name, so that a page can say the same in another language.
+    `code` is a short fixed word (`"empty"`, `"one_class"`, …) and `details` holds the values of the sentence
+    by name, so that a page can translate it.
     """
 
     def __init__(self, code: str, message: str, **details: object) -> None:
@@ -58,12 +59,12 @@ class CorpusError(ValueError):
 
 @dataclass(frozen=True)
 class Corpus:
-    """Texts with a grade each.
+    """Texts with one grade each.
 
-    `labels[i]` is the index in `GRADES` of `texts[i]`; `skipped` counts the records left out by reason, one
-    of `SKIP_REASONS`; `generated` is true for sentences of `corpora.generator`, about nothing real; `dates`
-    holds the day of each text, YYYY-MM-DD or "", or nothing at all. Raises ValueError when the numbers of
-    texts, labels and dates differ or a label is not in 0…3.
+    `labels[i]` is the index in `GRADES` of `texts[i]`; `skipped` counts skipped records by reason, one of
+    `SKIP_REASONS`; `generated` is true for the artificial sentences of `corpora.generator`; `dates` holds the
+    day of each text, YYYY-MM-DD or "", or is empty. Raises ValueError if the numbers of texts, labels and
+    dates differ or a label is not in 0…3.
 
     >>> Corpus("two", ("甲", "乙"), (0, 3), {}, False).counts()
     (1, 0, 0, 1)
@@ -90,12 +91,12 @@ class Corpus:
             )
 
     def counts(self) -> tuple[int, ...]:
-        """How many texts each grade has, in the order of `GRADES`."""
+        """Return the number of texts per grade, in the order of `GRADES`."""
         return tuple(self.labels.count(grade) for grade in range(len(GRADES)))
 
 
-def require_no_more(count: int, limit: int) -> None:
-    """Raise CorpusError `too_many_records` once a file has given more of something than any export holds."""
+def check_count(count: int, limit: int) -> None:
+    """Raise CorpusError `too_many_records` if a file holds more records or parts than any real export."""
     if count > limit:
         raise CorpusError(
             "too_many_records",
@@ -105,7 +106,7 @@ def require_no_more(count: int, limit: int) -> None:
 
 
 def quote(values: Iterable[str]) -> list[str]:
-    """The first few of some values found in a file, each cut short and with unprintable characters replaced.
+    """Return the first few values, truncated, with unprintable characters replaced.
 
     >>> quote(["P1", "\\x00\\x01"])
     ['P1', '��']

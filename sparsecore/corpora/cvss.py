@@ -1,4 +1,4 @@
-"""CVSS vectors: the official base score, and the grade it stands for."""
+"""CVSS vectors: the official base score and its grade."""
 
 from functools import lru_cache
 from types import MappingProxyType
@@ -11,22 +11,22 @@ METRICS = MappingProxyType(
     {"AV": "NALP", "AC": "LH", "PR": "NLH", "UI": "NR", "S": "UC", "C": "NLH", "I": "NLH", "A": "NLH"}
 )
 
-# Lower bounds of 中危, 高危 and 超高危: CNNVD's scale has the cut points of CVSS v3's (specification,
-# section 5, qualitative severity rating scale).
+# Lower bounds of 中危, 高危 and 超高危. CNNVD uses the cut points of CVSS v3 (specification, section 5,
+# qualitative severity rating scale).
 CUT_POINTS = (4.0, 7.0, 9.0)
 
-# A v4 vector with all its optional metrics has some 200 characters.
-LONGEST_VECTOR = 500
+# A v4 vector with all optional metrics has about 200 characters.
+MAX_VECTOR_LENGTH = 500
 
-# All 4·2·3·2·2·3·3·3 base vectors.
+# The number of base vectors: 4·2·3·2·2·3·3·3.
 VECTOR_COUNT = 2592
 
 
 @lru_cache(maxsize=VECTOR_COUNT)
 def base_score(vector: str) -> float:
-    """The base score, 0.0 to 10.0, of a vector `CVSS:3.1/AV:…/AC:…/PR:…/UI:…/S:…/C:…/I:…/A:…`.
+    """Return the base score, 0.0 to 10.0, of a vector `CVSS:3.1/AV:…/AC:…/PR:…/UI:…/S:…/C:…/I:…/A:…`.
 
-    By Red Hat's `cvss` library. Raises ValueError for what is no CVSS v3 vector.
+    Computed by Red Hat's `cvss` library. Raises ValueError for an invalid CVSS v3 vector.
 
     >>> base_score("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H")
     9.8
@@ -40,13 +40,13 @@ def base_score(vector: str) -> float:
 
 
 def grade_of_vector(vector: str) -> str:
-    """The CVSS name of the grade of a v3 or v4 vector, "" for another one or for the score 0.0.
+    """Return the CVSS severity name of a v3 or v4 vector, "" for any other string or for the score 0.0.
 
     >>> grade_of_vector("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"), grade_of_vector("AV:N/AC:L")
     ('CRITICAL', '')
     """
     kind = {"CVSS:3": CVSS3, "CVSS:4": CVSS4}.get(vector[:6])
-    if kind is None or len(vector) > LONGEST_VECTOR:
+    if kind is None or len(vector) > MAX_VECTOR_LENGTH:
         return ""
     try:
         name = kind(vector).severities()[0] if kind is CVSS3 else kind(vector).severity
@@ -56,7 +56,7 @@ def grade_of_vector(vector: str) -> str:
 
 
 def grade_of_score(score: float) -> int:
-    """The index in `GRADES` of a score: ≥ 9.0 超高危, ≥ 7.0 高危, ≥ 4.0 中危, below 低危.
+    """Return the index in `GRADES` of a score: ≥ 9.0 超高危, ≥ 7.0 高危, ≥ 4.0 中危, below 低危.
 
     >>> [grade_of_score(score) for score in (3.9, 4.0, 7.0, 9.0)]
     [0, 1, 2, 3]

@@ -1,38 +1,39 @@
-"""Bytes as text: UTF-8, with or without a byte order mark, or gb18030."""
+"""Decode bytes to text: UTF-8, with or without a byte order mark, or gb18030."""
 
 import codecs
 import io
 import re
 
-from sparsecore.corpora.archive import Piece
+from sparsecore.corpora.archive import OpenMember
 from sparsecore.corpora.corpus import CorpusError
 from sparsecore.corpora.source import Source
 
-# UTF-8 first: Chinese UTF-8 is often valid gb18030 too, but hardly ever the other way round.
+# UTF-8 first: Chinese UTF-8 is often valid gb18030, but gb18030 is hardly ever valid UTF-8.
 ENCODINGS = ("utf-8-sig", "gb18030")
 
-# What an XML file may say of itself; expat reads no multi-byte Chinese encoding, so nobody asks it to.
+# The encoding declaration of an XML file. expat reads no multi-byte Chinese encoding, so it gets UTF-8
+# without the declaration.
 DECLARED = re.compile(rb"""^\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
-KNOWN = frozenset(("utf-8", "utf8", "us-ascii", "ascii", "gb18030", "gbk", "gb2312"))
+SUPPORTED = frozenset(("utf-8", "utf8", "us-ascii", "ascii", "gb18030", "gbk", "gb2312"))
 
 CHUNK_BYTES = 2**16
 
 
-def encoding_of(piece: Piece) -> str:
-    """The first of `ENCODINGS` that the whole piece obeys: its head alone may be plain ASCII.
+def detect_encoding(open_member: OpenMember) -> str:
+    """Return the first of `ENCODINGS` that decodes the whole member; its head alone may be plain ASCII.
 
-    Raises CorpusError `encoding`, or `unknown_format` for binary zeros, which no text has.
+    Raises CorpusError `encoding`, or `unknown_format` for NUL bytes, which no text contains.
     """
     for encoding in ENCODINGS:
-        if _obeys(piece, encoding):
+        if _decodes(open_member, encoding):
             return encoding
     raise CorpusError("encoding", "The file's text is neither UTF-8 nor gb18030; save it as UTF-8.")
 
 
-def require_known(head: bytes) -> None:
-    """Raise CorpusError `encoding` for an XML file that declares one which is not read."""
+def check_declared_encoding(head: bytes) -> None:
+    """Raise CorpusError `encoding` if an XML file declares an unsupported encoding."""
     found = DECLARED.match(head)
-    if found and found[1].decode("ascii").lower() not in KNOWN:
+    if found and found[1].decode("ascii").lower() not in SUPPORTED:
         declared = found[1].decode("ascii").lower()
         raise CorpusError(
             "encoding",
@@ -41,14 +42,14 @@ def require_known(head: bytes) -> None:
         )
 
 
-def text_of(source: Source, encoding: str) -> io.TextIOWrapper:
-    """A source as text, line ends as they are."""
+def open_text(source: Source, encoding: str) -> io.TextIOWrapper:
+    """Open a source as text; line ends are kept."""
     return io.TextIOWrapper(io.BufferedReader(source), encoding, newline="")
 
 
-def _obeys(piece: Piece, encoding: str) -> bool:
+def _decodes(open_member: OpenMember, encoding: str) -> bool:
     decoder = codecs.getincrementaldecoder(encoding)()
-    with piece() as source:
+    with open_member() as source:
         while chunk := source.read(CHUNK_BYTES):
             source.new_record()
             if b"\0" in chunk:
@@ -64,16 +65,16 @@ def _obeys(piece: Piece, encoding: str) -> bool:
     return True
 
 
-class Utf8(io.RawIOBase):
-    """A text as a raw stream of UTF-8 bytes, each chunk passed through `change`, which may hold back."""
+class Utf8Stream(io.RawIOBase):
+    """A text as a raw stream of UTF-8 bytes; `transform` may change each chunk or hold text back."""
 
     def __init__(self, text: io.TextIOBase) -> None:
         self._text = text
         self._ready = memoryview(b"")
         self._ended = False
 
-    def change(self, chunk: str, last: bool) -> str:
-        """What becomes of the next chunk of the text; `last` with the empty chunk at its end."""
+    def transform(self, chunk: str, last: bool) -> str:
+        """Transform the next chunk; `last` is true for the empty chunk at the end of the text."""
         del last
         return chunk
 
@@ -84,7 +85,7 @@ class Utf8(io.RawIOBase):
         while not self._ready and not self._ended:
             chunk = self._text.read(CHUNK_BYTES)
             self._ended = not chunk
-            self._ready = memoryview(self.change(chunk, self._ended).encode("utf-8", "replace"))
+            self._ready = memoryview(self.transform(chunk, self._ended).encode("utf-8", "replace"))
         count = min(len(buffer), len(self._ready))
         buffer[:count] = self._ready[:count]
         self._ready = self._ready[count:]

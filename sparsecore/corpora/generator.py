@@ -1,4 +1,4 @@
-"""The built-in corpus: sentences made from CVSS v3.1 vectors, graded by their official base score."""
+"""The built-in corpus: sentences generated from CVSS v3.1 vectors, graded by their official base score."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -12,10 +12,10 @@ from sparsecore.corpora.phrases import (
     COMPLEXITY,
     EXPLOITS,
     FLAWS,
-    HOMES_OF_ATTACK_VECTOR,
     IMPACTS,
     INTERACTION,
     NO_INTERACTION,
+    PLATFORMS_OF_ATTACK_VECTOR,
     PRIVILEGES,
     PRODUCTS,
     PROPERTIES,
@@ -34,13 +34,13 @@ NOTICE = MappingProxyType(
     }
 )
 
-# A limit on one request of a page: about 10 s and 50 MB. The thesis's own corpus has 56 k texts.
+# A limit for one request from a page: about 10 s and 50 MB. The thesis's own corpus has 56 k texts.
 MAX_COUNT = 100_000
-BUILT_IN_SEED = 2024  # the built-in texts are one fixed set; the run's seed splits it
+BUILT_IN_SEED = 2024  # the built-in texts are one fixed set; the run's seed only splits it
 
-# Probabilities of each metric's values, in the order of METRICS, and of the three impacts together, which
-# depend on each other in real records. Chosen so that every grade has a share to learn from: 11, 41, 34 and
-# 14 %, summed over all vectors.
+# Probabilities of each metric's values, in the order of METRICS, and of the three impacts jointly, which
+# depend on each other in real records. They give each grade a learnable share: 11, 41, 34 and 14 %, summed
+# over all vectors.
 MARGINALS = MappingProxyType(
     {
         "AV": (0.6, 0.12, 0.2, 0.08),
@@ -58,10 +58,10 @@ IMPACT_PROFILES = MappingProxyType(
 )
 
 
-class _Dice:
-    """Draws from a PCG64 stream.
+class _Sampler:
+    """Draw random values from a PCG64 stream.
 
-    Only uniform doubles are taken from it: NumPy promises the stream itself for ever, but not how it makes
+    It uses only uniform doubles: NumPy guarantees the stream itself across versions, but not how it derives
     integers, choices and shuffles (NEP 19).
     """
 
@@ -84,31 +84,31 @@ class _Dice:
 
 
 def generate(count: int, seed: int, noise: float = 0.0) -> Corpus:
-    """`count` different Chinese descriptions with their grades, the same on every machine.
+    """Generate `count` distinct Chinese descriptions with their grades, identical on every machine.
 
-    Each metric of a random CVSS v3.1 base vector is said in words; the grade is that of the official base
-    score. With probability `noise` a label is one of the three other grades. A larger count with the same
-    seed begins with the same texts; another noise leaves the texts as they are. Raises ValueError unless
-    1 ≤ count ≤ `MAX_COUNT`, seed ≥ 0 and 0 ≤ noise ≤ 1.
+    Each sentence puts the metrics of a random CVSS v3.1 base vector into words; the grade is that of the
+    official base score. With probability `noise` a label is replaced by one of the three other grades. A
+    larger count with the same seed starts with the same texts; `noise` does not change the texts. Raises
+    ValueError unless 1 ≤ count ≤ `MAX_COUNT`, seed ≥ 0 and 0 ≤ noise ≤ 1.
 
     >>> corpus = generate(1, seed=0)
     >>> corpus.name, corpus.generated, len(corpus.texts)
     ('generated-1-seed-0', True, 1)
     """
     _check(count, seed, noise)
-    dice, noise_dice = _Dice(seed), _Dice(seed, 1)
+    rng, noise_rng = _Sampler(seed), _Sampler(seed, 1)
     grades: dict[str, int] = {}
     while len(grades) < count:
-        vector = _vector(dice)
-        text = _text(vector, dice)
+        vector = _vector(rng)
+        text = _text(vector, rng)
         if text not in grades:
-            grades[text] = _noisy(grade_of_vector(vector), noise, noise_dice)
+            grades[text] = _with_noise(grade_of_vector(vector), noise, noise_rng)
     name = f"generated-{count}-seed-{seed}" + (f"-noise-{noise:g}" if noise else "")
     return Corpus(name, tuple(grades), tuple(grades.values()), {}, generated=True)
 
 
 def grade_of_vector(vector: Mapping[str, str]) -> int:
-    """The index in `GRADES` of a base vector given as metric → value.
+    """Return the index in `GRADES` of a base vector given as metric → value.
 
     >>> grade_of_vector(dict(AV="N", AC="L", PR="N", UI="N", S="U", C="H", I="H", A="H"))
     3
@@ -127,30 +127,33 @@ def _check(count: int, seed: int, noise: float) -> None:
         raise ValueError(f"noise is a probability, 0 to 1, got {noise}.")
 
 
-def _noisy(grade: int, noise: float, dice: _Dice) -> int:
-    """Both numbers are drawn at any noise, so that raising it only adds wrong labels."""
-    replaced, shift = dice.uniform() < noise, 1 + dice.below(len(GRADES) - 1)
+def _with_noise(grade: int, noise: float, rng: _Sampler) -> int:
+    """Replace a grade with probability `noise`.
+
+    Both numbers are drawn at any noise, so that a higher noise only adds wrong labels.
+    """
+    replaced, shift = rng.uniform() < noise, 1 + rng.below(len(GRADES) - 1)
     return (grade + shift) % len(GRADES) if replaced else grade
 
 
-def _vector(dice: _Dice) -> dict[str, str]:
-    vector = {metric: dice.weighted(METRICS[metric], shares) for metric, shares in MARGINALS.items()}
-    profile = dice.weighted(tuple(IMPACT_PROFILES), tuple(IMPACT_PROFILES.values()))
+def _vector(rng: _Sampler) -> dict[str, str]:
+    vector = {metric: rng.weighted(METRICS[metric], shares) for metric, shares in MARGINALS.items()}
+    profile = rng.weighted(tuple(IMPACT_PROFILES), tuple(IMPACT_PROFILES.values()))
     return vector | dict(zip(IMPACTS, profile, strict=True))
 
 
-def _text(vector: Mapping[str, str], dice: _Dice) -> str:
-    home = dice.pick(HOMES_OF_ATTACK_VECTOR[vector["AV"]])
-    flaw = dice.pick([flaw for flaw in FLAWS if home in flaw.homes and _fits(flaw.needs, vector)])
-    return dice.pick(TEMPLATES).format(
-        product=_product(home, dice),
+def _text(vector: Mapping[str, str], rng: _Sampler) -> str:
+    platform = rng.pick(PLATFORMS_OF_ATTACK_VECTOR[vector["AV"]])
+    flaw = rng.pick([flaw for flaw in FLAWS if platform in flaw.platforms and _fits(flaw.needs, vector)])
+    return rng.pick(TEMPLATES).format(
+        product=_product(platform, rng),
         flaw=flaw.name,
-        cause=dice.pick(flaw.causes),
-        attacker=dice.pick(ATTACK_VECTOR[vector["AV"]]) + dice.pick(PRIVILEGES[vector["PR"]]),
-        exploit=dice.pick(EXPLOITS),
-        impacts=_impacts(vector, dice),
-        ease=_ease(vector, home, dice),
-        limits=_limits(vector, dice),
+        cause=rng.pick(flaw.causes),
+        attacker=rng.pick(ATTACK_VECTOR[vector["AV"]]) + rng.pick(PRIVILEGES[vector["PR"]]),
+        exploit=rng.pick(EXPLOITS),
+        impacts=_impacts(vector, rng),
+        ease=_ease(vector, platform, rng),
+        limits=_limits(vector, rng),
     )
 
 
@@ -158,23 +161,23 @@ def _fits(needs: Mapping[str, str], vector: Mapping[str, str]) -> bool:
     return all(vector[metric] in values for metric, values in needs.items())
 
 
-def _product(home: str, dice: _Dice) -> str:
-    number = f"{1 + dice.below(9)}.{dice.below(10)}"
-    return dice.pick(VENDORS) + dice.pick(PRODUCTS[home]) + dice.pick(VERSIONS).format(number)
+def _product(platform: str, rng: _Sampler) -> str:
+    number = f"{1 + rng.below(9)}.{rng.below(10)}"
+    return rng.pick(VENDORS) + rng.pick(PRODUCTS[platform]) + rng.pick(VERSIONS).format(number)
 
 
-def _impacts(vector: Mapping[str, str], dice: _Dice) -> str:
-    """What the attacker can do, in a random order."""
-    parts = [dice.pick(IMPACTS[metric][vector[metric]]) for metric in IMPACTS if vector[metric] != "N"]
-    return "、".join(parts.pop(dice.below(len(parts))) for _ in range(len(parts)))
+def _impacts(vector: Mapping[str, str], rng: _Sampler) -> str:
+    """List the possible impacts in random order."""
+    parts = [rng.pick(IMPACTS[metric][vector[metric]]) for metric in IMPACTS if vector[metric] != "N"]
+    return "、".join(parts.pop(rng.below(len(parts))) for _ in range(len(parts)))
 
 
-def _ease(vector: Mapping[str, str], home: str, dice: _Dice) -> str:
-    interaction = NO_INTERACTION if vector["UI"] == "N" else INTERACTION[home]
-    return dice.pick(COMPLEXITY[vector["AC"]]) + "，" + dice.pick(interaction)
+def _ease(vector: Mapping[str, str], platform: str, rng: _Sampler) -> str:
+    interaction = NO_INTERACTION if vector["UI"] == "N" else INTERACTION[platform]
+    return rng.pick(COMPLEXITY[vector["AC"]]) + "，" + rng.pick(interaction)
 
 
-def _limits(vector: Mapping[str, str], dice: _Dice) -> str:
-    scope = dice.pick(SCOPE[vector["S"]])
+def _limits(vector: Mapping[str, str], rng: _Sampler) -> str:
+    scope = rng.pick(SCOPE[vector["S"]])
     unharmed = [name for metric, name in PROPERTIES.items() if vector[metric] == "N"]
-    return f"{scope}，{'和'.join(unharmed)}{dice.pick(UNHARMED)}" if unharmed else scope
+    return f"{scope}，{'和'.join(unharmed)}{rng.pick(UNHARMED)}" if unharmed else scope

@@ -1,4 +1,4 @@
-"""What a file of texts holds, without keeping any of it."""
+"""Inspect the content of a file of texts without keeping it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from sparsecore.corpora.cleaning import Cleaner
 from sparsecore.corpora.corpus import GRADES
-from sparsecore.corpora.intake import Asked
-from sparsecore.corpora.reading import begin, sift
-from sparsecore.corpora.sieve import Sieve
+from sparsecore.corpora.reading import new_context, read_into
+from sparsecore.corpora.source import ReadOptions
 
 PERCENTILES = (5, 50, 95, 99)
 SAMPLES = 3
@@ -19,10 +19,10 @@ SAMPLES = 3
 
 @dataclass(frozen=True)
 class Inspection:
-    """A file's format and its usable texts: `rows` of them, by grade, language and length.
+    """The format of a file and its usable texts: `rows` of them, by grade, language and length.
 
-    `skipped` counts the records left out by reason; `languages` are `zh` (a text with a Chinese character)
-    and `en`; `lengths` are percentiles of the number of characters, `p5`, `p50`, `p95`, `p99` and `max`.
+    `skipped` counts skipped records by reason; `languages` are `zh` (texts with a Chinese character) and
+    `en`; `lengths` are percentiles of the number of characters, `p5`, `p50`, `p95`, `p99` and `max`.
     """
 
     format: str
@@ -33,48 +33,48 @@ class Inspection:
     lengths: dict[str, int]
 
     def summary(self) -> dict[str, Any]:
-        """The inspection as plain values, ready for JSON."""
+        """Return the inspection as plain values, ready for JSON."""
         return dict(vars(self))
 
 
-def inspect(path: str | PathLike[str], **asked: Unpack[Asked]) -> Inspection:
-    """Look at a file in any format that `read_corpus` reads; its texts pass by and are not held in memory.
+def inspect(path: str | PathLike[str], **options: Unpack[ReadOptions]) -> Inspection:
+    """Inspect a file in any format that `read_corpus` reads, without holding its texts in memory.
 
-    Raises CorpusError as `read_corpus` does, but not for a file of one to nineteen usable texts.
+    Raises CorpusError as `read_corpus` does, but accepts a file with one to nineteen usable texts.
     """
-    return preview(path, **asked).inspection
+    return preview(path, **options).inspection
 
 
 @dataclass(frozen=True)
 class Preview:
-    """An inspection and the first `SAMPLES` usable texts with the index of their grade in `GRADES`."""
+    """An inspection and the first `SAMPLES` usable texts, each with the index of its grade in `GRADES`."""
 
     inspection: Inspection
     samples: list[tuple[str, int]]
 
 
-def preview(path: str | PathLike[str], **asked: Unpack[Asked]) -> Preview:
-    """Look at a file as `inspect` does, and take its first texts along."""
+def preview(path: str | PathLike[str], **options: Unpack[ReadOptions]) -> Preview:
+    """Inspect a file as `inspect` does, and return its first texts too."""
     path = Path(path)
-    intake = begin(path, **asked)
-    sieve = sift(path, intake, Sieve(hold=False))
-    sieve.require(1)
-    return Preview(describe(sieve, intake.format), sieve.samples(SAMPLES))
+    context = new_context(path, **options)
+    cleaner = read_into(path, context, Cleaner(keep_texts=False))
+    cleaner.check_usable(1)
+    return Preview(describe(cleaner, context.format), cleaner.samples(SAMPLES))
 
 
-def describe(sieve: Sieve, name: str, skipped: dict[str, int] | None = None) -> Inspection:
-    """The inspection of what went through a sieve, as a file of the format `name`.
+def describe(cleaner: Cleaner, name: str, skipped: dict[str, int] | None = None) -> Inspection:
+    """Summarize the records in `cleaner`, read from a file of the format `name`.
 
-    `skipped` replaces the sieve's own counts, for texts that were sorted out before.
+    `skipped` replaces the cleaner's own counts if the texts were cleaned before.
     """
-    usable = sieve.usable
-    lengths = np.asarray(sieve.lengths)[usable]
-    chinese = int(np.frombuffer(sieve.chinese, dtype=np.uint8)[usable].sum())
+    usable = cleaner.usable
+    lengths = np.asarray(cleaner.lengths)[usable]
+    chinese = int(np.frombuffer(cleaner.chinese, dtype=np.uint8)[usable].sum())
     return Inspection(
         format=name,
         rows=len(usable),
-        labels=dict(zip(GRADES, sieve.counts, strict=True)),
-        skipped=sieve.skipped if skipped is None else skipped,
+        labels=dict(zip(GRADES, cleaner.counts, strict=True)),
+        skipped=cleaner.skipped if skipped is None else skipped,
         languages={"zh": chinese, "en": len(usable) - chinese},
         lengths=dict(_lengths(lengths)),
     )

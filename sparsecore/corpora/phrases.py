@@ -1,6 +1,6 @@
-"""The words of the generated corpus: who is hit, by what flaw, and each CVSS metric said in several ways.
+"""The vocabulary of the generated corpus: products, flaws, and several phrases for each CVSS metric value.
 
-No two values of a metric share a phrase, so the vector, and with it the grade, can be read back from a text.
+No two values of a metric share a phrase, so the vector, and thus the grade, can be recovered from a text.
 Vendors are invented; products are named by kind.
 """
 
@@ -14,7 +14,7 @@ def _words(line: str) -> tuple[str, ...]:
 
 VENDORS = _words("桐岚 澍禾 砚川 霁野 榆泽 芃川 Velorin Quastel Brivana Ostrelo Tavindo Kelvora")
 
-# Where a product lives; the attack vector decides it (`HOMES_OF_ATTACK_VECTOR`).
+# Products by platform; the attack vector decides the platform (`PLATFORMS_OF_ATTACK_VECTOR`).
 PRODUCTS = MappingProxyType(
     {
         "web": _words("内容管理系统 在线商城系统 协同办公平台 论坛程序 工单系统 网页邮箱"),
@@ -24,7 +24,7 @@ PRODUCTS = MappingProxyType(
         "device": _words("智能门锁 车载终端 网络摄像机 自助终端 工业控制器"),
     }
 )
-HOMES_OF_ATTACK_VECTOR = MappingProxyType(
+PLATFORMS_OF_ATTACK_VECTOR = MappingProxyType(
     {"N": ("web", "service"), "A": ("wireless",), "L": ("desktop",), "P": ("device",)}
 )
 
@@ -33,14 +33,14 @@ VERSIONS = ("{}版本", "{}及之前版本", "{}之前版本")
 
 @dataclass(frozen=True)
 class Flaw:
-    """A kind of flaw, its causes, and where it fits.
+    """A kind of flaw, its causes, and the vectors it is compatible with.
 
-    `homes` are keys of `PRODUCTS`; `needs` gives, for some metrics, the values that the vector must have.
+    `platforms` are keys of `PRODUCTS`; `needs` maps some metrics to the values that the vector may have.
     """
 
     name: str
     causes: tuple[str, ...]
-    homes: tuple[str, ...]
+    platforms: tuple[str, ...]
     needs: dict[str, str]
 
 
@@ -83,8 +83,8 @@ FLAWS = (
     Flaw("输入验证错误", ("对输入验证不足", "未正确处理特殊字符"), ANYWHERE, {"I": "LH"}),
 )
 
-# The synonyms of a value share a root, and clauses have the same bounds in every template, so that 2,000
-# texts are enough to learn from: a linear model on TF-IDF of characters grades three in four unseen ones.
+# The synonyms of a value share a root, and clauses have the same delimiters in every template, so that 2,000
+# texts suffice for learning: a linear model on character TF-IDF grades three in four unseen texts correctly.
 ATTACK_VECTOR = MappingProxyType(
     {
         "N": ("远程", "可远程连接的"),
@@ -122,7 +122,7 @@ SCOPE = MappingProxyType(
         "C": ("危害波及其他组件", "影响波及其他组件", "后果波及其他组件"),
     }
 )
-# What an attacker can then do, by metric and value; N is said by `UNHARMED`.
+# Impacts by metric and value; `UNHARMED` expresses the value N.
 IMPACTS = MappingProxyType(
     {
         "C": {
@@ -144,8 +144,8 @@ UNHARMED = ("不受影响", "无损失", "无影响")
 
 EXPLOITS = ("可", "可借此")
 
-# What and why, who and how, in different orders. `ease` holds complexity and interaction, `limits` scope and
-# the properties left unharmed.
+# The clauses in different orders. `ease` holds complexity and interaction; `limits` holds the scope and the
+# unharmed properties.
 TEMPLATES = (
     "{product}存在{flaw}漏洞，该漏洞源于{cause}。{attacker}{exploit}{impacts}，{ease}，{limits}。",
     "{product}存在{flaw}漏洞，源于{cause}。{ease}，{attacker}{exploit}{impacts}，{limits}。",

@@ -1,4 +1,4 @@
-"""Graded texts from a file that somebody brings: its format is told by its content, not by its name."""
+"""Read graded texts from a user's file; the format is detected from the content, not from the name."""
 
 import codecs
 import zipfile
@@ -7,66 +7,68 @@ from os import PathLike
 from pathlib import Path
 from typing import Unpack
 
-from sparsecore.corpora.archive import Piece, pieces, refuse_nested
-from sparsecore.corpora.corpus import Corpus, CorpusError, Record
-from sparsecore.corpora.intake import Asked, Cancelled, Intake, Progress
+from sparsecore.corpora.archive import OpenMember, open_members, refuse_nested
+from sparsecore.corpora.cleaning import MIN_TEXTS, Cleaner
+from sparsecore.corpora.corpus import Corpus, CorpusError, TextRecord
 from sparsecore.corpora.json_records import read_json
-from sparsecore.corpora.sieve import MIN_RECORDS, Sieve
-from sparsecore.corpora.source import Meter
+from sparsecore.corpora.source import Cancelled, Meter, Progress, ReadContext, ReadOptions
 from sparsecore.corpora.table import read_table
 from sparsecore.corpora.xml_exports import read_xml
 
-# Enough for a byte order mark, an XML declaration and the start of the data.
+# Room for a byte order mark, an XML declaration and the start of the data.
 HEAD_BYTES = 4096
 
-# Control characters that no text holds: all but tabs, line ends, and the end-of-file mark and escape of old
-# editors. The second byte of a gb18030 character is never one of them.
+# Control characters that mark a binary file. Tabs, line ends, and the end-of-file and escape characters of
+# old editors occur in texts. The second byte of a gb18030 character is never a control character.
 BINARY_BYTES = bytes(set(range(32)) - set(b"\t\n\x0b\f\r\x1a\x1b"))
 
-# Once for the encoding of the whole, once for the records.
+# A file is read twice: first to detect the encoding, then for the records.
 PASSES = 2
 
-WANTED = (
+EXPECTED = (
     "an XML or JSON export of CNVD, CNNVD, NVD, CVE or OSV, or a table (CSV, Excel, JSON) is needed, "
     "in UTF-8 or gb18030, plain, gzipped or zipped"
 )
 
 
-def read_corpus(path: str | PathLike[str], *, least: int = MIN_RECORDS, **asked: Unpack[Asked]) -> Corpus:
-    """The graded texts of one file, in any format of `assets/docs/texts.md`; nothing is written.
+def read_corpus(
+    path: str | PathLike[str], *, least: int = MIN_TEXTS, **options: Unpack[ReadOptions]
+) -> Corpus:
+    """Read the graded texts of one file in any format of `assets/docs/texts.md`; write nothing.
 
-    `asked` is what every reader takes: `text_column`, `label_column`, `progress`, `cancelled`. Fewer than
-    `least` usable texts (≥ 1; 20 to train on) are refused. Raises CorpusError with one sentence and a `code`.
+    `options` are those of `ReadOptions`: `text_column`, `label_column`, `progress`, `cancelled`. A file with
+    fewer than `least` usable texts (≥ 1; training needs 20) is refused. Raises CorpusError with a
+    one-sentence message and a `code`.
 
     >>> read_corpus("/no/such/file.csv")
     Traceback (most recent call last):
     sparsecore.corpora.corpus.CorpusError: There is no file file.csv; choose one that exists.
     """
     path = Path(path)
-    intake = begin(path, **asked)
-    return sift(path, intake, Sieve(hold=True)).corpus(path.name, least)
+    context = new_context(path, **options)
+    return read_into(path, context, Cleaner(keep_texts=True)).corpus(path.name, least)
 
 
-def begin(
+def new_context(
     path: Path,
     *,
     text_column: str | None = None,
     label_column: str | None = None,
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
-) -> Intake:
-    """The intake of a file; raises CorpusError `missing`, `directory` or `not_a_file`."""
+) -> ReadContext:
+    """Create the read context of a file; raise CorpusError `missing`, `directory` or `not_a_file`."""
     _require_file(path)
     meter = Meter(PASSES * path.stat().st_size, progress, cancelled)
-    return Intake(meter, text_column, label_column)
+    return ReadContext(meter, text_column, label_column)
 
 
-def sift(path: Path, intake: Intake, sieve: Sieve) -> Sieve:
-    """The sieve, through which every record of a file has gone; raises CorpusError for what is no export."""
+def read_into(path: Path, context: ReadContext, cleaner: Cleaner) -> Cleaner:
+    """Add every record of a file to `cleaner` and return it; raise CorpusError for an unreadable file."""
     try:
-        with pieces(path, intake.meter) as found:
-            for record in _records(found, intake):
-                sieve.take(record)
+        with open_members(path, context.meter) as found:
+            for record in _records(found, context):
+                cleaner.add(record)
     except OSError as error:
         raise CorpusError(
             "unreadable",
@@ -74,8 +76,8 @@ def sift(path: Path, intake: Intake, sieve: Sieve) -> Sieve:
             name=path.name,
             reason=error.strerror,
         ) from error
-    intake.meter.finish()
-    return sieve
+    context.meter.finish()
+    return cleaner
 
 
 def _require_file(path: Path) -> None:
@@ -88,28 +90,28 @@ def _require_file(path: Path) -> None:
         raise CorpusError("not_a_file", f"{name} is a device or a pipe; choose an ordinary file.", name=name)
 
 
-def _records(found: list[Piece] | zipfile.ZipFile, intake: Intake) -> Iterator[Record]:
+def _records(found: list[OpenMember] | zipfile.ZipFile, context: ReadContext) -> Iterator[TextRecord]:
     if isinstance(found, zipfile.ZipFile):
-        # Imported here: openpyxl costs 0.2 s, which only a workbook is worth.
+        # Imported here: openpyxl takes 0.2 s to load and only workbooks need it.
         from sparsecore.corpora.workbook import read_workbook
 
-        yield from read_workbook(found, intake)
+        yield from read_workbook(found, context)
         return
-    for piece in found:
-        yield from _piece(piece, intake)
+    for open_member in found:
+        yield from _member_records(open_member, context)
 
 
-def _piece(piece: Piece, intake: Intake) -> Iterator[Record]:
-    with piece() as source:
+def _member_records(open_member: OpenMember, context: ReadContext) -> Iterator[TextRecord]:
+    with open_member() as source:
         head = source.read(HEAD_BYTES).removeprefix(codecs.BOM_UTF8)
     refuse_nested(head)
     start = head.lstrip()[:1]
     if not start:
-        raise CorpusError("empty", f"The file is empty; {WANTED}.")
+        raise CorpusError("empty", f"The file is empty; {EXPECTED}.")
     if head.translate(None, BINARY_BYTES) != head:
-        raise CorpusError("unknown_format", f"The file is binary data of no known kind; {WANTED}.")
+        raise CorpusError("unknown_format", f"The file is binary data of no known kind; {EXPECTED}.")
     if start == b"<":
-        return read_xml(piece, head, intake)
+        return read_xml(open_member, head, context)
     if start in b"{[":
-        return read_json(piece, intake)
-    return read_table(piece, intake)
+        return read_json(open_member, context)
+    return read_table(open_member, context)

@@ -1,43 +1,52 @@
-"""The bytes of a file that somebody brings, unpacked, under limits that a hostile file cannot pass."""
+"""Read a user's file: options, progress, and its unpacked bytes within limits.
+
+A hostile file cannot exceed the limits on size, expansion and record length.
+"""
 
 import gzip
 import io
 import zipfile
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypedDict
 
 from sparsecore.corpora.corpus import CorpusError
 
-# CNVD's whole archive since 2015 is about 300 MB of XML. A gzip bomb grows a thousandfold: 1 MB becomes 1 GB.
+# CNVD's complete archive since 2015 is about 300 MB of XML. A gzip bomb expands a thousandfold: 1 MB to 1 GB.
 MAX_BYTES = 512 * 2**20
 
-# Exports shrink ten- to thirtyfold when packed, a bomb a thousandfold. Small files may repeat themselves.
+# Compression shrinks exports ten- to thirtyfold and a bomb a thousandfold. Small files may be repetitive.
 MAX_RATIO = 200
 RATIO_FROM = 16 * 2**20
 
-# A record is held in memory whole, as many small objects: the longest real one is some tens of kB,
-# while 1 MiB of `<a/>` or of commas still costs only some tens of MB.
+# A record is held in memory whole, as many small objects. The longest real record is a few dozen kB; 1 MiB of
+# `<a/>` or of commas still takes only a few dozen MB.
 MAX_RECORD_BYTES = 2**20
 
-# A zip's table of contents is read at once: 40,000 files, or some tens of MB of Python objects.
+# A zip's table of contents is read at once: 40,000 files, or a few dozen MB of Python objects.
 MAX_READ = 4 * 2**20
 
 PACKED_ERRORS = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile)
 
 
-class Meter:
-    """Counts the bytes read off the disk, tells `progress` (read, total) and stops when `cancelled` says so.
+Progress = Callable[[int, int], None]
+Cancelled = Callable[[], bool]
 
-    `total` is what all passes over the file will read together.
+
+class Meter:
+    """Count the bytes read from disk, report progress, and stop if cancelled.
+
+    `total` is the number of bytes of all passes over the file. `progress` is called with the bytes read and
+    the total; once `cancelled()` is true, CorpusError `cancelled` is raised.
     """
 
     def __init__(
         self,
         total: int,
-        progress: Callable[[int, int], None] | None = None,
-        cancelled: Callable[[], bool] | None = None,
+        progress: Progress | None = None,
+        cancelled: Cancelled | None = None,
     ) -> None:
         self.total = total
         self._read = 0
@@ -45,7 +54,7 @@ class Meter:
         self._cancelled = cancelled
 
     def add(self, count: int) -> None:
-        """Tell that so many more bytes have been read; raises CorpusError `cancelled`."""
+        """Count newly read bytes; raise CorpusError `cancelled`."""
         self._read = min(self._read + count, self.total)
         if self._progress:
             self._progress(self._read, self.total)
@@ -53,8 +62,41 @@ class Meter:
             raise CorpusError("cancelled", "Reading was cancelled; nothing was kept.")
 
     def finish(self) -> None:
-        """Tell that all has been read, if parts of the file were of no interest."""
+        """Report the total as read, even if parts of the file were skipped."""
         self.add(self.total - self._read)
+
+
+class ReadOptions(TypedDict, total=False):
+    """Optional arguments of every function that reads a file.
+
+    The columns of a table are found by name or content unless given. `progress` and `cancelled` are those of
+    `Meter`.
+    """
+
+    text_column: str | None
+    label_column: str | None
+    progress: Progress | None
+    cancelled: Cancelled | None
+
+
+@dataclass
+class ReadContext:
+    """The state of reading one file: the columns that the user named and the formats found so far."""
+
+    meter: Meter
+    text_column: str | None = None
+    label_column: str | None = None
+    formats: list[str] = field(default_factory=list)
+
+    def add_format(self, name: str) -> None:
+        """Record that the file contains this format."""
+        if name not in self.formats:
+            self.formats.append(name)
+
+    @property
+    def format(self) -> str:
+        """All formats found, as one name."""
+        return " + ".join(self.formats)
 
 
 class _Metered(io.FileIO):
@@ -78,16 +120,16 @@ class _Bounded(io.BufferedReader):
 
 
 def open_metered(path: Path, meter: Meter) -> BinaryIO:
-    """The file itself, counted as it is read; no single read may ask for more than `MAX_READ` bytes."""
+    """Open a file and count its bytes as they are read; a single read is limited to `MAX_READ` bytes."""
     return _Bounded(_Metered(path, meter), 2**16)
 
 
 class Source(io.RawIOBase):
-    """The unpacked bytes of one piece of a file, as a raw stream to read once.
+    """The unpacked bytes of one member of a file, as a raw stream to read once.
 
-    `packed` is the size it has on disk, 0 if it is not packed. Reading raises CorpusError `too_large` past
-    `MAX_BYTES` in all or `MAX_RATIO` times the packed size, `record_too_large` when more than `record_bytes`
-    come without a call of `new_record`, and `bad_archive` when the packed data are damaged.
+    `packed` is the compressed size on disk, 0 if not compressed. Reading raises CorpusError `too_large` past
+    `MAX_BYTES` in all or `MAX_RATIO` times the compressed size, `record_too_large` after `record_bytes` bytes
+    without a call of `new_record`, and `bad_archive` if the compressed data are damaged.
     """
 
     def __init__(self, stream: BinaryIO, packed: int = 0) -> None:
@@ -101,14 +143,14 @@ class Source(io.RawIOBase):
         return True
 
     def new_record(self) -> None:
-        """Tell that a record has been read whole, so that the next may be as long."""
+        """Reset the record size after a complete record."""
         self._in_record = 0
 
     def readinto(self, buffer: memoryview) -> int:
         try:
             chunk = self._stream.read(min(len(buffer), MAX_READ))
         except PACKED_ERRORS as error:
-            raise bad_archive(error) from error
+            raise bad_archive_error(error) from error
         self._total += len(chunk)
         self._in_record += len(chunk)
         self._check_limits()
@@ -132,7 +174,7 @@ class Source(io.RawIOBase):
 
 
 def check_size(unpacked: int, packed: int) -> None:
-    """Raise CorpusError `too_large` for a size, or a growth, that no export has."""
+    """Raise CorpusError `too_large` or `too_dense` for a size or an expansion that no export has."""
     if unpacked > MAX_BYTES:
         limit = MAX_BYTES // 2**20
         raise CorpusError(
@@ -146,8 +188,8 @@ def check_size(unpacked: int, packed: int) -> None:
         )
 
 
-def bad_archive(error: Exception) -> CorpusError:
-    """The sentence for packed data that cannot be unpacked."""
+def bad_archive_error(error: Exception) -> CorpusError:
+    """Return the error for compressed data that cannot be unpacked."""
     return CorpusError(
         "bad_archive",
         f"The file starts like gzip or zip but cannot be unpacked ({error}); send it whole, or unpacked.",

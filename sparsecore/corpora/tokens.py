@@ -1,4 +1,4 @@
-"""From texts to numbers: jieba's words, a vocabulary, and rows of indices."""
+"""Tokenization: jieba's words, a vocabulary, and rows of token indices."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -10,19 +10,19 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from sparsecore.corpora import words as cutting
-from sparsecore.corpora.packed import whole_file
+from sparsecore.corpora import segmentation
+from sparsecore.corpora.gzip_json import atomic_file
 
 PADDING, UNKNOWN = "<pad>", "<unk>"
-KIND = "2"  # of what is kept; another one is made anew
+CACHE_VERSION = "2"  # of what is kept; another one is made anew
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """The words of many texts, each different word once.
+    """The words of many texts; each distinct word is stored once.
 
-    words: in the order of their first appearance. numbers: int32, places in `words`, of all texts one after
-    the other. starts: int64, (texts + 1,), where each text's begin, and the end.
+    words: distinct words in order of first appearance. numbers: int32, indices into `words`, all texts
+    concatenated. starts: int64, (texts + 1,), the offset of each text in `numbers`, then the end.
 
     >>> tokens = Tokens.of([["漏洞", "存在"], [], ["漏洞"]])
     >>> tokens.words, tokens.numbers.tolist(), tokens.starts.tolist(), tokens[2]
@@ -35,7 +35,7 @@ class Tokens:
 
     @classmethod
     def of(cls, texts: Iterable[Sequence[str]]) -> "Tokens":
-        """Those of lists of words."""
+        """Build tokens from one list of words per text."""
         places: dict[str, int] = {}
         numbers: list[int] = []
         starts = [0]
@@ -51,38 +51,38 @@ class Tokens:
         return [self.words[number] for number in self.numbers[self.starts[text] : self.starts[text + 1]]]
 
     def lengths(self) -> np.ndarray:
-        """The number of words of each text."""
+        """Return the number of words of each text."""
         return np.diff(self.starts)
 
 
 def tokenize(texts: Sequence[str], cache_folder: Path | None) -> Tokens:
-    """The words of each text by jieba's exact mode, in lower case, white space left out.
+    """Split each text into lower-case words with jieba's exact mode; drop white space.
 
-    With a `cache_folder` (made if need be; nobody else should be able to write there) the result and jieba's
-    own dictionary are kept in it, and a damaged file is made anew. With None nothing is kept.
+    The words and jieba's dictionary are cached in `cache_folder`, which is created if needed and must not be
+    writable by other users; a damaged cache is rebuilt. With None nothing is cached.
 
     >>> tokenize(["攻击者可执行任意代码"], None)[0]
     ['攻击者', '可', '执行', '任意', '代码']
     """
     if cache_folder is None:
-        return words_of(texts, None)
+        return tokenize_uncached(texts, None)
     folder = Path(cache_folder)
     path = folder / f"tokens-{_digest(texts)}.safetensors"
-    tokens = _kept(path, len(texts))
+    tokens = _load_cached(path, len(texts))
     if tokens is None:
         folder.mkdir(parents=True, exist_ok=True)
-        tokens = words_of(texts, folder)
-        with whole_file(path) as file:
+        tokens = tokenize_uncached(texts, folder)
+        with atomic_file(path) as file:
             file.write(_pack(tokens))
     return tokens
 
 
 def build_vocabulary(tokens: Tokens, rows: np.ndarray, limit: int, min_count: int = 1) -> dict[str, int]:
-    """The index of each word of some texts: 0 padding, 1 unknown, then the most frequent first.
+    """Map words of the texts `rows` to indices: 0 padding, 1 unknown, then the most frequent words first.
 
-    Ties go by first appearance. At most `limit` entries (≥ 2, these two included), so `len` is the number of
-    embeddings; words seen fewer than `min_count` times (≥ 1) are left out. Raises ValueError for a smaller
-    `limit` or `min_count`.
+    Ties are broken by first appearance. The vocabulary has at most `limit` entries (≥ 2, including padding
+    and unknown), so `len` is the number of embeddings; words that occur fewer than `min_count` times (≥ 1)
+    are left out. Raises ValueError for a smaller `limit` or `min_count`.
 
     >>> build_vocabulary(Tokens.of([["漏洞", "存在"], ["漏洞"]]), np.array([0, 1]), limit=4)
     {'<pad>': 0, '<unk>': 1, '漏洞': 2, '存在': 3}
@@ -91,19 +91,19 @@ def build_vocabulary(tokens: Tokens, rows: np.ndarray, limit: int, min_count: in
         raise ValueError(f"limit must be at least 2 (padding and unknown), got {limit}.")
     if min_count < 1:
         raise ValueError(f"min_count must be at least 1, got {min_count}.")
-    taking_part = np.zeros(len(tokens), bool)
-    taking_part[rows] = True
-    numbers = tokens.numbers[np.repeat(taking_part, tokens.lengths())]
+    included = np.zeros(len(tokens), bool)
+    included[rows] = True
+    numbers = tokens.numbers[np.repeat(included, tokens.lengths())]
     counts = np.bincount(numbers, minlength=len(tokens.words))
     first = np.full(len(tokens.words), len(numbers))
-    first[numbers[::-1]] = np.arange(len(numbers))[::-1]  # of several values for one place the last stays
+    first[numbers[::-1]] = np.arange(len(numbers))[::-1]  # repeated indices: the last assignment wins
     ranked = (tokens.words[place] for place in np.lexsort((first, -counts)) if counts[place] >= min_count)
     frequent = [word for word in ranked if word not in (PADDING, UNKNOWN)][: limit - 2]
     return {word: index for index, word in enumerate((PADDING, UNKNOWN, *frequent))}
 
 
 def encode(tokens: Tokens, vocabulary: dict[str, int], length: int) -> np.ndarray:
-    """Indices of the words, int32 of shape (number of texts, length): cut at `length` (≥ 1), filled with 0.
+    """Return word indices, int32, (number of texts, length): truncated at `length` (≥ 1), padded with 0.
 
     >>> encode(Tokens.of([["漏洞", "新词"], []]), {"<pad>": 0, "<unk>": 1, "漏洞": 2}, 3)
     array([[2, 1, 0],
@@ -123,29 +123,32 @@ def encode(tokens: Tokens, vocabulary: dict[str, int], length: int) -> np.ndarra
 
 
 def pack_words(words: Iterable[str]) -> np.ndarray:
-    """Words without line ends as one array of bytes, and back with `unpack_words`."""
+    """Pack words without line breaks into one byte array; `unpack_words` is the inverse."""
     return np.frombuffer("\n".join(words).encode("utf-8", "surrogatepass"), np.uint8)
 
 
 def unpack_words(packed: np.ndarray) -> tuple[str, ...]:
-    """The words of `pack_words`."""
+    """Unpack the words packed by `pack_words`."""
     text = packed.tobytes().decode("utf-8", "surrogatepass")
     return tuple(text.split("\n")) if text else ()
 
 
-def words_of(texts: Sequence[str], folder: Path | None) -> Tokens:
-    """What `tokenize` gives, of which nothing is kept; jieba's dictionary is in `folder`, which exists.
+def tokenize_uncached(texts: Sequence[str], folder: Path | None) -> Tokens:
+    """Tokenize as `tokenize` does, without a cache; jieba caches its dictionary in the existing `folder`.
 
-    Each different piece between punctuation is cut once: in real texts most of them repeat.
+    Each distinct block between punctuation is segmented once: in real texts most blocks repeat.
     """
-    places: dict[str, int] = {}
-    pieces = [[places.setdefault(piece, len(places)) for piece in cutting.split(text)] for text in texts]
-    words = [[word.lower() for word in found] for found in cutting.cut(list(places), folder)]
-    return Tokens.of([word for piece in text for word in words[piece]] for text in pieces)
+    numbers: dict[str, int] = {}
+    blocks = [
+        [numbers.setdefault(block, len(numbers)) for block in segmentation.split_blocks(text)]
+        for text in texts
+    ]
+    words = [[word.lower() for word in found] for found in segmentation.segment(list(numbers), folder)]
+    return Tokens.of([word for block in text for word in words[block]] for text in blocks)
 
 
 def _digest(texts: Sequence[str]) -> str:
-    digest = hashlib.sha256(f"{KIND} {version('jieba')} {len(texts)}\n".encode())
+    digest = hashlib.sha256(f"{CACHE_VERSION} {version('jieba')} {len(texts)}\n".encode())
     for text in texts:
         content = text.encode("utf-8", "surrogatepass")
         digest.update(f"{len(content)} ".encode() + content)
@@ -164,8 +167,8 @@ def _checksum(arrays: dict[str, np.ndarray]) -> np.ndarray:
     return np.frombuffer(digest.digest(), np.uint8)
 
 
-def _kept(path: Path, texts: int) -> Tokens | None:
-    """The kept tokens of so many texts; None where there are none, or the file is damaged."""
+def _load_cached(path: Path, texts: int) -> Tokens | None:
+    """Load cached tokens; return None if the file is missing, damaged, or holds another number of texts."""
     try:
         arrays = load(path.read_bytes())
         whole = np.array_equal(arrays.pop("checksum"), _checksum(arrays))

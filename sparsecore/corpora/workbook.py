@@ -1,4 +1,4 @@
-"""Excel workbooks: the first sheet that has rows, read row by row."""
+"""Read the first sheet with rows of an Excel workbook, row by row."""
 
 import re
 import warnings
@@ -13,23 +13,22 @@ import openpyxl
 from defusedxml.common import DefusedXmlException
 from openpyxl.utils.exceptions import InvalidFileException
 
-from sparsecore.corpora.archive import scan
-from sparsecore.corpora.columns import records
-from sparsecore.corpora.corpus import CorpusError, Record, require_no_more
-from sparsecore.corpora.intake import Intake
-from sparsecore.corpora.source import MAX_RECORD_BYTES, PACKED_ERRORS
+from sparsecore.corpora.archive import read_chunks
+from sparsecore.corpora.columns import table_records
+from sparsecore.corpora.corpus import CorpusError, TextRecord, check_count
+from sparsecore.corpora.source import MAX_RECORD_BYTES, PACKED_ERRORS, ReadContext
 
-# A part of a workbook that is read whole; its styles and names are some tens of kB.
+# Limit for a workbook part that is read whole; styles and names have a few dozen kB.
 WHOLE_BYTES = 2 * 2**20
-# Excel itself has no more rows; blank ones between count, because a file can claim any number of them.
+# Excel's own row limit; blank rows count, because a file can claim any number of them.
 MAX_ROWS = 2**20
 MAX_COLUMNS = 100
 
-# What ends a row of a sheet or an entry of the shared texts: the parser holds what lies between two.
+# The start of a row of a sheet or of an entry of the shared strings; the parser holds what lies between two.
 ENTRY = re.compile(rb"<(?:\w+:)?(?:row|si)[ />]")
 PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
 
-# What it finds odd about a file it says on the console, line by line; the file is judged here.
+# openpyxl would print one warning line per oddity; this module reports errors itself.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"openpyxl\.")
 
 ERRORS = (
@@ -38,23 +37,19 @@ ERRORS = (
 )
 
 
-def read_workbook(archive: zipfile.ZipFile, intake: Intake) -> Iterator[Record]:
-    """The records of a workbook's first sheet that has rows, its header in the first of them.
-
-    Raises CorpusError `bad_workbook`, `record_too_large`, `too_many_records`, `no_text_column`,
-    `no_label_column`.
-    """
+def read_workbook(archive: zipfile.ZipFile, context: ReadContext) -> Iterator[TextRecord]:
+    """Yield the records of the first sheet that has rows; its first row is the header."""
     for info in archive.infolist():
         if info.file_size > WHOLE_BYTES:
             _require_small_entries(archive, info)
-    intake.saw("XLSX")
+    context.add_format("XLSX")
     rows = _rows(archive)
     names = next(rows, None)
     if names is None:
         raise CorpusError(
             "empty", "The workbook is empty; put a table with a header row into its first sheet."
         )
-    yield from records(names, rows, intake)
+    yield from table_records(names, rows, context)
 
 
 def _rows(archive: zipfile.ZipFile) -> Iterator[list[str]]:
@@ -64,7 +59,7 @@ def _rows(archive: zipfile.ZipFile) -> Iterator[list[str]]:
             sheet.reset_dimensions()
             found = False
             for number, row in enumerate(sheet.iter_rows(max_col=MAX_COLUMNS, values_only=True)):
-                require_no_more(number + 1, MAX_ROWS)
+                check_count(number + 1, MAX_ROWS)
                 cells = [_cell(value) for value in row]
                 if any(cells):
                     found = True
@@ -94,9 +89,9 @@ def _cell(value: Any) -> str:
 
 
 def _require_small_entries(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
-    """Refuse a part whose parser would hold more than one ordinary row at once."""
+    """Refuse a part if its parser would hold more than one ordinary row at once."""
     held, tail = 0, b""
-    for chunk in scan(archive, info):
+    for chunk in read_chunks(archive, info):
         if not held and chunk.startswith(PICTURES):
             return
         window = tail + chunk

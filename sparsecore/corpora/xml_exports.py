@@ -1,4 +1,4 @@
-"""CNVD's and CNNVD's XML exports, streamed."""
+"""Stream the XML exports of CNVD and CNNVD."""
 
 import io
 from collections.abc import Iterator
@@ -7,40 +7,39 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
-from sparsecore.corpora.archive import Piece
-from sparsecore.corpora.corpus import CorpusError, Record, quote, require_no_more
-from sparsecore.corpora.encoding import encoding_of, require_known, text_of
-from sparsecore.corpora.intake import Intake
-from sparsecore.corpora.source import Source
-from sparsecore.corpora.xml_repair import Repaired
+from sparsecore.corpora.archive import OpenMember
+from sparsecore.corpora.corpus import CorpusError, TextRecord, check_count, quote
+from sparsecore.corpora.encoding import check_declared_encoding, detect_encoding, open_text
+from sparsecore.corpora.source import ReadContext, Source
+from sparsecore.corpora.xml_repair import RepairedXml
 
-# Format, path of the text, of the grade and of the date, by root and record element, as they spell them.
-SHAPES = {
+# Format name and the paths of text, grade and date, by root and record element, in the exports' own spelling.
+FORMATS = {
     ("vulnerabilitys", "vulnerability"): ("CNVD XML", "description", "serverity", "openTime"),
     ("cnnvd", "entry"): ("CNNVD XML, old", "vuln-descript", "severity", "published"),
     ("cnnvd", "cnnvd_items"): ("CNNVD XML, new", "vuln_descript", "severity/overallseverity", "published"),
 }
-ROOTS = tuple(dict.fromkeys(root for root, _ in SHAPES))
+ROOTS = tuple(dict.fromkeys(root for root, _ in FORMATS))
 
-# A real record is four deep.
+# A real record is four levels deep.
 MAX_DEPTH = 50
 
-# Elements begun or ended: 200 MB of CNNVD's have seven million.
+# Start and end events: 200 MB of CNNVD's XML have seven million.
 MAX_EVENTS = 25_000_000
 
 
-def read_xml(piece: Piece, head: bytes, intake: Intake) -> Iterator[Record]:
-    """The records of a CNVD or CNNVD export, "" for what one lacks.
+def read_xml(open_member: OpenMember, head: bytes, context: ReadContext) -> Iterator[TextRecord]:
+    """Yield the records of a CNVD or CNNVD export; a missing field becomes "".
 
     `head` holds the first unpacked bytes, without a byte order mark. Escaped markup in a description stays
-    the text it is; unescaped markup becomes text. Raises CorpusError `not_xml`, `dtd`, `other_xml`,
-    `too_deep`, `encoding`, or those of `Source`.
+    text; unescaped markup becomes text. Raises CorpusError `not_xml`, `dtd`, `other_xml`, `too_deep`,
+    `encoding`, or those of `Source`.
     """
-    require_known(head)
-    encoding = encoding_of(piece)
-    with piece() as source:
+    check_declared_encoding(head)
+    encoding = detect_encoding(open_member)
+    with open_member() as source:
         try:
-            yield from _records(source, Repaired(text_of(source, encoding)), intake)
+            yield from _records(source, RepairedXml(open_text(source, encoding)), context)
         except ParseError as error:
             (line, column), reason = error.position, str(error).partition(":")[0]
             raise CorpusError(
@@ -58,28 +57,28 @@ def read_xml(piece: Piece, head: bytes, intake: Intake) -> Iterator[Record]:
             ) from error
 
 
-def _records(source: Source, stream: io.RawIOBase, intake: Intake) -> Iterator[Record]:
+def _records(source: Source, stream: io.RawIOBase, context: ReadContext) -> Iterator[TextRecord]:
     depth, root, root_name = 0, None, ""
     events = iterparse(stream, events=("start", "end"), forbid_dtd=True)
     for number, (event, element) in enumerate(events):
-        require_no_more(number, MAX_EVENTS)
+        check_count(number, MAX_EVENTS)
         depth += 1 if event == "start" else -1
         if depth > MAX_DEPTH:
             raise CorpusError(
                 "too_deep", "The file is nested more deeply than any export; send one as published."
             )
         if root is None:
-            root, root_name = element, _local(element.tag)
-            _require_known(root_name)
+            root, root_name = element, _local_name(element.tag)
+            _check_root(root_name)
         elif event == "end" and depth == 1:
-            if shape := SHAPES.get((root_name, _local(element.tag))):
-                intake.saw(shape[0])
-                yield _record(element, *shape[1:])
+            if paths := FORMATS.get((root_name, _local_name(element.tag))):
+                context.add_format(paths[0])
+                yield _record(element, *paths[1:])
             root.clear()
             source.new_record()
 
 
-def _require_known(root: str) -> None:
+def _check_root(root: str) -> None:
     if root not in ROOTS:
         found = quote([root])[0]
         raise CorpusError(
@@ -90,18 +89,18 @@ def _require_known(root: str) -> None:
         )
 
 
-def _record(element: Element, text: str, grade: str, date: str) -> Record:
-    return Record(_inner(element, text), _inner(element, grade), _inner(element, date))
+def _record(element: Element, text: str, grade: str, date: str) -> TextRecord:
+    return TextRecord(_text_at(element, text), _text_at(element, grade), _text_at(element, date))
 
 
-def _inner(record: Element, path: str) -> str:
-    """The text at a path of element names, in whatever namespace."""
+def _text_at(record: Element, path: str) -> str:
+    """Return the text at a path of element names, in any namespace."""
     for name in path.split("/"):
-        record = next((child for child in record if _local(child.tag) == name), None)
+        record = next((child for child in record if _local_name(child.tag) == name), None)
         if record is None:
             return ""
     return "".join(record.itertext())
 
 
-def _local(tag: str) -> str:
+def _local_name(tag: str) -> str:
     return tag.rpartition("}")[2]

@@ -1,12 +1,12 @@
-"""XML as real downloads have it, made well-formed as it streams: `<` and `&` that nobody escaped."""
+"""Repair real-world XML as it streams: escape stray `<` and `&`."""
 
 import io
 import re
 
-from sparsecore.corpora.encoding import Utf8
+from sparsecore.corpora.encoding import Utf8Stream
 
-# The elements of CNVD's and CNNVD's records that hold a text and never another element. Within one, all but
-# its own end tag is text.
+# Elements of CNVD's and CNNVD's records that hold text only. Inside one, everything up to its own end tag is
+# text.
 FIELDS = (
     *("number", "cveNumber", "cveUrl", "bidNumber", "title", "serverity", "product", "isEvent", "submitTime"),
     *("openTime", "discovererName", "referenceLink", "formalWay", "description", "patchName"),
@@ -22,24 +22,24 @@ CDATA, CDATA_END = "<![CDATA[", "]]>"
 DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
 AMPERSAND = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});)")
 REFERENCE = re.compile(r"&#(?:([0-9]+)|x([0-9A-Fa-f]+));")
-# Between fields: a "less than", or an address such as <name@host>, is no tag.
+# Between fields, a "less than" sign or an address such as <name@host> is no tag.
 STRAY = re.compile(r"<(?![/!?A-Za-z_])|<(?=[^\s<>/!?\"']*@)")
-# XML 1.0 has no place for them at all.
+# XML 1.0 forbids these characters.
 FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
-# The longest tag, or entity, that a chunk may cut in two.
+# The longest tag, or entity, that may be split between two chunks.
 HELD_BACK = 2**12
 LONGEST_ENTITY = 12
 
 
-class Repaired(Utf8):
-    """The bytes of an XML text in which fields hold only text, escaped, without its XML declaration.
+class RepairedXml(Utf8Stream):
+    """The bytes of an XML text without its declaration, in which the text of fields is escaped.
 
-    Escaped texts stay as they are, CDATA is escaped, and a reference to a character that XML has no place for
-    becomes U+FFFD. What lies between fields is mended where no tag can be meant, and else left to the parser.
+    Escaped text stays unchanged, CDATA is escaped, and a reference to a character forbidden in XML becomes
+    U+FFFD. Text between fields is repaired where no tag can be meant, and otherwise left to the parser.
 
     >>> text = "<entry><name>a < b & c &lt; <d@e.org></name><refs/></entry>"
-    >>> Repaired(io.StringIO(text)).read().decode()
+    >>> RepairedXml(io.StringIO(text)).read().decode()
     '<entry><name>a &lt; b &amp; c &lt; &lt;d@e.org&gt;</name><refs/></entry>'
     """
 
@@ -50,7 +50,7 @@ class Repaired(Utf8):
         self._cdata = False
         self._started = False
 
-    def change(self, chunk: str, last: bool) -> str:
+    def transform(self, chunk: str, last: bool) -> str:
         self._pending += chunk
         if not self._started:
             if len(self._pending) < HELD_BACK and not last:
@@ -58,32 +58,32 @@ class Repaired(Utf8):
             self._started = True
             self._pending = DECLARATION.sub("", self._pending, count=1)
         done: list[str] = []
-        place = 0
+        at = 0
         while True:
-            before = place
-            place = self._step(place, last, done)
-            if place == before or place == len(self._pending):
+            before = at
+            at = self._step(at, last, done)
+            if at == before or at == len(self._pending):
                 break
-        self._pending = self._pending[place:]
+        self._pending = self._pending[at:]
         return FORBIDDEN.sub(" ", "".join(done))
 
-    def _step(self, place: int, last: bool, done: list[str]) -> int:
-        """Mend up to the next change of state, or as far as is safe; gives the new place."""
+    def _step(self, at: int, last: bool, done: list[str]) -> int:
+        """Repair up to the next change of state, or as far as is safe; return the new position."""
         if self._cdata:
-            return self._through_cdata(place, last, done)
+            return self._through_cdata(at, last, done)
         if self._field:
-            return self._through_field(place, last, done)
+            return self._through_field(at, last, done)
         text = self._pending
-        found = OPENING.search(text, place)
-        end = found.end() if found else self._safe(place, last)
-        done.append(STRAY.sub("&lt;", AMPERSAND.sub("&amp;", text[place:end])))
+        found = OPENING.search(text, at)
+        end = found.end() if found else self._safe(at, last)
+        done.append(STRAY.sub("&lt;", AMPERSAND.sub("&amp;", text[at:end])))
         self._field = found[1] if found else ""
         return end
 
-    def _through_field(self, place: int, last: bool, done: list[str]) -> int:
-        found = CLOSING[self._field].search(self._pending, place)
-        end = found.start() if found else self._safe(place, last)
-        done.append(_escaped(self._pending[place:end]))
+    def _through_field(self, at: int, last: bool, done: list[str]) -> int:
+        found = CLOSING[self._field].search(self._pending, at)
+        end = found.start() if found else self._safe(at, last)
+        done.append(_escaped(self._pending[at:end]))
         if not found:
             return end
         if found[0] == CDATA:
@@ -93,26 +93,26 @@ class Repaired(Utf8):
             self._field = ""
         return found.end()
 
-    def _through_cdata(self, place: int, last: bool, done: list[str]) -> int:
-        found = self._pending.find(CDATA_END, place)
+    def _through_cdata(self, at: int, last: bool, done: list[str]) -> int:
+        found = self._pending.find(CDATA_END, at)
         end = found if found >= 0 else len(self._pending) - (0 if last else len(CDATA_END))
-        end = max(end, place)
-        done.append(_escaped(self._pending[place:end].replace("&", "&amp;")))
+        end = max(end, at)
+        done.append(_escaped(self._pending[at:end].replace("&", "&amp;")))
         if found < 0:
             return end
         self._cdata = False
         return found + len(CDATA_END)
 
-    def _safe(self, place: int, last: bool) -> int:
-        """How far the pending text can be passed on without cutting a tag or an entity."""
+    def _safe(self, at: int, last: bool) -> int:
+        """Return how far the pending text can be emitted without splitting a tag or an entity."""
         text = self._pending
         if last:
             return len(text)
         end = len(text)
-        tag = text.rfind("<", max(place, end - HELD_BACK))
+        tag = text.rfind("<", max(at, end - HELD_BACK))
         if tag >= 0 and ">" not in text[tag:]:
             end = tag
-        entity = text.rfind("&", max(place, end - LONGEST_ENTITY), end)
+        entity = text.rfind("&", max(at, end - LONGEST_ENTITY), end)
         return entity if entity >= 0 and ";" not in text[entity:end] else end
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import streamlit as st
 
-from sparsecore.corpora import kept as shelf
+from sparsecore.corpora import storage as shelf
 from sparsecore.corpora.corpus import CorpusError
 from sparsecore.dashboard.presses import forget_presses
 from sparsecore.dashboard.session import the_store

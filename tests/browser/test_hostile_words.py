@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import expect
 
 from sparsecore.corpora.generator import generate
-from sparsecore.corpora.kept import add, kept
+from sparsecore.corpora.storage import add, stored_corpora
 from sparsecore.engine.config import RunConfig
 from sparsecore.figures.html.texts import SAMPLE_CHARACTERS
 from sparsecore.figures.reports.run import run_report
@@ -81,7 +81,7 @@ def test_a_hostile_file_is_shown_as_words(open_page, server, tmp_path, width: in
     field.press("Enter")
     button(page, "Keep").click()
     page.locator(".sp-kept", has_text=name).wait_for()
-    assert name in [each.name for each in kept(server.home / "corpora")]
+    assert name in [each.name for each in stored_corpora(server.home / "corpora")]
     nothing_ran(page)
 
 

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from sparsecore.corpora.corpus import GRADES
 from sparsecore.corpora.generator import generate
-from sparsecore.corpora.kept import add, kept
+from sparsecore.corpora.storage import add, stored_corpora
 from sparsecore.runs.store.store import Store
 from tests.browser.waiting import open_list
 
@@ -44,7 +44,7 @@ def button(page, name: str):
 
 
 def kept_here(server) -> list[str]:
-    return [each.name for each in kept(server.home / "corpora")]
+    return [each.name for each in stored_corpora(server.home / "corpora")]
 
 
 def test_a_file_is_shown_kept_trained_on_and_a_new_text_is_graded(open_page, server, tmp_path):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from sparsecore.corpora import kept
+from sparsecore.corpora import storage
 from sparsecore.corpora.corpus import Corpus
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.training.events import Checkpoint
@@ -232,13 +232,13 @@ def test_runs_that_ask_for_a_gpu_share_it(shared: Store):
 def test_another_machine_is_sent_the_texts_that_its_home_lacks(shared: Store, cluster: Cluster):
     texts = tuple(f"攻击者可利用第{i}个漏洞执行任意代码" for i in range(40))
     corpus = Corpus("week", texts, tuple(i % 4 for i in range(40)), {}, False)
-    key = kept.keep(corpus, shared.home / "corpora")
-    assert not kept.kept_since(key, cluster.home / "corpora")
+    key = storage.save(corpus, shared.home / "corpora")
+    assert not storage.saved_at(key, cluster.home / "corpora")
     more = {"task": "vulnerabilities", "parameters": {"data": key, "max_steps": 2}}
     sweep = stored.begin(shared, grid(2).model_copy(update=more))
     Ray(shared, "the connection that there is").run(sweep, ignore)
     assert [(run.state, run.error) for run in shared.list()] == [("ended", None)]
-    assert kept.load(key, cluster.home / "corpora") == corpus
+    assert storage.load(key, cluster.home / "corpora") == corpus
 
 
 @pytest.mark.usefixtures("cluster")

@@ -1,4 +1,4 @@
-"""Where the tests find the real exports, and small files made on the spot."""
+"""Fixtures for the real exports and for small files written by a test."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ SHARED_DATA = Path(__file__).parents[3] / "shared" / "data"
 
 @pytest.fixture
 def real_file() -> Callable[[str], Path]:
-    """A function from a name under ../shared/data to its path; skips the test where the file is absent."""
+    """Return the path of a file under ../shared/data; skip the test if the file is missing."""
 
     def find(name: str) -> Path:
         path = SHARED_DATA / name
@@ -23,7 +23,7 @@ def real_file() -> Callable[[str], Path]:
 
 @pytest.fixture
 def file_with(tmp_path: Path) -> Callable[[bytes | str], Path]:
-    """A function that puts bytes, or a text as UTF-8, into a file whose name tells nothing."""
+    """Return a function that writes bytes, or a text as UTF-8, to a file with a neutral name."""
 
     def write(content: bytes | str) -> Path:
         path = tmp_path / "upload"

@@ -4,17 +4,17 @@ from pathlib import Path
 import pytest
 
 from sparsecore import corpora
-from sparsecore.corpora import sieve
+from sparsecore.corpora import cleaning
+from sparsecore.corpora.cleaning import clean
 from sparsecore.corpora.corpus import (
     GRADE_NAMES,
     GRADES,
     SKIP_REASONS,
     Corpus,
     CorpusError,
-    Record,
+    TextRecord,
     quote,
 )
-from sparsecore.corpora.sieve import gather
 from sparsecore.words import LANGUAGES, words
 
 TWENTY = [(f"第{i}条", "高" if i % 2 else "低") for i in range(20)]
@@ -36,25 +36,25 @@ def test_the_names_of_one_grade_have_one_index():
     assert [GRADE_NAMES[grade] for grade in GRADES] == [0, 1, 2, 3]
 
 
-def test_grade_names_count_in_any_case_and_with_blanks_around():
-    assert gather([*TWENTY, ("x", " Critical ")], "x").labels[-1] == 3
+def test_grade_names_match_in_any_case_and_with_spaces_around():
+    assert clean([*TWENTY, ("x", " Critical ")], "x").labels[-1] == 3
 
 
-def test_a_repeated_text_with_one_grade_is_kept_once_at_its_first_place():
-    corpus = gather([TWENTY[3], *TWENTY], "x")
+def test_a_duplicate_is_kept_once_at_its_first_position():
+    corpus = clean([TWENTY[3], *TWENTY], "x")
     assert corpus.texts[0] == "第3条"
     assert len(corpus.texts) == 20
     assert corpus.skipped == {"duplicate": 1}
 
 
-def test_every_copy_of_a_text_with_two_grades_is_dropped():
-    corpus = gather([*TWENTY, ("a", "高"), ("a", "高危"), ("a", "低")], "x")
+def test_a_text_with_conflicting_grades_is_dropped():
+    corpus = clean([*TWENTY, ("a", "高"), ("a", "高危"), ("a", "低")], "x")
     assert "a" not in corpus.texts
     assert corpus.skipped == {"conflicting": 3}
 
 
-def test_each_record_left_out_has_one_reason():
-    taken_back = [Record("e", "高", left_out="withdrawn"), ("** REJECT ** f", "")]
+def test_each_skipped_record_has_one_reason():
+    taken_back = [TextRecord("e", "高", skip_reason="withdrawn"), ("** REJECT ** f", "")]
     extra = [
         *taken_back,
         ("", "高"),
@@ -65,7 +65,7 @@ def test_each_record_left_out_has_one_reason():
         ("d", "高"),
         ("d", "中"),
     ]
-    corpus = gather([*TWENTY, *extra], "x")
+    corpus = clean([*TWENTY, *extra], "x")
     wanted = {"empty_text": 2, "ungraded": 1, "unknown_grade": 1, "duplicate": 1, "conflicting": 2}
     wanted |= {"withdrawn": 1, "rejected": 1}
     assert corpus.skipped == wanted
@@ -73,8 +73,8 @@ def test_each_record_left_out_has_one_reason():
     assert len(corpus.texts) + sum(wanted.values()) == len(TWENTY) + len(extra)
 
 
-def test_white_space_is_folded_and_markup_stays():
-    corpus = gather([*TWENTY, (" 可执行\r\n\r\n<script>alert(1)</script>\t&amp; ", "中")], "x")
+def test_white_space_is_collapsed_and_markup_is_kept():
+    corpus = clean([*TWENTY, (" 可执行\r\n\r\n<script>alert(1)</script>\t&amp; ", "中")], "x")
     assert corpus.texts[-1] == "可执行 <script>alert(1)</script> &amp;"
 
 
@@ -82,20 +82,20 @@ def test_nineteen_records_are_too_few_and_the_message_counts_the_skipped():
     with pytest.raises(
         CorpusError, match=r"19 usable records \(skipped: 1 ungraded\); at least 20"
     ) as caught:
-        gather([*TWENTY[:19], ("x", "")], "x")
+        clean([*TWENTY[:19], ("x", "")], "x")
     assert caught.value.code == "too_few"
     assert caught.value.details == {"usable": 19, "needed": 20, "skipped": {"ungraded": 1}}
 
 
 def test_one_class_is_refused_by_name():
     with pytest.raises(CorpusError, match="graded 高危") as caught:
-        gather([(text, "高") for text, _ in TWENTY], "x")
+        clean([(text, "高") for text, _ in TWENTY], "x")
     assert caught.value.code == "one_class"
 
 
 def test_unknown_grades_are_quoted_with_the_known_ones():
     with pytest.raises(CorpusError, match=r"found P0, P1, P2.*critical") as caught:
-        gather([(text, f"P{i % 3}") for i, (text, _) in enumerate(TWENTY)], "x")
+        clean([(text, f"P{i % 3}") for i, (text, _) in enumerate(TWENTY)], "x")
     assert caught.value.code == "unknown_grades"
 
 
@@ -110,7 +110,7 @@ def test_a_corpus_needs_a_label_in_range_for_each_text():
         Corpus("x", ("a",), (4,), {}, False)
 
 
-def test_every_refusal_has_its_sentence_in_both_languages():
+def test_every_error_code_has_a_message_in_both_languages():
     code = re.compile(r'CorpusError\(\s*f?"([a-z_{}]+)"')
     folder = Path(corpora.__file__).parent
     found = {name for file in folder.glob("*.py") for name in code.findall(file.read_text(encoding="utf-8"))}
@@ -120,14 +120,14 @@ def test_every_refusal_has_its_sentence_in_both_languages():
         assert said == found
 
 
-def test_a_file_of_endlessly_many_records_ends(monkeypatch):
-    monkeypatch.setattr(sieve, "MAX_RECORDS", 19)
+def test_the_number_of_records_is_limited(monkeypatch):
+    monkeypatch.setattr(cleaning, "MAX_RECORDS", 19)
     with pytest.raises(CorpusError, match="more than 19 records") as caught:
-        gather(TWENTY, "x")
+        clean(TWENTY, "x")
     assert caught.value.code == "too_many_records"
 
 
-def test_days_are_kept_in_one_form_and_other_dates_are_not():
+def test_dates_are_normalized_and_unknown_forms_dropped():
     written = [
         "2020-01-02T03:04Z",
         " 2020/1/2",
@@ -138,7 +138,7 @@ def test_days_are_kept_in_one_form_and_other_dates_are_not():
         "x",
         "",
     ]
-    records = [Record(f"第{i}条", "高" if i % 2 else "低", date) for i, date in enumerate(written * 3)]
+    records = [TextRecord(f"第{i}条", "高" if i % 2 else "低", date) for i, date in enumerate(written * 3)]
     assert (
-        gather(records, "x").dates == ("2020-01-02",) * 4 + ("",) * 4 + (("2020-01-02",) * 4 + ("",) * 4) * 2
+        clean(records, "x").dates == ("2020-01-02",) * 4 + ("",) * 4 + (("2020-01-02",) * 4 + ("",) * 4) * 2
     )

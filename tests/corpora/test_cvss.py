@@ -5,7 +5,7 @@ import pytest
 from sparsecore.corpora.cvss import METRICS, VECTOR_COUNT, base_score, grade_of_score
 
 
-# Scores published by FIRST in "CVSS v3.1 Examples" and by NVD for the CVE named.
+# Scores published by FIRST in "CVSS v3.1 Examples", and by NVD for the named CVE.
 @pytest.mark.parametrize(
     ("vector", "score"),
     [
@@ -24,7 +24,7 @@ from sparsecore.corpora.cvss import METRICS, VECTOR_COUNT, base_score, grade_of_
         ("AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:N", 0.0),
     ],
 )
-def test_published_examples(vector, score):
+def test_published_example_scores(vector, score):
     assert base_score(f"CVSS:3.1/{vector}") == score
 
 
@@ -36,7 +36,7 @@ def test_every_base_vector_has_a_score_between_0_and_10():
     assert all(0 <= base_score(f"CVSS:3.1/{vector}") <= 10 for vector in vectors)
 
 
-def test_the_cut_points_belong_to_the_higher_grade():
+def test_a_cut_point_belongs_to_the_higher_grade():
     assert [grade_of_score(score) for score in (0.1, 3.9, 4.0, 6.9, 7.0, 8.9, 9.0, 10.0)] == [
         0,
         0,
@@ -52,6 +52,6 @@ def test_the_cut_points_belong_to_the_higher_grade():
 @pytest.mark.parametrize(
     "vector", ["", "high", "CVSS:3.1/AV:N", "CVSS:3.1/AV:X/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"]
 )
-def test_what_is_no_vector_is_told(vector):
+def test_an_invalid_vector_is_refused(vector):
     with pytest.raises(ValueError, match=r"is no CVSS v3\.1 vector such as"):
         base_score(vector)

@@ -16,19 +16,19 @@ from sparsecore.corpora.generator import (
     generate,
     grade_of_vector,
 )
-from sparsecore.corpora.kept import corpus_id
 from sparsecore.corpora.phrases import (
     ATTACK_VECTOR,
     COMPLEXITY,
     FLAWS,
-    HOMES_OF_ATTACK_VECTOR,
     IMPACTS,
     INTERACTION,
     NO_INTERACTION,
+    PLATFORMS_OF_ATTACK_VECTOR,
     PRIVILEGES,
     PROPERTIES,
     SCOPE,
 )
+from sparsecore.corpora.storage import corpus_id
 
 INTERACTIONS = {
     "N": NO_INTERACTION,
@@ -53,7 +53,7 @@ def vector_read_back(text):
     return vector
 
 
-def test_the_grade_can_be_read_back_from_the_words(corpus):
+def test_the_grade_can_be_recovered_from_the_text(corpus):
     for text, label in zip(corpus.texts, corpus.labels, strict=True):
         assert grade_of_vector(vector_read_back(text)) == label
 
@@ -67,22 +67,25 @@ def test_the_flaw_fits_the_vector(corpus):
         assert any(cause in text for cause in flaw.causes)
 
 
-def test_some_flaw_fits_every_vector_that_can_be_drawn():
+def test_every_possible_vector_has_a_compatible_flaw():
     for values in product(*(METRICS[metric] for metric in MARGINALS)):
         for profile in IMPACT_PROFILES:
             vector = dict(zip(METRICS, (*values, *profile), strict=True))
-            for home in HOMES_OF_ATTACK_VECTOR[vector["AV"]]:
-                assert any(home in flaw.homes and _fits(flaw.needs, vector) for flaw in FLAWS), (vector, home)
+            for platform in PLATFORMS_OF_ATTACK_VECTOR[vector["AV"]]:
+                assert any(platform in flaw.platforms and _fits(flaw.needs, vector) for flaw in FLAWS), (
+                    vector,
+                    platform,
+                )
 
 
-# The id of these 200 texts with their labels. Runs name their corpus by count and seed: were it to change, no
-# old run could be repeated.
+# The id of these 200 texts with their labels. Runs identify their corpus by count and seed: a changed id
+# would make old runs irreproducible.
 def test_the_texts_are_the_same_on_every_machine():
     assert corpus_id(generate(200, seed=0)) == "8747a1aa9d8f61d1"
     assert corpus_id(generate(200, seed=0, noise=0.5)) == "5e1e7a0ab64a01ab"
 
 
-def test_texts_are_distinct_and_of_a_sentence_or_two(corpus):
+def test_texts_are_distinct_and_one_or_two_sentences_long(corpus):
     assert len(set(corpus.texts)) == 2000
     assert all(40 <= len(text) <= 110 for text in generate(20_000, seed=3).texts)
 
@@ -100,7 +103,7 @@ def test_no_grade_is_rare_and_none_has_the_majority(seed):
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 2**64))
-def test_a_larger_corpus_begins_with_the_smaller(one, other, seed):
+def test_a_larger_corpus_starts_with_the_smaller_one(one, other, seed):
     small, large = sorted((one, other))
     assert generate(large, seed).texts[:small] == generate(small, seed).texts
 
@@ -109,16 +112,16 @@ def test_another_seed_gives_other_texts(corpus):
     assert len(set(corpus.texts) & set(generate(2000, seed=1).texts)) < 20
 
 
-def test_noise_replaces_that_share_of_labels_by_each_other_grade_and_no_text(corpus):
+def test_noise_replaces_labels_uniformly_and_keeps_texts(corpus):
     noisy = generate(2000, seed=0, noise=0.3)
     assert noisy.texts == corpus.texts
     shifts = Counter((new - old) % 4 for new, old in zip(noisy.labels, corpus.labels, strict=True))
-    # 600 expected; the standard deviation is √(2000·0.3·0.7) = 20.5, and 200 each with 13.4.
+    # 600 expected with standard deviation √(2000·0.3·0.7) = 20.5, and 200 per grade with 13.4.
     assert abs(2000 - shifts[0] - 600) < 4 * 20.5
     assert all(abs(shifts[shift] - 200) < 4 * 13.4 for shift in (1, 2, 3))
 
 
-def test_full_noise_leaves_no_label_right_and_more_noise_only_adds(corpus):
+def test_more_noise_only_adds_wrong_labels_and_full_noise_changes_all(corpus):
     wrong = [
         {
             i
@@ -131,7 +134,7 @@ def test_full_noise_leaves_no_label_right_and_more_noise_only_adds(corpus):
     assert len(wrong[2]) == 2000
 
 
-def test_a_generated_corpus_says_so(corpus):
+def test_a_generated_corpus_is_marked_as_such(corpus):
     assert corpus.generated
     assert corpus.skipped == {}
     assert generate(5, 7, 0.25).name == "generated-5-seed-7-noise-0.25"

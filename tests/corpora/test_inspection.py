@@ -11,7 +11,7 @@ def table(rows):
     return "text,label\n" + "".join(f"{text},{grade}\n" for text, grade in rows)
 
 
-def test_all_that_a_file_holds_is_counted(file_with):
+def test_inspect_counts_rows_grades_skips_languages_and_lengths(file_with):
     found = inspect(file_with(table([*ROWS, ROWS[0], ("", "高"), ("a", "低"), ("a", "中"), ("b", "")])))
     assert found.summary() == {
         "format": "CSV",
@@ -23,14 +23,14 @@ def test_all_that_a_file_holds_is_counted(file_with):
     }
 
 
-def test_it_counts_what_reading_gives(real_file):
+def test_inspect_and_read_corpus_agree(real_file):
     path = real_file("exports/cnvd-956.xml.gz")
     found, corpus = inspect(path), read_corpus(path)
     assert tuple(found.labels.values()) == corpus.counts()
     assert found.skipped == corpus.skipped
 
 
-def test_a_file_without_one_usable_text_is_refused_and_one_text_is_not(file_with):
+def test_inspect_needs_at_least_one_usable_text(file_with):
     assert inspect(file_with(table(ROWS[:1]))).rows == 1
     for content in (table([]), table([("", "高")])):
         with pytest.raises(CorpusError, match="0 usable records") as caught:
@@ -44,16 +44,16 @@ def test_a_file_of_one_class_is_refused(file_with):
     assert caught.value.code == "one_class"
 
 
-def test_progress_rises_to_the_total_which_is_two_passes(file_with):
+def test_progress_rises_to_the_total_of_two_passes(file_with):
     path = file_with(table(ROWS * 10_000))
-    told = []
-    inspect(path, progress=lambda read, total: told.append((read, total)))
-    assert told == sorted(told)
-    assert len(told) > 10
-    assert told[-1] == (2 * path.stat().st_size,) * 2
+    calls = []
+    inspect(path, progress=lambda read, total: calls.append((read, total)))
+    assert calls == sorted(calls)
+    assert len(calls) > 10
+    assert calls[-1] == (2 * path.stat().st_size,) * 2
 
 
-def test_it_can_be_cancelled(file_with):
+def test_inspect_can_be_cancelled(file_with):
     seen = []
     with pytest.raises(CorpusError) as caught:
         inspect(

@@ -5,7 +5,7 @@ import pytest
 
 from sparsecore.corpora.corpus import CorpusError
 from sparsecore.corpora.inspection import inspect
-from sparsecore.corpora.json_values import MAX_DEPTH, RECORD_BYTES
+from sparsecore.corpora.json_stream import MAX_DEPTH, RECORD_BYTES
 from sparsecore.corpora.reading import read_corpus
 
 LEVELS = ("LOW", "MEDIUM", "HIGH", "CRITICAL")
@@ -102,16 +102,16 @@ def code_of(path):
     return caught.value.code
 
 
-@pytest.mark.parametrize("shape", ["list", "lines", "envelope", "indented lines"])
+@pytest.mark.parametrize("layout", ["list", "lines", "envelope", "indented lines"])
 @pytest.mark.parametrize("name", MAKERS)
-def test_every_publishers_records_are_read_in_every_shape(file_with, name, shape):
+def test_every_publisher_format_is_read_in_every_layout(file_with, name, layout):
     values = twenty(MAKERS[name])
     content = {
         "list": json.dumps(values),
         "lines": lines(values),
         "envelope": json.dumps({"format": "x", "n": 20, ENVELOPE.get(name, "data"): values, "end": [{}]}),
         "indented lines": "\n".join(json.dumps(value, indent=1) for value in values),
-    }[shape]
+    }[layout]
     path = file_with(content)
     corpus = read_corpus(path)
     assert corpus.texts[:2] == ("Text 0", "Text 1")
@@ -121,7 +121,7 @@ def test_every_publishers_records_are_read_in_every_shape(file_with, name, shape
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_a_single_record_can_be_looked_at(file_with, name):
+def test_a_single_record_can_be_inspected(file_with, name):
     found = inspect(file_with(json.dumps(MAKERS[name]("Text", "HIGH"), indent=2)))
     assert (found.format, found.rows, found.labels["高危"]) == (name, 1, 1)
 
@@ -140,8 +140,8 @@ def test_rejected_and_withdrawn_records_are_counted(file_with):
     assert read_corpus(file_with(lines(one))).skipped == {"rejected": 1}
     five = [*twenty(cve_5), cve_5("x", "HIGH", state="REJECTED")]
     assert read_corpus(file_with(lines(five))).skipped == {"rejected": 1}
-    taken = [*twenty(osv), osv("x", "HIGH", withdrawn="2021-01-01T00:00:00Z")]
-    assert read_corpus(file_with(lines(taken))).skipped == {"withdrawn": 1}
+    withdrawn = [*twenty(osv), osv("x", "HIGH", withdrawn="2021-01-01T00:00:00Z")]
+    assert read_corpus(file_with(lines(withdrawn))).skipped == {"withdrawn": 1}
 
 
 @pytest.mark.parametrize("container", ["cna", "adp"])
@@ -151,7 +151,7 @@ def test_cve_grades_are_found_in_any_container_and_version(file_with, container,
     assert inspect(path).labels["超高危"] == 1
 
 
-def test_the_cnas_grade_goes_before_others_and_v3_before_v4(file_with):
+def test_the_cna_grade_takes_precedence_and_v3_over_v4(file_with):
     value = cve_5("Text", "LOW", container="adp")
     metrics = [{"cvssV4_0": {"baseSeverity": "HIGH"}}, {"cvssV3_0": {"baseSeverity": "MEDIUM"}}]
     value["containers"]["cna"]["metrics"] = metrics
@@ -170,7 +170,7 @@ def test_osv_without_a_named_grade_is_graded_by_its_vector(file_with):
     assert found.skipped == {"ungraded": 1}
 
 
-def test_osv_without_details_gives_its_summary(file_with):
+def test_osv_without_details_falls_back_to_the_summary(file_with):
     values = [osv("", level, summary=f"short {level}") for level in LEVELS]
     assert inspect(file_with(lines(values))).rows == 4
 
@@ -182,7 +182,7 @@ def test_chinese_json_in_gb18030_and_gzip_is_read(file_with):
     assert read_corpus(file_with("\ufeff" + lines(values))).texts[0] == "第0条"
 
 
-def test_rows_of_json_are_a_table(file_with):
+def test_json_rows_are_read_as_a_table(file_with):
     rows = [{"id": i, "描述": f"第{i}条", "等级": "高" if i % 2 else "低", "x": {"y": 1}} for i in range(20)]
     assert read_corpus(file_with(lines(rows))).labels == (0, 2) * 10
     odd = [{"a": f"a text long enough {i}", "b": float(i % 2), "c": i} for i in range(20)]
@@ -224,7 +224,7 @@ def test_the_real_exports_are_read(real_file, name, form, counts):
     ],
     ids=lambda value: value[:12],
 )
-def test_hostile_json_is_one_sentence(file_with, content, code):
+def test_hostile_json_is_refused_in_one_sentence(file_with, content, code):
     assert code_of(file_with(content)) == code
 
 
@@ -236,8 +236,8 @@ def test_nesting_up_to_the_limit_is_read(file_with):
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_any_value_in_any_place_is_borne(file_with, name):
-    """Each place of a record holds, in turn, a value of another kind: the record is then read or left out."""
+def test_a_value_of_any_type_at_any_key_is_tolerated(file_with, name):
+    """Each key of a record holds a value of another type in turn; the record is then read or skipped."""
     odd = []
 
     def spoil(value, put):
@@ -258,7 +258,7 @@ def test_any_value_in_any_place_is_borne(file_with, name):
     assert len(read_corpus(file_with(lines([*values, *odd]))).texts) >= 20
 
 
-def test_zero_bytes_and_half_characters_in_texts_become_blanks(file_with):
+def test_control_characters_and_lone_surrogates_become_spaces(file_with):
     values = twenty(nvd_1)
     values[0] = nvd_1("a\x00b\x1b[31m \ud800", "HIGH")
     corpus = read_corpus(file_with(lines(values).replace("\ud800", "\\ud800").encode()))

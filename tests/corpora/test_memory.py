@@ -1,4 +1,4 @@
-"""Files far larger than memory pass by in pieces: measured in a process of its own."""
+"""Peak memory of reading large files, measured in a separate process."""
 
 import json
 import resource
@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-# getrusage's peak is inherited from the process that starts another; the kernel's own begins anew.
+# getrusage's peak is inherited from the parent process; the kernel's VmHWM starts anew.
 STATUS = Path("/proc/self/status")
 MEASURE = """
 import json, sys
-from sparsecore.corpora import add, inspect
+from sparsecore.corpora.inspection import inspect
+from sparsecore.corpora.storage import add
 def peak():
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
@@ -31,7 +32,9 @@ TEXT = "攻击者可借助特制的请求利用该漏洞执行任意代码" * 8
 
 
 def export(path: Path, mebibytes: int) -> int:
-    """Write a CNNVD export of this size with unescaped signs, all texts different; gives how many."""
+    """Write a CNNVD export of this size with unescaped signs and distinct texts; return the number of
+    records.
+    """
     count = size = 0
     with path.open("wb") as file:
         file.write(b'<?xml version="1.0"?><cnnvd xmlns="http://www.cnnvd.org.cn/vuln/1.0">')
@@ -43,7 +46,7 @@ def export(path: Path, mebibytes: int) -> int:
 
 
 def measured(how: str, path: Path, home: Path) -> tuple[int, float, float]:
-    """Rows, and the peak memory in MiB when the program had been loaded, and at the end."""
+    """Return the number of rows and the peak memory in MiB, after the imports and at the end."""
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, how, str(path)],
         capture_output=True,
@@ -57,7 +60,7 @@ def measured(how: str, path: Path, home: Path) -> tuple[int, float, float]:
 
 @on_linux
 @pytest.mark.parametrize("how", ["inspect", "add"])
-def test_twenty_megabytes_cost_little_more_than_the_program(tmp_path, how):
+def test_reading_20_mb_takes_little_extra_memory(tmp_path, how):
     count = export(tmp_path / "export", 20)
     rows, before, after = measured(how, tmp_path / "export", tmp_path / "home")
     assert rows == count
@@ -67,7 +70,7 @@ def test_twenty_megabytes_cost_little_more_than_the_program(tmp_path, how):
 @pytest.mark.slow
 @on_linux
 @pytest.mark.parametrize("how", ["inspect", "add"])
-def test_two_hundred_megabytes_fit_into_three_hundred(tmp_path, how):
+def test_reading_200_mb_takes_less_than_300_mb(tmp_path, how):
     count = export(tmp_path / "export", 200)
     rows, before, after = measured(how, tmp_path / "export", tmp_path / "home")
     print(f"{how}: {after:.0f} MiB at most, {before:.0f} MiB before")
@@ -76,12 +79,12 @@ def test_two_hundred_megabytes_fit_into_three_hundred(tmp_path, how):
 
 
 @pytest.mark.slow
-def test_a_gigabyte_of_one_line_is_refused_in_little_memory(tmp_path):
+def test_a_1_gb_line_is_refused_in_little_memory(tmp_path):
     path = tmp_path / "line"
     with path.open("wb") as file:
         for _ in range(1024):
             file.write(b"x" * 2**20)
-    code = "import sys; from sparsecore.corpora import inspect; inspect(sys.argv[1])"
+    code = "import sys; from sparsecore.corpora.inspection import inspect;  inspect(sys.argv[1])"
     done = subprocess.run(
         [sys.executable, "-c", code, str(path)],
         capture_output=True,

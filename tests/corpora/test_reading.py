@@ -20,7 +20,7 @@ def error_of(path):
     return caught.value
 
 
-def test_the_format_is_told_by_content_and_not_by_name(tmp_path):
+def test_the_format_is_detected_from_the_content_not_the_name(tmp_path):
     path = tmp_path / "export.xml"
     path.write_text(CSV, encoding="utf-8")
     corpus = read_corpus(str(path))
@@ -28,7 +28,7 @@ def test_the_format_is_told_by_content_and_not_by_name(tmp_path):
     assert corpus.counts() == (10, 0, 10, 0)
 
 
-def test_no_file_a_folder_and_a_pipe_are_told_apart(tmp_path):
+def test_missing_files_folders_and_pipes_have_different_errors(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     assert error_of(tmp_path / "none").code == "missing"
     assert error_of(tmp_path).code == "directory"
@@ -36,13 +36,13 @@ def test_no_file_a_folder_and_a_pipe_are_told_apart(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="refused permissions are not tested: root may read every file")
-def test_a_file_without_permission_is_told(file_with):
+def test_an_unreadable_file_is_reported(file_with):
     path = file_with(CSV)
     path.chmod(0)
     assert error_of(path).code == "unreadable"
 
 
-def test_an_error_of_the_disk_is_told(file_with, monkeypatch):
+def test_a_disk_error_is_reported(file_with, monkeypatch):
     def refuse(stream, size):
         raise OSError(5, "Input/output error")
 
@@ -53,7 +53,7 @@ def test_an_error_of_the_disk_is_told(file_with, monkeypatch):
 
 
 @pytest.mark.parametrize("content", [b"", b" \n\r\n\t", b"\xef\xbb\xbf", gzip.compress(b"", mtime=0)])
-def test_an_empty_file_is_told(file_with, content):
+def test_an_empty_file_is_refused(file_with, content):
     assert error_of(file_with(content)).code == "empty"
 
 
@@ -67,13 +67,13 @@ def test_an_empty_file_is_told(file_with, content):
     ],
     ids=["png", "all bytes", "utf-16", "program"],
 )
-def test_other_formats_are_refused_with_the_ones_that_are_read(file_with, content):
+def test_unknown_formats_are_refused_with_a_list_of_supported_ones(file_with, content):
     error = error_of(file_with(content))
     assert error.code == "unknown_format"
     assert "an XML or JSON export of CNVD, CNNVD, NVD, CVE or OSV, or a table" in str(error)
 
 
-def test_a_packed_bomb_of_either_format_is_stopped(file_with, monkeypatch):
+def test_a_gzip_bomb_is_stopped(file_with, monkeypatch):
     monkeypatch.setattr(source, "MAX_BYTES", 2**20)
     xml = "<vulnerabilitys>" + "<vulnerability><description>a</description></vulnerability>" * 50_000
     for bomb in (xml, CSV + "a,高危\n" * 200_000):
@@ -89,7 +89,7 @@ def test_a_failure_leaves_the_folder_as_it_was(file_with):
 
 
 def test_importing_needs_neither_torch_nor_streamlit_nor_jieba():
-    names = ("reading", "shelf", "tokens", "generator")
+    names = ("reading", "storage", "tokens", "generator")
     code = (
         f"import sys; import {', '.join(f'sparsecore.corpora.{name}' for name in names)}; print(*sys.modules)"
     )
@@ -99,7 +99,7 @@ def test_importing_needs_neither_torch_nor_streamlit_nor_jieba():
     assert not {"torch", "streamlit", "jieba", "pandas", "openpyxl"} & set(loaded)
 
 
-def test_fewer_texts_are_read_where_fewer_will_do(file_with):
+def test_the_minimum_number_of_texts_can_be_lowered(file_with):
     few = "\n".join(CSV.split("\n")[:6])
     assert error_of(file_with(few)).code == "too_few"
     assert read_corpus(file_with(few), least=5).counts() == (3, 0, 2, 0)

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from sparsecore.corpora import source
-from sparsecore.corpora.archive import pieces
+from sparsecore.corpora.archive import open_members
 from sparsecore.corpora.corpus import CorpusError
 from sparsecore.corpora.source import MAX_BYTES, Meter, Source
 
 
 def open_source(path) -> Source:
-    with pieces(path, Meter(0)) as found:
+    with open_members(path, Meter(0)) as found:
         return found[0]()
 
 
@@ -21,20 +21,20 @@ def read_all(path):
 
 
 def length_read(path):
-    """The number of bytes read in pieces of 64 KiB, each a record."""
+    """Return the number of bytes read in chunks of 64 KiB, each a record."""
     length = 0
     with open_source(path) as stream:
-        while piece := stream.read(2**16):
+        while chunk := stream.read(2**16):
             stream.new_record()
-            length += len(piece)
+            length += len(chunk)
     return length
 
 
-def test_plain_bytes_pass_unchanged(file_with):
+def test_plain_bytes_are_unchanged(file_with):
     assert read_all(file_with(b"abc")) == b"abc"
 
 
-def test_gzip_is_told_by_content_and_members_are_joined(file_with):
+def test_gzip_is_detected_by_content_and_members_are_concatenated(file_with):
     assert read_all(file_with(gzip.compress(b"abc") + gzip.compress(b"def"))) == b"abcdef"
 
 
@@ -57,13 +57,13 @@ def test_gzip_is_told_by_content_and_members_are_joined(file_with):
         "something behind",
     ],
 )
-def test_damaged_gzip_is_told_in_one_sentence(file_with, damage):
+def test_damaged_gzip_is_refused_in_one_sentence(file_with, damage):
     with pytest.raises(CorpusError, match="starts like gzip or zip but cannot be unpacked") as caught:
         read_all(file_with(damage(gzip.compress(bytes(range(256)) * 50))))
     assert caught.value.code == "bad_archive"
 
 
-def test_a_gzip_bomb_ends_at_the_limit_not_at_its_size(file_with, monkeypatch):
+def test_a_gzip_bomb_stops_at_the_size_limit(file_with, monkeypatch):
     monkeypatch.setattr(source, "MAX_BYTES", 3 * 2**20)
     with pytest.raises(CorpusError, match="larger than 3 MiB") as caught:
         length_read(file_with(gzip.compress(b" " * (64 * 2**20))))
@@ -75,39 +75,39 @@ def test_the_limit_itself_is_allowed(file_with, monkeypatch):
     assert length_read(file_with(b"x" * 2**20)) == 2**20
 
 
-def test_a_record_without_end_stops_the_reading(file_with):
+def test_an_endless_record_is_refused(file_with):
     with pytest.raises(CorpusError, match="1024 KiB") as caught:
         read_all(file_with(b"x" * (2**20 + 1)))
     assert caught.value.code == "record_too_large"
 
 
-def test_records_may_be_many(file_with):
+def test_many_records_are_allowed(file_with):
     assert length_read(file_with(b"x" * (3 * 2**20))) == 3 * 2**20
 
 
-def test_the_file_is_closed(file_with):
+def test_closing_the_source_closes_the_file(file_with):
     stream = open_source(file_with(gzip.compress(b"abc")))
-    file = stream._stream._under
+    file = stream._stream._compressed
     stream.close()
     assert file.closed
 
 
-def test_what_grows_more_than_exports_do_is_stopped_before_the_limit(file_with):
+def test_an_implausible_expansion_stops_before_the_size_limit(file_with):
     with pytest.raises(CorpusError, match="grows more than 200-fold") as caught:
         length_read(file_with(gzip.compress(b" " * (17 * 2**20))))
     assert caught.value.code == "too_dense"
 
 
-def test_progress_goes_up_to_the_total_and_cancelling_stops():
-    told = []
-    meter = Meter(10, lambda read, total: told.append((read, total)), lambda: len(told) > 2)
+def test_the_meter_reports_progress_and_stops_if_cancelled():
+    calls = []
+    meter = Meter(10, lambda read, total: calls.append((read, total)), lambda: len(calls) > 2)
     meter.add(4)
     meter.finish()
-    assert told == [(4, 10), (10, 10)]
+    assert calls == [(4, 10), (10, 10)]
     with pytest.raises(CorpusError, match="cancelled"):
         meter.add(1)
 
 
-def test_a_plain_file_as_large_as_may_be_uploaded_is_within_what_is_unpacked():
+def test_the_upload_limit_is_within_the_size_limit():
     config = tomllib.loads((Path(__file__).parents[2] / ".streamlit" / "config.toml").read_text("utf-8"))
     assert 0 < config["server"]["maxUploadSize"] * 2**20 <= MAX_BYTES

@@ -29,7 +29,7 @@ def error_of(path):
 @pytest.mark.parametrize(
     ("delimiter", "encoding"), [(",", "utf-8"), ("\t", "utf-8-sig"), (";", "gb18030"), (",", "gb18030")]
 )
-def test_any_delimiter_in_any_encoding_gives_the_same(file_with, delimiter, encoding):
+def test_delimiter_and_encoding_do_not_change_the_corpus(file_with, delimiter, encoding):
     corpus = read_corpus(file_with(table(delimiter=delimiter).encode(encoding)))
     assert corpus.texts == TEXTS
     assert corpus.labels == (1, 2) * 10
@@ -52,7 +52,7 @@ def test_columns_are_found_by_any_known_name_in_any_place(file_with, text_name, 
     assert read_corpus(file_with(table(rows, header))).texts == TEXTS
 
 
-def test_of_two_text_columns_the_more_telling_is_taken(file_with):
+def test_of_two_text_columns_the_one_listed_first_wins(file_with):
     rows = [("简", text, grade) for text, grade in ROWS]
     assert read_corpus(file_with(table(rows, ("简介", "描述", "等级")))).texts == TEXTS
 
@@ -68,7 +68,7 @@ def test_digits_are_grades_by_index(file_with):
     assert corpus.labels == (0, 1, 2, 3) * 5
 
 
-def test_blank_lines_and_short_rows_are_borne(file_with):
+def test_blank_lines_and_short_rows_are_tolerated(file_with):
     corpus = read_corpus(file_with("\n\n" + table() + "\n\n只有文本\n"))
     assert corpus.texts == TEXTS
     assert corpus.skipped == {"ungraded": 1}
@@ -99,12 +99,12 @@ def test_columns_of_unknown_names_are_found_by_their_content(file_with):
     assert corpus.labels == (1, 2) * 10
 
 
-def test_two_columns_of_grades_are_not_guessed_between(file_with):
+def test_two_grade_columns_are_ambiguous(file_with):
     rows = [(text, grade, grade) for text, grade in ROWS]
     assert error_of(file_with(table(rows, ("a", "b", "c")))).code == "no_label_column"
 
 
-def test_the_columns_a_person_names_are_taken(file_with):
+def test_columns_named_by_the_user_are_used(file_with):
     rows = [("别的文字" * 9, text, "低危", grade) for text, grade in ROWS]
     path = file_with(table(rows, ("text", "mine", "label", "Level 2")))
     corpus = read_corpus(path, text_column="Mine", label_column="level 2")
@@ -117,19 +117,19 @@ def test_the_columns_a_person_names_are_taken(file_with):
         read_corpus(path, label_column="no")
 
 
-def test_one_column_cannot_be_both(file_with):
+def test_text_and_label_column_must_differ(file_with):
     path = file_with(table())
     with pytest.raises(CorpusError):
         read_corpus(path, text_column="label", label_column="label")
 
 
-def test_days_of_publication_are_kept(file_with):
+def test_publication_dates_are_kept(file_with):
     rows = [(text, grade, "2021/03/04 10:00") for text, grade in ROWS]
     assert set(read_corpus(file_with(table(rows, ("text", "label", "日期")))).dates) == {"2021-03-04"}
     assert read_corpus(file_with(table())).dates == ()
 
 
-def test_plain_prose_is_a_table_without_columns(file_with):
+def test_plain_prose_has_no_text_column(file_with):
     assert error_of(file_with("只是一段话。\n" * 30)).code == "no_text_column"
 
 
@@ -137,22 +137,22 @@ def test_a_header_without_rows_has_too_few_records(file_with):
     assert error_of(file_with("text,label")).code == "too_few"
 
 
-def test_an_unclosed_quote_is_an_error_and_not_a_lost_half(file_with):
+def test_an_unclosed_quote_is_an_error(file_with):
     error = error_of(file_with(table() + '"没有关上的引号,高危\n下一条,中危\n'))
     assert error.code == "not_csv"
     assert "in quotes" in str(error)
 
 
-def test_a_cell_over_csvs_limit_is_told(file_with):
+def test_a_cell_over_the_csv_field_limit_is_refused(file_with):
     assert error_of(file_with(table([*ROWS, ("长" * 200_000, "高")]))).code == "not_csv"
 
 
-def test_a_row_without_end_stops_early(file_with):
+def test_an_endless_row_stops_early(file_with):
     assert error_of(file_with("text,label\n" + "," * 3 * 2**20)).code == "record_too_large"
     assert error_of(file_with("text,label," + "x" * 3 * 2**20)).code == "record_too_large"
 
 
-def test_a_wide_header_is_quoted_short(file_with):
+def test_a_long_header_is_truncated_in_the_message(file_with):
     error = error_of(file_with("x" * 200_000 + "\n1\n"))
     assert error.code == "no_text_column"
     assert len(str(error)) < 300
@@ -163,16 +163,16 @@ def test_neither_utf8_nor_gb18030_is_refused(file_with):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
-def test_a_file_cut_within_a_character_is_told(file_with, encoding):
+def test_a_file_truncated_within_a_character_is_refused(file_with, encoding):
     error = error_of(file_with((table() + "最后一条").encode(encoding)[:-1]))
     assert error.code == "encoding"
     assert "ends in the middle of a character" in str(error)
 
 
-def test_binary_zeros_behind_a_good_start_are_refused(file_with):
+def test_nul_bytes_after_a_valid_start_are_refused(file_with):
     assert error_of(file_with(table() * 20 + "\0\0")).code == "unknown_format"
 
 
-def test_blank_lines_without_end_are_not_read_for_ever(file_with, monkeypatch):
+def test_endless_blank_lines_are_refused(file_with, monkeypatch):
     monkeypatch.setattr(tables, "MAX_RECORDS", 1_000)
     assert error_of(file_with(table() + "\n" * 2_000)).code == "too_many_records"

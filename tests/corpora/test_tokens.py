@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from sparsecore.corpora import tokens
-from sparsecore.corpora import words as cutting
+from sparsecore.corpora import segmentation, tokens
 from sparsecore.corpora.tokens import (
     Tokens,
     build_vocabulary,
@@ -31,7 +30,7 @@ def words_of(found):
     return [found[text] for text in range(len(found))]
 
 
-def test_words_by_jieba_without_white_space(tmp_path):
+def test_words_are_jiebas_without_white_space(tmp_path):
     found = tokenize(TEXTS, None)
     assert words_of(tokenize(TEXTS, tmp_path)) == words_of(found)
     assert "漏洞" in found[0]
@@ -47,7 +46,7 @@ def test_the_words_add_up_to_the_text(texts):
     assert found == ["".join(letter.lower() for letter in "".join(text.split())) for text in texts]
 
 
-def test_pieces_are_cut_as_jieba_cuts_the_whole_text():
+def test_segmenting_blocks_equals_segmenting_the_whole_text():
     import jieba
 
     for text in [*TEXTS, "Windows 10、11 SSL/TLS（v1.2）100% 远程攻击者\r\n可提交特殊的请求,应用程序上下文"]:
@@ -55,32 +54,34 @@ def test_pieces_are_cut_as_jieba_cuts_the_whole_text():
         assert tokenize([text], None)[0] == wanted
 
 
-def test_several_processes_find_the_same_words(monkeypatch):
+def test_several_processes_give_the_same_words(monkeypatch):
     alone = words_of(tokenize(TEXTS, None))
-    monkeypatch.setattr(cutting, "ALONE", 0)
-    monkeypatch.setattr(cutting, "_cores", lambda: 2)
+    monkeypatch.setattr(segmentation, "MIN_PARALLEL_CHARACTERS", 0)
+    monkeypatch.setattr(segmentation, "_cores", lambda: 2)
     assert words_of(tokenize(TEXTS, None)) == alone
 
 
-def test_english_takes_the_same_path():
+def test_english_is_tokenized_too():
     found = tokenize(["A Buffer overflow in libfoo 1.2 allows remote attackers"], None)
     assert found[0] == ["a", "buffer", "overflow", "in", "libfoo", "1.2", "allows", "remote", "attackers"]
 
 
-def test_a_piece_that_repeats_is_cut_once(monkeypatch):
+def test_a_repeated_block_is_segmented_once(monkeypatch):
     seen = []
-    monkeypatch.setattr(cutting, "cut", lambda pieces, folder: seen.extend(pieces) or [[p] for p in pieces])
+    monkeypatch.setattr(
+        segmentation, "segment", lambda blocks, folder: seen.extend(blocks) or [[b] for b in blocks]
+    )
     assert words_of(tokenize(["漏洞，漏洞", "漏洞"], None)) == [["漏洞", "，", "漏洞"], ["漏洞"]]
     assert seen == ["漏洞", "，"]
 
 
-def test_the_second_time_jieba_is_not_asked(tmp_path, monkeypatch):
+def test_cached_texts_are_not_segmented_again(tmp_path, monkeypatch):
     first = tokenize(TEXTS, tmp_path)
-    monkeypatch.setattr(tokens, "words_of", lambda texts, folder: pytest.fail("cut again"))
+    monkeypatch.setattr(tokens, "tokenize_uncached", lambda texts, folder: pytest.fail("cut again"))
     assert words_of(tokenize(TEXTS, tmp_path)) == words_of(first)
 
 
-def test_other_texts_or_another_jieba_are_cut_anew(tmp_path, monkeypatch):
+def test_other_texts_or_another_jieba_version_miss_the_cache(tmp_path, monkeypatch):
     tokenize(TEXTS, tmp_path)
     tokenize(TEXTS[:2], tmp_path)
     monkeypatch.setattr(tokens, "version", lambda package: "999")
@@ -140,16 +141,16 @@ def test_vocabulary_by_frequency_then_first_appearance():
     assert list(vocabulary_of(lists, 2)) == ["<pad>", "<unk>"]
 
 
-def test_vocabulary_of_some_texts_knows_no_other_word():
+def test_the_vocabulary_comes_from_the_given_texts_only():
     found = Tokens.of([["甲", "甲"], ["乙", "丙"], ["丙"]])
     assert list(build_vocabulary(found, np.array([2, 1]), 10)) == ["<pad>", "<unk>", "丙", "乙"]
 
 
-def test_a_token_spelt_like_a_mark_does_not_move_it():
+def test_a_token_spelt_like_a_special_token_does_not_replace_it():
     assert vocabulary_of([["<unk>", "甲", "<pad>", "<unk>"]], 10) == {"<pad>": 0, "<unk>": 1, "甲": 2}
 
 
-def test_limits_below_the_smallest_are_refused():
+def test_limits_below_the_minimum_are_refused():
     with pytest.raises(ValueError, match=r"limit must be at least 2.*got 1"):
         vocabulary_of([], 1)
     with pytest.raises(ValueError, match="min_count must be at least 1, got 0"):
@@ -158,7 +159,7 @@ def test_limits_below_the_smallest_are_refused():
         encode(Tokens.of([]), {"<unk>": 1}, 0)
 
 
-def test_encoding_cuts_fills_and_marks_the_unknown():
+def test_encode_truncates_pads_and_marks_unknown_words():
     vocabulary = vocabulary_of([["甲", "甲", "乙"]], 10)
     rows = encode(Tokens.of([["乙", "甲", "戊", "甲"], ["甲"], []]), vocabulary, 3)
     assert rows.tolist() == [[3, 2, 1], [2, 0, 0], [0, 0, 0]]
@@ -166,5 +167,5 @@ def test_encoding_cuts_fills_and_marks_the_unknown():
 
 
 @pytest.mark.parametrize("words", [(), ("甲",), ("<pad>", "<unk>", "漏洞", "2.4")])
-def test_words_survive_being_packed(words):
+def test_packed_words_unpack_unchanged(words):
     assert unpack_words(pack_words(words)) == words

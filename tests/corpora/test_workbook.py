@@ -27,7 +27,7 @@ def workbook(rows=ROWS, header=("text", "label"), first=()):
 
 
 def altered(change, name=SHEET):
-    """A good workbook with one part changed."""
+    """Return a valid workbook with one part changed."""
     old, buffer = zipfile.ZipFile(io.BytesIO(workbook(first=[()]))), io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as new:
         for info in old.infolist():
@@ -37,11 +37,11 @@ def altered(change, name=SHEET):
 
 
 def damaged_inside(name):
-    """A good workbook in which one part cannot be unpacked."""
+    """Return a valid workbook with one part that cannot be unpacked."""
     data = bytearray(workbook())
     info = zipfile.ZipFile(io.BytesIO(data)).getinfo(name)
     start = info.header_offset + 30 + len(name)
-    data[start : start + 2] = b"\xff\xff"  # deflate has no block of this kind
+    data[start : start + 2] = b"\xff\xff"  # an invalid deflate block type
     return bytes(data)
 
 
@@ -60,11 +60,11 @@ def test_the_first_sheet_with_rows_is_read(file_with):
 
 
 @pytest.mark.parametrize("name", ["xl/workbook.xml", "xl/theme/theme1.xml", "xl/styles.xml", SHEET])
-def test_a_part_that_cannot_be_unpacked_is_refused_in_a_sentence(file_with, name):
+def test_a_damaged_part_is_refused(file_with, name):
     assert code_of(file_with(damaged_inside(name))) == "bad_workbook"
 
 
-def test_columns_of_any_name_blank_rows_numbers_and_days_are_borne(file_with):
+def test_named_columns_blank_rows_numbers_and_dates_are_read(file_with):
     rows = [(None, text, i % 2, datetime.datetime(2020, 1, 2)) for i, (text, _) in enumerate(ROWS)]
     rows.insert(3, ())
     corpus = read_corpus(
@@ -75,7 +75,7 @@ def test_columns_of_any_name_blank_rows_numbers_and_days_are_borne(file_with):
 
 
 def with_shared_texts(texts=ROWS):
-    """A workbook as Excel writes it: its texts in a list of their own, cells refer to them by number."""
+    """Return a workbook as Excel writes it: texts in the shared strings, referenced by index."""
     kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
     space = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
     words = ["text", "label", "高危", "中危", *(escape(text) for text, _ in texts)]
@@ -100,18 +100,18 @@ def with_shared_texts(texts=ROWS):
     return buffer.getvalue()
 
 
-def test_excels_shared_texts_are_read(file_with):
+def test_shared_strings_are_read(file_with):
     corpus = read_corpus(file_with(with_shared_texts()))
     assert (corpus.texts, corpus.labels) == (tuple(text for text, _ in ROWS), (1, 2) * 10)
 
 
-def test_many_shared_texts_are_read_and_one_endless_one_is_refused(file_with):
+def test_many_shared_strings_are_read_and_an_endless_one_is_refused(file_with):
     many = [(f"第{i}条" + "漏洞描述" * 40, "高危" if i % 2 else "中危") for i in range(6_000)]
     assert read_corpus(file_with(with_shared_texts(many))).counts() == (0, 3_000, 3_000, 0)
     assert code_of(file_with(with_shared_texts([*ROWS, ("长" * 2**20, "高危")]))) == "record_too_large"
 
 
-def test_an_empty_or_damaged_workbook_is_told(file_with):
+def test_an_empty_or_damaged_workbook_is_refused(file_with):
     assert code_of(file_with(workbook(rows=(), header=()))) == "empty"
     assert code_of(file_with(altered(lambda data: data[:-40]))) == "bad_workbook"
     assert code_of(file_with(altered(lambda data: b"", "xl/workbook.xml"))) == "bad_workbook"
@@ -125,26 +125,26 @@ def test_entities_in_a_workbook_are_refused(file_with):
     assert code_of(path) == "bad_workbook"
 
 
-def test_a_row_of_any_claimed_number_ends(file_with):
+def test_a_huge_row_number_is_refused(file_with):
     assert code_of(file_with(altered(lambda d: d.replace(b'<row r="5"', b'<row r="999999999999"')))) in (
         "too_many_records",
         "bad_workbook",
     )
 
 
-def test_cells_far_to_the_right_cost_nothing(file_with):
+def test_cells_beyond_the_column_limit_are_ignored(file_with):
     path = file_with(altered(lambda data: data.replace(b'r="B', b'r="XFD')))
     assert code_of(path) == "no_label_column"
 
 
 @pytest.mark.parametrize("filling", [b"<c/>", b"<!-- <row > -->" * 8])
-def test_one_endless_row_stops_before_it_is_parsed(file_with, filling):
+def test_an_endless_row_is_refused_before_parsing(file_with, filling):
     def swell(data):
         return data.replace(b"</row>", filling * (4 * 2**20 // len(filling)) + b"</row>", 1)
 
     assert code_of(file_with(altered(swell))) == "record_too_large"
 
 
-def test_a_large_honest_workbook_is_read(file_with):
+def test_a_large_workbook_is_read(file_with):
     rows = [(f"第{i}条" + "漏洞描述" * 30, "高危" if i % 2 else "低危") for i in range(8_000)]
     assert read_corpus(file_with(workbook(rows))).counts() == (4_000, 0, 4_000, 0)

@@ -32,15 +32,15 @@ def test_a_small_export_is_read_in_order(file_with):
     assert not corpus.generated
 
 
-# Counted apart from this program, with regular expressions over the published files.
-def test_the_first_real_export_is_used_whole(real_file):
+# Expected counts come from regular expressions over the published files, not from this program.
+def test_all_records_of_the_first_real_export_are_used(real_file):
     corpus = read_corpus(real_file("exports/cnvd-304.xml"))
     assert corpus.counts() == (1, 22, 10, 0)
     assert corpus.skipped == {}
     assert corpus.texts[0].startswith("Cisco Small Business 500 Device是美国思科公司的500系列")
 
 
-def test_the_second_real_export_repeats_and_contradicts_itself(real_file):
+def test_the_second_real_export_has_duplicates_and_conflicts(real_file):
     corpus = read_corpus(real_file("exports/cnvd-956.xml.gz"))
     assert corpus.counts() == (21, 131, 60, 0)
     assert corpus.skipped == {"duplicate": 23, "conflicting": 3}
@@ -66,7 +66,7 @@ def test_a_record_without_text_or_grade_is_counted(file_with):
     assert corpus.skipped == {"empty_text": 2, "ungraded": 2}
 
 
-def test_a_description_elsewhere_than_in_a_record_is_not_read(file_with):
+def test_a_description_outside_a_record_is_ignored(file_with):
     nested = "<note><description>别处</description><serverity>高</serverity></note>"
     corpus = read_corpus(file_with(EXPORT.replace("<vulnerabilitys>", "<vulnerabilitys>" + nested)))
     assert "别处" not in corpus.texts
@@ -84,14 +84,14 @@ def test_a_byte_order_mark_and_gzip_change_nothing(file_with):
     assert read_corpus(file_with(gzip.compress(EXPORT.encode()))).texts == texts
 
 
-def test_other_encodings_are_refused_by_name(file_with):
+def test_unsupported_encodings_are_named_and_refused(file_with):
     with pytest.raises(CorpusError, match="encoded in big5; UTF-8 and gb18030 are read") as caught:
         read_corpus(file_with(EXPORT.replace("UTF-8", "Big5").encode("big5", errors="replace")))
     assert caught.value.code == "encoding"
     assert code_of(file_with(EXPORT.replace("UTF-8", "gbk").encode("gb18030") + b"\xff\xff")) == "encoding"
 
 
-def test_xml_that_is_not_well_formed_is_told_with_its_place(file_with):
+def test_malformed_xml_is_refused_with_its_position(file_with):
     with pytest.raises(CorpusError, match="not well-formed at line 2, column") as caught:
         read_corpus(file_with(EXPORT.replace("</vulnerability>", "</vulnerabilty>", 1)))
     assert caught.value.code == "not_xml"
@@ -99,7 +99,7 @@ def test_xml_that_is_not_well_formed_is_told_with_its_place(file_with):
     assert code_of(file_with(EXPORT[:-30])) == "not_xml"
 
 
-def test_unescaped_signs_in_a_text_are_mended(file_with):
+def test_unescaped_signs_in_a_text_are_repaired(file_with):
     corpus = read_corpus(file_with(EXPORT.replace("第3条", "a < b && <script>x</script> <c@d.org> &lt;&#0;")))
     assert corpus.texts[3] == "a < b && <script>x</script> <c@d.org> <\N{REPLACEMENT CHARACTER}"
 
@@ -111,7 +111,7 @@ def test_document_types_and_entities_are_refused(file_with):
         assert code_of(file_with(declaration + "<vulnerabilitys>&b;</vulnerabilitys>")) == "dtd"
 
 
-def test_another_root_is_named_and_the_known_ones_asked_for(file_with):
+def test_an_unknown_root_element_is_refused(file_with):
     with pytest.raises(
         CorpusError, match="root element is <rss>; an export of CNVD with the root <vulnerabilitys>"
     ):
@@ -141,20 +141,20 @@ def test_both_formats_of_cnnvd_are_read(file_with, entry):
     assert corpus.skipped == {"ungraded": 1}
 
 
-# Counted apart from this program, with regular expressions over the published files.
-def test_the_real_export_of_cnnvd_is_used_whole(real_file):
+# Expected counts come from regular expressions over the published files, not from this program.
+def test_all_records_of_the_real_cnnvd_export_are_used(real_file):
     corpus = read_corpus(real_file("exports/cnnvd-2000-part.xml"))
     assert corpus.counts() == (19, 78, 78, 22)
     assert corpus.skipped == {"duplicate": 3}
 
 
-def test_the_real_export_with_unescaped_signs_is_mended(real_file):
+def test_the_real_export_with_unescaped_signs_is_repaired(real_file):
     corpus = read_corpus(real_file("exports/cnnvd-unescaped.xml"))
     assert corpus.counts() == (1, 5, 9, 5)
     assert corpus.skipped == {}
 
 
-def test_many_records_are_streamed_and_not_held(file_with):
+def test_many_records_are_streamed(file_with):
     repeated = record("同样的文字" * 20, "高") * 20_000
     path = file_with(EXPORT.replace("<vulnerabilitys>", "<vulnerabilitys>" + repeated))
     assert path.stat().st_size > 5 * MAX_RECORD_BYTES
@@ -171,11 +171,11 @@ def test_deep_nesting_stops_early(file_with):
 
 
 @pytest.mark.parametrize("filling", ["<a/>", "\n", "<!-- -->", "<description>x", "&lt;"])
-def test_one_endless_record_stops_early(file_with, filling):
+def test_an_endless_record_stops_early(file_with, filling):
     endless = "<vulnerabilitys><vulnerability>" + filling * (2 * MAX_RECORD_BYTES // len(filling))
     assert code_of(file_with(endless)) == "record_too_large"
 
 
-def test_elements_without_end_are_not_read_for_ever(file_with, monkeypatch):
+def test_the_number_of_elements_is_limited(file_with, monkeypatch):
     monkeypatch.setattr(xml_exports, "MAX_EVENTS", 1_000)
     assert code_of(file_with("<vulnerabilitys>" + "<a/>" * 600 + "</vulnerabilitys>")) == "too_many_records"

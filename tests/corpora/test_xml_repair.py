@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsecore.corpora import encoding
-from sparsecore.corpora.xml_repair import Repaired
+from sparsecore.corpora.xml_repair import RepairedXml
 
 SIGNS = st.text(st.sampled_from("<>&;a/ #x1 \"'=!-[]漏"), max_size=60)
 
 
 def repaired(text):
-    return io.BufferedReader(Repaired(io.StringIO(text))).read().decode()
+    return io.BufferedReader(RepairedXml(io.StringIO(text))).read().decode()
 
 
 @pytest.mark.parametrize(
@@ -31,17 +31,17 @@ def repaired(text):
         ("a\x0bb\x1f", "a b "),
     ],
 )
-def test_a_field_gives_the_text_that_was_meant(inside, text):
+def test_a_field_yields_the_intended_text(inside, text):
     root = ElementTree.fromstring(repaired(f"<entry><name>{inside}</name></entry>"))
     assert root.findtext("name") == text
 
 
-def test_what_is_well_formed_stays_but_for_its_declaration():
+def test_well_formed_xml_is_unchanged_except_its_declaration():
     text = '<cnnvd a="1"><!-- c --><entry x="&lt;"><name>n</name><b:c/></entry></cnnvd>'
     assert repaired('<?xml version="1.0" encoding="GBK"?>' + text) == text
 
 
-def test_addresses_and_lone_signs_between_fields_are_text():
+def test_addresses_and_stray_signs_between_fields_become_text():
     assert repaired("<a>x <y@z.org> < 3 & 4</a>") == "<a>x &lt;y@z.org> &lt; 3 &amp; 4</a>"
 
 
@@ -51,7 +51,7 @@ def test_document_types_are_left_for_the_parser_to_refuse():
 
 
 @given(SIGNS, st.integers(1, 9))
-def test_any_text_makes_a_well_formed_field_in_chunks_of_any_size(inside, size):
+def test_any_text_becomes_a_well_formed_field_at_any_chunk_size(inside, size):
     text = f"<entry><vuln-descript>{inside}</vuln-descript><severity>高</severity></entry>"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encoding, "CHUNK_BYTES", size)

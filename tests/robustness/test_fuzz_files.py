@@ -25,8 +25,8 @@ import pytest
 
 from sparsecore.corpora.corpus import GRADES, CorpusError
 from sparsecore.corpora.inspection import preview
-from sparsecore.corpora.kept import add, kept, remove
 from sparsecore.corpora.reading import read_corpus
+from sparsecore.corpora.storage import add, remove, stored_corpora
 from sparsecore.words import words
 
 QUICK, LONG = 400, 10_000
@@ -234,7 +234,7 @@ def taken_or_refused(content: bytes, place: Path, folder: Path) -> str:
     added = outcome(lambda: add(place, "texts", folder))
     assert added == read
     assert seen in (read, "") or read == ""
-    found = kept(folder)
+    found = stored_corpora(folder)
     assert len(found) == (added == "")
     for each in found:
         assert sum(each.inspection.labels.values()) == each.inspection.rows > 0

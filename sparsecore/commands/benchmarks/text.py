@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from sparsecore.corpora.corpus import Corpus
-from sparsecore.corpora.kept import keep
+from sparsecore.corpora.storage import save
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.tasks.texts.scores import confuse, scores
 from sparsecore.engine.tasks.vulnerabilities import Vulnerabilities, builtin_corpus
@@ -69,7 +69,7 @@ def text(
     given = {"task": "vulnerabilities", "size": "laptop"} | parameters
     name = (corpus or builtin_corpus(given["size"])).name
     if corpus is not None:
-        given["data"] = keep(corpus, home / "corpora")
+        given["data"] = save(corpus, home / "corpora")
     jobs = [_Job(row, _config(row, given, seed), home) for seed in seeds for row in rows]
     found = _here(jobs, progress) if workers == 1 else _side_by_side(jobs, progress, workers)
     by_row = {row: [run for job, run in zip(jobs, found, strict=True) if job.row == row] for row in rows}

@@ -14,7 +14,7 @@ import streamlit as st
 from sparsecore.corpora.corpus import CorpusError
 from sparsecore.corpora.generator import BUILT_IN_SEED, generate
 from sparsecore.corpora.inspection import Inspection, Preview, preview
-from sparsecore.corpora.kept import LONGEST_NAME, Kept, add
+from sparsecore.corpora.storage import MAX_NAME_LENGTH, StoredCorpus, add
 from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.reading import Reading
 from sparsecore.dashboard.saved_figures import draw_html
@@ -33,7 +33,7 @@ class Incoming:
 
     def __init__(self, name: str, content: memoryview) -> None:
         shown = "".join(c for c in Path(name).name if c.isprintable())
-        self.name = shown[:LONGEST_NAME].strip() or "texts"
+        self.name = shown[:MAX_NAME_LENGTH].strip() or "texts"
         self.folder = tempfile.TemporaryDirectory(prefix="sparsecore-", ignore_cleanup_errors=True)
         self.path = Path(self.folder.name) / "upload"  # never under a name that somebody else chose
         self.path.write_bytes(content)
@@ -137,7 +137,7 @@ def _looked_at(held: Incoming, folder: Path, refused: str | None = None) -> None
         st.html(samples(found.samples, say))
     _pick(held)
     key = f"name{st.session_state[UPLOADS]}"  # of this file: another one begins with its own name
-    name = st.text_input(say("data.name"), held.name, max_chars=LONGEST_NAME, key=key)
+    name = st.text_input(say("data.name"), held.name, max_chars=MAX_NAME_LENGTH, key=key)
     if refused:
         st.error(refused)
     with st.container(horizontal=True):
@@ -155,7 +155,7 @@ def grades(labels: Mapping[str, int], name: str, key: str) -> None:
 
 def _kept(held: Incoming, folder: Path) -> None:
     try:
-        kept: Kept = held.work.result()
+        kept: StoredCorpus = held.work.result()
     except CorpusError as error:
         _looked_at(held, folder, translated(error))
         return

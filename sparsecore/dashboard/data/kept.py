@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from sparsecore.corpora.corpus import CorpusError
-from sparsecore.corpora.kept import Kept, kept, kept_since, remove
+from sparsecore.corpora.storage import StoredCorpus, remove, saved_at, stored_corpora
 from sparsecore.dashboard import controls, widgets
 from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.data.incoming import JUST_KEPT, facts, grades, translated
@@ -27,7 +27,7 @@ def treatment() -> None:
 
 def choose(folder: Path) -> None:
     """Which texts a run trains on: kept ones, or the generated ones."""
-    options = {each.id: f"{each.name} ({each.inspection.rows:,})" for each in kept(folder)}
+    options = {each.id: f"{each.name} ({each.inspection.rows:,})" for each in stored_corpora(folder)}
     chosen = st.session_state.get("data")
     if chosen is not None:
         options.setdefault(chosen, chosen)  # of a link: the field below says that it is gone
@@ -51,7 +51,7 @@ def train_on(key: str) -> None:
 
 def listed(folder: Path) -> str | None:
     """All kept texts with what can be done with them; the id of those to train on, once that is pressed."""
-    found = sorted(kept(folder), key=lambda each: -kept_since(each.id, folder))
+    found = sorted(stored_corpora(folder), key=lambda each: -saved_at(each.id, folder))
     if refused := st.session_state.pop(REFUSED, None):
         st.error(refused)
     if not found:
@@ -63,8 +63,8 @@ def listed(folder: Path) -> str | None:
     return pressed
 
 
-def _row(each: Kept, folder: Path) -> bool:
-    day = widgets.day(kept_since(each.id, folder))
+def _row(each: StoredCorpus, folder: Path) -> bool:
+    day = widgets.day(saved_at(each.id, folder))
     rows = say("data.rows.of", rows=f"{each.inspection.rows:,}", day=day)
     st.html(f'<p class="sp-kept"><b><bdi>{escape(each.name)}</bdi></b> <small>{escape(rows)}</small></p>')
     grades(each.inspection.labels, each.name, each.id)

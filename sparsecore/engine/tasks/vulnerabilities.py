@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from sparsecore.corpora.corpus import GRADES, Corpus
 from sparsecore.corpora.generator import BUILT_IN_SEED, generate
-from sparsecore.corpora.kept import load
+from sparsecore.corpora.storage import load
 from sparsecore.corpora.tokens import UNKNOWN, build_vocabulary, encode, pack_words, tokenize
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.tasks.base import Arrays, Metrics, Task

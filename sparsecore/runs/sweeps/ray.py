@@ -22,7 +22,7 @@ from typing import Any
 
 from sqlalchemy import delete
 
-from sparsecore.corpora import kept
+from sparsecore.corpora import storage
 from sparsecore.corpora.corpus import CorpusError
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store import queue
@@ -154,7 +154,7 @@ class Ray:
         if key is None or self.address is None:
             return []
         if key not in self.texts:
-            self.texts[key] = self.ray.put(kept.packed(key, self.store.home / "corpora"))
+            self.texts[key] = self.ray.put(storage.read_blob(key, self.store.home / "corpora"))
         return [self.texts[key]]  # in a list Ray hands it on unread
 
     @cached_property
@@ -269,8 +269,8 @@ def _train(home: str | None, url: str | None, run_id: str, name: str, data: str 
     )
 
     folder = Path(home) if home else default_home()
-    if texts and not kept.kept_since(data, folder / "corpora"):
-        kept.put(data, _ray().get(texts[0]), folder / "corpora")
+    if texts and not storage.saved_at(data, folder / "corpora"):
+        storage.write_blob(data, _ray().get(texts[0]), folder / "corpora")
     train_one(folder, run_id, name, url)
 
 

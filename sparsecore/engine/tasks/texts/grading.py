@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sparsecore.corpora.corpus import GRADES, Corpus
-from sparsecore.corpora.tokens import Tokens, encode, tokenize, unpack_words, words_of
+from sparsecore.corpora.tokens import Tokens, encode, tokenize, tokenize_uncached, unpack_words
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.tasks.networks import TextClassifier
 from sparsecore.engine.tasks.texts.scores import confuse, per_class, scores
@@ -104,7 +104,7 @@ class Grader:
 
     def predict(self, text: str) -> Prediction:
         """The grade of one text and what carried it; raises ValueError for one without words."""
-        tokens = words_of([text], self.cache)
+        tokens = tokenize_uncached([text], self.cache)
         words = tokens[0][: self.shape.length]
         if not words:
             raise ValueError("the text has no words; write a description to grade.")

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from sparsecore.__main__ import app
 from sparsecore.corpora.corpus import GRADES, Corpus
 from sparsecore.corpora.generator import generate
-from sparsecore.corpora.kept import discard, keep
 from sparsecore.corpora.reading import read_corpus
+from sparsecore.corpora.storage import delete, save
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.tasks.texts.grading import Grader
 from sparsecore.engine.tasks.vulnerabilities import Vulnerabilities
@@ -36,9 +36,9 @@ def trained(store: Store, **parameters: object) -> str:
 @pytest.fixture
 def run(store: Store) -> str:
     made = generate(200, 1, 0.0)
-    key = keep(Corpus("made", made.texts, made.labels, {}, False), store.home / "corpora")
+    key = save(Corpus("made", made.texts, made.labels, {}, False), store.home / "corpora")
     found = trained(store, data=key)
-    discard(key, store.home / "corpora")
+    delete(key, store.home / "corpora")
     return found
 
 
@@ -53,7 +53,7 @@ def table(tmp_path: Path) -> Path:
 
 def test_the_network_is_the_one_of_the_run(store: Store):
     made = generate(200, 1, 0.0)
-    key = keep(Corpus("made", made.texts, made.labels, {}, False), store.home / "corpora")
+    key = save(Corpus("made", made.texts, made.labels, {}, False), store.home / "corpora")
     run = trained(store, data=key)
     found = grader(store, run)
     task = Vulnerabilities(store.get(run).config, CPU, store.home)

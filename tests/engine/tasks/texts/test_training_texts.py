@@ -8,7 +8,7 @@ import torch
 
 from sparsecore.corpora.corpus import Corpus
 from sparsecore.corpora.generator import generate
-from sparsecore.corpora.kept import keep
+from sparsecore.corpora.storage import save
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.tasks.texts import shapes
 from sparsecore.engine.tasks.texts.shapes import Shape
@@ -42,7 +42,7 @@ def _tiny(monkeypatch: pytest.MonkeyPatch):
 @pytest.fixture(scope="module")
 def data(cached: Path) -> str:
     made = generate(300, 1, 0.0)
-    return keep(Corpus("made", made.texts, made.labels, {}, False), cached / "corpora")
+    return save(Corpus("made", made.texts, made.labels, {}, False), cached / "corpora")
 
 
 def config(data: str, **parameters: object) -> RunConfig:

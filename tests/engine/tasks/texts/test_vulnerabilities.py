@@ -8,8 +8,8 @@ import torch
 from torch.nn import functional
 
 from sparsecore.corpora.generator import BUILT_IN_SEED
-from sparsecore.corpora.kept import keep
 from sparsecore.corpora.reading import read_corpus
+from sparsecore.corpora.storage import save
 from sparsecore.corpora.tokens import build_vocabulary
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.tasks.texts.grading import evaluating
@@ -209,13 +209,13 @@ def test_the_paper_size_has_the_numbers_of_the_thesis(cached: Path, monkeypatch:
 
 @pytest.mark.parametrize("size", ["demo", "laptop", "paper"])
 def test_real_texts_waste_little_at_every_size(cached: Path, real: Path, size: str):
-    key = keep(read_corpus(real), cached / "corpora")
+    key = save(read_corpus(real), cached / "corpora")
     meta = texts(cached, size=size, data=key).scene()[1]
     assert meta["padding_waste"] <= 1.15
 
 
 def test_real_texts_are_split_by_time(cached: Path, real: Path):
-    key = keep(read_corpus(real), cached / "corpora")
+    key = save(read_corpus(real), cached / "corpora")
     task = texts(cached, size="laptop", data=key, split="time")
     days = {name: [task.corpus.dates[i] for i in rows] for name, rows in task.parts.items()}
     assert max(days["train"]) <= min(days["validation"])

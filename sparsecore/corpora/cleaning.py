@@ -1,4 +1,4 @@
-"""From the records of a file to its usable texts: what teaches nothing or contradicts itself is counted."""
+"""Reduce the records of a file to its usable texts; count skipped, duplicate and conflicting records."""
 
 import re
 from array import array
@@ -13,62 +13,63 @@ from sparsecore.corpora.corpus import (
     SKIP_REASONS,
     Corpus,
     CorpusError,
-    Record,
+    TextRecord,
+    check_count,
     quote,
-    require_no_more,
 )
 
-# Below this an 80/20 split leaves fewer than four texts to test on: no accuracy means anything.
-MIN_RECORDS = 20
+# With fewer texts an 80/20 split leaves fewer than four test texts, and no accuracy is meaningful.
+MIN_TEXTS = 20
 
-# NVD writes these in place of the description of a number that it took back.
+# NVD's descriptions of a rejected CVE number start with these.
 REJECTIONS = ("** REJECT", "Rejected reason:")
 
-# No text holds them, but a JSON file can spell them; half a surrogate pair can not be written as UTF-8.
+# Control characters, which JSON can encode but no text contains, and lone surrogates, which UTF-8 cannot
+# encode.
 UNPRINTABLE = re.compile("[\x00-\x08\x0e-\x1b\x7f\ud800-\udfff]")
 CHINESE = re.compile("[\u3400-\u9fff]")
 CONFLICT = -1
-SAMPLE_FROM = 20  # the first texts, of which a few without a conflict are shown before a file is kept
+SAMPLE_FROM = 20  # number of first texts from which a few without conflict are shown as samples
 
-# ISO 8601 with or without a time, and as Chinese tables write it.
+# ISO 8601 with or without a time, and the forms of Chinese tables.
 DAY = re.compile("([0-9]{4})[-/.年]([0-9]{1,2})[-/.月]([0-9]{1,2})(?![0-9])")
 
 
-class Sieve:
-    """The usable records of a file, taken one by one in order.
+class Cleaner:
+    """Collect the usable records of a file, added one by one in order.
 
-    White space in a text is folded to single blanks, so that an XML and a table of the same texts are equal.
-    A repeated text with one grade is kept once; with several grades every copy is dropped. Grade names are
-    those of `GRADE_NAMES`, in any case. With `hold` the texts are kept; without it only their sizes are, so
-    that a file far larger than memory can be looked at.
+    White space in a text is collapsed to single spaces, so that an XML file and a table of the same texts are
+    equal. A repeated text with one grade is kept once; with several grades every copy is dropped. Grade names
+    are those of `GRADE_NAMES`, in any case. With `keep_texts` the texts are kept; without, only their lengths
+    are, so that a file far larger than memory can be inspected.
     """
 
-    def __init__(self, hold: bool) -> None:
-        self.texts: list[str] | None = [] if hold else None
+    def __init__(self, keep_texts: bool) -> None:
+        self.texts: list[str] | None = [] if keep_texts else None
         self.dates: list[str] = []
         self.lengths = array("I")
         self.chinese = bytearray()
-        self._first: list[str] = []
-        self._left_out = dict.fromkeys(SKIP_REASONS, 0)
-        self._places: dict[str | bytes, int] = {}
+        self._first_texts: list[str] = []
+        self._skip_counts = dict.fromkeys(SKIP_REASONS, 0)
+        self._index_of: dict[str | bytes, int] = {}
         self._grades = array("b")
         self._copies = array("I")
         self._unknown: dict[str, None] = {}
         self._records = 0
 
-    def take(self, record: Record) -> None:
-        """Sort one record in; raises CorpusError `too_many_records`."""
+    def add(self, record: TextRecord) -> None:
+        """Add one record; raise CorpusError `too_many_records`."""
         self._records += 1
-        require_no_more(self._records, MAX_RECORDS)
+        check_count(self._records, MAX_RECORDS)
         text, grade = " ".join(UNPRINTABLE.sub(" ", record.text).split()), record.grade.strip().casefold()
-        if reason := self._reason(record, text, grade):
-            self._left_out[reason] += 1
+        if reason := self._skip_reason(record, text, grade):
+            self._skip_counts[reason] += 1
         else:
-            self._keep(text, GRADE_NAMES[grade], record.date)
+            self._add_text(text, GRADE_NAMES[grade], record.date)
 
-    def _reason(self, record: Record, text: str, grade: str) -> str:
-        if record.left_out:
-            return record.left_out
+    def _skip_reason(self, record: TextRecord, text: str, grade: str) -> str:
+        if record.skip_reason:
+            return record.skip_reason
         if text.startswith(REJECTIONS):
             return "rejected"
         if not text:
@@ -81,18 +82,18 @@ class Sieve:
             self._unknown[record.grade.strip()] = None
         return "unknown_grade"
 
-    def _keep(self, text: str, grade: int, date: str) -> None:
+    def _add_text(self, text: str, grade: int, date: str) -> None:
         key = text if self.texts is not None else blake2b(text.encode(), digest_size=16).digest()
-        place = self._places.setdefault(key, len(self._grades))
-        if place < len(self._grades):
-            self._copies[place] += 1
-            if self._grades[place] != grade:
-                self._grades[place] = CONFLICT
+        index = self._index_of.setdefault(key, len(self._grades))
+        if index < len(self._grades):
+            self._copies[index] += 1
+            if self._grades[index] != grade:
+                self._grades[index] = CONFLICT
             return
         self._grades.append(grade)
         self._copies.append(1)
-        if len(self._first) < SAMPLE_FROM:
-            self._first.append(text)
+        if len(self._first_texts) < SAMPLE_FROM:
+            self._first_texts.append(text)
         self.lengths.append(len(text))
         self.chinese.append(CHINESE.search(text) is not None)
         if self.texts is not None:
@@ -101,18 +102,18 @@ class Sieve:
 
     @property
     def usable(self) -> list[int]:
-        """The places of the texts that are left, in the order they came."""
-        return [place for place, grade in enumerate(self._grades) if grade != CONFLICT]
+        """Indices of the usable texts, in order of appearance."""
+        return [index for index, grade in enumerate(self._grades) if grade != CONFLICT]
 
     def samples(self, count: int) -> list[tuple[str, int]]:
-        """The first usable texts and the index of their grade, at most `count`, also where none are held."""
-        graded = zip(self._first, self._grades[: len(self._first)], strict=True)
+        """Return at most `count` of the first usable texts, each with the index of its grade."""
+        graded = zip(self._first_texts, self._grades[: len(self._first_texts)], strict=True)
         return [(text, grade) for text, grade in graded if grade != CONFLICT][:count]
 
     @property
     def skipped(self) -> dict[str, int]:
-        """How many records were left out, by reason; only reasons that occurred."""
-        counts = dict(self._left_out)
+        """Number of skipped records by reason; only reasons that occurred."""
+        counts = dict(self._skip_counts)
         for grade, copies in zip(self._grades, self._copies, strict=True):
             if grade == CONFLICT:
                 counts["conflicting"] += copies
@@ -122,19 +123,19 @@ class Sieve:
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """How many texts are left of each grade, in the order of `GRADES`."""
+        """Number of usable texts per grade, in the order of `GRADES`."""
         return tuple(self._grades.count(grade) for grade in range(len(GRADES)))
 
-    def corpus(self, name: str, least: int = MIN_RECORDS) -> Corpus:
-        """What was held, under this name; raises CorpusError as `require` does."""
-        self.require(least)
+    def corpus(self, name: str, least: int = MIN_TEXTS) -> Corpus:
+        """Return the kept texts as a corpus of this name; raise CorpusError as `check_usable` does."""
+        self.check_usable(least)
         usable = self.usable
-        dates = tuple(self.dates[place] for place in usable)
+        dates = tuple(self.dates[index] for index in usable)
         texts, labels = tuple(self.texts[p] for p in usable), tuple(self._grades[p] for p in usable)
         return Corpus(name, texts, labels, self.skipped, False, dates if any(dates) else ())
 
-    def require(self, least: int) -> None:
-        """Raise CorpusError `unknown_grades`, `too_few` or, from `MIN_RECORDS` texts on, `one_class`."""
+    def check_usable(self, least: int) -> None:
+        """Raise CorpusError `unknown_grades`, `too_few` or, with at least `MIN_TEXTS` texts, `one_class`."""
         counts, skipped = self.counts, self.skipped
         if self._unknown and not self._grades:
             found = quote(self._unknown)
@@ -156,7 +157,7 @@ class Sieve:
                 needed=least,
                 skipped=skipped,
             )
-        if usable >= MIN_RECORDS and max(counts) == usable:
+        if usable >= MIN_TEXTS and max(counts) == usable:
             grade = GRADES[counts.index(usable)]
             raise CorpusError(
                 "one_class",
@@ -171,17 +172,15 @@ def _day(date: str) -> str:
     return f"{found[1]}-{int(found[2]):02}-{int(found[3]):02}" if found else ""
 
 
-def gather(records: Iterable[Record | tuple[str, str]], name: str) -> Corpus:
-    """A corpus from records, or (text, grade name) pairs, in their order; see `Sieve`.
-
-    Raises CorpusError `unknown_grades`, `too_few`, `one_class` or `too_many_records`.
+def clean(records: Iterable[TextRecord | tuple[str, str]], name: str) -> Corpus:
+    """Build a corpus from records, or (text, grade name) pairs, in order; see `Cleaner`.
 
     >>> records = [(f"第{i}条", "高" if i % 2 else "LOW") for i in range(20)]
-    >>> corpus = gather([*records, ("第0条", "低危")], "twenty")
+    >>> corpus = clean([*records, ("第0条", "低危")], "twenty")
     >>> corpus.counts(), corpus.skipped
     ((10, 0, 10, 0), {'duplicate': 1})
     """
-    sieve = Sieve(hold=True)
+    cleaner = Cleaner(keep_texts=True)
     for record in records:
-        sieve.take(Record(*record))
-    return sieve.corpus(name)
+        cleaner.add(TextRecord(*record))
+    return cleaner.corpus(name)

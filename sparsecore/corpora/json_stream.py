@@ -1,4 +1,4 @@
-"""The records of a JSON file, one by one: a value, a list, JSON lines, or a list inside an envelope."""
+"""Stream the records of a JSON file: a single object, a list, JSON lines, or a list inside an envelope."""
 
 import io
 from collections.abc import Iterator
@@ -6,37 +6,34 @@ from typing import Any
 
 import ijson
 
-from sparsecore.corpora.corpus import CorpusError, require_no_more
+from sparsecore.corpora.corpus import CorpusError, check_count
 from sparsecore.corpora.source import Source
 
-# Where the lists of records lie in NVD's feeds, OSV's answers and CNNVD's.
+# Key paths of the record lists in NVD's feeds, OSV's answers and CNNVD's.
 ENVELOPES = frozenset(
     (("CVE_Items",), ("vulnerabilities",), ("vulns",), ("data",), ("data", "records"), ("data", "list"))
 )
 
-# CVE and NVD records nest up to fifteen deep.
+# CVE and NVD records are nested up to fifteen levels deep.
 MAX_DEPTH = 100
 
-# NVD lists every affected version of a product in its record: up to some MB of them.
+# NVD lists every affected product version in a record: up to several MB.
 RECORD_BYTES = 4 * 2**20
 
-# NVD's feeds have one key or value every fifteen bytes.
+# NVD's feeds have one key or value per fifteen bytes.
 MAX_EVENTS = 50_000_000
 
 READ_BYTES = 2**16
-STREAMED: list[Any] = []  # stands for a list whose members are handed on and not held
+STREAMED: list[Any] = []  # placeholder for a list that is streamed and not held in memory
 
 
-def json_values(source: Source, stream: io.RawIOBase) -> Iterator[dict[str, Any]]:
-    """The objects that are records; anything else in their place is passed over.
-
-    Raises CorpusError `not_json`, `too_deep`, or those of `Source`.
-    """
+def stream_objects(source: Source, stream: io.RawIOBase) -> Iterator[dict[str, Any]]:
+    """Yield the objects that are records; skip any other value in their place."""
     source.record_bytes = RECORD_BYTES
-    builder = _Builder()
+    builder = _ObjectBuilder()
     for number, (event, value) in enumerate(_events(stream)):
-        require_no_more(number, MAX_EVENTS)
-        done = builder.take(event, value)
+        check_count(number, MAX_EVENTS)
+        done = builder.feed(event, value)
         if done is not None:
             yield done
             source.new_record()
@@ -54,22 +51,22 @@ def _events(stream: io.RawIOBase) -> Iterator[tuple[str, Any]]:
 
 
 def _reason(error: Exception) -> str:
-    """The parser's reason without the excerpt of the file that follows it."""
-    said = error.args[0] if error.args else ""
-    said = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
-    return said.partition("\n")[0].strip().rstrip(".")[:80]
+    """Return the parser's message without the excerpt of the file."""
+    message = error.args[0] if error.args else ""
+    message = message.decode("utf-8", "replace") if isinstance(message, bytes) else str(message)
+    return message.partition("\n")[0].strip().rstrip(".")[:80]
 
 
-class _Builder:
-    """Python values from a parser's events, with an eye on where in the file they stand."""
+class _ObjectBuilder:
+    """Build Python values from parser events and track their position in the file."""
 
     def __init__(self) -> None:
         self._open: list[Any] = []
         self._keys: list[str | None] = []
         self._enveloped = False
 
-    def take(self, event: str, value: Any) -> dict[str, Any] | None:
-        """Take one event; gives a record when it ends one."""
+    def feed(self, event: str, value: Any) -> dict[str, Any] | None:
+        """Process one event; return a record if the event completes one."""
         if event == "map_key":
             self._keys[-1] = value
             return None
@@ -95,7 +92,7 @@ class _Builder:
         return STREAMED if streamed else []
 
     def _place(self, value: Any) -> dict[str, Any] | None:
-        """Put a finished value where it belongs; gives it if it is a record."""
+        """Attach a finished value to its parent; return it if it is a record."""
         if not self._open:
             record = value if isinstance(value, dict) and not self._enveloped else None
             self._enveloped = False

@@ -1,4 +1,4 @@
-"""JSON values in gzipped files that are either whole or absent."""
+"""JSON values in gzipped files, written atomically."""
 
 import gzip
 import json
@@ -10,30 +10,30 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-LEVEL = 6  # 9 takes three times as long for two percent less
-MEMBERS_AT_ONCE = 1_000  # of a long list: in one piece, a large corpus would be in memory three times
+LEVEL = 6  # 9 takes three times as long and saves two percent
+BATCH = 1_000  # list items; encoding a large corpus at once would hold it in memory three times
 
 
 class DamagedFile(ValueError):
-    """A packed file that is cut short, altered, or holds no JSON."""
+    """A gzipped JSON file is truncated, altered, or holds no JSON."""
 
 
-def write_packed(path: Path, value: object) -> None:
-    """Write `value` as gzipped JSON, so that a reader sees the old file or the new one and never a part.
+def write_gzip_json(path: Path, value: object) -> None:
+    """Write `value` as gzipped JSON atomically: a reader sees either the old file or the new one.
 
-    Same value, same bytes. The folder is made if need be. Raises OSError when the disk refuses; an old file
-    then stays.
+    The same value gives the same bytes. The folder is created if needed. Raises OSError if the file cannot be
+    written; the old file then stays.
     """
-    with whole_file(path) as file, gzip.GzipFile("", "wb", LEVEL, file, mtime=0) as packed:
+    with atomic_file(path) as file, gzip.GzipFile("", "wb", LEVEL, file, mtime=0) as packed:
         for piece in _pieces(value):
             packed.write(piece.encode())
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, which takes its place at the end: a reader sees the old one or the new one whole.
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file for writing that replaces `path` on exit; a reader never sees a partial file.
 
-    The folder is made if need be. After an error the old file stays.
+    The folder is created if needed. After an error the old file stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -46,8 +46,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
-def read_packed(path: Path) -> object:
-    """The value that `write_packed` wrote; raises FileNotFoundError, or DamagedFile for anything else."""
+def read_gzip_json(path: Path) -> object:
+    """Read a value written by `write_gzip_json`; raise FileNotFoundError or DamagedFile."""
     try:
         return json.loads(gzip.decompress(path.read_bytes()))
     except (EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
@@ -55,7 +55,7 @@ def read_packed(path: Path) -> object:
 
 
 def _pieces(value: object) -> Iterator[str]:
-    """The JSON of a value, the long lists in it cut into pieces."""
+    """Yield the JSON of a value; long lists are encoded in batches."""
     if isinstance(value, dict):
         for number, (key, member) in enumerate(value.items()):
             yield f"{',' if number else '{'}{_json(key)}:"
@@ -63,8 +63,8 @@ def _pieces(value: object) -> Iterator[str]:
         yield "}" if value else "{}"
     elif isinstance(value, list | tuple):
         yield "["
-        for start in range(0, len(value), MEMBERS_AT_ONCE):
-            yield ("," if start else "") + _json(value[start : start + MEMBERS_AT_ONCE])[1:-1]
+        for start in range(0, len(value), BATCH):
+            yield ("," if start else "") + _json(value[start : start + BATCH])[1:-1]
         yield "]"
     else:
         yield _json(value)
