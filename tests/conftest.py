@@ -82,8 +82,15 @@ def either_database(request: pytest.FixtureRequest, home: Path, monkeypatch: pyt
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test of both databases runs on PostgreSQL by default only where the SQL differs: mark `dialect`."""
+    """Choose what runs by default, and which tests share a worker.
+
+    A test of both databases runs on PostgreSQL only where the SQL differs: mark `dialect`. The tests of
+    a file share a worker, and so do all browser tests, for one server and one Chromium.
+    """
     for item in items:
+        folder = item.path.parent
+        group = folder if folder.name == "browser" else item.path
+        item.add_marker(pytest.mark.xdist_group(str(group.relative_to(item.config.rootpath))))
         database = getattr(item, "callspec", None) and item.callspec.params.get("either_database")
         if database == "postgresql" and not item.get_closest_marker("dialect"):
             item.add_marker(pytest.mark.slow)

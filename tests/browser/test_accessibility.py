@@ -38,7 +38,7 @@ DRAWN = {f"/{page.path}": HEADING for page in pages() if page.name not in ("lab"
 }
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_axe_finds_nothing_serious_on_any_page(open_page, server, scheme):
     store = Store(server.home)
     run, other = (store.create(RunConfig(max_steps=60, seed=seed), worker="test") for seed in (0, 1))

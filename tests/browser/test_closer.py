@@ -117,6 +117,7 @@ def test_the_graph_follows_training_and_replay_in_place(open_page, server):
     expect(page.locator(f"{CARD} b")).to_have_text("Neuron 4 after W1")
 
 
+@pytest.mark.slow
 def test_dead_neurons_are_those_without_a_kept_weight_in_or_out(open_page, server):
     store = Store(server.home)
     run = ended(store, method="layerwise")
@@ -130,6 +131,7 @@ def test_dead_neurons_are_those_without_a_kept_weight_in_or_out(open_page, serve
     expect(page.locator(".sc-dead")).to_contain_text(f"{dead} of 32 hidden neurons are dead")
 
 
+@pytest.mark.slow
 def test_the_output_neuron_computes_what_the_worker_drew(open_page, server):
     store = Store(server.home)
     run = ended(store, method="layerwise", density=0.4)
@@ -161,6 +163,7 @@ def test_a_neuron_is_a_row_before_it_and_a_column_after_it_by_keyboard_too(open_
     expect(page.locator(f"{CARD} b")).to_have_text("Neuron 2 after W1")
 
 
+@pytest.mark.slow
 def test_a_layer_that_is_pressed_stands_out_everywhere_on_a_phone(open_page, server):
     store = Store(server.home)
     run = ended(store, method="layerwise")
@@ -181,6 +184,7 @@ def test_a_layer_that_is_pressed_stands_out_everywhere_on_a_phone(open_page, ser
     expect(page.locator(".sc-matrix.sc-lit")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_the_histogram_shows_the_frame_that_is_looked_at(open_page, server):
     store = Store(server.home)
     run = ended(store, method="global")
@@ -199,6 +203,7 @@ def test_the_histogram_shows_the_frame_that_is_looked_at(open_page, server):
     page.wait_for_function(f"() => ({bars}).length === 1")
 
 
+@pytest.mark.slow
 def test_a_run_without_biases_and_histograms_replays_and_says_so(open_page, server):
     run = ended(Store(server.home), without=LATER)
     page = open_graph(open_page, run)
@@ -208,6 +213,7 @@ def test_a_run_without_biases_and_histograms_replays_and_says_so(open_page, serv
     expect(page.locator(f"{CARD} canvas")).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_where_there_is_no_graph_a_sentence_says_why(open_page, server):
     page = open_run(open_page, ended(Store(server.home), max_steps=2, size="paper"))
     expect(page.get_by_role("button", name="graph", exact=True)).to_be_disabled()

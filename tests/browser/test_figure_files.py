@@ -107,6 +107,7 @@ def test_the_matrices_are_saved_cell_by_cell_and_as_rectangles_of_their_colours(
     assert svg.count('height="1" fill=') > SIDE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "columns", "points"), [("sinc", ["x"], 320), ("spirals", ["x₁", "x₂"], 48 * 48)]
 )
@@ -131,6 +132,7 @@ def test_what_a_neuron_computes_is_saved(open_page, server, tmp_path, task, colu
     assert size(save("PNG")) == (3 * 480, 3 * (360 + 52))
 
 
+@pytest.mark.slow
 def test_a_matrix_of_many_cells_is_a_picture_in_its_svg_and_says_so(open_page, server, tmp_path, monkeypatch):
     monkeypatch.setattr(frame, "MAX_CELLS", 60)
     monkeypatch.setattr(frame, "SIDES", (4,))
@@ -146,6 +148,7 @@ def test_a_matrix_of_many_cells_is_a_picture_in_its_svg_and_says_so(open_page, s
     assert "data:image/png;base64," in file.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_control_is_reached_and_left_by_keyboard_in_chinese(open_page, server, tmp_path):
     page = open_page(f"/?run={trained(server)}&lang=zh", width=390)
     page.locator(".sc-output .main-svg").first.wait_for()
@@ -182,6 +185,7 @@ def test_a_figure_of_a_page_is_saved_as_it_is_seen(open_page, tmp_path):
     assert {"support", "f", "exact least L"} < found[0].keys()
 
 
+@pytest.mark.slow
 def test_a_picture_of_html_is_saved_as_boxes_and_letters(open_page, tmp_path):
     page = open_page("/lessons?lesson=noise")
     page.locator(".st-key-lesson_choice_0 button").click()

@@ -45,6 +45,7 @@ def test_a_matrix_of_block_means_opens_with_every_weight(open_page, server, monk
     page.locator(".sc-full[open]").wait_for(state="detached")
 
 
+@pytest.mark.slow
 def test_another_run_of_the_task_is_drawn_beside_this_one(open_page, server):
     other = trained(server, method="global", density=0.3)
     page = open_page(f"/?run={trained(server, density=0.3)}")

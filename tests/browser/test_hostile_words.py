@@ -61,7 +61,7 @@ def nothing_ran(page) -> None:
     assert wide <= seen
 
 
-@pytest.mark.parametrize(("width", "first"), [(1280, 0), (390, SEEN)])
+@pytest.mark.parametrize(("width", "first"), [(1280, 0), pytest.param(390, SEEN, marks=pytest.mark.slow)])
 def test_a_hostile_file_is_shown_as_words(open_page, server, tmp_path, width: int, first: int):
     file = hostile_table(tmp_path / f"{MARKUP.replace('/', '')[:60]}.csv", first=first)
     page = open_page("/data", width=width)
@@ -85,6 +85,7 @@ def test_a_hostile_file_is_shown_as_words(open_page, server, tmp_path, width: in
     nothing_ran(page)
 
 
+@pytest.mark.slow
 def test_a_megabyte_of_emoji_in_a_cell_is_refused_in_a_sentence(open_page, tmp_path):
     page = open_page("/data", width=390)
     upload(page, table(tmp_path / "t.csv", ("text", "label"), [("a", "高危"), (MEGABYTE, "低危")]))
@@ -93,6 +94,7 @@ def test_a_megabyte_of_emoji_in_a_cell_is_refused_in_a_sentence(open_page, tmp_p
     nothing_ran(page)
 
 
+@pytest.mark.slow
 def test_hostile_names_of_texts_are_shown_as_words_in_the_lab_and_when_removed(open_page, server, tmp_path):
     found = add(hostile_table(tmp_path / "t.csv"), NAME, server.home / "corpora")
     page = open_page(f"/?task=vulnerabilities&noise=0&data={found.id}", width=390)
@@ -154,7 +156,7 @@ def swept(the_store: Store, tmp_path_factory) -> Sweep:
     return stored.get(the_store, sweep)
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.slow), 390])
 def test_a_hostile_name_and_note_of_a_run_are_words(open_page, named: str, width: int):
     page = open_page("/runs", width=width)
     page.locator("[data-testid=stDataFrame] canvas").first.wait_for()
@@ -164,6 +166,7 @@ def test_a_hostile_name_and_note_of_a_run_are_words(open_page, named: str, width
     nothing_ran(page)
 
 
+@pytest.mark.slow
 def test_a_hostile_name_of_a_run_is_words_in_the_lab_and_its_report(open_page, server, named: str, tmp_path):
     page = open_page(f"/?run={named}")
     page.locator(".sc-live:not(.sc-waiting)").wait_for()
@@ -180,6 +183,7 @@ def test_a_hostile_name_of_a_run_is_words_in_the_lab_and_its_report(open_page, s
     assert page.evaluate("window.owned") is None
 
 
+@pytest.mark.slow
 def test_a_hostile_name_on_the_leaderboard_is_words(open_page, server, named: str):
     store = Store(server.home)
     assert enter(store, named, NAME).passes
@@ -193,6 +197,7 @@ def test_a_hostile_name_on_the_leaderboard_is_words(open_page, server, named: st
     nothing_ran(page)
 
 
+@pytest.mark.slow
 def test_a_hostile_description_is_graded_as_words(open_page, the_store: Store, swept: Sweep):
     run = stored.cells_of(the_store, swept.spec)[1].run.id
     page = open_page(f"/?run={run}", width=390)
@@ -208,6 +213,7 @@ def test_a_hostile_description_is_graded_as_words(open_page, the_store: Store, s
     nothing_ran(page)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_sweep_on_hostile_texts_is_told_in_words(open_page, swept: Sweep, width: int):
     page = open_page(f"/sweep?sweep={swept.id}", width=width)
@@ -220,6 +226,7 @@ def test_a_sweep_on_hostile_texts_is_told_in_words(open_page, swept: Sweep, widt
     nothing_ran(page)
 
 
+@pytest.mark.slow
 def test_the_report_of_a_sweep_on_hostile_texts_is_told_in_words(
     open_page, the_store: Store, swept: Sweep, tmp_path
 ):
@@ -232,6 +239,7 @@ def test_the_report_of_a_sweep_on_hostile_texts_is_told_in_words(
     nothing_ran(page)
 
 
+@pytest.mark.slow
 def test_a_hostile_name_of_a_lessons_run_is_words(open_page, the_store: Store):
     page = open_page("/lessons?lesson=collapse", width=390)
     page.locator(".sc-live:not(.sc-waiting) .sc-step").wait_for()
@@ -246,6 +254,7 @@ def test_a_hostile_name_of_a_lessons_run_is_words(open_page, the_store: Store):
     nothing_ran(page)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 390])
 def test_hostile_names_of_two_runs_are_words_side_by_side(
     open_page, the_store: Store, named: str, width: int
@@ -258,6 +267,7 @@ def test_hostile_names_of_two_runs_are_words_side_by_side(
     nothing_ran(page)
 
 
+@pytest.mark.slow
 def test_a_failed_run_of_a_hostile_name_is_counted_on_the_paper_page(open_page, the_store: Store):
     config = Plan("3-2").specs()["grid"].configs()[0]
     failed(the_store, the_store.create(config, worker="w"))

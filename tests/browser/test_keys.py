@@ -65,6 +65,7 @@ def test_space_trains_pauses_and_goes_on_r_resets_and_the_arrows_replay(open_pag
     assert runs(server) == before + 2
 
 
+@pytest.mark.slow
 def test_keys_that_are_typed_or_press_a_focused_button_do_nothing_else(open_page, server):
     page = open_page(f"/?task=sinc&{LONG}")
     page.wait_for_function(f"() => {STEP}")

@@ -129,6 +129,7 @@ def test_rho_changes_while_it_trains_and_the_budget_follows_exactly(open_page, s
     stop(page)
 
 
+@pytest.mark.slow
 def test_reset_waits_at_the_same_initial_weights(open_page, server):
     page = open_page(f"/?task=spirals&{LONG}&seed=3")
     wait_for_steps(page, -1)
@@ -180,6 +181,7 @@ def test_a_collapse_is_named_with_its_layer_and_cure(open_page):
     assert "layerwise" in notice
 
 
+@pytest.mark.slow
 def test_a_run_that_failed_before_its_first_picture_shows_why_and_no_empty_charts(open_page, server):
     store = Store(server.home)
     run = store.create(RunConfig(task="sinc"), worker="test")
@@ -191,6 +193,7 @@ def test_a_run_that_failed_before_its_first_picture_shows_why_and_no_empty_chart
     expect(page.locator(".st-key-do_train button:visible")).to_be_enabled()
 
 
+@pytest.mark.slow
 def test_freeze_fixes_the_support_and_thaw_lets_it_move(open_page, server):
     page = open_page(f"/?task=spirals&density=0.2&{LONG}")
     wait_for_steps(page, -1)
@@ -209,6 +212,7 @@ def test_freeze_fixes_the_support_and_thaw_lets_it_move(open_page, server):
     assert store.changes(run) == {"freeze_at": None}
 
 
+@pytest.mark.slow
 def test_floors_of_the_link_keep_every_layer_alive(open_page, server):
     link = "task=sinc&method=global&density=0.1&keep_alive=1&keep_alive_layer=6&schedule=cubic&mode=latent"
     page = open_page(f"/?{link}&{LONG}")
@@ -238,6 +242,7 @@ def test_an_ended_run_replays_with_the_slider(open_page):
     page.wait_for_function(f"text => {STEP} === text", arg=f"step {last:,}")
 
 
+@pytest.mark.slow
 def test_hover_tells_position_value_and_count_and_zoom_survives_updates(open_page):
     page = open_page(f"/?task=spirals&{LONG}")
     wait_for_steps(page, -1)
@@ -260,7 +265,7 @@ def test_hover_tells_position_value_and_count_and_zoom_survives_updates(open_pag
     stop(page)
 
 
-@pytest.mark.parametrize("size", ["demo", "paper"])
+@pytest.mark.parametrize("size", ["demo", pytest.param("paper", marks=pytest.mark.slow)])
 def test_live_frames_come_without_a_remount_or_a_blank(open_page, size):
     watch_live(open_page, size, seconds=8)
 
@@ -287,6 +292,7 @@ def watch_live(open_page, size: str, seconds: int) -> float:
     return seen["steps"] / seconds
 
 
+@pytest.mark.slow
 def test_hidden_tabs_receive_nothing(open_page):
     page = open_page(f"/?task=sinc&{LONG}")
     wait_for_steps(page, -1)
@@ -305,6 +311,7 @@ def test_hidden_tabs_receive_nothing(open_page):
     stop(page)
 
 
+@pytest.mark.slow
 def test_settings_that_do_not_fit_are_told_and_nothing_is_written(open_page, server):
     page = open_page("/?task=sinc&density=7&noise=-1&learning_rate=abc")
     wait_for_steps(page, -1)
@@ -325,8 +332,15 @@ def test_settings_that_do_not_fit_are_told_and_nothing_is_written(open_page, ser
     assert len(Store(server.home).list()) == before
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+@pytest.mark.parametrize(
+    ("width", "locale"),
+    [
+        (1280, "en-US"),
+        (390, "zh-CN"),
+        pytest.param(1280, "zh-CN", marks=pytest.mark.slow),
+        pytest.param(390, "en-US", marks=pytest.mark.slow),
+    ],
+)
 def test_nothing_is_wider_than_the_screen_and_no_key_shows(open_page, width, locale):
     page = open_page("/?task=spirals", width=width, locale=locale)
     wait_for_steps(page, -1)
@@ -336,6 +350,7 @@ def test_nothing_is_wider_than_the_screen_and_no_key_shows(open_page, width, loc
     assert ("哪些权重留了下来" in shown) == (locale == "zh-CN")
 
 
+@pytest.mark.slow
 def test_settings_and_run_outlive_a_closed_popover_and_another_page(open_page):
     page = open_page(f"/?task=spirals&seed=5&noise=0.2&{LONG}")
     wait_for_steps(page, -1)
@@ -391,6 +406,7 @@ def test_a_cold_start_moves_within_fifteen_seconds(open_page, another_server, tm
     assert took < 15
 
 
+@pytest.mark.slow
 def test_the_server_stays_small_with_ten_finished_runs_opened(open_page, another_server, tmp_path):
     server = another_server(tmp_path)  # what other tests left in the common one is not of these runs
     store = Store(server.home)
@@ -408,6 +424,7 @@ def test_the_server_stays_small_with_ten_finished_runs_opened(open_page, another
     assert server.memory() < 250e6
 
 
+@pytest.mark.slow
 def test_a_step_that_is_looked_at_stays_while_the_run_goes_on(open_page):
     page = open_page(f"/?task=sinc&{LONG}")
     wait_for_steps(page, -1)

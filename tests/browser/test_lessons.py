@@ -25,6 +25,7 @@ def test_a_lesson_is_opened_answered_and_remembered(open_page):
     page.wait_for_url(f"**lesson={lessons()[1].id}**")
 
 
+@pytest.mark.slow
 def test_a_lesson_with_a_run_opens_with_it_moving(open_page):
     page = open_page("/lessons?lang=zh&lesson=collapse")
     page.locator(".sc-live:not(.sc-waiting) .sc-step").wait_for()
@@ -34,6 +35,7 @@ def test_a_lesson_with_a_run_opens_with_it_moving(open_page):
     assert "lesson=collapse" in page.url
 
 
+@pytest.mark.slow
 def test_a_link_of_a_lesson_brings_its_settings_into_the_lab(open_page):
     page = open_page("/lessons?lang=en&lesson=noise")
     at_rest(page)
@@ -46,6 +48,7 @@ def test_a_link_of_a_lesson_brings_its_settings_into_the_lab(open_page):
     assert "method=dense" in page.url
 
 
+@pytest.mark.slow
 def test_the_theory_page_draws_the_plane_and_its_basins(open_page):
     page = open_page("/theory?lang=en")
     expect(page.locator(".js-plotly-plot")).to_have_count(3)

@@ -84,6 +84,7 @@ def test_the_second_watches_and_cannot_pause_and_the_teacher_can(open_page, scho
     wait_for_state(first, "stopped")
 
 
+@pytest.mark.slow
 def test_a_run_is_still_ones_own_after_a_reload_and_in_a_new_tab(open_page, school):
     page = open_page(f"/?task=spirals&{LONG}", url=school.url)
     wait_for_steps(page, -1)

@@ -77,6 +77,7 @@ def test_a_run_is_saved_brought_back_and_replayed(open_page, server, tmp_path):
     expect(page.get_by_text("文件已损坏或不完整")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_the_uploader_speaks_the_language_of_the_page(open_page, tmp_path):
     page = open_page("/runs?lang=zh")
     uploader = page.get_by_test_id("stFileUploader")

@@ -83,6 +83,7 @@ def test_a_file_is_shown_kept_trained_on_and_a_new_text_is_graded(open_page, ser
     assert Store(server.home).list(limit=1)[0].config.data is not None
 
 
+@pytest.mark.slow
 def test_hostile_texts_are_shown_as_texts_and_nothing_is_kept(open_page, server, tmp_path):
     page = open_page("/data")
     rows = [(f"{HOSTILE} {n}", ("low", "high")[n % 2]) for n in range(30)]
@@ -97,6 +98,7 @@ def test_hostile_texts_are_shown_as_texts_and_nothing_is_kept(open_page, server,
     assert page.title() != "owned"
 
 
+@pytest.mark.slow
 def test_columns_that_cannot_be_told_are_picked(open_page, tmp_path):
     corpus = generate(40, 3)
     names = ("alpha", "beta", "gamma")
@@ -115,6 +117,7 @@ def test_columns_that_cannot_be_told_are_picked(open_page, tmp_path):
     page.locator(".st-key-first_texts .sp-samples li").nth(2).wait_for()
 
 
+@pytest.mark.slow
 def test_what_is_no_file_of_texts_is_refused_in_one_sentence(open_page, server, tmp_path):
     page = open_page("/data", locale="zh-CN")
     wrong = tmp_path / "picture.png"
@@ -125,6 +128,7 @@ def test_what_is_no_file_of_texts_is_refused_in_one_sentence(open_page, server, 
     assert kept_here(server) == before
 
 
+@pytest.mark.slow
 def test_kept_texts_are_removed_only_when_asked_twice(open_page, server, tmp_path):
     corpus = generate(40, 11)
     file = table(tmp_path / "t.csv", ("text", "label"), zip(corpus.texts, corpus.labels, strict=True))
