@@ -16,7 +16,7 @@ from sparsecore.corpora.generator import BUILT_IN_SEED, generate
 from sparsecore.corpora.inspection import Inspection, Preview, preview
 from sparsecore.corpora.storage import MAX_NAME_LENGTH, StoredCorpus, add
 from sparsecore.dashboard.controls import plain, say
-from sparsecore.dashboard.reading import Reading
+from sparsecore.dashboard.jobs import in_background
 from sparsecore.dashboard.saved_figures import draw_html
 from sparsecore.dashboard.widgets import file_uploader
 from sparsecore.figures.html.texts import grade_bar, grade_table, samples
@@ -44,14 +44,14 @@ class Incoming:
         """Begin to read it; `text_column` and `label_column` say which columns of a table are meant."""
         self.columns = columns
         self.keeping = False
-        self.work = Reading(partial(preview, self.path, **columns))
+        self.work = in_background(partial(preview, self.path, **columns))
 
     def keep(self, name: str, folder: Path) -> None:
         """Begin to keep its texts under a name."""
         if not self.keeping:
             self.seen: Preview = self.work.result()
         self.keeping = True
-        self.work = Reading(partial(add, self.path, name, folder, **self.columns))
+        self.work = in_background(partial(add, self.path, name, folder, **self.columns))
 
     def close(self) -> None:
         """Give up whatever is being done with it and forget it."""
@@ -75,7 +75,7 @@ def incoming(folder: Path) -> None:
     if held is None:
         _built_in()
         return
-    if not held.work.soon():
+    if not held.work.wait():
         _progress(held)
     elif held.keeping:
         _kept(held, folder)
@@ -111,7 +111,7 @@ def discard() -> None:
 
 @st.fragment(run_every=POLL_SECONDS)
 def _progress(held: Incoming) -> None:
-    if st.session_state.get(INCOMING) is not held or held.work.done:
+    if st.session_state.get(INCOMING) is not held or held.work.is_over:
         st.rerun()
     what = "data.keeping" if held.keeping else "data.reading"
     st.progress(held.work.share, text=say(what, name=plain(held.name)))

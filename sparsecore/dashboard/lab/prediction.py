@@ -1,19 +1,15 @@
-"""A description that a reader types in, graded by a run: asked of a process of its own, shown as bars."""
+"""Grade a description that the user types in by a run, in a child process; shown as bars."""
 
 from __future__ import annotations
 
-import json
 import subprocess
-import sys
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from sparsecore.dashboard.controls import plain, say
-from sparsecore.dashboard.reading import Reading
+from sparsecore.dashboard.jobs import SHORT_JOBS, JobError, run_command
 from sparsecore.dashboard.saved_figures import draw_html
 from sparsecore.figures.html.texts import (
     grade_name,
@@ -24,16 +20,10 @@ from sparsecore.figures.html.texts import (
 )
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import Store
-from sparsecore.settings import child_environment
 
 LONGEST_TEXT = 5_000  # characters: the longest description of a real export has some 4,000
 TIMEOUT_SECONDS = 120  # torch is imported, and a paper-size network runs once a token
-ONE_LINE = "10000"  # columns: the command must not break the sentence of a refusal
 ANSWER = "answer"  # in the session: the last question, and what came of it
-
-
-class Refused(Exception):
-    """The run gave no grade; the message is the sentence that says why."""
 
 
 @dataclass(frozen=True)
@@ -57,16 +47,10 @@ class Prediction:
         return cls(str(value["grade"]), shares, tokens)
 
 
-def predict(home: Path, run_id: str, text: str, **_watched: Any) -> Prediction:
-    """What a run of the store in `home` makes of a text; raises `Refused`, or TimeoutExpired."""
-    command = [sys.executable, "-m", "sparsecore", "predict", run_id, "-", "--json"]
-    environment = child_environment(home) | {"COLUMNS": ONE_LINE}
-    options = {"capture_output": True, "encoding": "utf-8", "errors": "replace", "timeout": TIMEOUT_SECONDS}
-    done = subprocess.run(command, env=environment, input=text, check=False, **options)
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        raise Refused(said[-1].strip().removeprefix("Error: ") if said else f"exit {done.returncode}")
-    return Prediction.of(json.loads(done.stdout))
+def predict(store: Store, run_id: str, text: str) -> Prediction:
+    """Grade a text by a run of the store. Raises JobError, or TimeoutExpired."""
+    arguments = ("predict", run_id, "-")
+    return Prediction.of(run_command(*arguments, store=store, seconds=TIMEOUT_SECONDS, text=text))
 
 
 @st.fragment
@@ -91,8 +75,8 @@ def ask(store: Store, run: Run) -> None:
 def _answer(store: Store, run: Run, text: str) -> Prediction | str:
     with st.spinner(say("predict.running"), show_time=True):
         try:
-            return Reading(partial(predict, store.home, run.id, text)).result()
-        except Refused as error:
+            return SHORT_JOBS.start(lambda _: predict(store, run.id, text)).result()
+        except JobError as error:
             return say("predict.refused", reason=plain(error))
         except subprocess.TimeoutExpired:
             return say("predict.slow", seconds=TIMEOUT_SECONDS)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-import sys
 import time
 from typing import Any
 
@@ -12,29 +10,20 @@ import streamlit as st
 
 from sparsecore.dashboard import widgets
 from sparsecore.dashboard.controls import plain, say
-from sparsecore.dashboard.reading import Reading
+from sparsecore.dashboard.jobs import SHORT_JOBS, JobError, run_command
 from sparsecore.dashboard.session import the_store
 from sparsecore.figures.html import paper_tables
 from sparsecore.paper.thesis import PAPER_BLOCKS, SORTING, tables
-from sparsecore.settings import child_environment
+from sparsecore.runs.store.store import Store
 
 KEPT = "paper.sorting"  # the setting of the store that holds the last measurement
 TIMEOUT_SECONDS = 300  # two full heap sorts in Python, on a busy machine
 
 
-class Refused(Exception):
-    """It could not be measured; the message is the sentence that says why."""
-
-
-def measure(**_watched: Any) -> dict[str, Any]:
-    """Table 3-5 by a process of its own, for the server has no torch; raises `Refused`, or TimeoutExpired."""
-    command = [sys.executable, "-m", "sparsecore", "reproduce", SORTING, "--json"]
-    options = {"capture_output": True, "encoding": "utf-8", "errors": "replace", "timeout": TIMEOUT_SECONDS}
-    done = subprocess.run(command, env=child_environment(), check=False, **options)
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        raise Refused(said[-1].strip() if said else f"exit {done.returncode}")
-    return json.loads(done.stdout) | {"measured": time.time()}
+def measure(store: Store) -> dict[str, Any]:
+    """Table 3-5, measured in a child process. Raises JobError, or TimeoutExpired."""
+    found = run_command("reproduce", SORTING, store=store, seconds=TIMEOUT_SECONDS)
+    return found | {"measured": time.time()}
 
 
 def sorting() -> None:
@@ -57,8 +46,8 @@ def sorting() -> None:
 def _measure() -> None:
     with st.spinner(say("paper.sorting.running"), show_time=True):
         try:
-            the_store().set_setting(KEPT, Reading(measure).result())
-        except Refused as error:
+            the_store().set_setting(KEPT, SHORT_JOBS.start(lambda _: measure(the_store())).result())
+        except JobError as error:
             st.error(say("paper.sorting.refused", reason=plain(error)))
             return
         except subprocess.TimeoutExpired:

@@ -8,7 +8,7 @@ from functools import partial
 import streamlit as st
 
 from sparsecore.dashboard.controls import plain, say
-from sparsecore.dashboard.reading import Reading
+from sparsecore.dashboard.jobs import Job, in_background
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.visitor import visitor
 from sparsecore.dashboard.widgets import file_uploader
@@ -44,10 +44,10 @@ def bring() -> None:
     """The uploader, and what became of the file that came."""
     key = f"run_upload{st.session_state.get(UPLOADS, 0)}"
     file_uploader(say("archive.upload"), key, _take, kind="zip", help=say("archive.upload.help"))
-    work: Reading | None = st.session_state.get(INCOMING)
+    work: Job | None = st.session_state.get(INCOMING)
     if work is None:
         return
-    if not work.soon():
+    if not work.wait():
         _progress(work)
         return
     try:
@@ -75,7 +75,7 @@ def _take(key: str) -> None:
     if file is None:
         return
     _discard()
-    st.session_state[INCOMING] = Reading(partial(import_run, the_store(), file, owner=visitor().owner))
+    st.session_state[INCOMING] = in_background(partial(import_run, the_store(), file, owner=visitor().owner))
     # A new uploader lets go of the old one's bytes, which only the import holds now.
     st.session_state[UPLOADS] = st.session_state.get(UPLOADS, 0) + 1
 
@@ -87,8 +87,8 @@ def _discard() -> None:
 
 
 @st.fragment(run_every=POLL_SECONDS)
-def _progress(work: Reading) -> None:
-    if st.session_state.get(INCOMING) is not work or work.done:
+def _progress(work: Job) -> None:
+    if st.session_state.get(INCOMING) is not work or work.is_over:
         st.rerun()
     st.progress(work.share, text=say("archive.reading"))
     st.button(say("data.cancel"), icon=":material/close:", on_click=_discard, key="cancel_import")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from sparsecore.dashboard.controls import plain, say
-from sparsecore.dashboard.reading import Reading
+from sparsecore.dashboard.jobs import Job, in_background
 from sparsecore.dashboard.session import the_store
 from sparsecore.runs.store import disk
 from sparsecore.runs.store.database import StoreError
@@ -108,7 +108,7 @@ def _nothing_goes(plan: disk.Plan, person: Person) -> None:
 
 
 def _begin(ids: list[str], person: Person) -> None:
-    st.session_state[PRUNING] = Reading(_removal(the_store(), ids, person))
+    st.session_state[PRUNING] = in_background(_removal(the_store(), ids, person))
 
 
 def _removal(store: Store, ids: list[str], person: Person) -> Callable[..., int]:
@@ -120,10 +120,10 @@ def _removal(store: Store, ids: list[str], person: Person) -> Callable[..., int]
 
 def _finished() -> None:
     """How far the removal is, and what it came to."""
-    work: Reading | None = st.session_state.get(PRUNING)
+    work: Job | None = st.session_state.get(PRUNING)
     if work is None:
         return
-    if not work.soon():
+    if not work.wait():
         _progress(work)
         return
     del st.session_state[PRUNING]
@@ -135,7 +135,7 @@ def _finished() -> None:
 
 
 @st.fragment(run_every=POLL_SECONDS)
-def _progress(work: Reading) -> None:
-    if work.done:
+def _progress(work: Job) -> None:
+    if work.is_over:
         st.rerun()
     st.progress(work.share, say("disk.removing"))

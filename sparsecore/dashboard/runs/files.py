@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import streamlit as st
 
 from sparsecore.dashboard.controls import plain, say
+from sparsecore.dashboard.jobs import Job, Pool
 from sparsecore.dashboard.runs import archives
 from sparsecore.dashboard.session import the_store
-from sparsecore.dashboard.taking import Taking, take, taking
 from sparsecore.figures.reports.run import run_report
 from sparsecore.runs.files.script import run_script
 from sparsecore.runs.store.run import Run
+from sparsecore.runs.store.store import Store
 
 POLL_SECONDS = 0.5
 DOWNLOAD = ":material/download:"
+EXPORTS = Pool("export", at_once=2, kept=8)  # each process holds torch, each job the files of a run
+
+
+def export(store: Store, run_id: str) -> Job:
+    """Make the weights of a run in every form; the result is a `runs.files.takeaway.Taken.summary`."""
+
+    def work(job: Job) -> dict[str, Any]:
+        job.folder = TemporaryDirectory(prefix="sparsecore-", ignore_cleanup_errors=True)
+        question = {"run": run_id, "folder": job.folder.name}
+        return job.run_child("sparsecore.runs.files.takeaway_process", store, question)
+
+    return EXPORTS.share((str(store.home), run_id), work)
+
+
+def read_export(job: Job, form: str) -> bytes:
+    """One of the files of a finished export."""
+    return (Path(job.folder.name) / job.result()["forms"][form]["file"]).read_bytes()
 
 
 def show(run: Run) -> None:
@@ -26,7 +47,7 @@ def show(run: Run) -> None:
         archives.save(run)
         _file("report", run, partial(_report, run.id), "html", "text/html", enabled=bool(run.step))
         _file("script", run, partial(_script, run.id), "py", "text/x-python", enabled=finished)
-        found = taking(the_store(), run.id)
+        found = EXPORTS.find((str(the_store().home), run.id))
         if found is None or found.problem:
             st.button(
                 say("take.weights"),
@@ -34,14 +55,14 @@ def show(run: Run) -> None:
                 help=say("take.weights.help") if finished else say("take.unfinished"),
                 key="take_weights",
                 disabled=not finished,
-                on_click=take,
+                on_click=export,
                 args=(the_store(), run.id),
             )
     if found is None:
         return
     if found.problem:
         st.error(say("take.problem", why=plain(found.problem)))
-    elif found.taken is None:
+    elif not found.is_over:
         _progress(found)
     else:
         _sizes(run, found)
@@ -70,16 +91,16 @@ def _script(run_id: str) -> bytes:
 
 
 @st.fragment(run_every=POLL_SECONDS)
-def _progress(found: Taking) -> None:
+def _progress(found: Job) -> None:
     if found.is_over:
         st.rerun()
-    share = found.done / found.total if found.total else 0.0
-    st.progress(share, say(f"take.making.{found.form or 'wait'}"))
+    st.progress(found.share, say(f"take.making.{found.facts.get('form') or 'wait'}"))
 
 
-def _sizes(run: Run, found: Taking) -> None:
+def _sizes(run: Run, found: Job) -> None:
     """Every form with its true bytes beside dense, and its file."""
-    forms = found.taken["forms"]
+    result = found.result()
+    forms = result["forms"]
     dense = forms["dense"]["bytes"]
     st.dataframe(
         [
@@ -99,12 +120,12 @@ def _sizes(run: Run, found: Taking) -> None:
             if about["file"]:
                 st.download_button(
                     say(f"take.form.{form}"),
-                    partial(found.read, form),
+                    partial(read_export, found, form),
                     about["file"],
                     "application/octet-stream",
                     icon=DOWNLOAD,
                     key=f"take_{form}",
                     on_click="ignore",
                 )
-    difference = f"{found.taken['difference']:.1g}"
-    st.caption(say("take.checked", difference=difference, inputs=found.taken["inputs"]))
+    difference = f"{result['difference']:.1g}"
+    st.caption(say("take.checked", difference=difference, inputs=result["inputs"]))

@@ -1,22 +1,55 @@
-"""A density that is found, not chosen: the smallest ρ within a tolerance of dense."""
+"""Find the smallest ρ within a tolerance of dense, by a bisection that trains every density it looks at."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
-from sparsecore.dashboard import bisections
-from sparsecore.dashboard.bisections import Finding
 from sparsecore.dashboard.controls import say
+from sparsecore.dashboard.jobs import Job, JobError, Pool
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.visitor import attempt, visitor
 from sparsecore.figures.style import exact
+from sparsecore.runs.store.people import HOST, Person
 from sparsecore.runs.store.store import Store
-from sparsecore.runs.sweeps.bisection import Smallest
-from sparsecore.runs.sweeps.spec import SweepSpec
+from sparsecore.runs.sweeps import stored
+from sparsecore.runs.sweeps.bisection import ORIGIN, Bisection, NoBaseline, Smallest
+from sparsecore.runs.sweeps.executors import Cancelled, Elsewhere
+from sparsecore.runs.sweeps.spec import FINAL, Cell, SweepSpec
 
 TOLERANCE, METHOD = "smallest_tolerance", "smallest_method"
 USUAL_TOLERANCE = 5.0  # percent of the dense metric
 LIVE_SECONDS = 1.0
+BISECTIONS = Pool("bisection")
+
+
+def find_smallest(store: Store, spec: SweepSpec, tolerance: float, by: Person = HOST) -> Job:
+    """The bisection of this question; its result is a `Smallest`. The server's supervisor trains the runs.
+
+    A server that ends loses nothing but the thread: the same question again finds the runs that exist.
+    """
+    return BISECTIONS.share(key(store, spec, tolerance), partial(_bisect, store, spec, tolerance, by), by)
+
+
+def key(store: Store, spec: SweepSpec, tolerance: float) -> tuple[str, str, float]:
+    """What two users must agree on to share a bisection."""
+    return str(store.home), spec.model_dump_json(), tolerance
+
+
+def _bisect(store: Store, spec: SweepSpec, tolerance: float, by: Person, job: Job) -> Smallest:
+    def tell(density: float, cells: list[Cell]) -> None:
+        job.report(sum(cell.status in FINAL for cell in cells), len(cells), density=density)
+        job.stop_if_cancelled()
+
+    try:
+        return Bisection(store, Elsewhere(store), spec, tolerance, by).find(tell=tell)
+    except NoBaseline as error:
+        raise JobError(str(error)) from error
+    except Cancelled:
+        looked_at = spec.model_copy(update={"densities": (job.facts["density"],)})
+        stored.stop(store, stored.begin(store, looked_at, ORIGIN, by=by), by=by)
+        raise
 
 
 def smallest(spec: SweepSpec | None) -> None:
@@ -39,13 +72,13 @@ def smallest(spec: SweepSpec | None) -> None:
             say("sweep.methods"), methods, format_func=lambda name: say(f"method.{name}"), **options
         )
         question = _question(spec)
-        going = question and bisections.asked(*question)
+        going = question and BISECTIONS.find(key(*question))
         words = {"label": say("smallest.find"), "help": say("smallest.find.help")}
         pressed = st.button(**words, icon=":material/search:", disabled=question is None, key="smallest_find")
     if pressed and question:
-        going = bisections.ask(*question, visitor())
+        going = find_smallest(*question, visitor())
     if question:
-        st.fragment(_state, run_every=LIVE_SECONDS if going and going.is_alive() else None)(*question)
+        st.fragment(_state, run_every=LIVE_SECONDS if going and not going.is_over else None)(*question)
 
 
 def _question(spec: SweepSpec | None) -> tuple | None:
@@ -58,26 +91,24 @@ def _question(spec: SweepSpec | None) -> tuple | None:
 
 
 def _state(store: Store, spec: SweepSpec, tolerance: float) -> None:
-    finding = bisections.asked(store, spec, tolerance)
-    if finding is None:
+    job = BISECTIONS.find(key(store, spec, tolerance))
+    if job is None:
         return
-    if finding.is_alive():
+    if not job.is_over:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(_looking(finding))
+            density = job.facts.get("density", 1.0)
+            total = job.total or len(spec.seeds)
+            st.markdown(say("smallest.looking", density=f"{density:g}", done=job.done, total=total))
             person = visitor()
-            words = {} if (his := person.may(finding.by.owner)) else {"help": say("owner.others.help")}
-            stop = {"icon": ":material/stop:", "key": "smallest_stop", "disabled": not his}
+            allowed = person.may(job.by.owner)
+            words = {} if allowed else {"help": say("owner.others.help")}
+            stop = {"icon": ":material/stop:", "key": "smallest_stop", "disabled": not allowed}
             if st.button(say("sweep.stop"), **stop, **words):
-                attempt(finding.cancel, person)
-    elif finding.answer:
-        _answered(finding.answer)
-    elif finding.problem:
-        st.error(say("smallest.problem", reason=finding.problem))
-
-
-def _looking(finding: Finding) -> str:
-    values = {"density": f"{finding.density:g}", "done": finding.ended, "total": finding.cells}
-    return say("smallest.looking", **values)
+                attempt(job.cancel, person)
+    elif job.state == "done":
+        _answered(job.result())
+    elif job.problem:
+        st.error(say("smallest.problem", reason=job.problem))
 
 
 def _answered(found: Smallest) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import asdict
 from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
 
-from sparsecore.dashboard import jobs
 from sparsecore.dashboard.controls import say
-from sparsecore.dashboard.jobs import Searching
+from sparsecore.dashboard.jobs import Job, Pool
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.sweep import results
 from sparsecore.dashboard.visitor import attempt, visitor
 from sparsecore.figures.front import pareto
+from sparsecore.runs.store.people import Person
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.sweeps.curves import Point, points
@@ -24,7 +26,33 @@ TRIALS, USUAL_TRIALS, MOST_TRIALS = "search_trials", 30, 500
 SHOWN = "search_shown"  # in the session: how many trials were over when the front was drawn
 LOOKED_THROUGH, DRAWN = 400, 100  # of the newest sweeps, and of these the choices of a search that are drawn
 LIVE_SECONDS = 1.0
-SEARCH = "search"
+SEARCH = "search"  # the origin of the sweeps that a search begins
+TOGETHER = os.cpu_count() or 1  # choices of densities that are tried at once
+SEARCHES = Pool(SEARCH)
+
+
+def start_search(store: Store, spec: SweepSpec, trials: int, by: Person) -> Job:
+    """The search of this question, in a child process that imports torch and Optuna; the supervisor trains.
+
+    A server that ends loses nothing but the process: the same question again finds the runs that exist.
+    """
+    question = {"spec": _question(spec).model_dump(mode="json"), "by": asdict(by), "trials": trials}
+    module = "sparsecore.runs.sweeps.layer_search_process"
+
+    def work(job: Job) -> None:
+        job.run_child(module, store, question | {"together": TOGETHER})
+
+    return SEARCHES.share(key(store, spec, trials), work, by)
+
+
+def key(store: Store, spec: SweepSpec, trials: int) -> tuple[str, str, int]:
+    """What two users must agree on to share a search."""
+    return str(store.home), _question(spec).model_dump_json(), trials
+
+
+def _question(spec: SweepSpec) -> SweepSpec:
+    """What a search takes of a spec: not its methods and densities."""
+    return spec.model_copy(update={"methods": ("layerwise",), "densities": (1.0,)})
 
 
 def search(spec: SweepSpec | None, drawn_for: SweepSpec | None, view: dict[str, Any]) -> None:
@@ -41,14 +69,14 @@ def search(spec: SweepSpec | None, drawn_for: SweepSpec | None, view: dict[str, 
         pressed = st.button(**words, icon=":material/search:", disabled=question is None, key="search_start")
     if question is None:
         return
-    going = jobs.ask(*question, visitor()) if pressed else jobs.asked(*question)
+    going = start_search(*question, visitor()) if pressed else SEARCHES.find(key(*question))
     if going is None:
         st.caption(say("search.command"))
         # Streamlit's own code block brings a highlighter of half a megabyte with it.
         st.html(f'<pre class="sp-command">{escape(command(spec, trials))}</pre>')
         return
     st.session_state[SHOWN] = going.done
-    st.fragment(_state, run_every=LIVE_SECONDS if going.is_alive() else None)(*question)
+    st.fragment(_state, run_every=None if going.is_over else LIVE_SECONDS)(*question)
     if drawn_for is None or not _is_alike(spec, drawn_for):
         own = points(stored.cells_of(the_store(), spec))
         if (figure := front_figure(spec, own, view["axis"] == "log")) is not None:
@@ -56,36 +84,37 @@ def search(spec: SweepSpec | None, drawn_for: SweepSpec | None, view: dict[str, 
 
 
 def _state(store: Store, spec: SweepSpec, trials: int) -> None:
-    going = jobs.asked(store, spec, trials)
+    going = SEARCHES.find(key(store, spec, trials))
     if st.session_state.get(SHOWN) != going.done:
         st.rerun()  # a trial is over: only now is the front drawn again
-    if going.is_alive():
+    if not going.is_over:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.progress(min(1.0, going.done / trials), text=_told(going))
+            st.progress(going.share, text=_progress(going))
             person = visitor()
-            words = {} if (his := person.may(going.by.owner)) else {"help": say("owner.others.help")}
-            held = {"disabled": going.is_cancelled or not his, "key": "search_stop"}
+            allowed = person.may(going.by.owner)
+            words = {} if allowed else {"help": say("owner.others.help")}
+            held = {"disabled": going.is_cancelled or not allowed, "key": "search_stop"}
             if st.button(say("sweep.stop"), icon=":material/stop:", **held, **words):
                 attempt(going.cancel, person)
                 st.rerun()
     elif going.problem:
         st.error(say("search.problem", reason=going.problem))
-    elif going.is_cancelled:
-        st.info(say("search.stopped", done=going.done, total=going.trials))
+    elif going.state == "cancelled":
+        st.info(say("search.stopped", done=going.done, total=trials))
     else:
         st.success(_counts("search.done", going))
 
 
-def _told(going: Searching) -> str:
+def _progress(going: Job) -> str:
     if going.is_cancelled:
         return say("search.stopping")
-    return _counts("search.going", going) if going.is_ready else say("search.starting")
+    return _counts("search.going", going) if going.total else say("search.starting")
 
 
-def _counts(word: str, going: Searching) -> str:
-    counts = {"done": going.done, "total": going.trials, "front": going.front, "hopeless": going.hopeless}
-    told = say(word, **counts)
-    return f"{told} {say('search.failed', n=going.failed)}" if going.failed else told
+def _counts(word: str, going: Job) -> str:
+    counts = say(word, done=going.done, total=going.total, **going.facts)
+    failed = going.facts["failed"]
+    return f"{counts} {say('search.failed', n=failed)}" if failed else counts
 
 
 def searched(spec: SweepSpec) -> list[Point]:

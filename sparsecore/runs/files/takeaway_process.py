@@ -1,7 +1,7 @@
 """`python -m sparsecore.runs.files.takeaway_process HOME` makes the files of one run for the server.
 
 Its question is the first line of standard input, `{"run": …, "folder": …}`; on standard output it tells how
-far it is, a line of JSON a file, and at the end what there is, or the `problem`. It ends with its server.
+far it is, a line of JSON a file, and at the end the `result`, or the `problem`. It ends with its server.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main(home: Path) -> None:
         _print(problem=sentence(error))
         raise
     else:
-        _print(taken=taken.summary())
+        _print(result=taken.summary())
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """`python -m sparsecore.runs.sweeps.layer_search_process HOME` carries out one search for a server.
 
-Its question is the first line of standard input, `{"spec": …, "trials": 30, "together": 2, "by": …}`; on
-standard output it tells how far it is, a line of JSON at every change. It trains nothing: the server's
-supervisor does. When standard input closes, it takes back what is queued and ends.
+Its question is the first line of standard input, `{"spec": …, "trials": 30, "together": 2, "by": …}`. On
+standard output it prints its progress, a line of JSON at every change, and at the end `result` or the
+sentence of a `problem`. It trains nothing: the server's supervisor does. When standard input closes, it takes
+back what is queued and ends.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ PENDING = ("missing", "queued", "running", "paused")
 class Teller:
     """Tells how far a search is whenever that has changed; raises `Cancelled` once `gone` is set."""
 
-    def __init__(self, search: Search, gone: threading.Event) -> None:
-        self.search, self.gone = search, gone
+    def __init__(self, search: Search, total: int, gone: threading.Event) -> None:
+        self.search, self.total, self.gone = search, total, gone
         self.told: dict[str, Any] | None = None
 
     def __call__(self, _number: int = 0, _cells: Sequence[Cell] = ()) -> None:
@@ -40,6 +41,7 @@ class Teller:
         trials = self.search.trials
         now = {
             "done": sum(_is_over(trial) for trial in trials),
+            "total": self.total,
             "hopeless": sum(trial.ended == "hopeless" for trial in trials),
             "failed": sum(trial.ended == "failed" for trial in trials),
             "front": len(self.search.front()),
@@ -66,10 +68,11 @@ def main(home: Path) -> None:
     try:
         by = Person(**question["by"])
         search = Search(store, Elsewhere(store), SweepSpec(**question["spec"]), by=by)
-        tell = Teller(search, gone)
+        tell = Teller(search, question["trials"], gone)
         tell()
         search.run(question["trials"], question["together"], tell)
         tell()
+        _print({"result": None})
     except Cancelled:
         return
     except Exception as error:

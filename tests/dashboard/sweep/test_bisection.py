@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import insert
 
-from sparsecore.dashboard import bisections
-from sparsecore.dashboard.bisections import Finding, ask, asked
+from sparsecore.dashboard.jobs import Job
 from sparsecore.dashboard.sweep import layer_search
+from sparsecore.dashboard.sweep.bisection import BISECTIONS, find_smallest, key
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store.run import new_row
 from sparsecore.runs.store.store import Store
@@ -55,48 +55,48 @@ def trainer(store: Store) -> Iterator[None]:
     thread.join()
 
 
-def wait(finding: Finding) -> Finding:
-    finding.join(30)
-    assert not finding.is_alive()
-    return finding
+def over(job: Job) -> Job:
+    assert job.wait(30)
+    return job
+
+
+def begun(store: Store) -> Job:
+    """A bisection with its dense run in the queue."""
+    job = find_smallest(store, SPEC, 0.05)
+    deadline = time.monotonic() + 20
+    while not store.list(states=["queued"]) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return job
 
 
 @pytest.mark.usefixtures("trainer")
 def test_the_smallest_density_is_found_by_runs_that_the_supervisor_trains(store: Store):
-    found = wait(ask(store, SPEC, 0.05))
-    assert (found.answer.density, found.answer.dense, found.problem) == (GOOD_FROM, 0.07, "")
+    job = over(find_smallest(store, SPEC, 0.05))
+    found = job.result()
+    assert (found.density, found.dense) == (GOOD_FROM, 0.07)
     before = len(store.list())
-    again = ask(store, SPEC, 0.05)
-    assert again is found
-    assert asked(store, SPEC, 0.06) is None
-    assert wait(ask(store, SPEC, 0.06)).answer.density == GOOD_FROM
-    assert len(store.list()) == before  # another tolerance asks for the same runs
+    assert find_smallest(store, SPEC, 0.05) is job
+    assert BISECTIONS.find(key(store, SPEC, 0.06)) is None
+    assert over(find_smallest(store, SPEC, 0.06)).result().density == GOOD_FROM
+    assert len(store.list()) == before  # another tolerance needs the same runs
 
 
 def test_stop_takes_back_what_is_queued(store: Store):
-    finding = ask(store, SPEC, 0.05)
-    deadline = time.monotonic() + 20
-    while not store.list(states=["queued"]) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    finding.cancel()
-    assert wait(finding).answer is None
+    job = begun(store)
+    job.cancel()
+    assert over(job).state == "cancelled"
     assert store.list(states=["queued"]) == []
-    assert wait_for_another(store, finding) is not finding
-
-
-def wait_for_another(store: Store, finding: Finding) -> Finding:
-    other = ask(store, SPEC, 0.05)
-    other.cancel()
-    return wait(other)
+    again = find_smallest(store, SPEC, 0.05)
+    assert again is not job
+    again.cancel()
+    over(again)
 
 
 def test_dense_runs_that_failed_are_the_problem(store: Store):
-    finding = ask(store, SPEC, 0.05)
-    while not (queued := store.list(states=["queued"])):
-        time.sleep(0.02)
-    store.fail(queued[0].id, "no disk.")
-    assert "failed" in wait(finding).problem
-    assert bisections.asked(store, SPEC, 0.05) is finding
+    job = begun(store)
+    store.fail(store.list(states=["queued"])[0].id, "no disk.")
+    assert "failed" in over(job).problem
+    assert BISECTIONS.find(key(store, SPEC, 0.05)) is job
 
 
 def test_a_search_of_the_same_task_and_parameters_is_drawn(store: Store):

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sparsecore.dashboard import jobs
-from sparsecore.dashboard.jobs import Searching, ask, asked
-from sparsecore.dashboard.sweep import layer_search
+from sparsecore.dashboard.jobs import Job
+from sparsecore.dashboard.sweep.layer_search import SEARCHES, key, searched, start_search
 from sparsecore.runs.store.people import HOST
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
@@ -24,10 +23,10 @@ PATIENCE_SECONDS = 120.0  # the process imports torch and Optuna
 def _no_search_is_left(served: Store) -> Iterator[None]:
     """No search outlives the test's store."""
     yield
-    for searching in jobs._asked.values():
-        searching.cancel(HOST)
-        searching.join(PATIENCE_SECONDS)
-    jobs._asked.clear()
+    for job in SEARCHES._jobs.values():
+        job.cancel(HOST)
+        job.wait(PATIENCE_SECONDS)
+    SEARCHES._jobs.clear()
 
 
 def result(kept: int) -> dict:
@@ -57,49 +56,52 @@ def trainer(store: Store) -> Iterator[None]:
     thread.join()
 
 
-def wait(searching: Searching) -> Searching:
-    searching.join(PATIENCE_SECONDS)
-    assert not searching.is_alive()
-    return searching
+def over(job: Job) -> Job:
+    assert job.wait(PATIENCE_SECONDS)
+    return job
 
 
-@pytest.mark.usefixtures("trainer")
-def test_the_trials_are_runs_that_the_supervisor_trains(store: Store):
-    found = wait(ask(store, SPEC, 5, HOST))
-    assert (found.done, found.failed, found.problem, found.is_answered) == (5, 0, "", True)
-    assert found.front >= 4  # at the least the uniform ones, each better and larger than the next
-    assert len(layer_search.searched(SPEC)) == 5
-    before = len(store.list())
-    assert ask(store, SPEC.model_copy(update={"densities": (0.1,)}), 5, HOST) is found
-    assert asked(store, SPEC, 6) is None
-    assert wait(ask(store, SPEC, 4, HOST)).done == 4
-    assert len(store.list()) == before  # fewer choices are the first of the same
-
-
-def test_stop_takes_back_what_is_queued_and_the_same_search_may_be_asked_again(store: Store):
-    searching = ask(store, SPEC, 5, HOST)
+def begun(store: Store) -> Job:
+    """A search with its first runs in the queue."""
+    job = start_search(store, SPEC, 5, HOST)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not store.list(states=["queued"]):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    searching.cancel(HOST)
-    assert not wait(searching).is_answered
-    assert searching.problem == ""
+    return job
+
+
+@pytest.mark.usefixtures("trainer")
+def test_the_trials_are_runs_that_the_supervisor_trains(store: Store):
+    job = over(start_search(store, SPEC, 5, HOST))
+    assert (job.done, job.facts["failed"], job.problem, job.state) == (5, 0, "", "done")
+    assert job.facts["front"] >= 4  # at the least the uniform ones, each better and larger than the next
+    assert len(searched(SPEC)) == 5
+    before = len(store.list())
+    assert start_search(store, SPEC.model_copy(update={"densities": (0.1,)}), 5, HOST) is job
+    assert SEARCHES.find(key(store, SPEC, 6)) is None
+    assert over(start_search(store, SPEC, 4, HOST)).done == 4
+    assert len(store.list()) == before  # fewer choices are the first of the same
+
+
+def test_stop_takes_back_what_is_queued_and_the_same_search_may_be_started_again(store: Store):
+    job = begun(store)
+    job.cancel(HOST)
+    assert over(job).state == "cancelled"
     assert store.list() == []
-    assert ask(store, SPEC, 5, HOST) is not searching
+    assert start_search(store, SPEC, 5, HOST) is not job
 
 
-def test_what_makes_it_impossible_is_told(store: Store):
+def test_what_makes_it_impossible_is_the_problem(store: Store):
     texts = SweepSpec(task="vulnerabilities", densities=(1.0,), parameters={"data": "0" * 16})
-    searching = wait(ask(store, texts, 2, HOST))
-    assert not searching.is_answered
-    assert "0" * 16 in searching.problem
+    job = over(start_search(store, texts, 2, HOST))
+    assert "0" * 16 in job.problem
 
 
 def test_a_process_that_dies_is_the_problem(store: Store):
-    searching = ask(store, SPEC, 5, HOST)
-    searching.process.kill()
-    assert "ended with code -9" in wait(searching).problem
+    job = begun(store)
+    job.process.kill()
+    assert "ended with code -9" in over(job).problem
 
 
 # -- on the page ------------------------------------------------------------------------------------------
@@ -111,9 +113,9 @@ def test_a_press_begins_it_and_its_front_is_drawn_against_the_uniform_curve(stor
     app.number_input(key="search_trials").set_value(4).run()
     app.button(key="search_start").click().run()
     assert not app.exception
-    (searching,) = jobs._asked.values()
-    assert searching.trials == 4
-    wait(searching)
+    (job,) = SEARCHES._jobs.values()
+    over(job)
+    assert job.total == 4
     app.run()
     assert not app.exception
     assert any("All 4 choices are tried" in box.value for box in app.success)
@@ -126,8 +128,8 @@ def test_it_can_be_stopped_and_says_that_what_was_trained_is_kept(store: Store):
     app.button(key="search_start").click().run()
     app.button(key="search_stop").click().run()
     assert not app.exception
-    (searching,) = jobs._asked.values()
-    wait(searching)
+    (job,) = SEARCHES._jobs.values()
+    over(job)
     assert any(box.value.startswith("Stopped after 0 of 30") for box in app.run().info)
 
 
