@@ -20,7 +20,7 @@ answer = done.get(lesson.id)
 revealed = answer is not None
 
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-    st.subheader(f"{lesson.order} · {lesson.title.in_(parts.language())}", anchor=False)
+    st.subheader(f"{lesson.order} · {lesson.title.get(parts.language())}", anchor=False)
     language_switch()
 parts.order(lesson, done)
 tell_refusal()
@@ -29,7 +29,7 @@ tell_refusal()
 def told() -> None:
     """The lesson's own paragraphs."""
     for paragraph in lesson.text:
-        st.markdown(paragraph.in_(parts.language()))
+        st.markdown(paragraph.get(parts.language()))
 
 
 run = None

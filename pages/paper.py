@@ -7,8 +7,8 @@ from sparsecore.dashboard.lab.transport import language_switch
 from sparsecore.dashboard.paper import reproduce, results
 from sparsecore.dashboard.paper.sorting import sorting
 from sparsecore.paper.comparison import compare
-from sparsecore.paper.gather import plan_of, shipped_pictures
-from sparsecore.paper.record import shipped
+from sparsecore.paper.reproduction import load_shipped
+from sparsecore.paper.stored_runs import load_shipped_pictures, plan_of
 from sparsecore.paper.thesis import SORTING
 from sparsecore.words import ASSETS
 
@@ -26,7 +26,7 @@ if table == SORTING:
     sorting()
     st.stop()
 
-made = shipped(table)
+made = load_shipped(table)
 source = reproduce.source(made is not None)
 with st.container(border=True, key="paper_run"):
     st.markdown(f"**{say('paper.run.title')}**")
@@ -34,7 +34,7 @@ with st.container(border=True, key="paper_run"):
     if asked is not None:
         reproduce.live(asked)
 if made is not None and source == "shipped":
-    plan, found, pictures = plan_of(made), made, shipped_pictures(table)
+    plan, found, pictures = plan_of(made), made, load_shipped_pictures(table)
 else:
     if made is None:
         st.info(say("paper.source.none"))

@@ -23,12 +23,12 @@ language = st.session_state["lang"]
 for first in range(0, len(statements()), 2):
     for column, statement in zip(st.columns(2, gap="medium"), statements()[first : first + 2], strict=False):
         with column, st.container(border=True, height="stretch", key=f"theory_{statement.id}"):
-            st.markdown(f"**{statement.title.in_(language)}**")
-            st.markdown(statement.says.in_(language))
-            st.caption(f"**{say('theory.why')}** {statement.why.in_(language)}")
+            st.markdown(f"**{statement.title.get(language)}**")
+            st.markdown(statement.says.get(language))
+            st.caption(f"**{say('theory.why')}** {statement.why.get(language)}")
             if statement.misprint is not None:
                 st.warning(
-                    f"**{say('theory.misprint')}.** {statement.misprint.in_(language)}",
+                    f"**{say('theory.misprint')}.** {statement.misprint.get(language)}",
                     icon=":material/edit_note:",
                 )
 st.caption(say("theory.source"))

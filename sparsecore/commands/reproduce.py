@@ -25,12 +25,12 @@ from sparsecore.commands.terminal import FAILED, JsonFlag, eyes, print_figures, 
 from sparsecore.corpora.corpus import CorpusError
 from sparsecore.engine.config import TEXTS, ConfigError
 from sparsecore.figures.html.paper_tables import breaking_sentences, sorting_sentences
-from sparsecore.paper import gather, pictures
-from sparsecore.paper.comparison import PARTS, Compared, Comparison, compare
+from sparsecore.paper import pictures, stored_runs
+from sparsecore.paper.assumptions import assumptions_of
+from sparsecore.paper.comparison import PARTS, ComparedCell, Comparison, compare
 from sparsecore.paper.plan import FLOORS, Plan
 from sparsecore.paper.reasons import Say, reasons
-from sparsecore.paper.record import Reproduction, pictures_path, ship
-from sparsecore.paper.settings import settings_of
+from sparsecore.paper.reproduction import Reproduction, pictures_path, write_shipped
 from sparsecore.paper.thesis import SORTING, TABLES, paper_table
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
@@ -75,13 +75,15 @@ def reproduce(
     except (ConfigError, CorpusError) as error:
         refuse(str(error))
     _train(store, plan, executor_of(store, executor, workers, address, gpus_per_run, batch))
-    whole, shown = compare(gather.found(store, plan)), gather.pictures(store, plan)
+    whole, shown = compare(stored_runs.load_reproduction(store, plan)), stored_runs.load_pictures(store, plan)
     _print(whole, as_json)
     if report is not None:
-        _write_report(whole.found, shown, report, tuple(LANGUAGES) if language == "both" else (language,))
+        _write_report(
+            whole.reproduction, shown, report, tuple(LANGUAGES) if language == "both" else (language,)
+        )
     if ship_to is not None:
-        _ship(whole.found, shown, ship_to)
-    if any(not trial.finished or trial.status == "failed" for trial in whole.found.trials):
+        _ship(whole.reproduction, shown, ship_to)
+    if any(not trial.finished or trial.status == "failed" for trial in whole.reproduction.trials):
         raise typer.Exit(FAILED)
     return None
 
@@ -102,7 +104,7 @@ def _asked(
 
 def _train(store: Store, plan: Plan, executor: Executor) -> None:
     """Train what is missing, with a bar; Ctrl-C takes back what is queued, keeps the rest and ends with 1."""
-    begun = gather.begin(store, plan)
+    begun = stored_runs.enqueue(store, plan)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     total = len(plan.configs())
     try:
@@ -110,7 +112,9 @@ def _train(store: Store, plan: Plan, executor: Executor) -> None:
             shown = bar.add_task(f"table {plan.table}", total=total)
 
             def listen(_cells: Sequence[Cell]) -> None:
-                bar.update(shown, completed=total - gather.unfinished(gather.cells_of(store, plan)))
+                bar.update(
+                    shown, completed=total - stored_runs.count_unfinished(stored_runs.all_cells(store, plan))
+                )
 
             first, *more = begun
             executor.run(first, listen, *more)
@@ -134,7 +138,7 @@ def _write_report(
 
 def _ship(found: Reproduction, shown: dict[str, pictures.Picture], folder: Path) -> None:
     try:
-        path = ship(found, folder)
+        path = write_shipped(found, folder)
     except ValueError as error:
         refuse(str(error), FAILED)
     pictures.save(shown, pictures_path(found.table, folder))
@@ -147,7 +151,7 @@ def _ship(found: Reproduction, shown: dict[str, pictures.Picture], folder: Path)
 def as_data(whole: Comparison) -> dict[str, Any]:
     """The comparison as JSON: every cell, its reasons in both languages, the settings and the runs."""
     speakers = {language: speaker(language) for language in LANGUAGES}
-    found = whole.found
+    found = whole.reproduction
     return {
         **found.model_dump(mode="json", exclude={"trials"}),
         "metric": whole.table.metric,
@@ -160,13 +164,13 @@ def as_data(whole: Comparison) -> dict[str, Any]:
                 "thesis": {name: setting.thesis(say) for name, say in speakers.items()},
                 "ours": {name: setting.chosen(say) for name, say in speakers.items()},
             }
-            for setting in settings_of(found)
+            for setting in assumptions_of(found)
         ],
         "runs": [trial.model_dump(mode="json") for trial in found.trials],
     }
 
 
-def _cell(cell: Compared, whole: Comparison, speakers: dict[str, Say]) -> dict[str, Any]:
+def _cell(cell: ComparedCell, whole: Comparison, speakers: dict[str, Say]) -> dict[str, Any]:
     told = reasons(cell, whole)
     facts = {name: getattr(cell, name) for name in FACTS}
     for part in PARTS:
@@ -196,17 +200,17 @@ def _print(whole: Comparison, as_json: bool) -> None:
             rows.add_row(
                 f"{cell.density:g}",
                 say(f"method.{cell.column}"),
-                "" if test.paper is None else table.written(test.paper),
-                "" if ours is None else table.written(ours.mean),
-                "" if ours is None or ours.half is None else table.written(ours.half),
-                "" if test.difference is None else table.written(test.difference, signed=True),
+                "" if test.paper is None else table.format_value(test.paper),
+                "" if ours is None else table.format_value(ours.mean),
+                "" if ours is None or ours.half is None else table.format_value(ours.half),
+                "" if test.difference is None else table.format_value(test.difference, signed=True),
                 "" if test.verdict is None else say(f"paper.verdict.{test.verdict}"),
                 " ".join(reason.sentence(say) for reason in reasons(cell, whole)),
             )
     show(rows)
     show("\n".join(breaking_sentences(whole, say)))
     show(f"\n{say('paper.settings.title')}:")
-    for setting in settings_of(whole.found):
+    for setting in assumptions_of(whole.reproduction):
         show(f"- {setting.thesis(say)} → {setting.chosen(say)}")
 
 

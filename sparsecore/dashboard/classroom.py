@@ -15,7 +15,7 @@ from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.session import LOOKED_AT, open_run, the_store
 from sparsecore.dashboard.visitor import visitor
 from sparsecore.runs.store.run import Run
-from sparsecore.teaching.lead import Lead, lead, set_lead
+from sparsecore.teaching.teacher_view import TeacherView, set_teacher_view, teacher_view
 
 HIDDEN, LARGE, FOLLOW = ("controls", "0"), ("type", "large"), ("follow", "1")
 LEADS = "leads"  # in the session: whether the class follows this tab
@@ -46,7 +46,7 @@ def dress() -> None:
 
 def go_along() -> None:
     """Look at the run that the teacher looks at, where the address asks for it; before the page is drawn."""
-    found = lead(the_store()) if asked(FOLLOW) else None
+    found = teacher_view(the_store()) if asked(FOLLOW) else None
     if found is not None and found.run != st.session_state.get(LOOKED_AT):
         open_run(found.run)
 
@@ -54,7 +54,7 @@ def go_along() -> None:
 @st.fragment(run_every=LOOK_SECONDS)
 def stay_along() -> None:
     """Says whom one follows, and draws the page anew when he turns to another run."""
-    found = lead(the_store())
+    found = teacher_view(the_store())
     if found is not None and found.run != st.session_state.get(LOOKED_AT):
         st.rerun(scope="app")
     st.caption(say("class.following" if found else "class.nobody_leads"))
@@ -64,16 +64,16 @@ def show_way(run: Run) -> None:
     """Tell the class which run it sees, while this tab leads."""
     if not st.session_state.get(LEADS):
         return
-    before = lead(the_store())
+    before = teacher_view(the_store())
     if before is None or before.run != run.id:
-        set_lead(the_store(), Lead(run.id))
+        set_teacher_view(the_store(), TeacherView(run.id))
 
 
 def go_to_step() -> None:
     """The teacher has moved the replay: the class sees that step, or the newest when it is none."""
     run_id, _, step = (st.session_state["live"].get("seek") or "").partition(":")
     if run_id and st.session_state.get(LEADS):
-        set_lead(the_store(), Lead(run_id, int(step) if step else None))
+        set_teacher_view(the_store(), TeacherView(run_id, int(step) if step else None))
 
 
 def menu() -> None:
@@ -96,7 +96,7 @@ def menu() -> None:
 
 def _leave_class() -> None:
     if not st.session_state[LEADS]:
-        set_lead(the_store(), None)
+        set_teacher_view(the_store(), None)
 
 
 def _address(chosen: list[tuple[str, str]]) -> str:

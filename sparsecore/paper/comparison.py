@@ -1,4 +1,4 @@
-"""Ours beside theirs: each cell of a table with its interval, difference, verdict and the reasons for it."""
+"""Compare a reproduction with the printed table: intervals, differences, verdicts and breaking points."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from functools import cached_property
 from typing import Literal
 
 from sparsecore.paper.plan import Column
-from sparsecore.paper.record import Reproduction, Trial
+from sparsecore.paper.reproduction import Reproduction, Trial
 from sparsecore.paper.thesis import PARTS, PaperTable, Part, paper_table
 from sparsecore.runs.sweeps.curves import interval
 
 Verdict = Literal["better", "worse", "even"]
 COLUMNS: tuple[Column, ...] = ("global", "layerwise", "keep_alive")
 
-# A method holds at a ρ while its test metric stays so near that of our own dense runs.
+# A method holds at a ρ if its test metric is within this margin of our own dense runs.
 RMSE_HOLDS = 1.25  # times
-ACCURACY_HOLDS = 1.0  # percentage points: what one text or point in a hundred makes
+ACCURACY_HOLDS = 1.0  # percentage points; one text or point in a hundred
 
 
 @dataclass(frozen=True)
-class Mean:
+class MeanInterval:
     """The mean of `count` runs; `half` is half the width of its 95 % interval, None for a single run."""
 
     mean: float
@@ -29,8 +29,8 @@ class Mean:
     count: int
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Mean | None:
-        """Of these values; None without any.
+    def of(cls, values: Sequence[float]) -> MeanInterval | None:
+        """Return the mean and interval of the values; None for no values.
 
         >>> Mean.of([1.0, 3.0]).mean, Mean.of([1.0]).half, Mean.of([])
         (2.0, None, None)
@@ -41,22 +41,22 @@ class Mean:
         return cls(mean, None if high is None else high - mean, len(values))
 
     def holds(self, value: float) -> bool:
-        """Whether the interval holds a value; a single run has no interval."""
+        """Return whether the interval contains a value; a single run has no interval."""
         return self.half is not None and abs(value - self.mean) <= self.half
 
 
 @dataclass(frozen=True)
 class Side:
-    """One part of a cell, in the table's unit: what is printed, ours, and which is better."""
+    """The training or test part of a cell, in the table's unit: printed value, ours, and which is better."""
 
     paper: float | None
-    ours: Mean | None
+    ours: MeanInterval | None
     difference: float | None
     verdict: Verdict | None
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedCell:
     """One cell of a table: a column at a density."""
 
     table: PaperTable
@@ -66,7 +66,7 @@ class Compared:
 
     @cached_property
     def sides(self) -> dict[Part, Side]:
-        """Train and test."""
+        """The training and the test side."""
         return {part: self._side(part) for part in PARTS}
 
     @property
@@ -80,7 +80,7 @@ class Compared:
     def _side(self, part: Part) -> Side:
         theirs = self.table.value(self.density, self.column, part)
         values = [getattr(trial, part) for trial in self.trials]
-        ours = Mean.of([self.table.in_unit(value) for value in values if value is not None])
+        ours = MeanInterval.of([self.table.in_unit(value) for value in values if value is not None])
         if ours is None or theirs is None:
             return Side(theirs, ours, None, None)
         difference = ours.mean - theirs
@@ -90,22 +90,22 @@ class Compared:
 
     @property
     def collapsed(self) -> tuple[Trial, ...]:
-        """Runs in which a layer died or the output stopped depending on the input."""
+        """Runs with an emptied layer or an output that ignores the input."""
         return tuple(trial for trial in self.trials if trial.status == "collapsed")
 
     @property
     def failed(self) -> tuple[Trial, ...]:
-        """Runs that diverged or could not go on."""
+        """Runs that diverged or crashed."""
         return tuple(trial for trial in self.trials if trial.status == "failed")
 
     @property
     def finished(self) -> int:
-        """How many runs have ended by themselves."""
+        """Number of runs with a final status."""
         return sum(trial.finished for trial in self.trials)
 
     @property
     def status(self) -> str:
-        """missing, queued, running, stopped, failed, collapsed or done: what most needs saying first."""
+        """The most urgent status: missing, queued, running, stopped, failed, collapsed or done."""
         found = {"stopped" if trial.status == "paused" else trial.status for trial in self.trials}
         urgent = ("running", "queued", "failed", "collapsed", "stopped", "missing")
         return next((status for status in urgent if status in found), "done" if found else "missing")
@@ -113,15 +113,15 @@ class Compared:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A whole table."""
+    """A printed table and its reproduction."""
 
     table: PaperTable
-    found: Reproduction
+    reproduction: Reproduction
 
     @cached_property
-    def rows(self) -> dict[float, dict[Column, Compared]]:
-        """Every density, the paper's and ours, from 1 down; of each the columns that have anything."""
-        densities = sorted({*self.table.densities, *self.found.densities}, reverse=True)
+    def rows(self) -> dict[float, dict[Column, ComparedCell]]:
+        """All densities, printed and ours, from 1 down, with the cells of each column that has data."""
+        densities = sorted({*self.table.densities, *self.reproduction.densities}, reverse=True)
         rows = {}
         for density in densities:
             cells = {column: self._cell(column, density) for column in COLUMNS}
@@ -132,20 +132,20 @@ class Comparison:
             }
         return rows
 
-    def _cell(self, column: Column, density: float) -> Compared:
-        return Compared(self.table, column, density, self.found.of(column, density))
+    def _cell(self, column: Column, density: float) -> ComparedCell:
+        return ComparedCell(self.table, column, density, self.reproduction.of(column, density))
 
-    def column(self, column: Column) -> list[Compared]:
-        """A column's cells, from ρ = 1 down."""
+    def column(self, column: Column) -> list[ComparedCell]:
+        """Return a column's cells from ρ = 1 down."""
         return [cells[column] for cells in self.rows.values() if column in cells]
 
     @property
-    def dense(self) -> Compared:
-        """The cell of no constraint."""
+    def dense(self) -> ComparedCell:
+        """The cell without a sparsity constraint."""
         return self._cell("global", 1.0)
 
-    def holds(self, cell: Compared) -> bool | None:
-        """Whether no run collapsed and the mean is nearly as good as dense; None before it is known."""
+    def holds(self, cell: ComparedCell) -> bool | None:
+        """Return whether no run failed and the mean is close to dense; None if there are too few runs."""
         dense, ours = self.dense.test.ours, cell.test.ours
         if dense is None or ours is None:
             return None
@@ -156,9 +156,9 @@ class Comparison:
         return ours.mean >= dense.mean - ACCURACY_HOLDS
 
     def breaks(self, column: Column) -> tuple[float | None, float | None]:
-        """The lowest ρ down to which a column holds without a gap, and the ρ where it first breaks.
+        """Return the lowest ρ down to which a column holds without a gap, and the ρ where it first breaks.
 
-        None for either that the runs do not show.
+        Either is None if the runs do not show it.
         """
         lowest = None
         for cell in self.column(column):
@@ -171,6 +171,6 @@ class Comparison:
         return lowest, None
 
 
-def compare(found: Reproduction) -> Comparison:
-    """A reproduction beside what the paper prints."""
-    return Comparison(paper_table(found.table), found)
+def compare(reproduction: Reproduction) -> Comparison:
+    """Compare a reproduction with the printed table."""
+    return Comparison(paper_table(reproduction.table), reproduction)

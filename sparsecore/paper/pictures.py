@@ -1,4 +1,4 @@
-"""The paper's figures: which runs each shows, and the few arrays of those runs that it is drawn from."""
+"""The paper's figures: the runs that each shows, and the arrays of those runs needed to draw it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Kind = Literal["counts", "mask", "fit", "points", "boundary", "epochs"]
 
 
 @dataclass(frozen=True)
-class Shot:
-    """A run that a figure shows; `size` None for the size of the table's runs."""
+class PicturedRun:
+    """A run shown in a figure; `size` None means the size of the table's runs."""
 
     method: str
     density: float
@@ -28,39 +28,40 @@ class Shot:
 
 @dataclass(frozen=True)
 class PaperFigure:
-    """A figure of the paper: the table whose runs it shows, what it draws, and of which runs."""
+    """A figure of the paper: its table, what it draws, and the runs it shows."""
 
     number: str
     table: str
     kind: Kind
-    shots: tuple[Shot, ...]
+    runs: tuple[PicturedRun, ...]
 
 
-_DENSE = Shot("dense", 1.0)
+_DENSE = PicturedRun("dense", 1.0)
 FIGURES = {
     figure.number: figure
     for figure in (
-        PaperFigure("3-2", "3-1", "counts", (Shot("global", 0.4, "demo"),)),
-        PaperFigure("3-3", "3-1", "mask", (Shot("global", 0.4, "demo"),)),
-        PaperFigure("3-4", "3-1", "fit", (_DENSE, Shot("global", 0.5))),
-        PaperFigure("3-5", "3-1", "fit", (_DENSE, Shot("layerwise", 0.4))),
+        PaperFigure("3-2", "3-1", "counts", (PicturedRun("global", 0.4, "demo"),)),
+        PaperFigure("3-3", "3-1", "mask", (PicturedRun("global", 0.4, "demo"),)),
+        PaperFigure("3-4", "3-1", "fit", (_DENSE, PicturedRun("global", 0.5))),
+        PaperFigure("3-5", "3-1", "fit", (_DENSE, PicturedRun("layerwise", 0.4))),
         PaperFigure("3-7", "3-2", "points", (_DENSE,)),
-        # The text says global, both captions say layerwise: drawn as captioned.
-        PaperFigure("3-8", "3-2", "counts", (Shot("layerwise", 0.2, "demo"),)),
-        PaperFigure("3-9", "3-2", "mask", (Shot("layerwise", 0.2, "demo"),)),
-        PaperFigure("3-10", "3-2", "boundary", (_DENSE, Shot("global", 0.4))),
-        PaperFigure("3-11", "3-2", "boundary", (_DENSE, Shot("layerwise", 0.2))),
-        PaperFigure("3-14", "3-4", "epochs", (Shot("global", 0.1), Shot("layerwise", 0.1))),
+        # The text says global, both captions say layerwise; drawn as captioned.
+        PaperFigure("3-8", "3-2", "counts", (PicturedRun("layerwise", 0.2, "demo"),)),
+        PaperFigure("3-9", "3-2", "mask", (PicturedRun("layerwise", 0.2, "demo"),)),
+        PaperFigure("3-10", "3-2", "boundary", (_DENSE, PicturedRun("global", 0.4))),
+        PaperFigure("3-11", "3-2", "boundary", (_DENSE, PicturedRun("layerwise", 0.2))),
+        PaperFigure("3-14", "3-4", "epochs", (PicturedRun("global", 0.1), PicturedRun("layerwise", 0.1))),
     )
 }
-# Of scene and last frame; count.i and mask.i are kept of small networks only, whose every weight is drawn.
-NEEDED = ("train.x", "train.y", "grid.x", "grid.y", "points", "labels", "picture.fit", "picture.chance")
-DESCRIBED = ("step", "matrices", "layers", "edge", "grid", "train", "steps_an_epoch", "budget", "nonzeros")
+# Arrays kept of the scene and the last frame. count.i and mask.i are kept for small networks only, which are
+# drawn weight by weight.
+KEPT_ARRAYS = ("train.x", "train.y", "grid.x", "grid.y", "points", "labels", "picture.fit", "picture.chance")
+KEPT_META = ("step", "matrices", "layers", "edge", "grid", "train", "steps_an_epoch", "budget", "nonzeros")
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What a figure needs of one run: arrays, and how to read them."""
+    """The data that a figure needs of one run: arrays and their description."""
 
     run: str
     method: str
@@ -70,7 +71,7 @@ class Picture:
     meta: dict[str, Any]
 
     def matrices(self) -> list[dict[str, Any]]:
-        """Every drawn weight matrix of a small network: its name, retention counts and mask."""
+        """Return the name, retention counts and mask of each drawn weight matrix of a small network."""
         found = []
         for index, entry in enumerate(self.meta["matrices"]):
             if f"count.{index}" not in self.arrays:
@@ -88,24 +89,24 @@ class Picture:
 
 
 def picture_of(store: Store, run: Run) -> Picture | None:
-    """The picture of a run as it is now; None before its first frame."""
+    """Return the current picture of a run; None before its first frame."""
     scenes, frame = store.entries(run.id, ["scene"]), store.frame(run.id)
     if not scenes or frame is None:
         return None
     scene, scene_meta = decode(scenes[0].payload)
     drawn, meta = decode(frame.payload)
-    arrays = {name: array for name, array in (scene | drawn).items() if name in NEEDED}
+    arrays = {name: array for name, array in (scene | drawn).items() if name in KEPT_ARRAYS}
     exact = all(entry["pool"] == [1, 1] for entry in meta["matrices"])
     if exact and run.config.size == "demo" and run.config.task != "vulnerabilities":
         arrays |= {name: array for name, array in drawn.items() if name.startswith(("count.", "mask."))}
     arrays |= _epochs(store, run)
-    described = {name: value for name, value in (scene_meta | meta).items() if name in DESCRIBED}
+    described = {name: value for name, value in (scene_meta | meta).items() if name in KEPT_META}
     config = run.config
     return Picture(run.id, config.method, config.density, config.size, arrays, described)
 
 
 def _epochs(store: Store, run: Run) -> dict[str, np.ndarray]:
-    """The test accuracy at every measurement of a run on texts."""
+    """Return the test accuracy of a text run at each measurement."""
     if run.config.task != "vulnerabilities":
         return {}
     rows = [(row.step, json.loads(row.payload).get("metrics")) for row in store.entries(run.id, ["record"])]
@@ -118,7 +119,7 @@ def _epochs(store: Store, run: Run) -> dict[str, np.ndarray]:
 
 
 def save(pictures: dict[str, Picture], path: Path) -> None:
-    """Pictures by their digests, as one safetensors file."""
+    """Write pictures by digest to one safetensors file."""
     arrays = {
         f"{digest}/{name}": array
         for digest, picture in pictures.items()
@@ -132,7 +133,7 @@ def save(pictures: dict[str, Picture], path: Path) -> None:
 
 
 def load(path: Path) -> dict[str, Picture]:
-    """The pictures of a file by their digests; none when there is no file."""
+    """Read pictures by digest; return none if the file is missing."""
     if not path.exists():
         return {}
     arrays, meta = decode(path.read_bytes())
@@ -145,5 +146,5 @@ def _under(arrays: dict[str, np.ndarray], digest: str) -> dict[str, np.ndarray]:
 
 
 def figures_of(table: str) -> Iterable[PaperFigure]:
-    """The figures that show runs of a table, in the paper's order."""
+    """Return the figures that show runs of a table, in the paper's order."""
     return [figure for figure in FIGURES.values() if figure.table == table]

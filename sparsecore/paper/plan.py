@@ -1,4 +1,4 @@
-"""Which runs a table needs: its grid, rows that the paper lacks, and small networks for the pictures."""
+"""The runs of a table: its grid, densities below the printed ones, and small networks for the pictures."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sparsecore.engine.config import SIZES, TEXTS, ConfigError, RunConfig
-from sparsecore.paper.pictures import FIGURES
+from sparsecore.paper.pictures import FIGURES, PicturedRun
 from sparsecore.paper.thesis import PaperTable, paper_table
 from sparsecore.runs.sweeps.spec import SweepSpec
 
 METHODS = ("global", "layerwise")
-FURTHER = (0.02, 0.01, 0.005)  # below the paper's, on request: where does each method break?
-KEPT_ALIVE_AT = 0.05  # the paper's lowest ρ of Tables 3-1 and 3-2, where a global budget empties a layer
-# One weight a neuron, so that none is cut off, and so many a layer that the last one can still learn.
+FURTHER = (0.02, 0.01, 0.005)  # densities below the printed ones, to find where each method breaks
+KEPT_ALIVE_AT = 0.05  # lowest printed ρ of Tables 3-1 and 3-2, where a global budget empties a layer
+# One weight per neuron cuts no neuron off; this many per layer let the last layer still learn.
 FLOORS = {"keep_alive": 1, "keep_alive_layer": 100}
-PICTURED_SIZE = "demo"  # the paper's pictures of weights are of a small network too
+PICTURED_SIZE = "demo"  # the paper's pictures of weights also show a small network
 
 Column = Literal["dense", "global", "layerwise", "keep_alive"]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A table to be reproduced: with these seeds, at this size.
+    """The reproduction of a table with the given seeds and network size.
 
-    further: also the densities of `FURTHER`. parameters: of all runs, such as `max_steps` or `data`.
+    further: also train the densities of `FURTHER`. parameters: settings of all runs, such as `max_steps` or
+    `data`.
 
     >>> plan = Plan("3-1", seeds=(0, 1))
     >>> {name: len(spec.configs()) for name, spec in plan.specs().items()}
@@ -39,7 +40,7 @@ class Plan:
     parameters: dict[str, Any] = field(default_factory=dict)
 
     def specs(self) -> dict[str, SweepSpec]:
-        """The sweeps of the table, by name; a `ConfigError` for a size that the task does not have."""
+        """Return the sweeps of the table by name; raise `ConfigError` for a size that the task lacks."""
         task = self.paper.task
         if self.size not in SIZES[task]:
             raise ConfigError("size", self.size, f"one of {', '.join(SIZES[task])} for {task}")
@@ -49,7 +50,7 @@ class Plan:
             "grid": self._spec(METHODS, (*self.paper.densities, *further), self.seeds, shared),
             "kept_alive": self._spec(("global",), (KEPT_ALIVE_AT, *further), self.seeds, shared | FLOORS),
         }
-        for number, (method, density) in enumerate(self._pictured()):
+        for number, (method, density) in enumerate(self._pictured_runs()):
             small = self._shared() | {"size": PICTURED_SIZE}
             specs["pictures" if not number else f"pictures {number + 1}"] = self._spec(
                 (method,), (density,), self.seeds[:1], small
@@ -58,26 +59,26 @@ class Plan:
 
     @property
     def paper(self) -> PaperTable:
-        """What the paper prints."""
+        """The printed table."""
         return paper_table(self.table)
 
     def table_configs(self) -> list[RunConfig]:
-        """The configs whose figures stand in the table."""
+        """Return the configs of the runs in the table."""
         specs = self.specs()
         return [*specs["grid"].configs(), *specs["kept_alive"].configs()]
 
     def configs(self) -> list[RunConfig]:
-        """Every config that has to be trained, each once."""
+        """Return all configs to train, without duplicates."""
         found = [config for spec in self.specs().values() for config in spec.configs()]
         return list({config.digest(): config for config in found}.values())
 
-    def pictured(self, method: str, density: float, size: str | None) -> RunConfig:
-        """The config of a run that a figure shows; `size` None for the table's own size."""
-        parameters = self._shared() | {"size": size or self.size}
-        return self._spec((method,), (density,), self.seeds[:1], parameters).configs()[0]
+    def config_of(self, run: PicturedRun) -> RunConfig:
+        """Return the config of a run shown in a figure."""
+        parameters = self._shared() | {"size": run.size or self.size}
+        return self._spec((run.method,), (run.density,), self.seeds[:1], parameters).configs()[0]
 
     def _shared(self) -> dict[str, Any]:
-        # The thesis stops its text networks by the test texts; it says so, so we do.
+        # The thesis stops its text networks early on the test texts; the reproduction does the same.
         return ({"watch": "test"} if self.paper.task == TEXTS else {}) | self.parameters
 
     def _spec(
@@ -91,20 +92,20 @@ class Plan:
             parameters=given,
         )
 
-    def _pictured(self) -> list[tuple[str, float]]:
-        """Method and density of the small networks that the table's figures show."""
+    def _pictured_runs(self) -> list[tuple[str, float]]:
+        """Return method and density of the small networks shown in the table's figures."""
         wanted = [
-            (shot.method, shot.density)
+            (run.method, run.density)
             for figure in FIGURES.values()
             if figure.table == self.table
-            for shot in figure.shots
-            if shot.size == PICTURED_SIZE
+            for run in figure.runs
+            if run.size == PICTURED_SIZE
         ]
         return list(dict.fromkeys(wanted))
 
 
 def column_of(config: RunConfig) -> Column:
-    """The column of the table that a run belongs to."""
+    """Return the table column of a run."""
     if config.method == "dense":
         return "dense"
     return "keep_alive" if config.keep_alive or config.keep_alive_layer else config.method

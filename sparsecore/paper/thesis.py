@@ -1,4 +1,4 @@
-"""What the thesis prints: its tables, from `assets/paper/tables.json`."""
+"""The printed tables of the thesis, from `assets/paper/tables.json`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sparsecore.engine.config import Task
 FOLDER = Path(__file__).parents[2] / "assets" / "paper"
 TABLES = ("3-1", "3-2", "3-4")  # tables of trained networks
 SORTING = "3-5"  # the table of times
-PAPER_WEIGHTS = 1_835_008  # "about 1.8 M": what Table 3-5 sorts (DESIGN)
-PAPER_BLOCKS = 4  # the layers of the layerwise method there
+PAPER_WEIGHTS = 1_835_008  # "about 1.8 M": the number of weights sorted in Table 3-5 (DESIGN)
+PAPER_BLOCKS = 4  # number of layers of the layerwise method in Table 3-5
 PERCENT = 100.0
 
 Part = Literal["train", "test"]
@@ -24,9 +24,9 @@ METHODS = ("global", "layerwise")
 
 @dataclass(frozen=True)
 class PaperTable:
-    """One printed table: for each ρ and method the metric on the training and on the test part.
+    """One printed table: for each ρ and method the training and the test metric.
 
-    percent: whether it prints shares as percentages; decimals: how many digits it prints.
+    percent: whether values are percentages; decimals: number of printed decimals.
     """
 
     name: str
@@ -39,43 +39,43 @@ class PaperTable:
 
     @property
     def densities(self) -> tuple[float, ...]:
-        """As printed, from 1 down."""
+        """The printed densities, from 1 down."""
         return tuple(self.rows)
 
     def value(self, density: float, method: str, part: Part) -> float | None:
-        """What is printed, in the table's own unit; None where nothing is."""
+        """Return the printed value in the table's unit; None if there is none."""
         return self.rows.get(density, {}).get(method, {}).get(part)
 
     def in_unit(self, value: float) -> float:
-        """A metric as our runs measure it, in the table's unit."""
+        """Convert a metric of our runs to the table's unit."""
         return PERCENT * value if self.percent else value
 
-    def written(self, value: float, *, signed: bool = False) -> str:
-        """A value of this table as text, with as many digits as the paper prints.
+    def format_value(self, value: float, *, signed: bool = False) -> str:
+        """Format a value with the number of decimals of the table.
 
-        >>> paper_table("3-1").written(0.0701), paper_table("3-2").written(-0.25, signed=True)
+        >>> paper_table("3-1").format_value(0.0701), paper_table("3-2").format_value(-0.25, signed=True)
         ('0.0701', '−0.25')
         """
         text = f"{value:+.{self.decimals}f}" if signed else f"{value:.{self.decimals}f}"
         return text.replace("-", "−")
 
     def better(self, ours: float, theirs: float) -> bool:
-        """Whether the first value is the better one."""
+        """Return whether `ours` is better than `theirs`."""
         return ours < theirs if self.lower_is_better else ours > theirs
 
     def in_shares(self, value: float) -> float:
-        """A printed value as our runs measure it."""
+        """Convert a printed value to the unit of our runs."""
         return round(value / (PERCENT if self.percent else 1.0), 6)
 
     @property
     def last_digit(self) -> float:
-        """Half a unit of the last digit printed: what rounding alone can do."""
+        """Half a unit of the last printed digit: the rounding error."""
         return 0.5 * 10**-self.decimals
 
 
 @cache
 def paper_table(name: str) -> PaperTable:
-    """A table by its number; `KeyError` for one that is no table of trained networks."""
+    """Return a table of trained networks by its number; raise `KeyError` for any other."""
     if name not in TABLES:
         raise KeyError(f"{name!r} is not one of {', '.join(TABLES)}.")
     table = tables()[name]
@@ -94,7 +94,7 @@ def paper_table(name: str) -> PaperTable:
 
 @dataclass(frozen=True)
 class Printed:
-    """One printed result: a method at a density. A density of 1 is the dense network."""
+    """One printed result of a method at a density. Density 1 is the dense network."""
 
     table: str
     method: str
@@ -105,13 +105,13 @@ class Printed:
 
 @cache
 def tables() -> dict[str, dict[str, Any]]:
-    """Every table by its number, as the file has it."""
+    """Return all tables by number, as stored in the file."""
     return json.loads((FOLDER / "tables.json").read_text(encoding="utf-8"))
 
 
 @cache
 def printed(task: str) -> tuple[Printed, ...]:
-    """The printed results of a task; accuracies as shares of 1, like ours. Empty for a task without a table.
+    """Return the printed results of a task, accuracies as shares of 1; empty for a task without a table.
 
     >>> printed("spirals")[1]
     Printed(table='3-2', method='global', density=0.9, train=0.9966, test=0.995)

@@ -1,4 +1,4 @@
-"""What people answered to the lessons' questions before they saw the run: one answer a person a lesson."""
+"""Answers to the lessons' questions, given before the run is shown: one per person and lesson."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import guesses
 
 
-def guess(store: Store, lesson: str, choice: int, by: Person) -> bool:
-    """Keep a person's answer; False where there is one already, which stays: it was given before the run.
+def record_answer(store: Store, lesson: str, choice: int, by: Person) -> bool:
+    """Store a person's answer; return False if there is one already, which is kept.
 
-    Raises `ValueError` for a choice below 0, and for a person who is nobody in particular.
+    Raises `ValueError` for a choice below 0 or a person without an owner id.
     """
     if choice < 0 or by.owner is None:
         raise ValueError(f"an answer needs a person and a choice from 0; got {by.owner!r} and {choice!r}.")
@@ -25,8 +25,8 @@ def guess(store: Store, lesson: str, choice: int, by: Person) -> bool:
         return connection.execute(statement).rowcount == 1
 
 
-def counted(store: Store, lesson: str, choices: int) -> list[int]:
-    """How many people gave each of the lesson's answers, in the order of the choices."""
+def count_answers(store: Store, lesson: str, choices: int) -> list[int]:
+    """Count the people who gave each answer, in the order of the choices."""
     query = (
         select(guesses.c.choice, func.count()).where(guesses.c.lesson == lesson).group_by(guesses.c.choice)
     )
@@ -35,15 +35,15 @@ def counted(store: Store, lesson: str, choices: int) -> list[int]:
     return [found.get(choice, 0) for choice in range(choices)]
 
 
-def answered(store: Store, owner: str) -> dict[str, int]:
-    """The lessons that a person has answered, and how."""
+def answers_of(store: Store, owner: str) -> dict[str, int]:
+    """Return a person's answers by lesson."""
     query = select(guesses.c.lesson, guesses.c.choice).where(guesses.c.owner == owner)
     with store.engine.connect() as connection:
         return dict(tuple(row) for row in connection.execute(query))
 
 
-def forget(store: Store, lessons: Sequence[str], by: Person) -> None:
-    """Drop everybody's answers to these lessons, for a new class; `NotYours` for all but the teacher."""
+def clear_answers(store: Store, lessons: Sequence[str], by: Person) -> None:
+    """Delete all answers to these lessons, for a new class; raise `NotYours` unless `by` is the teacher."""
     if not by.teacher:
         raise NotYours("the class's answers belong to the teacher.")
     with store.engine.begin() as connection:

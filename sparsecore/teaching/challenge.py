@@ -1,7 +1,7 @@
-"""The challenge: the fewest weights that still do the task. A run is judged by its own weights alone.
+"""The challenge: solve a task with the fewest weights. A run is judged by its own weights alone.
 
-The judge computes the network's outputs with numpy on points of its own, the same for everybody, that no
-run has trained on, whatever noise or seed the run was given. Imports no torch: the server judges at once.
+The judge computes the network's outputs with numpy on fixed points of its own, which no run has trained on,
+independent of the run's noise and seed. It imports no torch, so the server judges at once.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from scipy.special import expit
 from sparsecore.engine.config import NOISE
 from sparsecore.engine.tasks.points import sinc_points, spiral_points
 
-MODEL = "model."  # how the names of a network's arrays in a checkpoint begin
-SEED = 20_261_122  # of the judge's points
+MODEL = "model."  # prefix of a network's arrays in a checkpoint
+SEED = 20_261_122  # seed of the judge's points
 SINC_POINTS = 4_000  # the standard error of an RMSE near 0.08 is then under 0.001
 SPIRAL_DRAWS = 4  # of 2,000 points each: that of an accuracy near 99 % is 0.11 points
 
 
 @dataclass(frozen=True)
 class Challenge:
-    """A task, its metric, and what has to be reached. `lower`: whether less is better."""
+    """A task, its metric, and the value to reach. `lower`: lower values are better."""
 
     task: str
     metric: str
@@ -31,7 +31,7 @@ class Challenge:
     lower: bool
 
     def passes(self, value: float) -> bool:
-        """Whether a network with this metric may enter."""
+        """Return whether a network with this metric may enter."""
         return value <= self.limit if self.lower else value >= self.limit
 
 
@@ -42,12 +42,12 @@ CHALLENGES = {
 
 
 class NotJudged(ValueError):
-    """These arrays are no network of the task; the message says what is wrong."""
+    """The arrays are no network of the task; the message names the problem."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the judge found: weights that are not zero, in all matrices, and the metric on its own points."""
+    """The judge's result: non-zero weights in all matrices, and the metric on the judge's points."""
 
     nonzeros: int
     value: float
@@ -57,7 +57,7 @@ class Judgement:
 def judge(task: str, arrays: Mapping[str, np.ndarray]) -> Judgement:
     """Judge the network in a checkpoint's arrays; biases are not counted.
 
-    Raises `NotJudged` for what is no perceptron of the task with finite weights.
+    Raises `NotJudged` unless the arrays are a multilayer perceptron of the task with finite weights.
     """
     challenge, layers = CHALLENGES[task], _layers(arrays)
     points, targets = _points(task)
@@ -71,7 +71,7 @@ def judge(task: str, arrays: Mapping[str, np.ndarray]) -> Judgement:
 
 
 def _points(task: str) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs (N, widths[0]) and what they should give."""
+    """Return the inputs (N, widths[0]) and their targets."""
     stream = np.random.default_rng(SEED)
     if task == "sinc":
         x, y = sinc_points(stream, SINC_POINTS, NOISE["sinc"].default)
@@ -82,7 +82,7 @@ def _points(task: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _layers(arrays: Mapping[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Weight (out, in) and bias (out,) of fc1, fc2, …, in double precision."""
+    """Return weight (out, in) and bias (out,) of fc1, fc2, …, in double precision."""
     layers = []
     while (name := f"{MODEL}fc{len(layers) + 1}.weight") in arrays:
         weight, bias = arrays[name], arrays.get(name.replace(".weight", ".bias"))

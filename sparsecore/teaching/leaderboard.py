@@ -16,12 +16,12 @@ from sparsecore.runs.store.store import KEPT, Store
 from sparsecore.runs.store.tables import entries, runs
 from sparsecore.teaching.challenge import CHALLENGES, Judgement, NotJudged, judge
 
-LONGEST_NAME = 40  # characters
+MAX_NAME_LENGTH = 40  # characters
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A run on the leaderboard. `value` is the judge's metric; `rank` counts from 1, equal ones share it."""
+    """A run on the leaderboard. `value` is the judge's metric; `rank` counts from 1, ties share a rank."""
 
     rank: int
     run: Run
@@ -31,8 +31,8 @@ class Entry:
     value: float
 
 
-def judged(store: Store, run: Run) -> Judgement:
-    """Judge a run by the weights of its last checkpoint. Raises `NotJudged` for what has no result yet."""
+def judge_run(store: Store, run: Run) -> Judgement:
+    """Judge a run by the weights of its last checkpoint; raise `NotJudged` if it has no result yet."""
     if run.config.task not in CHALLENGES:
         raise NotJudged(f"there is no challenge on {run.config.task}.")
     kept = store.checkpoint(run.id)
@@ -43,19 +43,19 @@ def judged(store: Store, run: Run) -> Judgement:
 
 
 def enter(store: Store, run_id: str, name: str, by: Person = HOST) -> Judgement:
-    """Judge a person's own run, and put it on the leaderboard under a name if it passes.
+    """Judge a person's own run and put it on the leaderboard under `name` if it passes.
 
-    Entered again it is judged again and takes the new name. Raises `NotJudged`, for a run that the store
-    does not have too, and `NotYours`.
+    Entering again judges the run again and updates the name. Raises `NotJudged`, also for an unknown run, and
+    `NotYours`.
     """
     run = store.get(run_id)
     if run is None:
         raise NotJudged(f"there is no run {run_id}.")
     by.require(run.owner, run.origin, f"run {run_id}")
-    found = judged(store, run)
+    found = judge_run(store, run)
     if found.passes:
         facts = {
-            "name": " ".join(plain_words(name).split())[:LONGEST_NAME] or run_id,
+            "name": " ".join(plain_words(name).split())[:MAX_NAME_LENGTH] or run_id,
             "nonzeros": found.nonzeros,
         }
         facts |= {"value": found.value, "created": time.time()}
@@ -67,7 +67,7 @@ def enter(store: Store, run_id: str, name: str, by: Person = HOST) -> Judgement:
 
 
 def withdraw(store: Store, run_id: str, by: Person = HOST) -> None:
-    """Take a run off the leaderboard; nothing for one that is not on it. Raises `NotYours`."""
+    """Remove a run from the leaderboard, if it is on it; raise `NotYours`."""
     with store.engine.begin() as connection:
         row = connection.execute(select(entries.c.owner).where(entries.c.run_id == run_id)).first()
         if row is not None:
@@ -76,7 +76,7 @@ def withdraw(store: Store, run_id: str, by: Person = HOST) -> None:
 
 
 def leaderboard(store: Store, task: str) -> list[Entry]:
-    """Everybody's best entry on a task: fewest weights, then the better metric, then who was first."""
+    """Return each person's best entry on a task: fewest weights, then better metric, then earlier entry."""
     better = entries.c.value if CHALLENGES[task].lower else -entries.c.value
     own = (entries.c.name.label("entrant_name"), entries.c.owner.label("entrant"))
     query = (
@@ -90,7 +90,7 @@ def leaderboard(store: Store, task: str) -> list[Entry]:
     found: list[Entry] = []
     seen: set[str] = set()
     for row in rows:
-        # What belongs to nobody, from the command line, counts run by run.
+        # Runs without an owner, from the command line, count individually.
         if row.entrant is not None and row.entrant in seen:
             continue
         seen |= {row.entrant} if row.entrant is not None else set()

@@ -1,4 +1,4 @@
-"""The lessons: data files of `assets/lessons`, in both languages, checked when they are read."""
+"""The lessons: data files in `assets/lessons`, in both languages, validated when read."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from sparsecore.engine.config import PARAMETERS, RunConfig
 
 FOLDER = Path(__file__).parents[2] / "assets" / "lessons"
 PAGES = Path(__file__).parents[2] / "pages"
-Figure = Literal["threshold", "nested", "descent", "subsets", "spirals", "storage", "retention"]
+FigureName = Literal["threshold", "nested", "descent", "subsets", "spirals", "storage", "retention"]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z]\w*$")]
-Words = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+NonEmptyText = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 
 
-class Checked(BaseModel):
-    """Data that never change, without a field that is not known."""
+class LessonModel(BaseModel):
+    """Base of the lesson models: immutable; unknown fields are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Text(Checked):
-    """One thing said in both languages; Markdown, formulas between dollars."""
+class BilingualText(LessonModel):
+    """A text in both languages; Markdown, formulas between dollar signs."""
 
-    en: Words
-    zh: Words
+    en: NonEmptyText
+    zh: NonEmptyText
 
-    def in_(self, language: str) -> str:
+    def get(self, language: str) -> str:
         return getattr(self, language)
 
 
-class Shot(Checked):
-    """A run that a lesson shows, under a name; `preset` are parameters of a `RunConfig`."""
+class LessonRun(LessonModel):
+    """A named run shown in a lesson; `preset` holds parameters of a `RunConfig`."""
 
-    name: Text
+    name: BilingualText
     preset: dict[str, Any]
 
     @property
@@ -52,18 +52,18 @@ class Shot(Checked):
         return RunConfig.parse(self.preset)
 
     @model_validator(mode="after")
-    def _preset_is_a_config(self) -> Shot:
+    def _preset_is_a_config(self) -> LessonRun:
         _ = self.config
         return self
 
 
-class Question(Checked):
-    """What is asked before the run: of `choices`, `right` is the place of the right one."""
+class Question(LessonModel):
+    """The question before the run; `right` is the index of the right answer in `choices`."""
 
-    ask: Text
-    choices: Annotated[tuple[Text, ...], Len(2, 5)]
+    ask: BilingualText
+    choices: Annotated[tuple[BilingualText, ...], Len(2, 5)]
     right: Annotated[int, Ge(0)]
-    why: Annotated[tuple[Text, ...], Len(1, 4)]
+    why: Annotated[tuple[BilingualText, ...], Len(1, 4)]
 
     @model_validator(mode="after")
     def _right_is_a_choice(self) -> Question:
@@ -72,10 +72,10 @@ class Question(Checked):
         return self
 
 
-class Onward(Checked):
-    """What to try next: a page, with what its link says."""
+class NextStep(LessonModel):
+    """A suggested next step: a page with a link label and query."""
 
-    label: Text
+    label: BilingualText
     page: Name
     query: dict[str, str] = {}
 
@@ -87,27 +87,27 @@ class Onward(Checked):
         return page
 
     @model_validator(mode="after")
-    def _a_link_into_the_lab_is_a_config(self) -> Onward:
+    def _a_link_into_the_lab_is_a_config(self) -> NextStep:
         if self.page == "lab":
             RunConfig.parse(self.query_values())
         return self
 
     def query_values(self) -> dict[str, Any]:
-        """The query as values, as the Lab reads it from a link."""
+        """Return the query as values, as the Lab reads them from a link."""
         return {name: PARAMETERS[name].read(value) for name, value in self.query.items()}
 
 
-class Lesson(Checked):
-    """One lesson. It opens with its figure, or with the first of its runs; the rest comes once answered."""
+class Lesson(LessonModel):
+    """One lesson: it opens with its figure or the first of its runs, and shows the rest after the answer."""
 
     id: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z-]{1,31}$")]
     order: Annotated[int, Ge(1)]
-    title: Text
-    text: Annotated[tuple[Text, ...], Len(1, 5)]
+    title: BilingualText
+    text: Annotated[tuple[BilingualText, ...], Len(1, 5)]
     question: Question
-    runs: tuple[Shot, ...] = ()
-    figure: Figure | None = None
-    onward: Annotated[tuple[Onward, ...], Len(1, 4)]
+    runs: tuple[LessonRun, ...] = ()
+    figure: FigureName | None = None
+    onward: Annotated[tuple[NextStep, ...], Len(1, 4)]
 
     @model_validator(mode="after")
     def _something_is_shown(self) -> Lesson:
@@ -119,11 +119,11 @@ class Lesson(Checked):
 
 
 class LessonError(ValueError):
-    """A file is no lesson; the message is a sentence that names it."""
+    """A file is not a valid lesson; the message names it."""
 
 
-def read(path: Path) -> Lesson:
-    """The lesson of a file; raises `LessonError`."""
+def read_lesson(path: Path) -> Lesson:
+    """Read a lesson file; raise `LessonError`."""
     try:
         return Lesson.model_validate_json(path.read_bytes())
     except ValidationError as error:
@@ -134,8 +134,8 @@ def read(path: Path) -> Lesson:
 
 @cache
 def lessons(folder: Path = FOLDER) -> tuple[Lesson, ...]:
-    """All lessons of a folder in their order; `LessonError` for what is none, or is there twice."""
-    found = sorted((read(path) for path in folder.glob("*.json")), key=lambda lesson: lesson.order)
+    """Return all lessons of a folder in order; raise `LessonError` for an invalid or duplicate one."""
+    found = sorted((read_lesson(path) for path in folder.glob("*.json")), key=lambda lesson: lesson.order)
     for what in ("id", "order"):
         values = [getattr(lesson, what) for lesson in found]
         twice = [value for value in values if values.count(value) > 1]

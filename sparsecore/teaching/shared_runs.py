@@ -1,4 +1,4 @@
-"""Runs that everybody watches: one of each config, begun by the first who wants to see it."""
+"""Runs shared by all viewers: one per config, created for the first person who opens it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import runs
 
 
-def run_for_all(store: Store, config: RunConfig, origin: str = LESSON) -> Run:
-    """The newest run of this config and origin that did not fail and was not stopped; else a new one.
+def shared_run(store: Store, config: RunConfig, origin: str = LESSON) -> Run:
+    """Return the newest run of this config and origin that neither failed nor was stopped, or create one.
 
-    It belongs to nobody. Two people who ask at once are given the same run.
+    It has no owner. Two people who open it at once get the same run.
     """
     found = _newest(store, config, origin)
     if found is not None:

@@ -1,4 +1,4 @@
-"""The statements of the Theory page: data of `assets/theory`, in both languages, checked when read."""
+"""The statements of the Theory page: data in `assets/theory`, in both languages, validated when read."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from sparsecore.teaching.lessons import Checked, Text
+from sparsecore.teaching.lessons import BilingualText, LessonModel
 
 FILE = Path(__file__).parents[2] / "assets" / "theory" / "statements.json"
 
 
-class Statement(Checked):
-    """What holds, why, and what the source misprints of it, if it does."""
+class Statement(LessonModel):
+    """A statement, its proof, and the misprint of its source, if any."""
 
     id: str
-    title: Text
-    says: Text
-    why: Text
-    misprint: Text | None = None
+    title: BilingualText
+    says: BilingualText
+    why: BilingualText
+    misprint: BilingualText | None = None
 
 
 @cache
 def statements(file: Path = FILE) -> tuple[Statement, ...]:
-    """All statements in the order of the argument; pydantic's `ValidationError` for a file that is none."""
+    """Return all statements in logical order; raise pydantic's `ValidationError` for an invalid file."""
     return TypeAdapter(tuple[Statement, ...]).validate_json(file.read_bytes())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sparsecore.figures.reports.paper import report
-from sparsecore.paper import gather
+from sparsecore.paper import stored_runs
 from sparsecore.paper.pictures import figures_of
 from sparsecore.paper.plan import Plan
 from sparsecore.runs.store.store import Store
@@ -22,13 +22,15 @@ PATIENCE_SECONDS = 120  # ten figures and five megabytes of script on busy cores
 def path(store: Store, tmp_path: Path) -> Path:
     """A report whose figures are there, of a table that is mostly still to be run."""
     plan = Plan("3-1", (0,), "demo", parameters={"max_steps": 3})
-    shots = [shot for figure in figures_of("3-1") for shot in figure.shots]
-    configs = [gather.config_of(plan, shot) for shot in shots]
+    configs = [plan.config_of(run) for figure in figures_of("3-1") for run in figure.runs]
     for config in {config.digest(): config for config in configs}.values():
         run = store.create(config, worker="test")
         Worker(store, store.get(run), "test").work()
     written = tmp_path / "report.html"
-    written.write_text(report(gather.found(store, plan), gather.pictures(store, plan)), encoding="utf-8")
+    written.write_text(
+        report(stored_runs.load_reproduction(store, plan), stored_runs.load_pictures(store, plan)),
+        encoding="utf-8",
+    )
     return written
 
 

@@ -7,7 +7,7 @@ from sparsecore.dashboard import session
 from sparsecore.dashboard.server.live_route import status_of
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store.store import Store
-from sparsecore.teaching.lead import Lead, lead, set_lead
+from sparsecore.teaching.teacher_view import TeacherView, set_teacher_view, teacher_view
 from sparsecore.words import words
 from tests.dashboard.opening import opened
 
@@ -32,12 +32,12 @@ def test_a_link_that_hides_the_controls_keeps_the_buttons_and_the_settings():
 
 def test_who_follows_sees_the_run_that_is_led_to_and_no_buttons(store: Store):
     first, second = (store.create(RunConfig(seed=seed)) for seed in (1, 2))
-    set_lead(store, Lead(first))
+    set_teacher_view(store, TeacherView(first))
     app = opened("lab.py", follow="1")
     assert app.query_params["run"] == first
     assert SAY["action.train"] not in labels(app)
     assert SAY["class.following"] in [caption.value for caption in app.caption]
-    set_lead(store, Lead(second))
+    set_teacher_view(store, TeacherView(second))
     app.run()
     assert app.query_params["run"] == second
 
@@ -50,15 +50,15 @@ def test_leading_begins_with_the_run_that_is_shown_and_ends_with_the_toggle(stor
     run = store.create(RunConfig(seed=1))
     app = opened("lab.py", run=run)
     app.toggle(key="leads").set_value(True).run()
-    assert lead(store) == Lead(run)
+    assert teacher_view(store) == TeacherView(run)
     app.toggle(key="leads").set_value(False).run()
-    assert lead(store) is None
+    assert teacher_view(store) is None
 
 
 def test_everybody_who_watches_the_run_is_told_the_step(store: Store):
     run, other = store.create(RunConfig()), store.create(RunConfig(seed=1))
     assert status_of(store, run)["lead"] is None
-    set_lead(store, Lead(run, 40))
+    set_teacher_view(store, TeacherView(run, 40))
     assert (status_of(store, run)["lead"], status_of(store, other)["lead"]) == (40, None)
 
 

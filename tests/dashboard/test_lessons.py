@@ -16,8 +16,8 @@ from sparsecore.engine.deploy.formats import stored_bytes
 from sparsecore.engine.tasks.points import best_accuracy, constant_rmse
 from sparsecore.runs.store.run import LESSON
 from sparsecore.runs.store.store import Store
-from sparsecore.teaching.answers import counted
-from sparsecore.teaching.lessons import FOLDER, LessonError, Text, lessons, read
+from sparsecore.teaching.answers import count_answers
+from sparsecore.teaching.lessons import FOLDER, BilingualText, LessonError, lessons, read_lesson
 from sparsecore.teaching.statements import statements
 from sparsecore.words import ASSETS, LANGUAGES, speaker
 from tests.dashboard.opening import opened
@@ -26,9 +26,9 @@ PAGES = Path(__file__).parents[2] / "pages"
 LESSONS = {lesson.id: lesson for lesson in lessons()}
 
 
-def texts(value: object) -> Iterator[Text]:
+def texts(value: object) -> Iterator[BilingualText]:
     """Every text of a lesson or statement, however deep."""
-    if isinstance(value, Text):
+    if isinstance(value, BilingualText):
         yield value
     elif isinstance(value, (list, tuple)):
         for each in value:
@@ -92,7 +92,7 @@ def test_a_file_that_is_no_lesson_is_refused_and_named(what: str, tmp_path: Path
     file = tmp_path / "broken.json"
     file.write_text(json.dumps(data), encoding="utf-8")
     with pytest.raises(LessonError, match=f"broken.json is no lesson.*{re.escape(told)}"):
-        read(file)
+        read_lesson(file)
 
 
 def test_two_lessons_of_one_name_are_refused(tmp_path: Path):
@@ -163,19 +163,19 @@ def markup(app: AppTest) -> str:
 )
 def test_every_lesson_opens_answers_and_explains(served: Store, lesson, lang: str):
     app = opened("lessons.py", lang, lesson=lesson.id)
-    assert lesson.title.in_(lang) in app.subheader[0].value
+    assert lesson.title.get(lang) in app.subheader[0].value
     assert "sp-answers" not in markup(app)
     app.button(key=f"lesson_choice_{lesson.question.right}").click().run()
     assert not app.exception, app.exception
     assert speaker(lang)("lessons.right") in markup(app)
-    assert lesson.question.why[0].in_(lang) in [element.value for element in app.markdown]
-    assert sum(counted(served, lesson.id, len(lesson.question.choices))) == 1
+    assert lesson.question.why[0].get(lang) in [element.value for element in app.markdown]
+    assert sum(count_answers(served, lesson.id, len(lesson.question.choices))) == 1
 
 
 def test_a_person_answers_once_and_the_class_is_counted(served: Store):
     for choice in (2, 2, 0):
         opened("lessons.py", lesson="collapse").button(key=f"lesson_choice_{choice}").click().run()
-    assert counted(served, "collapse", 4) == [1, 0, 2, 0]
+    assert count_answers(served, "collapse", 4) == [1, 0, 2, 0]
 
 
 def test_before_the_answer_only_the_first_run_of_a_lesson_is_trained(served: Store):
@@ -205,7 +205,7 @@ def test_an_unknown_lesson_of_a_link_opens_the_first(served: Store):
 def test_the_theory_page_states_each_condition_and_the_three_misprints(served: Store, lang: str):
     app = opened("theory.py", lang)
     said = [element.value for element in app.markdown]
-    assert all(statement.says.in_(lang) in said for statement in statements())
+    assert all(statement.says.get(lang) in said for statement in statements())
     assert len(app.warning) == 3
     for misprint in (r"\nabla f(w^*)<0", r"\tfrac2L", "w_1"):
         assert any(misprint in element.value for element in app.warning)

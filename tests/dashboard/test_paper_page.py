@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from sparsecore.dashboard import session
-from sparsecore.paper import gather, pictures, record
+from sparsecore.paper import pictures, reproduction, stored_runs
 from sparsecore.paper.plan import Plan
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
@@ -21,7 +21,7 @@ EN = words("en")
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where shipped reproductions are looked for: an empty folder."""
-    for function in (record.shipped, gather.shipped_pictures):
+    for function in (reproduction.load_shipped, stored_runs.load_shipped_pictures):
         monkeypatch.setattr(function, "__defaults__", (tmp_path,))
     return tmp_path
 
@@ -61,7 +61,7 @@ def choose(app: AppTest, key: str, value: str) -> AppTest:
 def small(store: Store, table: str) -> Plan:
     """A trained table at the demo size, one seed, two steps a run."""
     plan = Plan(table, (0,), "demo", parameters={"max_steps": 2})
-    gather.begin(store, plan)
+    stored_runs.enqueue(store, plan)
     for run in store.list(states=["queued"]):
         store.claim(run.id, "test")
         Worker(store, store.get(run.id), "test").work()
@@ -117,9 +117,9 @@ def test_a_shipped_reproduction_is_shown_at_once_with_its_command_and_commit(
     open_page, store: Store, folder: Path
 ):
     plan = small(store, "3-2")
-    found = gather.found(store, plan).model_copy(update={"commit": "c0ffee"})
-    record.ship(found, folder)
-    pictures.save(gather.pictures(store, plan), record.pictures_path("3-2", folder))
+    found = stored_runs.load_reproduction(store, plan).model_copy(update={"commit": "c0ffee"})
+    reproduction.write_shipped(found, folder)
+    pictures.save(stored_runs.load_pictures(store, plan), reproduction.pictures_path("3-2", folder))
     app = open_page(table="3-2")
     shown = html(app)
     assert "c0ffee" in shown

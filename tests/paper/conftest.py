@@ -1,13 +1,13 @@
-"""Reproductions made up of a few trials, for the rules that compare them."""
+"""Fixtures that build reproductions from a few trials."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from sparsecore.paper import gather
+from sparsecore.paper import stored_runs
 from sparsecore.paper.plan import FLOORS, Plan
-from sparsecore.paper.record import Reproduction, Trial
+from sparsecore.paper.reproduction import Reproduction, Trial
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers.worker import Worker
 
@@ -18,9 +18,11 @@ LAYERS = (
 )
 
 
-def _trial(column: str, density: float, seed: int, train: float | None, test: float | None, **more) -> Trial:
-    """One run that ended well, unless `more` says otherwise."""
-    found = {
+def _make_trial(
+    column: str, density: float, seed: int, train: float | None, test: float | None, **more
+) -> Trial:
+    """Return a run that converged, unless `more` says otherwise."""
+    defaults = {
         "digest": f"{column}-{density}-{seed}",
         "run": f"r{seed}",
         "status": "done",
@@ -32,39 +34,39 @@ def _trial(column: str, density: float, seed: int, train: float | None, test: fl
         "layers": LAYERS,
         "seconds": 1.0,
     }
-    given = {"column": column, "density": density, "seed": seed, "train": train, "test": test}
-    return Trial(**(found | given | more))
+    arguments = {"column": column, "density": density, "seed": seed, "train": train, "test": test}
+    return Trial(**(defaults | arguments | more))
 
 
 @pytest.fixture
 def trial() -> Callable[..., Trial]:
-    """One run, by column, density, seed and its metric on the training and the test part."""
-    return _trial
+    """Return a function that builds one run from column, density, seed, training and test metric."""
+    return _make_trial
 
 
 @pytest.fixture
-def pair() -> Callable[..., list[Trial]]:
-    """Three runs of one cell whose metrics hardly differ."""
+def similar() -> Callable[..., list[Trial]]:
+    """Return a function that builds three runs of one cell with nearly equal metrics."""
 
     def make(column: str, density: float, train: float, test: float, **more) -> list[Trial]:
-        return [_trial(column, density, seed, train, test + 0.0001 * seed, **more) for seed in (0, 1, 2)]
+        return [_make_trial(column, density, seed, train, test + 0.0001 * seed, **more) for seed in (0, 1, 2)]
 
     return make
 
 
 @pytest.fixture
-def three() -> Callable[..., list[Trial]]:
-    """Runs of one cell with these metrics on the test part."""
+def trials_of() -> Callable[..., list[Trial]]:
+    """Return a function that builds the runs of one cell with the given test metrics."""
 
     def make(column: str, density: float, *tests: float, **more) -> list[Trial]:
-        return [_trial(column, density, seed, 0.07, test, **more) for seed, test in enumerate(tests)]
+        return [_make_trial(column, density, seed, 0.07, test, **more) for seed, test in enumerate(tests)]
 
     return make
 
 
 @pytest.fixture
-def dead() -> Callable[..., list[Trial]]:
-    """Three runs of one cell that collapsed, at steps 1, 41 and 81."""
+def collapsed() -> Callable[..., list[Trial]]:
+    """Return a function that builds three runs of one cell that collapsed at steps 1, 41 and 81."""
 
     def make(
         column: str, density: float, test: float = 0.36, layer: str | None = "fc3", **more
@@ -72,7 +74,7 @@ def dead() -> Callable[..., list[Trial]]:
         detail = {"what": "empty", "layer": layer} if layer else {"what": "constant"}
         ended = {"status": "collapsed", "reason": "collapsed"}
         return [
-            _trial(
+            _make_trial(
                 column,
                 density,
                 seed,
@@ -89,8 +91,8 @@ def dead() -> Callable[..., list[Trial]]:
 
 
 @pytest.fixture
-def made() -> Callable[..., Reproduction]:
-    """A reproduction of a table with these trials."""
+def reproduction() -> Callable[..., Reproduction]:
+    """Return a function that builds a reproduction of a table from trials."""
 
     def make(*trials: Trial, table: str = "3-1", size: str = "paper", **parameters) -> Reproduction:
         return Reproduction(
@@ -111,12 +113,12 @@ def made() -> Callable[..., Reproduction]:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, dict[str, Plan]]]:
-    """A store with Tables 3-1 and 3-2 at the demo size, three steps a run, trained in this process."""
+    """A store with Tables 3-1 and 3-2 at the demo size, three steps per run, trained in this process."""
     home: Path = tmp_path_factory.mktemp("reproduced")
     store = Store(home)
     plans = {name: Plan(name, (0,), "demo", parameters={"max_steps": 3}) for name in ("3-1", "3-2")}
     for plan in plans.values():
-        gather.begin(store, plan)
+        stored_runs.enqueue(store, plan)
     for run in store.list(states=["queued"]):
         store.claim(run.id, "test")
         Worker(store, store.get(run.id), "test").work()

@@ -1,4 +1,4 @@
-"""The report: one file that needs nothing else, in which every text is escaped."""
+"""The report of a reproduction is one self-contained file in which every text is escaped."""
 
 import re
 from html.parser import HTMLParser
@@ -7,7 +7,7 @@ import pytest
 
 from sparsecore.figures.html import paper_tables
 from sparsecore.figures.reports.paper import report
-from sparsecore.paper import gather
+from sparsecore.paper import stored_runs
 from sparsecore.paper.comparison import compare
 from sparsecore.words import speaker
 
@@ -16,7 +16,7 @@ FETCHING = {"src", "href", "data", "srcset", "poster", "action", "background"}
 
 
 class Reader(HTMLParser):
-    """Every tag and attribute of a document."""
+    """Collect the tags and attributes of a document."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -31,10 +31,10 @@ class Reader(HTMLParser):
 def page(trained) -> str:
     store, plans = trained
     plan = plans["3-1"]
-    return report(gather.found(store, plan), gather.pictures(store, plan))
+    return report(stored_runs.load_reproduction(store, plan), stored_runs.load_pictures(store, plan))
 
 
-def test_nothing_is_asked_of_another_place(page: str):
+def test_the_report_requests_nothing_from_the_network(page: str):
     reader = Reader(page)
     for tag, attributes in reader.tags:
         assert tag not in ("link", "iframe", "object", "embed", "base"), tag
@@ -48,7 +48,7 @@ def test_nothing_is_asked_of_another_place(page: str):
     assert "http" not in policy
 
 
-def test_plotly_stands_in_it_once_and_both_languages_do(page: str):
+def test_the_report_contains_plotly_once_and_both_languages(page: str):
     assert page.count("plotly.js v") <= 2  # its banner, and what it says of itself
     assert len(page) < 8_000_000
     for language in ("en", "zh"):
@@ -59,16 +59,16 @@ def test_plotly_stands_in_it_once_and_both_languages_do(page: str):
             assert f'id="{language}-{number}"' in page
 
 
-def test_one_language_has_no_word_of_the_other(trained):
+def test_a_report_in_one_language_has_no_words_of_the_other(trained):
     store, plans = trained
-    page = report(gather.found(store, plans["3-1"]), {}, ("en",))
+    page = report(stored_runs.load_reproduction(store, plans["3-1"]), {}, ("en",))
     body = page[page.index("<body>") :]
     assert not re.search(r"[\u4e00-\u9fff]", body)
 
 
 def test_every_text_is_escaped(trained):
     store, plans = trained
-    found = gather.found(store, plans["3-1"])
+    found = stored_runs.load_reproduction(store, plans["3-1"])
     hostile = found.model_copy(
         update={
             "command": EVIL,
@@ -95,13 +95,13 @@ def test_every_text_is_escaped(trained):
     assert all(tag != "img" and tag != "script" for tag, _ in Reader(table).tags)
 
 
-def test_a_verdict_has_a_word_and_an_arrow_beside_its_colour(made, pair):
-    table = paper_tables.tables(compare(made(*pair("layerwise", 0.1, 0.07, 0.07))), speaker("en"))
+def test_a_verdict_has_a_word_and_an_arrow_besides_its_colour(reproduction, similar):
+    table = paper_tables.tables(compare(reproduction(*similar("layerwise", 0.1, 0.07, 0.07))), speaker("en"))
     assert '<span class="sp-verdict sp-better">▲ −0.5963 better</span>' in table
 
 
 def test_every_cell_of_the_table_has_a_row(trained):
     store, plans = trained
-    found = gather.found(store, plans["3-1"])
+    found = stored_runs.load_reproduction(store, plans["3-1"])
     table = paper_tables.tables(compare(found), speaker("zh"))
     assert table.count('<th scope="row">') == 11 + 11 + 1

@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 from sparsecore.__main__ import app
 from sparsecore.commands.benchmarks import sorting
-from sparsecore.paper.record import shipped
+from sparsecore.paper.reproduction import load_shipped
 from sparsecore.runs.store.store import Store
 
 WRONG = 2
@@ -19,7 +19,7 @@ def call(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["reproduce", *arguments])
 
 
-def test_from_nothing_to_the_comparison_the_report_and_what_ships(home: Path, tmp_path: Path):
+def test_reproduce_trains_compares_reports_and_ships(home: Path, tmp_path: Path):
     report, folder = tmp_path / "report.html", tmp_path / "shipped"
     wanted = ("--workers", "2", "--report", str(report), "--language", "zh", "--ship", str(folder), "--json")
     done = call("3-1", *TINY, *wanted)
@@ -34,7 +34,7 @@ def test_from_nothing_to_the_comparison_the_report_and_what_ships(home: Path, tm
     assert all(cell["why"].values())
     assert {setting["name"] for setting in printed["settings"]} >= {"range", "test_points", "rmse"}
     assert "复现" in report.read_text(encoding="utf-8")
-    assert len(shipped("3-1", folder).trials) == len(printed["runs"]) == 22
+    assert len(load_shipped("3-1", folder).trials) == len(printed["runs"]) == 22
     assert (folder / "3-1.safetensors").exists()
     assert len(Store(home).list()) == 22
 
@@ -55,7 +55,7 @@ def test_from_nothing_to_the_comparison_the_report_and_what_ships(home: Path, tm
         (("3-2", "--data", "weeks"), "table 3-2 reads no texts"),
     ],
 )
-def test_what_does_not_fit_is_one_sentence_and_writes_nothing(home: Path, arguments, words):
+def test_invalid_arguments_print_one_sentence_and_write_nothing(home: Path, arguments, words):
     done = call(*arguments)
     assert (done.exit_code, done.stdout) == (WRONG, "")
     assert words in " ".join(done.stderr.split())
@@ -77,14 +77,14 @@ def test_sorting_is_measured_side_by_side(monkeypatch: pytest.MonkeyPatch):
     assert printed["measured_by"].endswith("bench projection --weights 7e9 --dtype bfloat16")
 
 
-def test_the_theses_extrapolation_follows_from_its_seconds():
+def test_the_thesiss_extrapolation_follows_from_its_seconds():
     seconds = {"heap sort": 41.55, "ours": 0.0}, {"heap sort": 10.58, "ours": 0.0}
     found = sorting._extrapolation(1_800_000, *seconds)
     assert found["heap_global_days"] == pytest.approx(2.95, rel=0.01)
     assert found["heap_layerwise_32_parallel_hours"] == pytest.approx(2.21, rel=0.05)
 
 
-def test_sorting_for_eyes(monkeypatch: pytest.MonkeyPatch):
+def test_sorting_prints_a_table(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sorting.sorting, "__defaults__", (20_000, 1))
     done = call("3-5")
     assert done.exit_code == 0, done.output

@@ -1,15 +1,15 @@
-"""The reproductions that come with the program: whole, of the plan's configs, as good as they have to be."""
+"""The shipped reproductions are complete, match the plan's configs, and reach the required quality."""
 
 from collections.abc import Callable
 
 import pytest
 
-from sparsecore.paper.gather import plan_of, shipped_pictures, shown_in
 from sparsecore.paper.pictures import FIGURES
 from sparsecore.paper.plan import KEPT_ALIVE_AT
-from sparsecore.paper.record import Reproduction, command_of, shipped
+from sparsecore.paper.reproduction import Reproduction, command_for, load_shipped
+from sparsecore.paper.stored_runs import load_shipped_pictures, pictures_of, plan_of
 
-AIMS: dict[str, Callable[[float], bool]] = {
+TARGETS: dict[str, Callable[[float], bool]] = {
     "3-1": lambda rmse: rmse <= 0.085,
     "3-2": lambda accuracy: accuracy >= 0.99,
 }
@@ -17,40 +17,40 @@ KEPT_ALIVE_RMSE = 0.10
 LOWEST = 0.05  # of the paper's densities
 
 
-@pytest.fixture(params=AIMS)
+@pytest.fixture(params=TARGETS)
 def found(request) -> Reproduction:
-    return shipped(request.param)
+    return load_shipped(request.param)
 
 
-def test_every_run_of_the_plan_is_there_and_has_ended(found):
+def test_every_run_of_the_plan_is_shipped_and_finished(found):
     plan = plan_of(found)
     assert (plan.seeds, plan.size, plan.further, plan.parameters) == ((0, 1, 2), "paper", True, {})
     assert found.finished
     assert {trial.digest for trial in found.trials} == {config.digest() for config in plan.table_configs()}
-    assert found.command == command_of(plan)
+    assert found.command == command_for(plan)
     assert len(found.commit) == 40  # and nothing changed after it
 
 
-def test_layerwise_reaches_its_aim_at_every_density_of_the_paper(found):
+def test_layerwise_reaches_its_target_at_every_printed_density(found):
     densities = [density for density in found.densities if LOWEST <= density < 1]
     assert len(densities) == 10
     reached = {(rho, trial.seed): trial.test for rho in densities for trial in found.of("layerwise", rho)}
     assert len(reached) == 30
-    assert {cell: test for cell, test in reached.items() if not AIMS[found.table](test)} == {}
+    assert {cell: test for cell, test in reached.items() if not TARGETS[found.table](test)} == {}
 
 
-def test_global_collapses_are_named_and_a_floor_cures_them(found):
+def test_global_collapses_name_the_layer_and_minimum_counts_prevent_them(found):
     collapsed = found.of("global", KEPT_ALIVE_AT)
     assert {trial.status for trial in collapsed} == {"collapsed"}
     assert all(trial.detail["layer"] for trial in collapsed)
     cured = [trial.test for trial in found.of("keep_alive", KEPT_ALIVE_AT)]
     assert len(cured) == 3
-    assert all(test <= KEPT_ALIVE_RMSE if found.table == "3-1" else AIMS["3-2"](test) for test in cured)
+    assert all(test <= KEPT_ALIVE_RMSE if found.table == "3-1" else TARGETS["3-2"](test) for test in cured)
 
 
 def test_every_figure_of_the_table_has_its_pictures(found):
-    shown = shipped_pictures(found.table)
+    shown = load_shipped_pictures(found.table)
     figures = [figure for figure in FIGURES.values() if figure.table == found.table]
     assert figures
     for figure in figures:
-        assert len(shown_in(figure, plan_of(found), shown)) == len(figure.shots), figure.number
+        assert len(pictures_of(figure, plan_of(found), shown)) == len(figure.runs), figure.number

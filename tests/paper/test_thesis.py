@@ -1,4 +1,4 @@
-"""What the thesis prints, as data."""
+"""The printed results of the thesis as data."""
 
 from sparsecore.paper.thesis import printed, tables
 
@@ -19,6 +19,6 @@ def test_accuracies_are_shares():
     assert {row.density for row in printed("vulnerabilities")} >= {1.0, 0.01}
 
 
-def test_a_task_that_the_thesis_has_not_has_no_rows():
+def test_an_unknown_task_has_no_printed_results():
     assert printed("nothing") == ()
     assert {"3-1", "3-2", "3-4", "3-5"} <= tables().keys()

@@ -27,7 +27,7 @@ from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import runs
 from sparsecore.runs.workers.worker import Worker
 from sparsecore.teaching.challenge import CHALLENGES
-from sparsecore.teaching.leaderboard import LONGEST_NAME, Entry
+from sparsecore.teaching.leaderboard import MAX_NAME_LENGTH, Entry
 from sparsecore.words import speaker
 
 ESCAPES = "\x1b[31m\x1b]8;;http://evil\x07link\x1b[2J\x9b2J\x7f\b\r"
@@ -123,7 +123,7 @@ def test_no_name_is_in_a_figure_where_plotly_would_read_markup(store: Store):
     for script in re.findall(r"Plotly\.newPlot\(.*?</script>", scripts, flags=re.DOTALL):
         assert "evil" not in script
     for task, challenge in CHALLENGES.items():
-        found = [Entry(1, store.get(run), PLOTLY[:LONGEST_NAME], "ann", 100, 0.99)]
+        found = [Entry(1, store.get(run), PLOTLY[:MAX_NAME_LENGTH], "ann", 100, 0.99)]
         figure = entries_figure(found, challenge, say=speaker("en")).to_json()
         assert "evil" not in figure
         assert "bold" not in figure, task

@@ -1,4 +1,4 @@
-"""Answers are kept once a person; runs for all are one a config; counts foretell masks."""
+"""One answer per person, one shared run per config, and masks predicted from retention counts."""
 
 import threading
 
@@ -12,65 +12,65 @@ from sparsecore.runs.store.log import Entry
 from sparsecore.runs.store.people import HOST, NotYours, Person
 from sparsecore.runs.store.run import LESSON
 from sparsecore.runs.store.store import Store
-from sparsecore.teaching.answers import answered, counted, forget, guess
-from sparsecore.teaching.shared_runs import run_for_all
+from sparsecore.teaching.answers import answers_of, clear_answers, count_answers, record_answer
+from sparsecore.teaching.shared_runs import shared_run
 
 ANN, BOB, TEACHER = Person("ann"), Person("bob"), Person("tea", teacher=True)
 
 
-def test_the_first_answer_of_a_person_stays(store: Store):
-    assert guess(store, "collapse", 2, ANN)
-    assert not guess(store, "collapse", 0, ANN)
-    assert guess(store, "collapse", 0, BOB)
-    assert guess(store, "noise", 1, ANN)
-    assert counted(store, "collapse", 4) == [1, 0, 1, 0]
-    assert answered(store, "ann") == {"collapse": 2, "noise": 1}
-    assert answered(store, "nobody") == {}
+def test_a_persons_first_answer_is_kept(store: Store):
+    assert record_answer(store, "collapse", 2, ANN)
+    assert not record_answer(store, "collapse", 0, ANN)
+    assert record_answer(store, "collapse", 0, BOB)
+    assert record_answer(store, "noise", 1, ANN)
+    assert count_answers(store, "collapse", 4) == [1, 0, 1, 0]
+    assert answers_of(store, "ann") == {"collapse": 2, "noise": 1}
+    assert answers_of(store, "nobody") == {}
 
 
-def test_nobody_in_particular_and_no_choice_are_refused(store: Store):
+def test_an_answer_needs_an_owner_and_a_choice(store: Store):
     with pytest.raises(ValueError, match="needs a person"):
-        guess(store, "collapse", 0, HOST)
+        record_answer(store, "collapse", 0, HOST)
     with pytest.raises(ValueError, match="got 'ann' and -1"):
-        guess(store, "collapse", -1, ANN)
+        record_answer(store, "collapse", -1, ANN)
 
 
-def test_only_the_teacher_drops_the_answers_of_a_class(store: Store):
-    guess(store, "collapse", 2, ANN)
-    guess(store, "noise", 1, ANN)
+def test_only_the_teacher_clears_the_answers_of_a_class(store: Store):
+    record_answer(store, "collapse", 2, ANN)
+    record_answer(store, "noise", 1, ANN)
     with pytest.raises(NotYours):
-        forget(store, ["collapse"], ANN)
-    forget(store, ["collapse"], TEACHER)
-    assert answered(store, "ann") == {"noise": 1}
+        clear_answers(store, ["collapse"], ANN)
+    clear_answers(store, ["collapse"], TEACHER)
+    assert answers_of(store, "ann") == {"noise": 1}
 
 
 def test_a_class_shares_one_run_of_each_config(store: Store):
     config = RunConfig(task="sinc", density=0.1)
     found, threads = [], []
     for _ in range(8):
-        threads.append(threading.Thread(target=lambda: found.append(run_for_all(store, config).id)))
+        threads.append(threading.Thread(target=lambda: found.append(shared_run(store, config).id)))
         threads[-1].start()
     for thread in threads:
         thread.join()
     assert len(set(found)) == 1
     run = store.get(found[0])
     assert (run.origin, run.owner, run.state) == (LESSON, None, "queued")
-    assert run_for_all(store, RunConfig(task="sinc", density=0.2)).id != run.id
+    assert shared_run(store, RunConfig(task="sinc", density=0.2)).id != run.id
     with pytest.raises(NotYours):
         store.command(run.id, "stop", by=Person("ann", alone=True))
 
 
-def test_a_run_that_failed_or_was_stopped_is_begun_anew(store: Store):
+def test_a_failed_or_stopped_shared_run_is_replaced(store: Store):
     config = RunConfig(task="sinc", density=0.1)
-    first = run_for_all(store, config)
+    first = shared_run(store, config)
     store.fail(first.id, "it broke.")
-    second = run_for_all(store, config)
+    second = shared_run(store, config)
     store.command(second.id, "stop")
-    assert len({first.id, second.id, run_for_all(store, config).id}) == 3
+    assert len({first.id, second.id, shared_run(store, config).id}) == 3
 
 
 def frame(step: int, count: list[int], mask: list[bool], pool: int = 1) -> Entry:
-    """A frame of one layer of four weights under a budget, and of one exempt."""
+    """Return a frame of one pruned layer with four weights and one layer that is not pruned."""
     bits = np.packbits(np.array(mask), bitorder="little")
     arrays = {"count.0": np.array([[9, 9]], np.uint16), "mask.0": np.packbits([1, 1], bitorder="little")}
     arrays |= {"count.1": np.array([count], np.uint16), "mask.1": bits}
@@ -89,7 +89,7 @@ def logged(store: Store, *entries: Entry) -> str:
     return run_id
 
 
-def test_the_share_foretold_by_hand(store: Store):
+def test_prediction_by_counts_matches_a_hand_computed_case(store: Store):
     early, late = [True, False, True, False], [True, True, False, False]
     run_id = logged(
         store,
@@ -105,7 +105,7 @@ def test_the_share_foretold_by_hand(store: Store):
     assert found.at(0.5) == (5, 1.0, 1.0)
 
 
-def test_nothing_is_foretold_by_one_frame_or_by_blocks_of_weights(store: Store):
+def test_one_frame_or_pooled_weights_give_no_prediction(store: Store):
     one = frame(1, [1, 0, 1, 0], [True, False, True, False])
     assert foretold(store, logged(store, one)) is None
     blocks = [frame(step, [1, 0, 1, 0], [True, False, True, False], pool=2) for step in (1, 2)]

@@ -1,4 +1,4 @@
-"""The challenge's judge: weights counted in the matrices, the metric on points of its own."""
+"""The challenge's judge counts weights in the matrices and measures on points of its own."""
 
 import numpy as np
 import pytest
@@ -24,19 +24,19 @@ def test_zeros_and_biases_are_not_counted():
     assert not found.passes
 
 
-def test_the_best_constant_has_the_rmse_that_the_formula_says():
+def test_the_best_constant_has_the_theoretical_rmse():
     values = sinc(np.linspace(-10, 10, 100_001))
     found = judge("sinc", network(([[0.0]], [0.0]), ([[0.0]], [float(values.mean())])))
     assert found.nonzeros == 0
     assert found.value == pytest.approx(np.sqrt(values.var() + 0.005), rel=0.02)
 
 
-def test_guessing_one_class_is_right_half_the_time():
+def test_predicting_one_class_has_accuracy_one_half():
     assert judge("spirals", network(([[0.0, 0.0], [0.0, 0.0]], [1.0, 0.0]))).value == 0.5
 
 
 @pytest.mark.parametrize("task", CHALLENGES)
-def test_the_judge_computes_what_the_network_computes(task: str):
+def test_the_judge_agrees_with_the_network(task: str):
     training = Training(RunConfig.parse({"task": task, "method": "global", "density": 0.3}))
     for _ in range(300):
         training.advance()
@@ -65,12 +65,12 @@ def test_the_judge_computes_what_the_network_computes(task: str):
         (network(([[1.0, 1.0]], [0.0])), "takes 2 inputs and is given 1"),
     ],
 )
-def test_what_is_no_network_of_the_task_is_not_judged(arrays: dict[str, np.ndarray], said: str):
+def test_arrays_that_are_no_network_of_the_task_are_refused(arrays: dict[str, np.ndarray], said: str):
     with pytest.raises(NotJudged, match=said):
         judge("sinc", arrays)
 
 
-def test_a_limit_is_reached_by_equality():
+def test_equality_passes_the_limit():
     assert CHALLENGES["sinc"].passes(0.08)
     assert not CHALLENGES["sinc"].passes(0.0801)
     assert CHALLENGES["spirals"].passes(0.99)

@@ -1,4 +1,4 @@
-"""The leaderboard: only what the judge has found is on it, one entry a person, everybody's own."""
+"""The leaderboard holds only judged runs, one entry per person."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from sparsecore.runs.store.shelf import remove, restore
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers.worker import Worker
 from sparsecore.teaching.challenge import NotJudged
-from sparsecore.teaching.leaderboard import enter, judged, leaderboard, withdraw
+from sparsecore.teaching.leaderboard import enter, judge_run, leaderboard, withdraw
 
 ANN, BOB = Person("ann"), Person("bob")
 TEACHER = Person("tea", teacher=True)
@@ -17,7 +17,7 @@ ENOUGH = 1_500  # steps, after which each of the three is right 998 times in 1,0
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A store with two good runs of Ann's, a larger good one of Bob's, and one of his that is too short."""
+    """A store with two good runs of Ann, a larger good run of Bob, and a short run of Bob."""
     store = Store(tmp_path_factory.mktemp("home"))
     grid = [(ANN, "layerwise", 0.4, ENOUGH), (ANN, "layerwise", 0.8, ENOUGH), (BOB, "dense", 1.0, ENOUGH)]
     for person, method, density, steps in [*grid, (BOB, "global", 0.3, 5)]:
@@ -32,7 +32,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture
 def runs(trained: Store) -> list[str]:
-    """The runs in the order above; the leaderboard is empty."""
+    """Return the runs in this order and clear the leaderboard."""
     for entry in leaderboard(trained, "spirals"):
         withdraw(trained, entry.run.id)
     while found := leaderboard(trained, "spirals"):
@@ -40,7 +40,7 @@ def runs(trained: Store) -> list[str]:
     return [run.id for run in reversed(trained.list())]
 
 
-def test_everybodys_best_entry_stands_by_its_weights(trained: Store, runs: list[str]):
+def test_everybodys_best_entry_is_ranked_by_its_weights(trained: Store, runs: list[str]):
     for run, person in ((runs[2], BOB), (runs[1], ANN), (runs[0], ANN)):
         assert enter(trained, run, "me", person).passes
     found = leaderboard(trained, "spirals")
@@ -49,19 +49,19 @@ def test_everybodys_best_entry_stands_by_its_weights(trained: Store, runs: list[
     assert leaderboard(trained, "sinc") == []
 
 
-def test_a_name_is_kept_without_what_is_obeyed_and_not_seen(trained: Store, runs: list[str]):
+def test_control_characters_are_removed_from_a_name(trained: Store, runs: list[str]):
     enter(trained, runs[0], "  \0\u202eAnn\x1b[31m ", ANN)
     assert leaderboard(trained, "spirals")[0].name == "Ann[31m"
     enter(trained, runs[0], "\u202e\x1b ", ANN)
     assert leaderboard(trained, "spirals")[0].name == runs[0]
 
 
-def test_what_does_not_pass_is_judged_and_not_entered(trained: Store, runs: list[str]):
+def test_a_run_that_does_not_pass_is_not_entered(trained: Store, runs: list[str]):
     assert not enter(trained, runs[3], "me", BOB).passes
     assert leaderboard(trained, "spirals") == []
 
 
-def test_nobody_enters_or_withdraws_anothers_run(trained: Store, runs: list[str]):
+def test_only_the_owner_or_teacher_withdraws_a_run(trained: Store, runs: list[str]):
     with pytest.raises(NotYours):
         enter(trained, runs[0], "me", BOB)
     enter(trained, runs[0], "Ann", ANN)
@@ -71,9 +71,7 @@ def test_nobody_enters_or_withdraws_anothers_run(trained: Store, runs: list[str]
     assert leaderboard(trained, "spirals") == []
 
 
-def test_a_deleted_run_is_off_the_board_and_back_on_it_when_it_is_brought_back(
-    trained: Store, runs: list[str]
-):
+def test_a_deleted_run_leaves_the_board_until_restored(trained: Store, runs: list[str]):
     enter(trained, runs[0], "Ann", ANN)
     remove(trained, runs[0], ANN)
     assert leaderboard(trained, "spirals") == []
@@ -81,7 +79,7 @@ def test_a_deleted_run_is_off_the_board_and_back_on_it_when_it_is_brought_back(
     assert [entry.run.id for entry in leaderboard(trained, "spirals")] == [runs[0]]
 
 
-def test_entered_again_it_takes_the_new_name(trained: Store, runs: list[str]):
+def test_entering_again_updates_the_name(trained: Store, runs: list[str]):
     enter(trained, runs[0], "first", ANN)
     enter(trained, runs[0], "  " + "x" * 99, ANN)
     assert [entry.name for entry in leaderboard(trained, "spirals")] == ["x" * 40]
@@ -89,24 +87,24 @@ def test_entered_again_it_takes_the_new_name(trained: Store, runs: list[str]):
     assert [entry.name for entry in leaderboard(trained, "spirals")] == [runs[0]]
 
 
-def test_the_figures_that_a_run_tells_of_itself_are_not_believed(trained: Store, runs: list[str]):
-    told = trained.get(runs[3])
-    lie = told.result | {"metrics": {"test": {"accuracy": 1.0}}, "nonzeros": 1}
-    lying = trained.create(told.config, worker="w", by=BOB)
+def test_a_runs_own_result_is_not_trusted(trained: Store, runs: list[str]):
+    short = trained.get(runs[3])
+    lie = short.result | {"metrics": {"test": {"accuracy": 1.0}}, "nonzeros": 1}
+    lying = trained.create(short.config, worker="w", by=BOB)
     step, weights = trained.checkpoint(runs[3])
     trained.write(lying, "w", step, [], weights)
-    trained.finish(lying, "w", told.step, "max_steps", {}, lie)
+    trained.finish(lying, "w", short.step, "max_steps", {}, lie)
     assert not enter(trained, lying, "me", BOB).passes
     trained.delete(lying)
 
 
-def test_only_a_finished_run_on_a_task_of_the_challenge_is_judged(trained: Store, runs: list[str]):
+def test_only_finished_runs_on_challenge_tasks_are_judged(trained: Store, runs: list[str]):
     waiting = trained.create(RunConfig(task="spirals"), by=ANN)
     with pytest.raises(NotJudged, match="has ended"):
-        judged(trained, trained.get(waiting))
+        judge_run(trained, trained.get(waiting))
     texts = trained.create(RunConfig.parse({"task": "vulnerabilities"}), by=ANN)
     with pytest.raises(NotJudged, match="no challenge"):
-        judged(trained, trained.get(texts))
+        judge_run(trained, trained.get(texts))
     with pytest.raises(NotJudged, match="no run nothing"):
         enter(trained, "nothing", "me", ANN)
     for run in (waiting, texts):

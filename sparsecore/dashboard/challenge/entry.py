@@ -11,7 +11,7 @@ from sparsecore.dashboard.visitor import attempt, visitor
 from sparsecore.runs.store.people import Person
 from sparsecore.runs.store.run import Run
 from sparsecore.teaching.challenge import Challenge, Judgement, NotJudged
-from sparsecore.teaching.leaderboard import LONGEST_NAME, Entry, enter, withdraw
+from sparsecore.teaching.leaderboard import MAX_NAME_LENGTH, Entry, enter, withdraw
 
 LOOKED_THROUGH = 500  # of the newest runs of a store, for those of the visitor
 JUDGED = "challenge_judged"  # in the session: the last judgement, of which run; or why there is none
@@ -46,7 +46,7 @@ def entry_form(challenge: Challenge) -> None:
         name = st.text_input(
             say("challenge.name"),
             st.session_state.get(NAME, ""),
-            max_chars=LONGEST_NAME,
+            max_chars=MAX_NAME_LENGTH,
             help=say("challenge.name.help"),
         )
         pressed = st.form_submit_button(say("challenge.enter"), icon=":material/trophy:", type="primary")

@@ -20,9 +20,9 @@ from sparsecore.dashboard.session import LOOKED_AT, the_store
 from sparsecore.dashboard.visitor import visitor
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store.run import Run
-from sparsecore.teaching.answers import answered, counted, forget, guess
-from sparsecore.teaching.lessons import Lesson, Onward, lessons
-from sparsecore.teaching.shared_runs import run_for_all
+from sparsecore.teaching.answers import answers_of, clear_answers, count_answers, record_answer
+from sparsecore.teaching.lessons import Lesson, NextStep, lessons
+from sparsecore.teaching.shared_runs import shared_run
 
 CHOSEN = "lesson"  # in the session and in the address
 PICKED = "lesson_picked"
@@ -89,7 +89,7 @@ def _contents(done: dict[str, int]) -> None:
     def name(lesson_id: str) -> str:
         lesson = next(each for each in lessons() if each.id == lesson_id)
         tick = " :material/check:" if lesson_id in done else ""
-        return f"{lesson.order} · {lesson.title.in_(language())}{tick}"
+        return f"{lesson.order} · {lesson.title.get(language())}{tick}"
 
     st.menu_button(
         say("lessons.contents"),
@@ -123,7 +123,7 @@ def neighbours(lesson: Lesson) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", key="lesson_neighbours"):
         for what, icon, at in (("previous", ":material/arrow_back:", place - 1), ("next", None, place + 1)):
             there = 0 <= at < len(every)
-            title = every[at].title.in_(language()) if there else ""
+            title = every[at].title.get(language()) if there else ""
             options = (
                 {"icon": icon} if icon else {"icon": ":material/arrow_forward:", "icon_position": "right"}
             )
@@ -142,22 +142,22 @@ def question(lesson: Lesson, answer: int | None) -> None:
     """What is asked before the run; once answered, the class's answers."""
     asked, tongue = lesson.question, language()
     with st.container(border=True, key="lesson_question"):
-        st.markdown(f"**{asked.ask.in_(tongue)}**")
+        st.markdown(f"**{asked.ask.get(tongue)}**")
         if answer is None:
             for place, choice in enumerate(asked.choices):
                 st.button(
-                    choice.in_(tongue),
+                    choice.get(tongue),
                     key=f"lesson_choice_{place}",
                     width="stretch",
                     **press(_answer, lesson.id, place),
                 )
             st.caption(say("lessons.ask"))
             return
-        counts = counted(the_store(), lesson.id, len(asked.choices))
-        choices = [choice.in_(tongue) for choice in asked.choices]
+        counts = count_answers(the_store(), lesson.id, len(asked.choices))
+        choices = [choice.get(tongue) for choice in asked.choices]
         table = (say("save.answer"), say("save.people")), list(zip(choices, counts, strict=True))
         bars = histogram(choices, counts, asked.right, answer)
-        title = f"{say('lessons.answers')} · {lesson.title.in_(tongue)}"
+        title = f"{say('lessons.answers')} · {lesson.title.get(tongue)}"
         draw_html(bars, "lesson_answers", f"lesson-{lesson.id}-answers", title, table)
         st.caption(say("lessons.class", people=sum(counts)))
 
@@ -166,11 +166,11 @@ def why(lesson: Lesson) -> None:
     """The answer explained."""
     st.markdown(f"**{say('lessons.why')}**")
     for paragraph in lesson.question.why:
-        st.markdown(paragraph.in_(language()))
+        st.markdown(paragraph.get(language()))
 
 
 def _answer(lesson_id: str, place: int) -> None:
-    guess(the_store(), lesson_id, place, visitor())
+    record_answer(the_store(), lesson_id, place, visitor())
 
 
 def histogram(choices: Sequence[str], counts: Sequence[int], right: int, mine: int) -> str:
@@ -191,7 +191,7 @@ def shown_run(lesson: Lesson, *, revealed: bool) -> Run | None:
     """The run of the lesson to look at: the first until the answer, then the one chosen."""
     if not lesson.runs:
         return None
-    names = [shot.name.in_(language()) for shot in lesson.runs]
+    names = [shot.name.get(language()) for shot in lesson.runs]
     place = 0
     if revealed and len(names) > 1:
         place = st.segmented_control(
@@ -205,7 +205,7 @@ def shown_run(lesson: Lesson, *, revealed: bool) -> Run | None:
         )
     else:
         st.markdown(f"**{names[0]}**")
-    return run_for_all(the_store(), lesson.runs[place].config)
+    return shared_run(the_store(), lesson.runs[place].config)
 
 
 def onward(lesson: Lesson, run: Run | None) -> None:
@@ -213,16 +213,16 @@ def onward(lesson: Lesson, run: Run | None) -> None:
     st.markdown(f"**{say('lessons.onward')}**")
     with st.container(horizontal=True, key="lesson_onward"):
         for place, link in enumerate(lesson.onward):
-            if st.button(link.label.in_(language()), icon=":material/arrow_outward:", key=f"onward_{place}"):
+            if st.button(link.label.get(language()), icon=":material/arrow_outward:", key=f"onward_{place}"):
                 go_to(link)
         if run is not None and st.button(
             say("lessons.open_lab"), icon=":material/science:", key="lesson_lab"
         ):
             st.session_state[LOOKED_AT] = run.id
-            go_to(Onward(label=lesson.title, page="lab", query={}), run=run.id)
+            go_to(NextStep(label=lesson.title, page="lab", query={}), run=run.id)
 
 
-def go_to(link: Onward, **more: str) -> None:
+def go_to(link: NextStep, **more: str) -> None:
     """Open a page with the link's settings, whatever was set before."""
     st.session_state.pop(SETTINGS, None)
     if "run" not in more:
@@ -233,7 +233,7 @@ def go_to(link: Onward, **more: str) -> None:
     st.switch_page(page_file(link.page), query_params=query)
 
 
-def _filled(link: Onward) -> dict[str, str]:
+def _filled(link: NextStep) -> dict[str, str]:
     """The whole config of a link: what it leaves out must not be taken from the run that is shown."""
     config = RunConfig.parse(link.query_values()).model_dump()
     return {
@@ -249,10 +249,10 @@ def for_the_teacher() -> None:
     if person.teacher and st.button(
         say("lessons.forget"), icon=":material/restart_alt:", key="lesson_forget"
     ):
-        forget(the_store(), [lesson.id for lesson in lessons()], person)
+        clear_answers(the_store(), [lesson.id for lesson in lessons()], person)
         st.rerun()
 
 
 def answers_of_visitor() -> dict[str, int]:
     """The lessons that the person before this page has answered, and how."""
-    return answered(the_store(), visitor().owner)
+    return answers_of(the_store(), visitor().owner)

@@ -10,7 +10,7 @@ from sparsecore.dashboard.sweep.form import WORKERS, Misread, duration, read_see
 from sparsecore.dashboard.visitor import attempt, may, visitor
 from sparsecore.engine.config import SIZES
 from sparsecore.figures.html.sweep_grid import progress_bar
-from sparsecore.paper import gather
+from sparsecore.paper import stored_runs
 from sparsecore.paper.plan import Plan
 from sparsecore.paper.thesis import SORTING, TABLES, paper_table
 from sparsecore.runs.sweeps import stored
@@ -90,14 +90,14 @@ def asked(table: str) -> Plan | None:
 
 def live(plan: Plan) -> None:
     """How far the plan's runs are, by itself every two seconds, with Reproduce or Stop."""
-    cells = gather.cells_of(the_store(), plan)
+    cells = stored_runs.all_cells(the_store(), plan)
     st.session_state[DRAWN] = plan, _ended(cells)
     every = LIVE_SECONDS if _going(plan, cells) else IDLE_SECONDS
     st.fragment(_state, run_every=every)(plan)
 
 
 def _state(plan: Plan) -> None:
-    cells = gather.cells_of(the_store(), plan)
+    cells = stored_runs.all_cells(the_store(), plan)
     if st.session_state.get(DRAWN) != (plan, _ended(cells)):
         st.rerun()  # a run has ended: only now are the tables and figures drawn again
     going = _going(plan, cells)
@@ -121,7 +121,7 @@ def _button(action: str, icon: str, act, plan: Plan, **options) -> None:
 
 
 def _begin(plan: Plan) -> None:
-    gather.begin(the_store(), plan, by=visitor())
+    stored_runs.enqueue(the_store(), plan, by=visitor())
     st.session_state[NEXT] = "store"
 
 
@@ -133,7 +133,7 @@ def _stop(plan: Plan) -> None:
 
 
 def _running(plan: Plan) -> list[stored.Sweep]:
-    return [sweep for sweep in gather.begun(the_store(), plan) if sweep.state == "running"]
+    return [sweep for sweep in stored_runs.enqueued_sweeps(the_store(), plan) if sweep.state == "running"]
 
 
 def _ended(cells: list[Cell]) -> int:

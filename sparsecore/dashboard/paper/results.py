@@ -11,11 +11,11 @@ from sparsecore.figures.html import paper_tables
 from sparsecore.figures.metric import metric_curve
 from sparsecore.figures.paper import paper_figure
 from sparsecore.figures.reports.paper import report
-from sparsecore.paper import gather
+from sparsecore.paper import stored_runs
 from sparsecore.paper.comparison import Comparison
 from sparsecore.paper.pictures import Picture, figures_of
 from sparsecore.paper.plan import Plan
-from sparsecore.paper.record import Reproduction, Trial
+from sparsecore.paper.reproduction import Reproduction, Trial
 from sparsecore.paper.thesis import printed
 from sparsecore.runs.sweeps.curves import METRICS
 from sparsecore.words import LANGUAGES
@@ -30,7 +30,7 @@ def link(trial: Trial) -> str | None:
 
 def tables(whole: Comparison, *, linked: bool) -> None:
     """How far down each method holds, the metric against ρ, and every cell with its reasons."""
-    found = whole.found
+    found = whole.reproduction
     st.markdown(f"**{say('paper.breaks.title')}**")
     st.html(paper_tables.breaks(whole, say))
     curve = metric_curve(
@@ -48,7 +48,7 @@ def figures(plan: Plan, pictures: dict[str, Picture]) -> None:
     for figure in figures_of(plan.table):
         asks = say(f"paper.figure.{figure.number}")
         title = f"{say('paper.figure.number', number=figure.number)} · {asks}"
-        shown = gather.shown_in(figure, plan, pictures)
+        shown = stored_runs.pictures_of(figure, plan, pictures)
         st.markdown(f"**{title}**")
         if shown:
             key, name = f"paper_figure_{figure.number}", f"figure-{figure.number}"
@@ -80,4 +80,4 @@ def provenance(found: Reproduction, pictures: dict[str, Picture]) -> None:
 
 def of_store(plan: Plan) -> tuple[Reproduction, dict[str, Picture]]:
     """What this server has of a plan."""
-    return gather.found(the_store(), plan), gather.pictures(the_store(), plan)
+    return stored_runs.load_reproduction(the_store(), plan), stored_runs.load_pictures(the_store(), plan)

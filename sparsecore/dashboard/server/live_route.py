@@ -32,7 +32,7 @@ from sparsecore.dashboard.server.viewer import Viewer
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps.estimates import Waits
 from sparsecore.settings import read_setting
-from sparsecore.teaching.lead import lead
+from sparsecore.teaching.teacher_view import teacher_view
 
 POLL_SECONDS = 0.08
 QUEUED_POLL_SECONDS = 0.25  # nothing moves but the place
@@ -236,7 +236,7 @@ def status_of(store: Store, run_id: str) -> dict[str, Any]:
     run = store.get(run_id)
     if run is None:
         return {"active": False, "state": "deleted"}
-    led = lead(store)
+    led = teacher_view(store)
     wait = waits(store).of(run_id) if run.state == "queued" else None
     return {
         "active": run.active,

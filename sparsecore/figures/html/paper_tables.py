@@ -9,18 +9,18 @@ from collections.abc import Callable
 from html import escape
 from typing import Any
 
+from sparsecore.paper.assumptions import assumptions_of
 from sparsecore.paper.comparison import (
     ACCURACY_HOLDS,
     COLUMNS,
     RMSE_HOLDS,
-    Compared,
+    ComparedCell,
     Comparison,
-    Mean,
+    MeanInterval,
     Side,
 )
 from sparsecore.paper.reasons import Say, reasons
-from sparsecore.paper.record import Reproduction, Trial
-from sparsecore.paper.settings import settings_of
+from sparsecore.paper.reproduction import Reproduction, Trial
 from sparsecore.paper.thesis import PaperTable
 
 Link = Callable[[Trial], str | None]
@@ -46,7 +46,7 @@ def tables(whole: Comparison, say: Say, link: Link = no_link) -> str:
             continue
         help_ = ""
         if column == "keep_alive":
-            floors = whole.found.floors
+            floors = whole.reproduction.floors
             help_ = say(
                 "paper.column.keep_alive.help", neuron=floors["keep_alive"], layer=floors["keep_alive_layer"]
             )
@@ -60,7 +60,7 @@ def tables(whole: Comparison, say: Say, link: Link = no_link) -> str:
     return "".join(parts) + f'<p class="sp-note">{escape(say("paper.interval"))}</p>'
 
 
-def _row(cell: Compared, whole: Comparison, say: Say, link: Link) -> str:
+def _row(cell: ComparedCell, whole: Comparison, say: Say, link: Link) -> str:
     table, test = cell.table, cell.test
     why = [reason for reason in reasons(cell, whole) if reason.key != "missing"]  # its state says so
     told = " ".join(reason.sentence(say) for reason in why)
@@ -80,26 +80,26 @@ def _row(cell: Compared, whole: Comparison, say: Say, link: Link) -> str:
 
 
 def _paper(table: PaperTable, side: Side) -> str:
-    return NONE if side.paper is None else table.written(side.paper)
+    return NONE if side.paper is None else table.format_value(side.paper)
 
 
-def _mean(table: PaperTable, mean: Mean | None) -> str:
+def _mean(table: PaperTable, mean: MeanInterval | None) -> str:
     """A mean with its interval."""
     if mean is None:
         return NONE
-    interval = "" if mean.half is None else f" <small>± {table.written(mean.half)}</small>"
-    return table.written(mean.mean) + interval
+    interval = "" if mean.half is None else f" <small>± {table.format_value(mean.half)}</small>"
+    return table.format_value(mean.mean) + interval
 
 
 def _difference(table: PaperTable, side: Side, say: Say) -> str:
     if side.verdict is None:
         return NONE
     word = escape(say(f"paper.verdict.{side.verdict}"))
-    value = table.written(side.difference, signed=True)
+    value = table.format_value(side.difference, signed=True)
     return f'<span class="sp-verdict sp-{side.verdict}">{ARROWS[side.verdict]} {value} {word}</span>'
 
 
-def _state(cell: Compared, say: Say, link: Link) -> str:
+def _state(cell: ComparedCell, say: Say, link: Link) -> str:
     counted = {"collapsed": len(cell.collapsed), "failed": len(cell.failed)}
     count = counted.get(cell.status, cell.finished)
     told = escape(say(f"paper.status.{cell.status}", count=count, total=len(cell.trials)))
@@ -144,7 +144,7 @@ def settings(found: Reproduction, say: Say) -> str:
         f'<span class="sp-kind">{escape(say(f"paper.kind.{setting.kind}"))}</span> '
         f"{escape(setting.thesis(say))}</td>"
         f'<td data-label="{escape(say("paper.settings.ours"))}">{escape(setting.chosen(say))}</td></tr>'
-        for setting in settings_of(found)
+        for setting in assumptions_of(found)
     )
     heads = "".join(f"<th>{escape(say(f'paper.settings.{side}'))}</th>" for side in ("thesis", "ours"))
     return f'<table class="sp-paper sp-settings"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'

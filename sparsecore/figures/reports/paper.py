@@ -15,9 +15,9 @@ from sparsecore.figures.html import paper_tables
 from sparsecore.figures.metric import metric_curve
 from sparsecore.figures.paper import paper_figure
 from sparsecore.paper.comparison import Comparison, compare
-from sparsecore.paper.gather import plan_of, shown_in
 from sparsecore.paper.pictures import Picture, figures_of
-from sparsecore.paper.record import Reproduction
+from sparsecore.paper.reproduction import Reproduction
+from sparsecore.paper.stored_runs import pictures_of, plan_of
 from sparsecore.paper.thesis import printed
 from sparsecore.runs.sweeps.curves import METRICS
 from sparsecore.words import ASSETS, LANGUAGES, speaker
@@ -75,7 +75,7 @@ def document(title: str, parts: str, languages: Sequence[str]) -> str:
 
 def _part(whole: Comparison, pictures: Mapping[str, Picture], language: str) -> str:
     """Everything in one language."""
-    say, found = speaker(language), whole.found
+    say, found = speaker(language), whole.reproduction
     sections = (
         ("paper.figures.title", _figures(whole, pictures, say, language)),
         ("paper.settings.title", paper_tables.settings(found, say)),
@@ -92,14 +92,14 @@ def _part(whole: Comparison, pictures: Mapping[str, Picture], language: str) -> 
 
 def _figures(whole: Comparison, pictures: Mapping[str, Picture], say: Say, language: str) -> str:
     """The curve against ρ, then the counterparts of the paper's figures whose runs are there."""
-    found, task = whole.found, whole.table.task
+    found, task = whole.reproduction, whole.table.task
     curve = metric_curve(
         found.points(), printed(task), metric=METRICS[task], say=say, logarithmic=True
     ).update_layout(title=None)
     shown_figures = [drawn(curve, say("paper.curve.title"), f"{language}-curve")]
     plan = plan_of(found)
     for figure in figures_of(found.table):
-        shown = shown_in(figure, plan, dict(pictures))
+        shown = pictures_of(figure, plan, dict(pictures))
         if shown:
             title = (
                 f"{say('paper.figure.number', number=figure.number)} · {say(f'paper.figure.{figure.number}')}"

@@ -1,4 +1,4 @@
-"""The printed tables, and the grids that reproduce them."""
+"""The printed tables and the sweeps that reproduce them."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from sparsecore.paper.plan import FLOORS, KEPT_ALIVE_AT, Plan, column_of
 from sparsecore.paper.thesis import TABLES, paper_table
 
 
-def test_a_table_has_what_is_printed():
+def test_a_table_has_the_printed_values():
     table = paper_table("3-2")
     assert (table.task, table.percent, table.lower_is_better) == ("spirals", True, False)
     assert table.value(0.1, "layerwise", "test") == 60.04
@@ -18,25 +18,25 @@ def test_a_table_has_what_is_printed():
     assert table.in_unit(0.995) == 99.5
 
 
-def test_values_are_written_as_printed():
-    assert paper_table("3-1").written(0.07012) == "0.0701"
-    assert paper_table("3-1").written(-0.0248, signed=True) == "−0.0248"
-    assert paper_table("3-2").written(0.25, signed=True) == "+0.25"
+def test_values_are_formatted_as_printed():
+    assert paper_table("3-1").format_value(0.07012) == "0.0701"
+    assert paper_table("3-1").format_value(-0.0248, signed=True) == "−0.0248"
+    assert paper_table("3-2").format_value(0.25, signed=True) == "+0.25"
 
 
 @pytest.mark.parametrize(("table", "runs"), [("3-1", 21), ("3-2", 21), ("3-4", 29)])
-def test_the_grid_is_the_printed_one_with_dense_trained_once(table: str, runs: int):
+def test_the_grid_matches_the_table_with_one_dense_run(table: str, runs: int):
     grid = Plan(table, seeds=(0,)).specs()["grid"]
     assert len(grid.configs()) == runs
     assert {config.size for config in grid.configs()} == {"paper"}
 
 
-def test_further_densities_go_where_the_paper_has_none():
+def test_further_densities_lie_below_the_printed_ones():
     assert {c.density for c in Plan("3-1", (0,), further=True).table_configs()} >= {0.02, 0.01, 0.005}
     assert len(Plan("3-4", (0,), further=True).specs()["grid"].configs()) == 29 + 2  # only 0.005 is new
 
 
-def test_the_rows_with_keep_alive_have_the_floors_and_a_column_of_their_own():
+def test_keep_alive_rows_set_minimum_counts_in_their_own_column():
     (config,) = Plan("3-1", (0,)).specs()["kept_alive"].configs()
     assert (config.method, config.density) == ("global", KEPT_ALIVE_AT)
     assert {name: getattr(config, name) for name in FLOORS} == FLOORS
@@ -48,24 +48,24 @@ def test_every_figure_shows_runs_that_the_plan_trains():
         plan = Plan(table, seeds=(4, 5))
         trained = {config.digest() for config in plan.configs()}
         for figure in (figure for figure in FIGURES.values() if figure.table == table):
-            shown = {plan.pictured(shot.method, shot.density, shot.size).digest() for shot in figure.shots}
+            shown = {plan.config_of(run).digest() for run in figure.runs}
             assert shown <= trained, figure.number
 
 
-def test_every_figure_that_the_issue_names_is_there():
+def test_all_figures_of_the_paper_are_listed():
     assert list(FIGURES) == ["3-2", "3-3", "3-4", "3-5", "3-7", "3-8", "3-9", "3-10", "3-11", "3-14"]
 
 
-def test_a_size_that_the_task_lacks_is_refused():
+def test_an_unknown_size_is_refused():
     with pytest.raises(ConfigError, match=r"size must be one of demo, paper for sinc"):
         Plan("3-1", size="laptop").specs()
 
 
-def test_the_text_runs_stop_by_the_test_texts_as_the_thesis_says():
+def test_text_runs_stop_early_on_the_test_texts_like_the_thesis():
     assert {config.watch for config in Plan("3-4", (0,)).table_configs()} == {"test"}
 
 
-def test_a_constant_scores_what_the_spread_of_sinc_and_the_noise_make():
+def test_the_rmse_of_a_constant_matches_the_spread_of_the_targets():
     from sparsecore.engine.config import RunConfig
     from sparsecore.engine.tasks.sinc import Sinc
 

@@ -1,4 +1,4 @@
-"""What the thesis leaves open or misprints, and what these runs do instead: a list for each table."""
+"""Assumptions where the thesis is silent or misprinted, and our own choices: a list for each table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.tasks.points import SINC_REACH, best_accuracy
 from sparsecore.paper.reasons import PRINTED_ANGLE_NOISE, Say
-from sparsecore.paper.record import Reproduction
+from sparsecore.paper.reproduction import Reproduction
 from sparsecore.paper.thesis import paper_table
 
 _SHARED = (
@@ -18,7 +18,7 @@ _SHARED = (
     ("distance", "misprint"),
 )
 _SYNTHETIC = (("repeats", "open"), ("batch", "open"), ("limit", "open"), ("floors", "ours"))
-SETTINGS: dict[str, tuple[tuple[str, Literal["open", "misprint", "ours"]], ...]] = {
+ASSUMPTIONS: dict[str, tuple[tuple[str, Literal["open", "misprint", "ours"]], ...]] = {
     "3-1": (("range", "open"), ("test_points", "open"), ("rmse", "misprint"), *_SHARED, *_SYNTHETIC),
     "3-2": (
         ("angle_noise", "misprint"),
@@ -33,24 +33,24 @@ SETTINGS: dict[str, tuple[tuple[str, Literal["open", "misprint", "ours"]], ...]]
 
 
 @dataclass(frozen=True)
-class Setting:
-    """One setting: whether the thesis leaves it open, misprints it, or it is ours; and what is done."""
+class Assumption:
+    """One assumption: the thesis leaves it open, misprints it, or it is our own choice."""
 
     name: str
     kind: Literal["open", "misprint", "ours"]
     values: dict[str, Any]
 
     def thesis(self, say: Say) -> str:
-        """What the thesis says of it, in the reader's language."""
+        """Return what the thesis says, in the reader's language."""
         return say(f"paper.setting.{self.name}", **self.values)
 
     def chosen(self, say: Say) -> str:
-        """What these runs do."""
+        """Return what these runs do."""
         return say(f"paper.setting.{self.name}.ours", **self.values)
 
 
-def settings_of(found: Reproduction) -> list[Setting]:
-    """The settings of a table, with the values that its runs have."""
+def assumptions_of(found: Reproduction) -> list[Assumption]:
+    """Return the assumptions of a table, with the values of its runs."""
     task = paper_table(found.table).task
     config = RunConfig.parse({"task": task, "size": found.size} | found.parameters)
     values = {
@@ -65,4 +65,4 @@ def settings_of(found: Reproduction) -> list[Setting]:
         "neuron": found.floors["keep_alive"],
         "layer": found.floors["keep_alive_layer"],
     }
-    return [Setting(name, kind, values) for name, kind in SETTINGS[found.table]]
+    return [Assumption(name, kind, values) for name, kind in ASSUMPTIONS[found.table]]

@@ -1,4 +1,4 @@
-"""A reproduction: the runs of a table and what they reached, live from the store or from a shipped file."""
+"""A reproduction: the runs of a table and their results, live from the store or from a shipped file."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from sparsecore.paper.thesis import FOLDER, TABLES
 from sparsecore.runs.sweeps.curves import Layer, Point
 from sparsecore.runs.sweeps.spec import FINAL, FINISHED, Cell, Status
 
-PACKAGES = ("torch", "numpy")  # those on which the figures depend
+PACKAGES = ("torch", "numpy")  # packages that affect the results
 ROOT = Path(__file__).parents[2]
-# Of the program: what is shipped beside it may be newer than the commit that made it.
+# Changes to the program only: shipped data may be newer than the commit that produced them.
 CHANGED = ("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)assets/paper")
 
 
-class Record(BaseModel):
-    """What the models here share: they are read from files, so nothing unknown passes."""
+class ReproductionModel(BaseModel):
+    """Base of the models read from shipped files; unknown fields are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class LayerKept(Record):
-    """One weight matrix at the end of a run: how many of its weights are left."""
+class TrialLayer(ReproductionModel):
+    """One weight matrix at the end of a run and its number of non-zeros."""
 
     name: str
     shape: tuple[int, ...]
@@ -44,10 +44,10 @@ class LayerKept(Record):
         return math.prod(self.shape)
 
 
-class Trial(Record):
-    """One run of a reproduction. `digest` is its config's; figures are None until it has ended.
+class Trial(ReproductionModel):
+    """One run of a reproduction. `digest` is that of its config; results are None until it has ended.
 
-    train, test: the task's first metric. reason: why it ended; step: where it is, or ended.
+    train, test: the task's first metric. reason: why it ended; step: the current or last step.
     """
 
     digest: str
@@ -64,18 +64,18 @@ class Trial(Record):
     test: float | None = None
     budget: int | None = None
     nonzeros: int | None = None
-    layers: tuple[LayerKept, ...] = ()
+    layers: tuple[TrialLayer, ...] = ()
     seconds: float | None = None
     device: str | None = None
 
     @property
     def finished(self) -> bool:
-        """Whether it ended by itself, well or not."""
+        """Whether the run reached a final status."""
         return self.status in FINAL
 
     @classmethod
     def of(cls, cell: Cell) -> Trial:
-        """The trial of a cell as it is now."""
+        """Build the trial from the current state of a cell."""
         config, run = cell.config, cell.run
         found: dict[str, Any] = {
             "digest": config.digest(),
@@ -93,13 +93,13 @@ class Trial(Record):
             found |= {"metric": name, "train": train, "test": test}
             found |= {name: result[name] for name in ("budget", "nonzeros", "seconds", "device")}
             found["layers"] = tuple(
-                LayerKept(**{name: layer[name] for name in LayerKept.model_fields})
+                TrialLayer(**{name: layer[name] for name in TrialLayer.model_fields})
                 for layer in result["layers"]
             )
         return cls(**found)
 
     def point(self) -> Point | None:
-        """It as a point of the curves; None before it has ended with a figure."""
+        """Return the trial as a point of the curves; None without a result."""
         if self.test is None or self.train is None:
             return None
         return Point(
@@ -124,10 +124,11 @@ class Trial(Record):
         )
 
 
-class Reproduction(Record):
-    """The runs of one table, how they were made, and where they come from.
+class Reproduction(ReproductionModel):
+    """The runs of one table, how they were made, and their provenance.
 
-    floors: what the rows with `keep_alive` set. commit: of the program; None outside a repository.
+    floors: the minimum counts of the `keep_alive` rows. commit: that of the program; None outside a
+    repository.
     """
 
     table: Literal["3-1", "3-2", "3-4"]
@@ -143,37 +144,37 @@ class Reproduction(Record):
 
     @property
     def finished(self) -> bool:
-        """Whether no run is missing, waiting or training."""
+        """Whether every run has a final status."""
         return all(trial.finished for trial in self.trials)
 
     def of(self, column: Column, density: float) -> tuple[Trial, ...]:
-        """The trials of one cell of the table; at density 1 every column has the dense runs."""
+        """Return the trials of one cell; at density 1 every column shows the dense runs."""
         wanted = "dense" if density == 1 else column
         return tuple(t for t in self.trials if t.column == wanted and t.density == density)
 
     def points(self) -> list[Point]:
-        """What the curves draw of it."""
+        """Return the trials with a result as points of the curves."""
         return [point for trial in self.trials if (point := trial.point()) is not None]
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """What the runs were trained on, such as cpu and cuda."""
+        """Devices of the runs, such as cpu and cuda."""
         return tuple(sorted({trial.device for trial in self.trials if trial.device is not None}))
 
     @property
     def densities(self) -> tuple[float, ...]:
-        """Every density with a trial, from 1 down."""
+        """All densities with a trial, from 1 down."""
         return tuple(sorted({trial.density for trial in self.trials}, reverse=True))
 
 
-def reproduction(plan: Plan, cells: list[Cell]) -> Reproduction:
-    """What the cells of a plan's table have reached by now."""
+def build_reproduction(plan: Plan, cells: list[Cell]) -> Reproduction:
+    """Build the reproduction of a plan from the current state of its cells."""
     return Reproduction(
         table=plan.table,
         size=plan.size,
         seeds=plan.seeds,
         parameters=plan.parameters,
-        command=command_of(plan),
+        command=command_for(plan),
         commit=commit(),
         versions=versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -182,10 +183,10 @@ def reproduction(plan: Plan, cells: list[Cell]) -> Reproduction:
     )
 
 
-def command_of(plan: Plan) -> str:
-    """The command that makes it again.
+def command_for(plan: Plan) -> str:
+    """Return the command that repeats a reproduction.
 
-    >>> command_of(Plan("3-1", seeds=(0, 1), further=True, parameters={"max_steps": 500}))
+    >>> command_for(Plan("3-1", seeds=(0, 1), further=True, parameters={"max_steps": 500}))
     'python -m sparsecore reproduce 3-1 --seeds 0,1 --size paper --further --max-steps 500'
     """
     given = [f"--{name.replace('_', '-')} {value}" for name, value in plan.parameters.items()]
@@ -201,7 +202,7 @@ def command_of(plan: Plan) -> str:
 
 @cache
 def commit() -> str | None:
-    """The commit of this program, `+changes` if files differ from it; None outside a repository."""
+    """Return the commit of this program, with `+changes` if files differ; None outside a repository."""
     try:
         head, changed = _git("rev-parse", "HEAD"), _git(*CHANGED)
     except (OSError, subprocess.CalledProcessError):
@@ -215,15 +216,18 @@ def _git(*arguments: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that the figures depend on."""
+    """Return the versions of Python and of the packages that affect the results."""
     return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
 
 
 # -- shipped ----------------------------------------------------------------------------------------------
 
 
-def ship(found: Reproduction, folder: Path = FOLDER) -> Path:
-    """Write a finished reproduction to a folder; a `ValueError` for one that is not finished."""
+def write_shipped(found: Reproduction, folder: Path = FOLDER) -> Path:
+    """Write a finished reproduction to a folder.
+
+    Raises `ValueError` if runs are unfinished or the commit is unknown.
+    """
     open_ = sum(not trial.finished for trial in found.trials)
     if open_:
         raise ValueError(f"{open_} of {len(found.trials)} runs have not ended: nothing is shipped.")
@@ -239,8 +243,8 @@ def ship(found: Reproduction, folder: Path = FOLDER) -> Path:
     return path
 
 
-def shipped(table: str, folder: Path = FOLDER) -> Reproduction | None:
-    """The reproduction of a table that came with the program; None where none did."""
+def load_shipped(table: str, folder: Path = FOLDER) -> Reproduction | None:
+    """Load the shipped reproduction of a table; None if there is none."""
     path = folder / f"{table}.json"
     if table not in TABLES or not path.exists():
         return None
@@ -248,5 +252,5 @@ def shipped(table: str, folder: Path = FOLDER) -> Reproduction | None:
 
 
 def pictures_path(table: str, folder: Path = FOLDER) -> Path:
-    """Where the pictures of a shipped reproduction lie."""
+    """Return the path of the pictures of a shipped reproduction."""
     return folder / f"{table}.safetensors"

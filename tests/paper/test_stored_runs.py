@@ -1,4 +1,4 @@
-"""From real runs to a record, its file, its pictures and the figures drawn of them."""
+"""From trained runs to a reproduction, its file, its pictures and its figures."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from sparsecore.figures.paper import paper_figure
-from sparsecore.paper import gather, pictures, record
+from sparsecore.paper import pictures, reproduction, stored_runs
 from sparsecore.paper.pictures import FIGURES, Picture, figures_of
 from sparsecore.paper.plan import Plan
-from sparsecore.paper.record import command_of, pictures_path, ship, shipped
+from sparsecore.paper.reproduction import command_for, load_shipped, pictures_path, write_shipped
 from sparsecore.runs.store.store import Store
 from sparsecore.words import speaker
 
@@ -19,10 +19,10 @@ SAY = speaker("en")
 @pytest.fixture
 def found(trained):
     store, plans = trained
-    return gather.found(store, plans["3-1"])
+    return stored_runs.load_reproduction(store, plans["3-1"])
 
 
-def test_a_record_has_every_run_of_the_table_and_what_it_reached(found):
+def test_a_reproduction_has_every_run_of_the_table_with_its_result(found):
     assert found.finished
     assert len(found.trials) == 22  # dense, two methods at ten densities, keep_alive
     by_column = {trial.column for trial in found.trials}
@@ -36,50 +36,50 @@ def test_a_record_has_every_run_of_the_table_and_what_it_reached(found):
     assert found.densities[-1] == 0.05
 
 
-def test_what_was_trained_once_is_not_begun_again(trained):
+def test_trained_runs_are_not_enqueued_again(trained):
     store, plans = trained
     before = len(store.list())
-    gather.begin(store, plans["3-1"])
+    stored_runs.enqueue(store, plans["3-1"])
     assert len(store.list()) == before
-    assert gather.unfinished(gather.cells_of(store, plans["3-1"])) == 0
-    assert {sweep.spec.task for sweep in gather.begun(store, plans["3-1"])} == {"sinc"}
+    assert stored_runs.count_unfinished(stored_runs.all_cells(store, plans["3-1"])) == 0
+    assert {sweep.spec.task for sweep in stored_runs.enqueued_sweeps(store, plans["3-1"])} == {"sinc"}
 
 
-def test_a_shipped_record_comes_back_as_it_was(found, tmp_path: Path):
-    path = ship(found, tmp_path)
+def test_a_shipped_reproduction_loads_unchanged(found, tmp_path: Path):
+    path = write_shipped(found, tmp_path)
     assert path.stat().st_size < 1_000 * len(found.trials)
-    assert shipped("3-1", tmp_path) == found
-    assert shipped("3-2", tmp_path) is None
-    assert gather.plan_of(found) == Plan("3-1", (0,), "demo", parameters={"max_steps": 3})
+    assert load_shipped("3-1", tmp_path) == found
+    assert load_shipped("3-2", tmp_path) is None
+    assert stored_runs.plan_of(found) == Plan("3-1", (0,), "demo", parameters={"max_steps": 3})
 
 
-def test_an_unfinished_record_is_not_shipped(store: Store, tmp_path: Path):
-    empty = gather.found(store, Plan("3-1", (0,), "demo"))
+def test_an_unfinished_reproduction_is_not_shipped(store: Store, tmp_path: Path):
+    empty = stored_runs.load_reproduction(store, Plan("3-1", (0,), "demo"))
     with pytest.raises(ValueError, match="22 of 22 runs have not ended"):
-        ship(empty, tmp_path)
+        write_shipped(empty, tmp_path)
     assert not list(tmp_path.glob("*.json"))
 
 
-def test_a_record_without_a_commit_is_not_shipped(found, tmp_path: Path):
+def test_a_reproduction_without_a_commit_is_not_shipped(found, tmp_path: Path):
     with pytest.raises(ValueError, match="names its commit"):
-        ship(found.model_copy(update={"commit": None}), tmp_path)
+        write_shipped(found.model_copy(update={"commit": None}), tmp_path)
 
 
-def test_a_file_with_anything_unknown_in_it_is_refused(found, tmp_path: Path):
-    path = ship(found, tmp_path)
+def test_a_file_with_an_unknown_field_is_refused(found, tmp_path: Path):
+    path = write_shipped(found, tmp_path)
     path.write_text(path.read_text().replace('"seeds"', '"seedz"', 1))
     with pytest.raises(ValueError, match="seed"):
-        shipped("3-1", tmp_path)
+        load_shipped("3-1", tmp_path)
 
 
-def test_the_command_names_all_that_decides_the_runs():
+def test_the_command_contains_every_setting():
     plan = Plan("3-4", (3,), "demo", True, {"max_steps": 9, "data": "weeks"})
     named = "--seeds 3 --size demo --further --max-steps 9 --data weeks"
-    assert command_of(plan) == f"python -m sparsecore reproduce 3-4 {named}"
+    assert command_for(plan) == f"python -m sparsecore reproduce 3-4 {named}"
 
 
 def test_the_commit_is_that_of_the_program():
-    assert record.commit() is None or len(record.commit().removesuffix("+changes")) == 40
+    assert reproduction.commit() is None or len(reproduction.commit().removesuffix("+changes")) == 40
 
 
 # -- pictures ---------------------------------------------------------------------------------------------
@@ -88,17 +88,17 @@ def test_the_commit_is_that_of_the_program():
 @pytest.mark.parametrize("table", ["3-1", "3-2"])
 def test_every_figure_of_a_trained_table_is_drawn(trained, table: str):
     store, plans = trained
-    shown = gather.pictures(store, plans[table])
+    shown = stored_runs.load_pictures(store, plans[table])
     for figure in figures_of(table):
-        drawn = paper_figure(figure, gather.shown_in(figure, plans[table], shown), SAY)
+        drawn = paper_figure(figure, stored_runs.pictures_of(figure, plans[table], shown), SAY)
         assert len(drawn.data) >= 2, figure.number
         drawn.to_json()
 
 
-def test_the_counts_and_the_mask_are_those_of_the_run(trained):
+def test_counts_and_mask_equal_those_of_the_run(trained):
     store, plans = trained
-    shown = gather.pictures(store, plans["3-1"])
-    (picture,) = gather.shown_in(FIGURES["3-2"], plans["3-1"], shown)
+    shown = stored_runs.load_pictures(store, plans["3-1"])
+    (picture,) = stored_runs.pictures_of(FIGURES["3-2"], plans["3-1"], shown)
     matrices = picture.matrices()
     assert [matrix["mask"].shape for matrix in matrices] == [(16, 1), (16, 16), (1, 16)]
     assert sum(int(matrix["mask"].sum()) for matrix in matrices) == round(0.4 * 288) == 115
@@ -111,12 +111,12 @@ def test_the_counts_and_the_mask_are_those_of_the_run(trained):
     assert f"W2: {int(matrices[1]['mask'].sum())} of 256" in [note.text for note in mask.layout.annotations]
 
 
-def test_pictures_come_back_from_their_file(trained, tmp_path: Path):
+def test_saved_pictures_load_unchanged(trained, tmp_path: Path):
     store, plans = trained
-    shown = gather.pictures(store, plans["3-2"])
+    shown = stored_runs.load_pictures(store, plans["3-2"])
     path = pictures_path("3-2", tmp_path)
     pictures.save(shown, path)
-    again = gather.shipped_pictures("3-2", tmp_path)
+    again = stored_runs.load_shipped_pictures("3-2", tmp_path)
     assert again.keys() == shown.keys()
     for digest, picture in shown.items():
         assert again[digest].meta == picture.meta
@@ -126,17 +126,17 @@ def test_pictures_come_back_from_their_file(trained, tmp_path: Path):
     assert path.stat().st_size < 500_000
 
 
-def test_no_file_and_no_run_are_no_pictures(store: Store, tmp_path: Path):
-    assert gather.shipped_pictures("3-1", tmp_path) == {}
+def test_a_missing_file_or_run_gives_no_pictures(store: Store, tmp_path: Path):
+    assert stored_runs.load_shipped_pictures("3-1", tmp_path) == {}
     plan = Plan("3-1", (0,), "demo")
-    assert gather.pictures(store, plan) == {}
-    assert gather.shown_in(FIGURES["3-4"], plan, {}) == []
+    assert stored_runs.load_pictures(store, plan) == {}
+    assert stored_runs.pictures_of(FIGURES["3-4"], plan, {}) == []
 
 
-def test_test_and_training_points_of_the_spirals_differ_in_shape(trained):
+def test_test_points_of_the_spirals_are_open_symbols(trained):
     store, plans = trained
-    shown = gather.pictures(store, plans["3-2"])
-    drawn = paper_figure(FIGURES["3-7"], gather.shown_in(FIGURES["3-7"], plans["3-2"], shown), SAY)
+    shown = stored_runs.load_pictures(store, plans["3-2"])
+    drawn = paper_figure(FIGURES["3-7"], stored_runs.pictures_of(FIGURES["3-7"], plans["3-2"], shown), SAY)
     symbols = [symbol for trace in drawn.data for symbol in trace.marker.symbol]
     assert len(symbols) == 2_000
     assert sum(symbol.endswith("-open") for symbol in symbols) == 400
