@@ -32,7 +32,7 @@ class MeanInterval:
     def of(cls, values: Sequence[float]) -> MeanInterval | None:
         """Return the mean and interval of the values; None for no values.
 
-        >>> Mean.of([1.0, 3.0]).mean, MeanInterval.of([1.0]).half, MeanInterval.of([])
+        >>> MeanInterval.of([1.0, 3.0]).mean, MeanInterval.of([1.0]).half, MeanInterval.of([])
         (2.0, None, None)
         """
         if not values:
