@@ -49,10 +49,15 @@ def store(home: Path) -> Iterator[Store]:
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[Server]:
-    """One PostgreSQL server for all tests of a session."""
+def psycopg() -> None:
+    """Skip the test where the driver of PostgreSQL is not installed."""
     if importlib.util.find_spec("psycopg") is None:
         missing("tests on PostgreSQL need psycopg: pip install -r requirements-cluster.txt")
+
+
+@pytest.fixture(scope="session")
+def postgresql(psycopg: None) -> Iterator[Server]:
+    """One PostgreSQL server for all tests of a session."""
     if (found := programs()) is None:
         missing("tests on PostgreSQL need its server: Debian's package postgresql")
     server = Server(found)
@@ -85,7 +90,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Choose what runs by default, and which tests share a worker.
 
     A test of both databases runs on PostgreSQL only where the SQL differs: mark `dialect`. The tests of
-    a file share a worker, and so do all browser tests, for one server and one Chromium.
+    a file share a worker, and so do all browser tests, for one server and one Chromium. The mark `cluster`
+    is on every test that is skipped without requirements-cluster.txt.
     """
     for item in items:
         folder = item.path.parent
@@ -94,3 +100,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         database = getattr(item, "callspec", None) and item.callspec.params.get("either_database")
         if database == "postgresql" and not item.get_closest_marker("dialect"):
             item.add_marker(pytest.mark.slow)
+        if database == "postgresql" or not {"psycopg", "cluster"}.isdisjoint(_fixtures(item)):
+            item.add_marker(pytest.mark.cluster)
+
+
+def _fixtures(item: pytest.Item) -> list[str]:
+    """The fixtures of a test and theirs; a doctest has none."""
+    return getattr(item, "fixturenames", [])

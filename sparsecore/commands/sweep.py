@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -101,13 +100,12 @@ def executor_of(
         return Local(store, workers, batch)
     if batch == "always":
         refuse("--batch always is for --executor local; a cluster trains its runs one by one.")
+    from sparsecore.runs.sweeps.ray import ClusterError, Ray
+
+    share = {} if gpus_per_run is None else {"gpus_per_run": gpus_per_run}
     try:
-        ray = importlib.import_module("sparsecore.runs.sweeps.ray")
-        share = {} if gpus_per_run is None else {"gpus_per_run": gpus_per_run}
-        return ray.Ray(store, address, workers=workers, **share)
-    except ImportError as error:
-        refuse(f"--executor ray needs requirements-cluster.txt, which is not installed here ({error}).")
-    except (ValueError, RuntimeError) as error:  # an address or a store that no cluster can use
+        return Ray(store, address, workers=workers, **share)
+    except ClusterError as error:  # no Ray, or a store that the cluster's machines cannot see
         refuse(str(error))
 
 

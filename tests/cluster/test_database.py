@@ -67,12 +67,7 @@ def test_two_homes_share_the_runs_of_one_database(shared: Store, empty_database:
 # -- what is said when it cannot be used ------------------------------------------------------------------
 
 
-@pytest.fixture
-def _psycopg() -> None:
-    pytest.importorskip("psycopg", reason="this needs psycopg: pip install -r requirements-cluster.txt")
-
-
-@pytest.mark.usefixtures("_psycopg")
+@pytest.mark.usefixtures("psycopg")
 def test_the_command_line_says_in_one_sentence_that_nobody_answers():
     done = command_line(NOBODY)
     assert (done.returncode, done.stdout) == (1, "")
@@ -81,7 +76,7 @@ def test_the_command_line_says_in_one_sentence_that_nobody_answers():
     assert "secret" not in done.stderr
 
 
-@pytest.mark.usefixtures("_psycopg")
+@pytest.mark.usefixtures("psycopg")
 @pytest.mark.parametrize("page", ["runs.py", "lab.py"])
 def test_a_page_says_that_nobody_answers(home: Path, page: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SPARSECORE_STORE", NOBODY)

@@ -223,10 +223,10 @@ def test_a_file_that_is_no_store_is_found(home: Path):
     assert (checks.store().verdict, "not a database" in checks.store().found) == ("failed", True)
 
 
+@pytest.mark.usefixtures("psycopg")
 def test_a_database_that_does_not_answer_is_found_without_its_password(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    pytest.importorskip("psycopg")
     monkeypatch.setenv("SPARSECORE_STORE", "postgresql://ann:secret@127.0.0.1:9/lab")
     found = checks.store()
     assert (found.verdict, "SPARSECORE_STORE" in found.advice) == ("failed", True)

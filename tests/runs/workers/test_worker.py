@@ -320,10 +320,12 @@ def test_asked_to_release_its_run_it_saves_it_and_queues_it(store: Store):
 
 
 def test_a_long_pause_lets_the_process_go(store: Store, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(worker_module, "PAUSE_HOLD_SECONDS", 0.1)
-    with paused_before_the_first_step(store) as run:
-        soon(lambda: store.get(run).worker is None)
-        assert store.get(run).state == "paused"
+    with monkeypatch.context() as patched:
+        patched.setattr(worker_module, "PAUSE_HOLD_SECONDS", 0.1)
+        with paused_before_the_first_step(store) as run:
+            soon(lambda: store.get(run).worker is None)
+            assert store.get(run).state == "paused"
+    # From here a pause holds its process long: on a busy machine 0.1 s passes before the first step is taken.
     store.command(run, "step")
     assert store.commanded() == [run]
     assert store.claim(run, "next", "paused")
