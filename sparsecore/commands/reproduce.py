@@ -221,7 +221,7 @@ def _sort(as_json: bool) -> None:
     found = sorting()
     if as_json:
         return print_figures(found, True)
-    theirs = {"way": "heap sort, as the thesis prints it"} | {
+    theirs = {"way": "heap sort, thesis"} | {
         scope: found["paper"][scope] for scope in ("global", "layerwise")
     }
     print_figures({"seconds": [theirs, *found["rows"]]}, False)

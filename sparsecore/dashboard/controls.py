@@ -295,9 +295,11 @@ def selection(name: str, options: dict[str, str], **more: Any) -> None:
 
 
 def density_slider() -> None:
-    """ρ through the paper's values, and the present one when a link brought another."""
-    values = sorted({*PAPER_DENSITIES, st.session_state["density"]})
-    st.select_slider(**_show("density"), options=values, format_func="{:g}".format)
+    """Show ρ over the paper's values and the present one; the label adds the sparsity, 1 − ρ."""
+    density = st.session_state["density"]
+    sparsity = say("live.sparsity", share=f"{100 * (1 - density):.3g}")
+    words = _show("density") | {"label": f"{say('parameter.density')} · {sparsity}"}
+    st.select_slider(**words, options=sorted({*PAPER_DENSITIES, density}), format_func="{:g}".format)
     problem("density")
 
 

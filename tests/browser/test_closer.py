@@ -68,7 +68,7 @@ def open_run(open_page, run: str, **options):
 
 def open_graph(open_page, run: str, **options):
     page = open_run(open_page, run, **options)
-    page.get_by_role("button", name=re.compile("^(graph|连线图)$")).click()
+    page.get_by_role("button", name=re.compile("^(graph|连接图)$")).click()
     page.locator(".sc-neuron").first.wait_for()
     return page
 
@@ -199,7 +199,7 @@ def test_the_histogram_shows_the_frame_that_is_looked_at(open_page, server):
     replay = page.locator(".sc-replay input")
     replay.focus()
     page.keyboard.press("Home")
-    expect(page.locator(".sc-told")).to_contain_text("not known at this step")
+    expect(page.locator(".sc-told")).to_contain_text("Not known at this step")
     page.wait_for_function(f"() => ({bars}).length === 1")
 
 
@@ -207,9 +207,9 @@ def test_the_histogram_shows_the_frame_that_is_looked_at(open_page, server):
 def test_a_run_without_biases_and_histograms_replays_and_says_so(open_page, server):
     run = ended(Store(server.home), without=LATER)
     page = open_graph(open_page, run)
-    expect(page.locator(".sc-told")).to_have_text("This run was stored without these histograms.")
+    expect(page.locator(".sc-told")).to_have_text("This run was saved without these histograms.")
     neuron(page, 1, 0).click()
-    expect(page.locator(f"{CARD} .sc-dim").first).to_contain_text("stored without its biases")
+    expect(page.locator(f"{CARD} .sc-dim").first).to_contain_text("saved without biases")
     expect(page.locator(f"{CARD} canvas")).to_be_hidden()
 
 
@@ -217,4 +217,4 @@ def test_a_run_without_biases_and_histograms_replays_and_says_so(open_page, serv
 def test_where_there_is_no_graph_a_sentence_says_why(open_page, server):
     page = open_run(open_page, ended(Store(server.home), max_steps=2, size="paper"))
     expect(page.get_by_role("button", name="graph", exact=True)).to_be_disabled()
-    expect(page.locator(".sc-why")).to_contain_text("60,500 lines would run together")
+    expect(page.locator(".sc-why")).to_contain_text("60,500 edges are too many to draw")

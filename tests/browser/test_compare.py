@@ -56,7 +56,7 @@ def test_two_runs_share_one_step_and_the_address_holds_it(open_page, server):
     expect(page.locator(".cp-replay .sc-at")).not_to_have_text(
         page.locator(".cp-replay .sc-at").text_content()
     )
-    page.get_by_role("button", name="Halt the replay").click()
+    page.get_by_role("button", name="Pause the replay").click()
     assert page.evaluate("() => window.nodes.every(node => node.isConnected && node.clientHeight > 0)")
     at_rest(page)
     page.get_by_role("button", name="Swap").click()

@@ -100,7 +100,7 @@ def test_the_matrices_are_saved_cell_by_cell_and_as_rectangles_of_their_colours(
     assert {place: float(row["weight w"]) for place, row in told.items()} == {
         (i, j): float(weights[i, j]) for i in range(SIDE) for j in range(SIDE)
     }
-    assert all((row["kept (1 = 100 %)"] == "1") == (float(row["weight w"]) != 0) for row in told.values())
+    assert all((row["density (1 = 100 %)"] == "1") == (float(row["weight w"]) != 0) for row in told.values())
     svg = saved(page, lambda: live_save(page, "matrices", "SVG"), tmp_path).read_text(encoding="utf-8")
     assert "<image" not in svg
     assert "W2 16×16" in svg
@@ -142,7 +142,7 @@ def test_a_matrix_of_many_cells_is_a_picture_in_its_svg_and_says_so(open_page, s
     page.keyboard.press("Enter")
     page.locator(".sc-full canvas").first.wait_for()
     page.locator(".sc-full .sc-save").click()
-    item = page.locator(".sc-full .sc-save-menu").get_by_role("button", name="embedded picture")
+    item = page.locator(".sc-full .sc-save-menu").get_by_role("button", name="large matrices as images")
     file = saved(page, item.click, tmp_path)
     assert "-matrix-fc2-step-2.svg" in file.name
     assert "data:image/png;base64," in file.read_text(encoding="utf-8")
@@ -152,7 +152,7 @@ def test_a_matrix_of_many_cells_is_a_picture_in_its_svg_and_says_so(open_page, s
 def test_the_control_is_reached_and_left_by_keyboard_in_chinese(open_page, server, tmp_path):
     page = open_page(f"/?run={trained(server)}&lang=zh", width=390)
     page.locator(".sc-output .main-svg").first.wait_for()
-    button = page.get_by_role("button", name="保存此图 网络计算出什么")
+    button = page.get_by_role("button", name="保存此图 网络的输出")
     button.focus()
     page.keyboard.press("Enter")
     expect(page.locator(".sc-output .sc-save-menu button").first).to_be_focused()
@@ -176,13 +176,13 @@ def test_a_figure_of_a_page_is_saved_as_it_is_seen(open_page, tmp_path):
     menu = page.locator(".st-key-save_theory_spectrum").get_by_role("button", name="Save figure")
     menu.focus()
     page.keyboard.press("Enter")
-    wide, _ = size(saved(page, page.get_by_role("button", name="PNG: a picture").click, tmp_path))
+    wide, _ = size(saved(page, page.get_by_role("button", name="PNG: image").click, tmp_path))
     assert wide == round(3 * page.locator(".st-key-theory_spectrum .js-plotly-plot").bounding_box()["width"])
-    svg = saved(page, page.get_by_role("button", name="SVG: lines that stay sharp").click, tmp_path)
+    svg = saved(page, page.get_by_role("button", name="SVG: vector graphic").click, tmp_path)
     assert svg.name == "sparsecore-theory-spectrum.svg"
-    assert "Which supports, for which L?" in svg.read_text(encoding="utf-8")
+    assert "Which supports are stationary for which L?" in svg.read_text(encoding="utf-8")
     found = rows(saved(page, page.get_by_role("button", name="CSV: the data").click, tmp_path))
-    assert {"support", "f", "exact least L"} < found[0].keys()
+    assert {"support", "f", "exact smallest L"} < found[0].keys()
 
 
 @pytest.mark.slow
@@ -191,7 +191,7 @@ def test_a_picture_of_html_is_saved_as_boxes_and_letters(open_page, tmp_path):
     page.locator(".st-key-lesson_choice_0 button").click()
     page.locator(".sp-answers").wait_for()
     page.locator(".st-key-save_lesson_answers").get_by_role("button", name="Save figure").click()
-    svg = saved(page, page.get_by_role("button", name="SVG: lines that stay sharp").click, tmp_path)
+    svg = saved(page, page.get_by_role("button", name="SVG: vector graphic").click, tmp_path)
     assert svg.name == "sparsecore-lesson-noise-answers.svg"
     drawn = svg.read_text(encoding="utf-8")
     shown = page.locator(".sp-answers li")
@@ -199,7 +199,7 @@ def test_a_picture_of_html_is_saved_as_boxes_and_letters(open_page, tmp_path):
     bars = shown.locator("i").evaluate_all("bars => bars.map(bar => getComputedStyle(bar).backgroundColor)")
     assert [drawn.count(f'rx="0" fill="{colour}"') for colour in bars] == [bars.count(each) for each in bars]
     assert ">your answer<" in drawn
-    wide, _ = size(saved(page, page.get_by_role("button", name="PNG: a picture").click, tmp_path))
+    wide, _ = size(saved(page, page.get_by_role("button", name="PNG: image").click, tmp_path))
     assert wide == round(3 * (page.locator(".st-key-lesson_answers .stHtml").bounding_box()["width"] + 24))
     found = rows(saved(page, page.get_by_role("button", name="CSV: the data").click, tmp_path))
     assert [row["people"] for row in found] == shown.locator("em").all_text_contents()

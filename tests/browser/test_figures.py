@@ -36,7 +36,7 @@ def test_a_matrix_of_block_means_opens_with_every_weight(open_page, server, monk
     assert full.evaluate("node => [node.height, node.width]") == [rows, cols]
     expect(page.locator(".sc-full header")).to_contain_text("as saved at step 60")
     full.hover()
-    expect(page.locator(".sc-full .sc-tip")).to_contain_text("kept after")
+    expect(page.locator(".sc-full .sc-tip")).to_contain_text("kept in")
     page.keyboard.press("Escape")
     page.locator(".sc-full[open]").wait_for(state="detached")
     port.click()

@@ -79,7 +79,7 @@ def test_a_hostile_file_is_shown_as_words(open_page, server, tmp_path, width: in
     field = page.get_by_role("textbox", name="Name")
     field.fill(name)
     field.press("Enter")
-    button(page, "Keep").click()
+    button(page, "Save").click()
     page.locator(".sp-kept", has_text=name).wait_for()
     assert name in [each.name for each in stored_corpora(server.home / "corpora")]
     nothing_ran(page)
@@ -160,7 +160,7 @@ def swept(the_store: Store, tmp_path_factory) -> Sweep:
 def test_a_hostile_name_and_note_of_a_run_are_words(open_page, named: str, width: int):
     page = open_page("/runs", width=width)
     page.locator("[data-testid=stDataFrame] canvas").first.wait_for()
-    open_list(page, re.compile("The chosen run"))
+    open_list(page, re.compile("Selected run"))
     page.get_by_role("option", name=re.compile(named)).click()
     expect(page.get_by_role("textbox", name="Name")).to_have_value(NAME)
     nothing_ran(page)
@@ -204,8 +204,8 @@ def test_a_hostile_description_is_graded_as_words(open_page, the_store: Store, s
     page.locator(".sc-live:not(.sc-waiting)").wait_for()
     at_rest(page)
     asked = f"攻击者可利用该漏洞 {BIDI} \U0001f4a5\U0001f4a5 {MARKUP} {MARKDOWN}"  # of the first 64 words
-    page.get_by_role("textbox", name="A description of a vulnerability").fill(asked)
-    button(page, "Grade it").click()
+    page.get_by_role("textbox", name="Vulnerability description").fill(asked)
+    button(page, "Grade").click()
     page.locator(".sp-probabilities li").nth(3).wait_for()
     tokens = page.locator(".sp-tokens mark bdi").all_text_contents()
     assert {"onerror", "script", "window", "\u202e"} <= set(tokens)

@@ -165,7 +165,7 @@ def test_reload_and_a_second_tab_show_the_same_run_and_settings(open_page):
     wait_for_steps(other, at)
     for tab in (page, other):
         assert run_id(tab) == run
-        expect(tab.locator(".sc-setting")).to_contain_text("ρ 0.2 · seed 7")
+        expect(tab.locator(".sc-setting")).to_contain_text("ρ 0.2 (80 % sparsity) · seed 7")
     stop(other)
     wait_for_state(page, "stopped")
     page.locator(".st-key-do_stop button:disabled").first.wait_for(state="attached")
@@ -178,7 +178,7 @@ def test_a_collapse_is_named_with_its_layer_and_cure(open_page):
     wait_for_state(page, "collapsed")
     notice = page.locator(".sc-notice").text_content()
     assert "W3" in notice
-    assert "layerwise" in notice
+    assert "layer-wise" in notice
 
 
 @pytest.mark.slow
@@ -201,11 +201,11 @@ def test_freeze_fixes_the_support_and_thaw_lets_it_move(open_page, server):
     wait_for_steps(page, 20)
     press(page, "Freeze")
     page.locator(".sc-support", has_text="support frozen").wait_for()
-    page.get_by_role("button", name="Thaw").first.wait_for()
+    page.get_by_role("button", name="Unfreeze").first.wait_for()
     store = Store(server.home)
     assert store.changes(run)["freeze_at"] >= 1
-    press(page, "Thaw")
-    page.get_by_role("button", name="Freeze").first.wait_for()
+    press(page, "Unfreeze")
+    page.get_by_role("button", name=re.compile(r"\bFreeze")).first.wait_for()
     expect(page.locator(".sc-support")).not_to_have_text("support frozen")
     expect(page.locator(".sc-certificate")).to_contain_text("L-stationary for L ≥")
     stop(page)
@@ -223,8 +223,8 @@ def test_floors_of_the_link_keep_every_layer_alive(open_page, server):
     result = Store(server.home).get(run).result
     assert min(layer["nonzeros"] for layer in result["layers"]) >= 6
     open_more(page)
-    assert page.get_by_role("spinbutton", name="Kept per neuron, at least").input_value() == "1"
-    assert page.get_by_role("spinbutton", name="First ρ").input_value() == "1"
+    assert page.get_by_role("spinbutton", name="Minimum kept per neuron").input_value() == "1"
+    assert page.get_by_role("spinbutton", name="Initial ρ").input_value() == "1"
 
 
 def test_an_ended_run_replays_with_the_slider(open_page):
@@ -252,7 +252,7 @@ def test_hover_tells_position_value_and_count_and_zoom_survives_updates(open_pag
     tip = page.locator(".sc-tip")
     expect(tip).to_contain_text(re.compile(r"row \d+, column \d+"))
     expect(tip).to_contain_text(re.compile(r"w = -?[\d.e-]+ · (kept|pruned)"))
-    expect(tip).to_contain_text(re.compile(r"kept after [\d,]+ of [\d,]+ steps"))
+    expect(tip).to_contain_text(re.compile(r"kept in [\d,]+ of [\d,]+ steps"))
     matrix.dblclick()
     zoomed = matrix.locator("canvas").evaluate("node => node.style.transform")
     assert "scale(2)" in zoomed
@@ -321,10 +321,10 @@ def test_settings_that_do_not_fit_are_told_and_nothing_is_written(open_page, ser
     page.get_by_text("got abc").wait_for()
     page.get_by_text("got -1").wait_for()
     before = len(Store(server.home).list())
-    steps = page.get_by_role("spinbutton", name="Steps at most")
+    steps = page.get_by_role("spinbutton", name="Maximum steps")
     steps.fill("-5")
     steps.press("Enter")
-    page.get_by_text("Steps at most must be at least 1 and at most 10,000,000; got -5.").wait_for()
+    page.get_by_text("Maximum steps must be at least 1 and at most 10,000,000; got -5.").wait_for()
     page.keyboard.press("Escape")
     press(page, "Train")
     page.get_by_text("got -5.").first.wait_for()
@@ -347,7 +347,7 @@ def test_nothing_is_wider_than_the_screen_and_no_key_shows(open_page, width, loc
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     shown = page.locator(".stMain").inner_text()
     assert not re.search(r"\b(live|parameter|action|state|method|task)\.\w+", shown)
-    assert ("哪些权重留了下来" in shown) == (locale == "zh-CN")
+    assert ("哪些权重保留下来" in shown) == (locale == "zh-CN")
 
 
 @pytest.mark.slow
@@ -357,7 +357,7 @@ def test_settings_and_run_outlive_a_closed_popover_and_another_page(open_page):
     run = train(page)
     wait_for_steps(page, 20)
     open_more(page)
-    for name, value in (("Seed", "5"), ("Noise", "0.2"), ("Steps at most", "1000000")):
+    for name, value in (("Seed", "5"), ("Noise", "0.2"), ("Maximum steps", "1000000")):
         expect(page.get_by_role("spinbutton", name=name)).to_have_value(value)
     seed = page.get_by_role("spinbutton", name="Seed")
     seed.fill("6")

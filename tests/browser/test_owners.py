@@ -62,18 +62,18 @@ def test_the_second_watches_and_cannot_pause_and_the_teacher_can(open_page, scho
     for name in ("Pause", "Stop", "Freeze"):
         expect(button(second, name)).to_be_disabled()
         expect(button(first, name)).to_be_enabled()
-    second.get_by_text("This is somebody else's run").wait_for()
+    second.get_by_text("This run belongs to another user").wait_for()
     button(second, "Pause").hover(force=True)
-    second.get_by_text("This is somebody else's: only who began it").wait_for()
+    second.get_by_text("This belongs to another user. Only its owner").wait_for()
     second.keyboard.press("p")  # the key of a button that cannot be pressed
     second.wait_for_timeout(1000)
     assert Store(school.home).get(run).state == "running"
 
     become_teacher(second, "guessed")
-    second.get_by_text("This is not the password.").wait_for()
+    second.get_by_text("Wrong password.").wait_for()
     second.get_by_label("Teacher's password").fill(PASSWORD)
     second.keyboard.press("Enter")
-    second.get_by_role("button", name="Drop these rights").wait_for()
+    second.get_by_role("button", name="Give up these rights").wait_for()
     second.keyboard.press("Escape")
     press(second, "Pause")
     wait_for_state(first, "paused")

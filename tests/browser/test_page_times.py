@@ -142,9 +142,9 @@ def control_medians(page) -> dict[str, float]:
         asked.setdefault(name, []).append(answered(page, act, f"/[?&]{value}(&|$)/.test(location.search)"))
 
     for turn in range(ROUNDS):
-        for task, method in (("spirals", "global"), ("sinc", "layerwise")):
+        for task, method, label in (("spirals", "global", "global"), ("sinc", "layerwise", "layer-wise")):
             ask("task", page.get_by_role("radio", name=task).click, f"task={task}")
-            ask("method", page.get_by_role("radio", name=method, exact=True).click, f"method={method}")
+            ask("method", page.get_by_role("radio", name=label, exact=True).click, f"method={method}")
         for language, name in (("zh", "中文"), ("en", "English")):
             ask("language", page.get_by_role("radio", name=name).click, f"lang={language}")
         thumb = page.locator(".stSlider input").first

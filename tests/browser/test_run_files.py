@@ -24,7 +24,7 @@ def trained(store: Store) -> str:
 
 def choose(page, run: str) -> None:
     """Choose a run by its name, as somebody without a mouse does."""
-    open_list(page, "The chosen run")
+    open_list(page, "Selected run")
     page.get_by_role("option").filter(has_text=run).click()
     at_rest(page)
 
@@ -45,11 +45,11 @@ def test_a_run_is_named_deleted_and_brought_back_by_undo(open_page, another_serv
     assert store.get(run).name == "Best <b>of</b> all"
     at_rest(page)
     page.get_by_role("button", name="Delete").click()
-    expect(page.get_by_text("Best <b>of</b> all is deleted.")).to_be_visible()
+    expect(page.get_by_text("Best <b>of</b> all deleted.")).to_be_visible()
     assert store.get(run) is None
     at_rest(page)
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_text("is deleted.")).to_have_count(0)
+    expect(page.get_by_text("deleted.")).to_have_count(0)
     assert (store.get(run).state, store.get(run).name) == ("ended", "Best <b>of</b> all")
 
 
@@ -65,7 +65,7 @@ def test_a_run_is_saved_brought_back_and_replayed(open_page, server, tmp_path):
     assert download.value.suggested_filename == f"run-{run}.zip"
     store.delete(run)
     page.locator("input[type=file]").set_input_files(file)
-    expect(page.get_by_text(f"Run {run} is here.")).to_be_visible()
+    expect(page.get_by_text(f"Imported as run {run}.")).to_be_visible()
     assert (store.get(run).state, store.get(run).origin) == ("ended", "import")
     page.goto(f"{server.url}/?run={run}")
     expect(page.locator(".sc-step")).to_have_text("step 200")
@@ -86,4 +86,4 @@ def test_the_uploader_speaks_the_language_of_the_page(open_page, tmp_path):
     note = tmp_path / "note.txt"
     note.write_text("no run")
     uploader.locator("input").set_input_files(note)
-    expect(uploader).to_match_aria_snapshot("- text: 此文件未被接收。可接收：ZIP，最大 200 MB。")
+    expect(uploader).to_match_aria_snapshot("- text: 文件被拒绝。要求：ZIP，最大 200 MB。")

@@ -134,7 +134,7 @@ def test_another_task_shows_its_own_pair(store: Store):
     assert address(app) == {"a": one, "b": other}
 
 
-@pytest.mark.parametrize(("language", "told"), [("en", "A learned sinc"), ("zh", "A 学的是")])
+@pytest.mark.parametrize(("language", "told"), [("en", "A is a run on sinc"), ("zh", "A 的任务是")])
 def test_runs_of_two_tasks_are_told_in_a_sentence(language: str, told: str, store: Store, shown: list):
     app = opened(language, a=begun(store), b=begun(store, task="spirals"))
     assert told in app.warning[0].value
@@ -156,7 +156,7 @@ def test_an_empty_store_offers_to_train_both_methods_in_one_press(language: str,
 def test_a_lone_run_is_offered_its_counterpart(store: Store, shown: list):
     one = begun(store, method="global", density=0.1, seed=3)
     app = opened(a=one)
-    assert "layerwise" in app.button(key="compare_train").label
+    assert "layer-wise" in app.button(key="compare_train").label
     app.button(key="compare_train").click().run()
     assert store.list()[0].config == RunConfig(method="layerwise", density=0.1, seed=3)
     assert address(app) == {"a": one, "b": store.list()[0].id}

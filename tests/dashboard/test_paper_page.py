@@ -76,7 +76,7 @@ def test_without_shipped_data_the_papers_own_numbers_stand_there_with_empty_cell
     assert [info.value for info in app.info] == [EN["paper.source.none"]]
     assert app.button(key="paper_do_begin").label == EN["paper.run.begin"]
     assert EN["paper.figure.missing"] in [caption.value for caption in app.caption]
-    assert "left open" in shown
+    assert "not stated" in shown
 
 
 @pytest.mark.parametrize("table", ["3-1", "3-2", "3-4"])

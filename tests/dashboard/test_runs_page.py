@@ -70,11 +70,11 @@ def test_a_run_is_chosen_and_saved(store: Store):
 
 def test_a_run_that_is_brought_stands_in_the_list_and_can_be_opened(store: Store, file: tuple[str, bytes]):
     app = brought(opened("runs.py"), file[1])
-    assert f"Run {file[0]} is here" in app.success[0].value
+    assert f"Imported as run {file[0]}" in app.success[0].value
     assert f"/?run={file[0]}" in app.success[0].value
     assert list(app.dataframe[0].value["run"]) == [file[0]]
     assert list(app.dataframe[0].value["origin"]) == ["import"]
-    assert "was here already" in brought(app, file[1]).success[0].value
+    assert "already exists" in brought(app, file[1]).success[0].value
     assert len(store.list()) == 1
 
 
@@ -110,7 +110,7 @@ def test_the_list_is_searched_and_filtered(store: Store):
     assert listed(app) == [one]
     app.text_input(key="runs_search").set_value("tuesday").run()
     assert listed(app) == []
-    assert "No run is like that" in app.info[0].value
+    assert "No matching runs" in app.info[0].value
     app.text_input(key="runs_search").set_value("").run()
     app.selectbox(key="runs_task").set_value("spirals").run()
     assert listed(app) == [two]
@@ -149,7 +149,7 @@ def test_a_deleted_run_leaves_the_list_and_undo_brings_it_back(store: Store):
     app.button(key="run_delete").click().run()
     assert not app.exception
     assert (listed(app), store.get(run)) == ([], None)
-    assert r"a \[link\]\(x\) is deleted." in [told.value for told in app.markdown]
+    assert r"a \[link\]\(x\) deleted." in [told.value for told in app.markdown]
     app.button(key=f"undo_{run}_button").click().run()
     assert not app.exception
     assert listed(app) == [run]
@@ -171,7 +171,7 @@ def test_a_run_that_is_erased_while_its_page_is_open_is_told(store: Store):
     store.delete(run)
     app.button(key="run_delete").click().run()
     assert not app.exception
-    assert f"Run {run} is no longer there" in app.toast[0].value
+    assert f"Run {run} no longer exists" in app.toast[0].value
 
 
 def test_ten_thousand_runs_are_counted_and_two_hundred_shown(store: Store):
@@ -193,7 +193,7 @@ def test_the_page_says_what_the_store_takes_and_of_how_much(store: Store, monkey
     assert any("used by all runs" in told.value for told in opened("runs.py").markdown)
     monkeypatch.setenv("SPARSECORE_MAX_DISK", "1kB")
     app = opened("runs.py")
-    assert "more than they should" in app.warning[0].value
+    assert "more space than allowed" in app.warning[0].value
     monkeypatch.setenv("SPARSECORE_MAX_DISK", "much")
     assert "SPARSECORE" in opened("runs.py").error[0].value
 
@@ -213,6 +213,6 @@ def test_room_is_made_only_after_asking_and_of_the_runs_that_were_named(store: S
     while not app.success and time.monotonic() < deadline:  # a busy machine shows a bar for a while
         app.run()
     assert not app.exception
-    assert "1 runs are removed" in app.success[0].value
+    assert "Runs deleted: 1." in app.success[0].value
     assert {run.id for run in store.list()} == {pinned, new}
     assert disk.disk(store).used < 5_000_000

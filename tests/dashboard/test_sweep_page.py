@@ -57,7 +57,7 @@ def test_with_no_sweep_the_thesis_is_drawn_and_a_press_begins_a_small_one(store:
     app = opened("sweep.py")
     assert not app.exception
     assert len(app.get("plotly_chart")) == 1
-    next(button for button in app.button if button.label == "Try a small one").click().run()
+    next(button for button in app.button if button.label == "Try a small sweep").click().run()
     assert not app.exception
     (sweep,) = stored.recent(store)
     assert app.query_params["sweep"] in (sweep.id, [sweep.id])
@@ -80,8 +80,8 @@ def test_start_enqueues_what_was_chosen_and_only_what_is_missing(store: Store):
 @pytest.mark.parametrize(
     ("field", "value", "told"),
     [
-        ("densities", "1, 2", "“2” is no density"),
-        ("seeds", "x", "“x” is no seed"),
+        ("densities", "1, 2", "“2” is not a valid density"),
+        ("seeds", "x", "“x” is not a valid seed"),
         ("seeds", "", "at least one"),
     ],
 )

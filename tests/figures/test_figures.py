@@ -143,7 +143,7 @@ def test_the_thesis_is_open_diamonds_that_no_click_opens():
 
 def test_with_no_run_the_thesis_alone_is_drawn_with_a_legend():
     figure = metric_curve([], printed("vulnerabilities"), metric="accuracy", say=say, logarithmic=True)
-    assert {trace.name for trace in traces(figure, "key")} == {"dense", "global", "layerwise"}
+    assert {trace.name for trace in traces(figure, "key")} == {"dense", "global", "layer-wise"}
     assert figure.layout.yaxis.tickformat == ".0%"
     assert 10 ** figure.layout.xaxis.range[0] < 0.01
 
@@ -181,8 +181,8 @@ def test_the_density_of_every_layer_of_one_method():
     assert {told[0] for trace in traces(figure, "runs") for told in trace.customdata} == {
         found.run for found in FOUND if found.method == "global"
     }
-    (alike,) = traces(figure, "alike")
-    assert alike.x == alike.y
+    (uniform,) = traces(figure, "alike")
+    assert uniform.x == uniform.y
 
 
 def test_a_transformers_blocks_are_numbered_from_one():

@@ -41,14 +41,14 @@ def rows(figure: go.Figure, **wanted: str) -> list[dict[str, str]]:
 def test_a_mean_stands_with_its_interval_and_the_number_of_its_seeds():
     (mean,) = rows(metric_curve(FOUND, metric="rmse", say=say), series="global", kind="mean")[1:]
     value, low, high = interval([0.08, 0.09, 0.10])
-    assert mean["ρ, share of weights kept"] == "0.4"
+    assert mean["density ρ"] == "0.4"
     assert (float(mean["RMSE"]), float(mean[LOW]), float(mean[HIGH])) == (value, low, high)
-    assert (mean["seeds averaged"], mean["Run"]) == ("3", "")
+    assert (mean["number of seeds"], mean["Run"]) == ("3", "")
 
 
 def test_dense_is_one_row_at_its_own_density_however_long_its_line_is():
     (dense,) = rows(metric_curve(FOUND, metric="rmse", say=say), series="dense", kind="mean")
-    assert dense["ρ, share of weights kept"] == "1.0"
+    assert dense["density ρ"] == "1.0"
 
 
 def test_every_run_is_a_row_with_its_id_its_seed_and_every_digit():
@@ -62,22 +62,22 @@ def test_train_beside_test_says_so_in_every_row():
     figure = metric_curve(FOUND, printed("sinc"), metric="rmse", say=say, parts=("test", "train"))
     series = {row["series"] for row in read(figure)}
     assert series == {
-        f"{name}{part}" for name in ("dense", "global", "layerwise") for part in ("", ", train")
+        f"{name}{part}" for name in ("dense", "global", "layer-wise") for part in ("", ", train")
     }
     half = next(row for row in rows(figure, series="global, train", kind="mean") if row[LOW])
     assert float(half[LOW]) < float(half["RMSE"]) < float(half[HIGH])
 
 
 def test_what_the_thesis_prints_is_told_apart():
-    found = rows(metric_curve([], printed("sinc"), metric="rmse", say=say), kind="thesis", series="layerwise")
-    assert ("0.05", "0.6575") in [(row["ρ, share of weights kept"], row["RMSE"]) for row in found]
+    found = rows(metric_curve([], printed("sinc"), metric="rmse", say=say), kind="thesis", series="layer-wise")
+    assert ("0.05", "0.6575") in [(row["density ρ"], row["RMSE"]) for row in found]
 
 
 def test_a_share_that_is_drawn_in_percent_says_what_1_is():
     (header,) = csv.reader(
         io.StringIO(figure_csv(layer_densities(FOUND, "global", say=say), say).split("\n")[0])
     )
-    assert "kept of the layer (1 = 100 %)" in header
+    assert "density of the layer (1 = 100 %)" in header
 
 
 def test_a_map_has_a_row_a_cell_under_the_title_of_its_panel():
@@ -124,7 +124,7 @@ def test_a_line_with_a_name_is_a_row_and_a_text_that_would_be_a_formula_is_none(
 def test_excel_reads_the_chinese_headers_of_a_file_for_people():
     data = figure_csv(metric_curve(FOUND, metric="rmse", say=speaker("zh")), speaker("zh"))
     assert data.encode(csv_files.FOR_PEOPLE).startswith(b"\xef\xbb\xbf")
-    assert data.startswith("系列,类别,ρ，保留权重的比例,RMSE,编号,种子,95 % 置信区间下端")
+    assert data.startswith("系列,类别,密度 ρ,RMSE,编号,种子,95% 置信区间下限")
 
 
 def every_figure() -> dict[str, go.Figure]:
@@ -182,9 +182,9 @@ def test_every_figure_of_ours_has_its_table(name: str):
 def test_the_middle_half_of_the_draws_stands_beside_their_mean():
     figure = lessons.subset_errors(computed.subsets(20, 1.0, 0), say, tested=True)
     test = rows(figure, series="test")[0]
-    low, high = (float(test[f"middle half of the draws, {end} end"]) for end in ("lower", "upper"))
+    low, high = (float(test[f"interquartile range, {end} end"]) for end in ("lower", "upper"))
     assert low <= float(test["root mean squared error"]) or high >= low
-    assert rows(figure, series="no model is better")
+    assert rows(figure, series="noise floor")
 
 
 def test_a_kind_of_trace_that_no_figure_has_is_refused():

@@ -42,7 +42,7 @@ def test_a_run_diverged(reproduction, trial):
 def test_a_collapse_names_the_empty_layer_and_its_steps(reproduction, collapsed):
     sentence = reasons_for(reproduction(*collapsed("global", 0.05)), "global", 0.05)["empty"]
     assert sentence == (
-        "Collapsed in 3 of 3 runs: layer fc3 has had no weight since step 1–81, "
+        "Collapsed in 3 of 3 runs: layer fc3 has no weights from step 1–81, "
         "so the output ignores the input."
     )
 
@@ -68,7 +68,7 @@ def test_minimum_counts_above_the_budget_are_reported(reproduction, collapsed):
     assert "floors_give_way" not in reasons_for(found, "keep_alive", 0.005)
     found = reproduction(*collapsed("keep_alive", 0.005, budget=299))
     assert (
-        "ask for 300 weights, more than the budget of 299"
+        "adds up to 300 weights, more than the budget of 299"
         in reasons_for(found, "keep_alive", 0.005)["floors_give_way"]
     )
 
@@ -135,7 +135,7 @@ def test_better_on_the_training_points_too(reproduction, similar):
 def test_the_printed_noise_of_the_spirals_contradicts_the_printed_accuracy(reproduction, similar):
     found = reproduction(*similar("global", 0.5, 0.999, 0.995), table="3-2")
     assert (
-        "allows 88.4 % at most; ours has a standard deviation of 0.1"
+        "allows at most 88.4 %; ours has a standard deviation of 0.1"
         in reasons_for(found, "global", 0.5)["angle_noise"]
     )
     below = reproduction(*similar("global", 0.05, 0.999, 0.995), table="3-2")

@@ -6,8 +6,9 @@ const STILL = 100; // steps without a move of the support before it is worth a w
 function factsOf(view) {
   const { config, say, number } = view;
   const meta = view.frame?.meta;
-  const density = config ? Number((meta?.density ?? config.density).toPrecision(3)) : "";
-  const setting = config ? `${say(`task.${config.task}`)} · ${say(`method.${meta?.method ?? config.method}`)} · ρ ${density} · ${say("live.seed", { seed: config.seed })}` : "";
+  const density = config ? Number((meta?.density ?? config.density).toPrecision(3)) : 1;
+  const sparsity = density < 1 ? ` (${say("live.sparsity", { share: Number((100 * (1 - density)).toPrecision(3)) })})` : "";
+  const setting = config ? `${say(`task.${config.task}`)} · ${say(`method.${meta?.method ?? config.method}`)} · ρ ${density}${sparsity} · ${say("live.seed", { seed: config.seed })}` : "";
   if (!meta) return [setting, "", "", "", "", ""];
   return [
     setting,

@@ -118,7 +118,7 @@ def test_a_press_begins_it_and_its_front_is_drawn_against_the_uniform_curve(stor
     assert job.total == 4
     app.run()
     assert not app.exception
-    assert any("All 4 choices are tried" in box.value for box in app.success)
+    assert any("All 4 trials done" in box.value for box in app.success)
     titles = [chart.proto.id.rpartition("-")[2] for chart in app.get("plotly_chart")]
     assert "sweep_pareto" in titles
 

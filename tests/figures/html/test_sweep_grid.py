@@ -82,7 +82,7 @@ def test_of_many_that_train_at_once_the_first_are_named():
 def test_densities_are_columns_and_dense_is_one_place_for_all_methods():
     spec = SweepSpec(task="sinc", densities=(1.0, 0.4), seeds=(0, 1))
     html = grid([Cell(config, None) for config in spec.configs()], say, "en")
-    assert re.findall(r"<b[^>]*>([^<]+)</b>", html) == ["ρ", "global", "layerwise", "1", "0.4"]
+    assert re.findall(r"<b[^>]*>([^<]+)</b>", html) == ["ρ", "global", "layer-wise", "1", "0.4"]
     assert re.findall(r'class="(sp-place[^"]*)" data-method="(\w+)"', html) == [
         ("sp-place sp-span", "dense"),
         ("sp-place", "global"),
@@ -150,9 +150,9 @@ def test_causes_are_told_once_for_all_seeds_with_layer_and_step():
         say,
     )
     assert re.findall(r"<li[^>]*>([^<]*(?:<(?!/li)[^<]*)*)</li>", html) == [
-        "global ρ 0.2, seed 0 collapsed: the output ignores the input since step 40",
+        "global ρ 0.2, seed 0 collapsed: the output ignores the input from step 40",
         "global ρ 0.1, seed 6 failed: &lt;b&gt;no&lt;/b&gt; disk.",
-        "global ρ 0.1, seed 0, 1 collapsed: W3 is empty since step 1",
+        "global ρ 0.1, seed 0, 1 collapsed: W3 is empty from step 1",
         "global ρ 0.1, seed 5 diverged at step 1,200",
     ]
 

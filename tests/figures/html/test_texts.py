@@ -106,7 +106,7 @@ def test_tokens_are_shaded_by_size_and_marked_by_sign():
     assert "/ 0.00)" in body
     assert 'title="注入: +0.8"' in body
     assert 'title="可能: -0.4"' in body
-    assert "speak most for high 高危: 注入" in markup
+    assert "Most influential words for high 高危: 注入" in markup
 
 
 def test_a_text_without_weights_is_shown_without_shade():

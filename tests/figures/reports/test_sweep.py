@@ -46,7 +46,7 @@ def test_both_languages_have_curves_layers_costs_means_and_every_run(store: Stor
         assert set(re.findall(rf'id="{language}-([\w-]+)"', page)) == FIGURES
     text = markup(page)
     assert sweep.id in text
-    assert "5 finished, 0 of them collapsed, 0 failed, 1 still open" in text
+    assert "5 finished, 0 of them collapsed, 0 failed, 1 unfinished" in text
     assert "Learning rate" in text
     assert all(f"<bdi>{run.id}</bdi>" in text for run in store.list() if run.state == "ended")
     assert not re.search(r"\b(parameter|report|runs|state|figure|sweep)\.[a-z]", text)
