@@ -69,7 +69,8 @@ def test_train_beside_test_says_so_in_every_row():
 
 
 def test_what_the_thesis_prints_is_told_apart():
-    found = rows(metric_curve([], printed("sinc"), metric="rmse", say=say), kind="thesis", series="layer-wise")
+    printed_curve = metric_curve([], printed("sinc"), metric="rmse", say=say)
+    found = rows(printed_curve, kind="thesis", series="layer-wise")
     assert ("0.05", "0.6575") in [(row["density ρ"], row["RMSE"]) for row in found]
 
 

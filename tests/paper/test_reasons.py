@@ -42,8 +42,7 @@ def test_a_run_diverged(reproduction, trial):
 def test_a_collapse_names_the_empty_layer_and_its_steps(reproduction, collapsed):
     sentence = reasons_for(reproduction(*collapsed("global", 0.05)), "global", 0.05)["empty"]
     assert sentence == (
-        "Collapsed in 3 of 3 runs: layer fc3 has no weights from step 1–81, "
-        "so the output ignores the input."
+        "Collapsed in 3 of 3 runs: layer fc3 has no weights from step 1–81, so the output ignores the input."
     )
 
 
