@@ -35,6 +35,7 @@ DRAWN = {f"/{page.path}": HEADING for page in pages() if page.name not in ("lab"
     "/challenge": "[data-testid=stAlert]",
     "/runs": "[data-testid=stDataFrame] canvas",
     "/data": "[data-testid=stFileUploader]",
+    "/help?doc=measurements": ".sp-help h1",
 }
 
 

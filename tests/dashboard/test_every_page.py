@@ -21,6 +21,7 @@ from tests.dashboard.opening import opened
 
 QUERIES = {  # of a page's address, besides none
     "lab": [{"task": "spirals", "method": "dense"}],  # texts link to a page, which a page alone cannot
+    "help": [{"doc": "texts"}, {"doc": "contributing"}],
     "theory": [{"n": "50"}],
     "lessons": [{"lesson": "hard-threshold"}, {"lesson": "collapse"}],
 }
