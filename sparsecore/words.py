@@ -10,6 +10,7 @@ from typing import Any
 
 ASSETS = Path(__file__).parents[1] / "assets"
 LANGUAGES = {"en": "English", "zh": "中文"}
+Say = Callable[..., str]  # a key and values → the text in one language, as `speaker` returns it
 TAGS = {"en": "en", "zh": "zh-CN"}  # BCP 47: by them a browser picks its fonts, and a screen reader its voice
 
 
@@ -21,7 +22,7 @@ def words(language: str) -> dict[str, str]:
     return json.loads((ASSETS / "words" / f"{language}.json").read_text(encoding="utf-8"))
 
 
-def speaker(language: str) -> Callable[..., str]:
+def speaker(language: str) -> Say:
     """What says a word in a language, with values in its places.
 
     >>> speaker("en")("live.seed", seed=3)

@@ -29,14 +29,14 @@ from sparsecore.paper import pictures, stored_runs
 from sparsecore.paper.assumptions import assumptions_of
 from sparsecore.paper.comparison import PARTS, ComparedCell, Comparison, compare
 from sparsecore.paper.plan import FLOORS, Plan
-from sparsecore.paper.reasons import Say, reasons
+from sparsecore.paper.reasons import reasons
 from sparsecore.paper.reproduction import Reproduction, pictures_path, write_shipped
 from sparsecore.paper.thesis import SORTING, TABLES, paper_table
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.sweeps.executors import Executor
 from sparsecore.runs.sweeps.spec import GRID, Cell
-from sparsecore.words import LANGUAGES, speaker
+from sparsecore.words import LANGUAGES, Say, speaker
 
 app = typer.Typer()
 

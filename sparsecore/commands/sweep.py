@@ -20,7 +20,7 @@ from sparsecore.commands.flags import DataFlag, open_store, read_list, with_para
 from sparsecore.commands.terminal import FAILED, JsonFlag, eyes, refuse, show
 from sparsecore.corpora.corpus import CorpusError
 from sparsecore.engine.config import PARAMETERS, ConfigError
-from sparsecore.figures.csv_files import as_csv
+from sparsecore.figures.csv import as_csv
 from sparsecore.runs.store.limits import require_all
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored

@@ -20,8 +20,7 @@ import streamlit as st
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.server.components import place
 from sparsecore.dashboard.server.live_route import PLOTLY_PATH
-from sparsecore.figures.csv import figure_csv
-from sparsecore.figures.csv_files import FOR_PEOPLE, as_csv
+from sparsecore.figures.csv import EXCEL_ENCODING, as_csv, figure_csv
 from sparsecore.words import speaker
 
 # The camera of Plotly's own bar would save under another name and only as one kind.
@@ -46,7 +45,7 @@ def draw_html(markup: str, key: str, name: str, title: str, table: Table) -> Non
     """Draw a picture of HTML, in which every text is escaped, and its control."""
     with st.container(key=key):
         st.html(markup)
-    control(key, name, title, lambda: as_csv(*table).encode(FOR_PEOPLE))
+    control(key, name, title, lambda: as_csv(*table).encode(EXCEL_ENCODING))
 
 
 def control(key: str, name: str, title: str | None, csv: Callable[[], bytes]) -> None:
@@ -67,4 +66,4 @@ def control(key: str, name: str, title: str | None, csv: Callable[[], bytes]) ->
 
 def _csv(figure: go.Figure, language: str) -> bytes:
     """Made when it is asked for."""
-    return figure_csv(figure, speaker(language)).encode(FOR_PEOPLE)
+    return figure_csv(figure, speaker(language)).encode(EXCEL_ENCODING)

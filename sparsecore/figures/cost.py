@@ -7,17 +7,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from sparsecore.figures.style import (
-    COUNT_AXIS,
-    Say,
-    band,
-    colour,
-    finished,
-    mean_line,
-    run_points,
-    scale,
-)
+from sparsecore.figures.style import COUNT_AXIS, band, colour, finished, mean_line, run_points, scale
 from sparsecore.runs.sweeps.curves import Point, by_method, means
+from sparsecore.words import Say
 
 
 def run_seconds(found: Sequence[Point], *, say: Say, logarithmic: bool = False) -> go.Figure:

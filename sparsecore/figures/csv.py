@@ -1,43 +1,54 @@
-"""The data of a figure as a table: a pure function from any of our figures to CSV.
+"""Tables as CSV, and the data of a figure as such a table.
 
-What it reads, so that a new figure needs nothing of its own:
+`figure_csv` reads any figure of this package by these conventions, so a new figure needs no code of its own:
 
-- a trace's `name` is the series; `meta` "mean…", "runs" or "thesis…" says what kind of point it is;
-- `customdata` of a scatter or bar is a row a point: the run's id, what the hover says, then the values of the
-  columns that `layout.meta["columns"]` names (`drawing.finished` takes them);
-- the titles of the axes, with their units, are the headers; of subplots the title is the panel;
-- the `z` of a heatmap or of contours is the value, or `customdata` where `z` is on another scale for the eye;
-  its `name` is the header;
-- a line across the whole figure that has a `name` is a row;
-- left out are entries of the legend ("key"), bands, whose bounds stand beside their means, and decoration.
+- a trace's `name` is the series; its `meta` ("mean…", "runs" or "thesis…") is the kind of point;
+- `customdata` of a scatter or bar has one row per point: the run's id, the hover text, then the values of the
+  columns named in `layout.meta["columns"]` (set by `style.finished`);
+- axis titles with their units are the headers; a subplot's title is the panel;
+- `z` of a heatmap or contour is the value, or `customdata` if `z` is rescaled for display; its `name` is the
+  header;
+- a named line across the whole figure is a row;
+- legend entries ("key"), bands (their bounds are in the rows of the means) and decoration are omitted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from math import isnan
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import plotly.graph_objects as go
 
-from sparsecore.figures.csv_files import as_csv
-from sparsecore.figures.style import Say
+from sparsecore.words import Say
 
-LEFT_OUT = ("key", "band", "axis", "alike", "front")  # the front's points stand there as runs
-KINDS = {
+if TYPE_CHECKING:  # the command line writes tables without loading plotly
+    import plotly.graph_objects as go
+
+# For files opened by a double click: without this mark Excel reads UTF-8 as the system's legacy code page and
+# garbles Chinese; pandas, R's readr, LibreOffice and Numbers skip it. The command line writes plain UTF-8 for
+# programs.
+EXCEL_ENCODING = "utf-8-sig"
+# First characters of a formula according to OWASP ("CSV Injection"), including full-width signs.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+OMITTED = ("key", "band", "axis", "alike", "front")  # the points of the front are already listed as runs
+KIND_WORDS = {
     "mean": "save.kind.mean",
     "layer": "save.kind.mean",
     "uniform": "save.kind.mean",
     "runs": "save.kind.run",
     "thesis": "figure.thesis",
 }
-WHOLE = "1 = 100 %"  # of an axis whose ticks are percent, while its numbers are shares
+WHOLE = "1 = 100 %"  # for an axis with percent ticks and values in 0…1
 
 
 @dataclass
 class _Row:
-    """A point of a figure; what it lacks is None."""
+    """One point of a figure; missing values are None."""
 
     panel: str | None = None
     series: str | None = None
@@ -50,11 +61,11 @@ class _Row:
 
 
 def figure_csv(figure: go.Figure, say: Say) -> str:
-    """A row for every point that is drawn, with every digit. Raises `TypeError` for other kinds of traces."""
+    """Return one row per drawn point, with full precision; raise `TypeError` for other kinds of traces."""
     rows = [row for trace in figure.data for row in _rows(figure, trace, say)]
     rows += list(_lines(figure))
     extra = list((figure.layout.meta or {}).get("columns", ()))
-    heads = {
+    headers = {
         "panel": say("save.panel"),
         "series": say("save.series"),
         "kind": say("save.kind"),
@@ -63,35 +74,37 @@ def figure_csv(figure: go.Figure, say: Say) -> str:
         "value": _value_name(figure, say),
         "run": say("runs.run"),
     }
-    used = [name for name in heads if any(getattr(row, name) is not None for row in rows)]
-    places = [place for place in range(len(extra)) if any(_at(row.more, place) is not None for row in rows)]
-    header = [*(heads[name] for name in used), *(extra[place] for place in places)]
+    used = [name for name in headers if any(getattr(row, name) is not None for row in rows)]
+    indices = [index for index in range(len(extra)) if any(_get(row.more, index) is not None for row in rows)]
+    header = [*(headers[name] for name in used), *(extra[index] for index in indices)]
     cells = (
-        [*(getattr(row, name) for name in used), *(_at(row.more, place) for place in places)] for row in rows
+        [*(getattr(row, name) for name in used), *(_get(row.more, index) for index in indices)]
+        for row in rows
     )
     return as_csv(header, cells)
 
 
 def _rows(figure: go.Figure, trace: Any, say: Say) -> Iterator[_Row]:
     kind = str(trace.meta or "").partition(" ")[0]
-    if kind in LEFT_OUT:
+    if kind in OMITTED:
         return
-    made = {"scatter": _points, "bar": _points, "heatmap": _cells, "contour": _cells}.get(trace.type)
-    if made is None:
+    build = {"scatter": _points, "bar": _points, "heatmap": _cells, "contour": _cells}.get(trace.type)
+    if build is None:
         raise TypeError(
             f"a trace of type {trace.type!r} has no rows; there are scatter, bar, heatmap, contour."
         )
-    yield from made(trace, _panel(figure, trace), say(KINDS[kind]) if kind in KINDS else None)
+    yield from build(trace, _panel(figure, trace), say(KIND_WORDS[kind]) if kind in KIND_WORDS else None)
 
 
 def _points(trace: Any, panel: str | None, kind: str | None) -> Iterator[_Row]:
-    told = _list(trace.customdata)
+    customdata = _list(trace.customdata)
     is_mean = str(trace.meta or "").startswith("mean")
-    for place, (x, y) in enumerate(zip(_list(trace.x), _list(trace.y), strict=True)):
-        own = told[place] if told and isinstance(told[place], list) else [None]
-        if x is None or (is_mean and told[place + 1 : place + 2] == [own]):
-            continue  # a gap, or the mean of dense, drawn from end to end: its own ρ comes last
-        yield _Row(series=trace.name, x=x, y=y, run=own[0], more=own[2:], panel=panel, kind=kind)
+    for index, (x, y) in enumerate(zip(_list(trace.x), _list(trace.y), strict=True)):
+        fields = customdata[index] if customdata and isinstance(customdata[index], list) else [None]
+        if x is None or (is_mean and customdata[index + 1 : index + 2] == [fields]):
+            # a gap, or a repeated point of the dense mean, which spans the axis; its own ρ comes last
+            continue
+        yield _Row(series=trace.name, x=x, y=y, run=fields[0], more=fields[2:], panel=panel, kind=kind)
 
 
 def _cells(trace: Any, panel: str | None, kind: str | None) -> Iterator[_Row]:
@@ -111,7 +124,7 @@ def _lines(figure: go.Figure) -> Iterator[_Row]:
 
 
 def _panel(figure: go.Figure, trace: Any) -> str | None:
-    """The subplot's title, which stands above the middle of its axis."""
+    """Return the subplot's title, centred above its axis."""
     axis = figure.layout[(trace.xaxis or "x").replace("x", "xaxis")]
     if axis.domain is None:
         return None
@@ -121,7 +134,7 @@ def _panel(figure: go.Figure, trace: Any) -> str | None:
 
 
 def _axis(figure: go.Figure, letter: str) -> str:
-    """The header of an axis: the title of the first of its kind that has one."""
+    """Return the header of an axis: the first title among axes of its kind."""
     axes = list(figure.select_xaxes() if letter == "x" else figure.select_yaxes())
     title = next((axis.title.text for axis in axes if axis.title.text), letter)
     shares = any((axis.tickformat or "").endswith("%") for axis in axes)
@@ -134,7 +147,7 @@ def _value_name(figure: go.Figure, say: Say) -> str:
 
 
 def _list(values: Any) -> list[Any]:
-    """Plain Python values, nested as they are."""
+    """Return nested plain Python values."""
     if values is None:
         return []
     if isinstance(values, np.ndarray):
@@ -148,5 +161,36 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _at(values: list[Any], place: int) -> Any:
-    return values[place] if place < len(values) else None
+def _get(values: list[Any], index: int) -> Any:
+    return values[index] if index < len(values) else None
+
+
+# -- Any table as CSV
+
+
+def as_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return one table with its header as CSV text; None and NaN become empty cells.
+
+    >>> as_csv(("name", "ρ"), [("=1+1", 0.1), ("global", None)])
+    "name,ρ\\n'=1+1,0.1\\nglobal,\\n"
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([escape_formula(name) for name in header])
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    return text.getvalue()
+
+
+def escape_formula(text: str) -> str:
+    """Prefix a text with an apostrophe if a spreadsheet would run it as a formula, as OWASP advises.
+
+    >>> escape_formula("-2+cmd|' /C calc'!A0"), escape_formula("ρ = 0.4")
+    ("'-2+cmd|' /C calc'!A0", 'ρ = 0.4')
+    """
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return escape_formula(value)
+    return None if isinstance(value, float) and isnan(value) else value

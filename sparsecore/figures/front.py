@@ -7,8 +7,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from sparsecore.figures.style import COUNT_AXIS, Say, colour, finished, run_points
+from sparsecore.figures.style import COUNT_AXIS, colour, finished, run_points
 from sparsecore.runs.sweeps.curves import Point, by_method, front, lower_is_better
+from sparsecore.words import Say
 
 FRONT_COLOUR = "#009e73"
 

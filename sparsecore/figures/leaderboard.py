@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from sparsecore.figures.style import COUNT_AXIS, Say, colour, finished, legend_only
+from sparsecore.figures.style import COUNT_AXIS, colour, finished, legend_only
 from sparsecore.teaching.challenge import Challenge
 from sparsecore.teaching.leaderboard import Entry
+from sparsecore.words import Say
 
 
 def entries_figure(found: Sequence[Entry], challenge: Challenge, *, say: Say) -> go.Figure:

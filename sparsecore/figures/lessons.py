@@ -1,4 +1,4 @@
-"""The lessons' own figures: descent, subsets, the spirals' ceiling, storage, retention."""
+"""Figures of the lessons: descent, subsets, the spirals' ceiling, storage, retention."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from sparsecore.engine.analysis.subset_regression import N_TRUE, Errors
-from sparsecore.figures.style import LAYER_COLOURS, Say, faint, finished
+from sparsecore.figures.style import LAYER_COLOURS, faint, finished
 from sparsecore.runs.insights.retention import Foretold
+from sparsecore.words import Say
 
 TEST, TRAIN = "#d55e00", "#0072b2"
 CLASSES = ("#0072b2", "#e69f00")
@@ -24,7 +25,7 @@ def _line(x: Sequence[float], y: Sequence[float], name: str, tint: str, **option
 
 
 def descent(values: Mapping[float, np.ndarray], say: Say) -> go.Figure:
-    """f after each step, a line for each L (in units of L(f)); values: (steps,) each."""
+    """Draw f after each step, one line per L (in units of L(f)); values: (steps,) each."""
     figure = go.Figure()
     for place, (ratio, value) in enumerate(values.items()):
         dash = "dash" if ratio < 1 else "solid"
@@ -35,21 +36,21 @@ def descent(values: Mapping[float, np.ndarray], say: Say) -> go.Figure:
     return finished(figure, say("lessons.figure.descent"), y, say, logarithmic=False, x=x)
 
 
-def subset_errors(found: Errors, say: Say, *, tested: bool) -> go.Figure:
-    """The error against the number of weights kept; `tested`: also on new data, and what no model beats."""
+def subset_errors(result: Errors, say: Say, *, tested: bool) -> go.Figure:
+    """Draw the error against the number of kept weights; `tested` adds the test error and the noise floor."""
     figure = go.Figure(
-        _line(found.sizes, found.train, say("figure.train"), TRAIN, mode="lines+markers", width=1.5)
+        _line(result.sizes, result.train, say("figure.train"), TRAIN, mode="lines+markers", width=1.5)
     )
     if tested:
         band = {"fill": "toself", "fillcolor": faint(TEST), "showlegend": False, "hoverinfo": "skip"}
-        x, y = np.r_[found.sizes, found.sizes[::-1]], np.r_[found.high, found.low[::-1]]
+        x, y = np.r_[result.sizes, result.sizes[::-1]], np.r_[result.high, result.low[::-1]]
         figure.add_trace(go.Scatter(x=x, y=y, mode="lines", line={"width": 0}, meta="band", **band))
-        half = [[None, None, low, high] for low, high in zip(found.low, found.high, strict=True)]
+        half = [[None, None, low, high] for low, high in zip(result.low, result.high, strict=True)]
         look = {"mode": "lines+markers", "width": 3.5, "customdata": half}
-        figure.add_trace(_line(found.sizes, found.test, say("figure.test"), TEST, **look))
+        figure.add_trace(_line(result.sizes, result.test, say("figure.test"), TEST, **look))
         floor = {"color": "#7f7f7f", "dash": "dash"}
-        figure.add_hline(y=found.noise, line=floor, name=say("lessons.noise_floor"))
-        note = {"xref": "paper", "x": 1, "y": found.noise, "yanchor": "bottom", "showarrow": False}
+        figure.add_hline(y=result.noise, line=floor, name=say("lessons.noise_floor"))
+        note = {"xref": "paper", "x": 1, "y": result.noise, "yanchor": "bottom", "showarrow": False}
         figure.add_annotation(text=say("lessons.noise_floor"), xanchor="right", **note)
         figure.add_vline(x=N_TRUE, line={"color": "#7f7f7f", "dash": "dot"})
     x = {"title": {"text": say("lessons.axis.s")}, "dtick": 1}
@@ -59,7 +60,7 @@ def subset_errors(found: Errors, say: Say, *, tested: bool) -> go.Figure:
 
 
 def spirals(points: np.ndarray, labels: np.ndarray, say: Say) -> go.Figure:
-    """The two classes in the plane; points (k, 2)."""
+    """Draw the two classes in the plane; points: (k, 2)."""
     figure = go.Figure()
     for label, tint in enumerate(CLASSES):
         own = points[labels == label]
@@ -75,7 +76,7 @@ def spirals(points: np.ndarray, labels: np.ndarray, say: Say) -> go.Figure:
 
 
 def ceiling(noises: np.ndarray, best: np.ndarray, here: tuple[float, float], say: Say) -> go.Figure:
-    """The best accuracy that any classifier reaches against the noise of the angle; a mark at `here`."""
+    """Draw the best possible accuracy against the angle noise, with a mark at `here`."""
     figure = go.Figure(_line(noises, best, say("lessons.ceiling"), TEST, showlegend=False))
     figure.add_trace(
         go.Scatter(
@@ -95,11 +96,11 @@ def ceiling(noises: np.ndarray, best: np.ndarray, here: tuple[float, float], say
     return figure.update_layout(height=LOW)
 
 
-def storage(densities: np.ndarray, sizes: Mapping[str, np.ndarray], say: Say, *, all_: bool) -> go.Figure:
-    """Bytes in units of dense against the density; before the answer (not `all_`) dense alone with CSR."""
+def storage(densities: np.ndarray, sizes: Mapping[str, np.ndarray], say: Say, *, bitmask: bool) -> go.Figure:
+    """Draw the bytes relative to dense against the density, for dense, CSR and, with `bitmask`, bitmask."""
     figure = go.Figure()
     for name, size in sizes.items():
-        if all_ or name != "bitmask":
+        if bitmask or name != "bitmask":
             share = size / sizes["dense"]
             figure.add_trace(_line(densities, share, say(f"lessons.format.{name}"), FORMAT_COLOURS[name]))
     x = {"title": {"text": say("figure.density")}, "tickformat": ".0%"}
@@ -110,7 +111,7 @@ def storage(densities: np.ndarray, sizes: Mapping[str, np.ndarray], say: Say, *,
 def speed(
     densities: Sequence[float], dense: float, csr: Sequence[float], at: float | None, say: Say
 ) -> go.Figure:
-    """Milliseconds of a product against the density; a dotted line where the two are equal."""
+    """Draw the milliseconds of a matrix product against the density; a dotted line marks the break-even."""
     figure = go.Figure()
     dense_line = [1e3 * dense] * len(densities)
     figure.add_trace(_line(densities, dense_line, say("lessons.format.dense"), FORMAT_COLOURS["dense"]))
@@ -129,16 +130,16 @@ def speed(
     return finished(figure, say("lessons.figure.speed"), y, say, logarithmic=True, x=x)
 
 
-def retention(found: Foretold, say: Say) -> go.Figure:
-    """The share of the final mask that counts, and the mask of the moment, foretell at each step."""
+def retention(result: Foretold, say: Say) -> go.Figure:
+    """Draw the share of the final mask predicted at each step by counts and by the current mask."""
     figure = go.Figure()
-    figure.add_trace(_line(found.steps, found.by_mask, say("lessons.by_mask"), TRAIN, width=1.5))
-    figure.add_trace(_line(found.steps, found.by_counts, say("lessons.by_counts"), TEST, width=3.5))
+    figure.add_trace(_line(result.steps, result.by_mask, say("lessons.by_mask"), TRAIN, width=1.5))
+    figure.add_trace(_line(result.steps, result.by_counts, say("lessons.by_counts"), TEST, width=3.5))
     chance = {"dash": "dash", "width": 1.5}
     figure.add_trace(
-        _line(found.steps[[0, -1]], [found.by_chance] * 2, say("lessons.by_chance"), "#7f7f7f", **chance)
+        _line(result.steps[[0, -1]], [result.by_chance] * 2, say("lessons.by_chance"), "#7f7f7f", **chance)
     )
-    figure.add_vline(x=found.last / 2, line={"color": "#7f7f7f", "dash": "dot"})
+    figure.add_vline(x=result.last / 2, line={"color": "#7f7f7f", "dash": "dot"})
     x = {"title": {"text": say("lessons.axis.step")}}
     y = {"title": {"text": say("lessons.axis.foretold")}, "tickformat": ".0%", "range": [0, 1.03]}
     return finished(figure, say("lessons.figure.retention"), y, say, logarithmic=False, x=x)

@@ -9,7 +9,6 @@ import plotly.graph_objects as go
 
 from sparsecore.figures.style import (
     RUN,
-    Say,
     band,
     bars,
     colour,
@@ -22,6 +21,7 @@ from sparsecore.figures.style import (
 )
 from sparsecore.paper.thesis import Printed
 from sparsecore.runs.sweeps.curves import Part, Point, by_method, means
+from sparsecore.words import Say
 
 WIDTHS = {"test": 3, "train": 1}  # test is bold, train thin
 THESIS = "thesis"  # the group of all its marks in the legend

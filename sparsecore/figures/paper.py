@@ -9,8 +9,9 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from sparsecore.figures.style import Say, colour, faint
+from sparsecore.figures.style import colour, faint
 from sparsecore.paper.pictures import Kind, PaperFigure, Picture
+from sparsecore.words import Say
 
 HEIGHT = 340
 TEXT_SIZE = 13

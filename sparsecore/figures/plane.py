@@ -1,4 +1,4 @@
-"""Least squares in the plane under ‖w‖₀ ≤ 1: contours, the two axes, stationary points, iterates, basins."""
+"""Least squares in the plane under ‖w‖₀ ≤ 1: contours, axes, stationary points, iterates and basins."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ import numpy as np
 import plotly.graph_objects as go
 
 from sparsecore.engine.analysis.least_squares import LeastSquares, Points
-from sparsecore.figures.style import RUN, Say, faint, finished, legend_only
+from sparsecore.figures.style import RUN, faint, finished, legend_only
+from sparsecore.words import Say
 
-OPTIMAL, STATIONARY, BASIC, NOT = "optimal", "stationary", "basic", "neither"
+OPTIMAL, STATIONARY, BASIC, NEITHER = "optimal", "stationary", "basic", "neither"
 KINDS: dict[str, dict[str, Any]] = {
     OPTIMAL: {"color": "#009e73", "symbol": "star", "size": 17},
     STATIONARY: {"color": "#0072b2", "symbol": "circle", "size": 12},
     BASIC: {"color": "#d55e00", "symbol": "circle-open", "size": 12, "line": {"width": 2.5}},
-    NOT: {"color": "#7f7f7f", "symbol": "x-thin", "size": 9, "line": {"width": 2, "color": "#7f7f7f"}},
+    NEITHER: {"color": "#7f7f7f", "symbol": "x-thin", "size": 9, "line": {"width": 2, "color": "#7f7f7f"}},
 }
-BASINS = ("#009e73", "#0072b2", "#cc79a7")  # of the optimum, and of the other ends by f
+# colours of the optimum's basin, then of the other limit points by f
+BASINS = ("#009e73", "#0072b2", "#cc79a7")
 NO_END = "#7f7f7f"
 PATH = "#d55e00"
 CELLS = 81
@@ -27,9 +29,9 @@ PLANE_HEIGHT = 560
 
 
 def kinds(points: Points, lipschitz: float) -> list[str]:
-    """What each point is, for this L: optimal, L-stationary, basic feasible only, or neither.
+    """Classify each point for this L: optimal, L-stationary, only basic feasible, or neither.
 
-    The optimum is called so also for an L too small for it to be L-stationary.
+    The optimum counts as optimal even if L is too small for it to be L-stationary.
     """
     best = points.value <= points.value[0] + 1e-12
     stationary = points.stationary(lipschitz)
@@ -40,19 +42,19 @@ def kinds(points: Points, lipschitz: float) -> list[str]:
         elif stationary[place]:
             found.append(STATIONARY)
         else:
-            found.append(BASIC if points.basic_feasible[place] else NOT)
+            found.append(BASIC if points.basic_feasible[place] else NEITHER)
     return found
 
 
-def reach(points: Points) -> float:
-    """Half the side of a square around 0 that shows every point with room."""
+def half_width(points: Points) -> float:
+    """Return half the side of a square around 0 that contains every point with a margin."""
     return 1.35 * float(np.abs(points.w).max()) + 0.2
 
 
 def contours(value: np.ndarray, along: np.ndarray, **options: Any) -> go.Contour:
-    """Level lines of f, closer together near its least value; f is (cells, cells), w₂ down the rows.
+    """Return level lines of f, denser near its minimum; f is (cells, cells), w₂ along the rows.
 
-    Drawn is the root of f above its least value; `customdata` has f itself.
+    `z` is the square root of f above its minimum; `customdata` holds f itself.
     """
     return go.Contour(
         x=along,
@@ -79,14 +81,14 @@ def plane(
     *,
     paths: Sequence[np.ndarray] = (),
     ends: np.ndarray | None = None,
-    named: bool = True,
+    show_points: bool = True,
 ) -> go.Figure:
-    """The plane of a problem of two weights.
+    """Draw the plane of a problem with two weights.
 
-    paths: iterates, each (steps, 2). ends: of a square of starts (cells, cells) the place of the end among
-    `points`, −1 for none; drawn as coloured ground. named: whether the points are drawn.
+    paths: iterates, each (steps, 2). ends: (cells, cells), for each start of a grid the index in `points` of
+    the limit point, −1 for none; drawn as coloured regions. show_points: whether to draw the points.
     """
-    side = reach(points)
+    side = half_width(points)
     along = np.linspace(-side, side, CELLS)
     square = np.stack(np.meshgrid(along, along), axis=-1)
     figure = go.Figure()
@@ -102,7 +104,7 @@ def plane(
     figure.add_trace(legend_only(say("theory.feasible"), mode="lines", line={"color": "#7f7f7f", "width": 5}))
     for iterates in paths:
         figure.add_trace(_path(iterates, say))
-    if named:
+    if show_points:
         for trace in marks(points, lipschitz, points.w, say):
             figure.add_trace(trace)
     axis = {"range": [-side, side], "showgrid": False}
@@ -110,13 +112,19 @@ def plane(
     y = {"title": {"text": "w₂"}, "scaleanchor": "x", "constrain": "domain", **axis}
     title = say("theory.figure.plane" if ends is None else "theory.figure.basins")
     finished(
-        figure, title, y, say, logarithmic=False, x=x | {"constrain": "domain"}, columns=columns(say, "k")
+        figure,
+        title,
+        y,
+        say,
+        logarithmic=False,
+        x=x | {"constrain": "domain"},
+        columns=columns_of(say, "k"),
     )
     return figure.update_layout(height=PLANE_HEIGHT, legend={"y": -0.12}, dragmode=False)
 
 
-def columns(say: Say, *more: str) -> list[str]:
-    """The headers of what `marks` tell of a point: its support, f, and the least L; then those of others."""
+def columns_of(say: Say, *more: str) -> list[str]:
+    """Return the headers of the point columns of `marks` (support, f, least L), then `more`."""
     return [say("theory.column.support"), "f", say("theory.column.least"), *more]
 
 
@@ -138,7 +146,7 @@ def _line(x: Sequence[float], y: Sequence[float], line: dict[str, Any], **option
 
 
 def _path(iterates: np.ndarray, say: Say) -> go.Scatter:
-    """Start, iterates, and lines between them; the start is hollow."""
+    """Return the iterates with connecting lines; the start is hollow."""
     sizes = [11] + [6] * (len(iterates) - 1)
     return go.Scatter(
         x=iterates[:, 0],
@@ -157,7 +165,7 @@ def _path(iterates: np.ndarray, say: Say) -> go.Scatter:
 
 
 def marks(points: Points, lipschitz: float, places: np.ndarray, say: Say, **options: Any) -> list[go.Scatter]:
-    """The points by kind, at `places` (k, 2); the hover tells support, f and the least L."""
+    """Return the points by kind at `places` (k, 2); the hover shows support, f and the least L."""
     found = kinds(points, lipschitz)
     traces = []
     for kind, marker in KINDS.items():
@@ -169,7 +177,7 @@ def marks(points: Points, lipschitz: float, places: np.ndarray, say: Say, **opti
                     y=places[own, 1],
                     mode="markers",
                     marker=marker,
-                    customdata=[[None, *_told(points, i, say)] for i in own],
+                    customdata=[[None, *_hover_row(points, i, say)] for i in own],
                     hovertemplate=RUN,
                     name=say(f"theory.kind.{kind}"),
                     meta=kind,
@@ -179,10 +187,10 @@ def marks(points: Points, lipschitz: float, places: np.ndarray, say: Say, **opti
     return traces
 
 
-def _told(points: Points, i: int, say: Say) -> list[Any]:
-    """What the hover says of a point, then its columns."""
+def _hover_row(points: Points, i: int, say: Say) -> list[Any]:
+    """Return the hover text of a point, then its columns."""
     support = ", ".join(str(place + 1) for place in points.supports[i])
     least = points.smallest_lipschitz[i]
     bound = "∞" if np.isinf(least) else f"{least:.3g}"
-    said = say("theory.hover", support=support, value=f"{points.value[i]:.4g}", least=bound)
-    return [said, support, float(points.value[i]), float(least)]
+    sentence = say("theory.hover", support=support, value=f"{points.value[i]:.4g}", least=bound)
+    return [sentence, support, float(points.value[i]), float(least)]

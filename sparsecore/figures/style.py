@@ -9,8 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from sparsecore.runs.sweeps.curves import Mean, Point
-
-Say = Callable[..., str]
+from sparsecore.words import Say
 
 # Okabe–Ito; a method has one colour everywhere.
 METHOD_COLOURS = {"dense": "#7f7f7f", "global": "#e69f00", "layerwise": "#0072b2"}

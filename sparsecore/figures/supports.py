@@ -1,4 +1,4 @@
-"""Every support of a small least-squares problem: its value, its least L, and how often IHT ends there."""
+"""All supports of a small least-squares problem: value, least L, and how often IHT ends there."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from sparsecore.figures.plane import (
     CELLS,
     KINDS,
     OPTIMAL,
-    columns,
+    columns_of,
     contours,
+    half_width,
     kinds,
     marks,
-    reach,
 )
-from sparsecore.figures.style import Say, finished
+from sparsecore.figures.style import finished
+from sparsecore.words import Say
 
-SMALLEST = 1e-3  # a least L below this is drawn there: the axis is logarithmic
-DRAWN = 2_000  # supports; more marks than pixels say nothing
-SHOWN_ENDS = 24
-LABELLED = 9  # bars; the labels of more could not be read, and only the hover tells f
-WIDE = 200.0  # from the least to the largest L: more ticks than tens would touch
+MIN_LIPSCHITZ = 1e-3  # smaller values of L are drawn here, because the axis is logarithmic
+MAX_SUPPORTS = 2_000  # supports drawn; more marks would overlap
+MAX_ENDS = 24
+MAX_LABELLED = 9  # bars with a label; with more bars the labels would overlap and only the hover shows f
+MAX_TICK_RATIO = 200.0  # ratio of largest to least L; above it only powers of ten get ticks
 
 
 def spectrum(points: Points, lipschitz: float, say: Say) -> go.Figure:
-    """f above the optimum against the least L for which a point is L-stationary; a line at the L chosen."""
-    few = min(len(points.value), DRAWN)
+    """Draw f above the optimum against the least L that makes a point L-stationary, with a line at L."""
+    few = min(len(points.value), MAX_SUPPORTS)
     shown = Points(*(getattr(points, name)[:few] for name in Points.__dataclass_fields__))
-    least = np.clip(shown.smallest_lipschitz, SMALLEST, None)
+    least = np.clip(shown.smallest_lipschitz, MIN_LIPSCHITZ, None)
     least[np.isinf(least)] = np.nan
     places = np.stack([least, shown.value - shown.value[0]], axis=1)
     figure = go.Figure(marks(shown, lipschitz, places, say))
@@ -51,16 +52,18 @@ def spectrum(points: Points, lipschitz: float, say: Say) -> go.Figure:
         xanchor="right",
     )
     top = float(places[:, 1].max()) or 1.0
-    dtick = "D2" if np.nanmax(least) < WIDE * np.nanmin(least) else 1  # 1, 2, 5, or tens alone
+    dtick = (
+        "D2" if np.nanmax(least) < MAX_TICK_RATIO * np.nanmin(least) else 1
+    )  # ticks at 1, 2, 5, or at powers of ten
     x = {"title": {"text": say("theory.axis.least")}, "type": "log", "tickformat": "~g", "dtick": dtick}
     y = {"title": {"text": say("theory.axis.above")}, "range": [-0.06 * top, 1.08 * top]}
     title = say("theory.figure.spectrum")
-    return finished(figure, title, y, say, logarithmic=True, x=x, columns=columns(say))
+    return finished(figure, title, y, say, logarithmic=True, x=x, columns=columns_of(say))
 
 
-def ends_counted(values: Sequence[float], counts: Sequence[int], best: float, say: Say) -> go.Figure:
-    """How many starts end at each of the distinct ends, best first; `best` is the optimum if known."""
-    order = np.argsort(values)[:SHOWN_ENDS]
+def end_counts(values: Sequence[float], counts: Sequence[int], best: float, say: Say) -> go.Figure:
+    """Draw how many starts end at each distinct limit point, best first; `best` is the optimum if known."""
+    order = np.argsort(values)[:MAX_ENDS]
     tints = [KINDS["optimal" if values[i] <= best + 1e-9 else "stationary"]["color"] for i in order]
     bars = go.Bar(
         x=[str(rank + 1) for rank in range(len(order))],
@@ -69,7 +72,7 @@ def ends_counted(values: Sequence[float], counts: Sequence[int], best: float, sa
         text=[f"{values[i]:.3g}" for i in order],
         customdata=[[None, None, float(values[i])] for i in order],
         hovertemplate="f = %{text}<br>%{y}<extra></extra>",
-        textposition="outside" if len(order) <= LABELLED else "none",
+        textposition="outside" if len(order) <= MAX_LABELLED else "none",
         cliponaxis=False,
         showlegend=False,
         meta="ends",
@@ -81,14 +84,14 @@ def ends_counted(values: Sequence[float], counts: Sequence[int], best: float, sa
 
 
 def three_planes(problem: LeastSquares, points: Points, lipschitz: float, say: Say) -> go.Figure:
-    """Three weights, two of them not 0: the feasible set is the three coordinate planes."""
+    """Draw three weights of which two are non-zero: the feasible set is the three coordinate planes."""
     pairs = list(combinations(range(3), 2))
     titles = [f"w{'₁₂₃'[i]} · w{'₁₂₃'[j]}" for i, j in pairs]
     figure = make_subplots(rows=1, cols=3, subplot_titles=titles, horizontal_spacing=0.06)
-    side = reach(points)
+    side = half_width(points)
     along = np.linspace(-side, side, CELLS)
     first, second = np.meshgrid(along, along)
-    told: set[str] = set()
+    in_legend: set[str] = set()
     for column, (i, j) in enumerate(pairs, 1):
         square = np.zeros((CELLS, CELLS, 3))
         square[..., i], square[..., j] = first, second
@@ -96,11 +99,11 @@ def three_planes(problem: LeastSquares, points: Points, lipschitz: float, say: S
         here = [k for k, support in enumerate(points.supports) if set(support) <= {i, j}]
         own = Points(*(getattr(points, name)[here] for name in Points.__dataclass_fields__))
         for kind, trace in _marks_of(points, own, here, lipschitz, own.w[:, [i, j]], say):
-            trace.showlegend = kind not in told
-            told.add(kind)
+            trace.showlegend = kind not in in_legend
+            in_legend.add(kind)
             figure.add_trace(trace, row=1, col=column)
     title, x = say("theory.figure.planes"), {"showgrid": False}
-    finished(figure, title, {}, say, logarithmic=False, x=x, columns=columns(say))
+    finished(figure, title, {}, say, logarithmic=False, x=x, columns=columns_of(say))
     figure.update_yaxes(showgrid=False, range=[-side, side])
     figure.update_xaxes(range=[-side, side])
     return figure.update_layout(legend={"y": -0.1}, margin={"t": 72}, dragmode=False, height=400)
@@ -109,12 +112,12 @@ def three_planes(problem: LeastSquares, points: Points, lipschitz: float, say: S
 def _marks_of(
     points: Points, own: Points, here: list[int], lipschitz: float, places: np.ndarray, say: Say
 ) -> list[tuple[str, go.Scatter]]:
-    """The marks of the points of one plane, by what they are among all of them."""
+    """Return the marks of one plane's points, classified among all points."""
     among_all = kinds(points, lipschitz)
     found = []
     for trace in marks(own, lipschitz, places, say):
         kind = trace.meta
-        if kind == OPTIMAL:  # the best of its plane; of all of them only if it is
+        if kind == OPTIMAL:  # the best point of its plane is optimal only if it is the best of all
             kind = among_all[here[0]]
             trace.update(marker=KINDS[kind], name=say(f"theory.kind.{kind}"), meta=kind)
         found.append((kind, trace))
@@ -122,8 +125,8 @@ def _marks_of(
 
 
 def along_axes(problem: LeastSquares, points: Points, lipschitz: float, say: Say) -> go.Figure:
-    """Three weights, one of them not 0: f along each of the three axes, and the point at the foot of each."""
-    side = reach(points)
+    """Draw three weights of which one is non-zero: f along each axis and its minimum there."""
+    side = half_width(points)
     along = np.linspace(-side, side, CELLS * 2)
     figure = go.Figure()
     for axis, dash in enumerate(("solid", "dash", "dot")):
@@ -137,4 +140,6 @@ def along_axes(problem: LeastSquares, points: Points, lipschitz: float, say: Say
     places = np.stack([points.w.sum(axis=1), points.value], axis=1)
     figure.add_traces(marks(points, lipschitz, places, say))
     x, y = {"title": {"text": say("theory.axis.size")}}, {"title": {"text": "f(w)"}}
-    return finished(figure, say("theory.figure.axes"), y, say, logarithmic=False, x=x, columns=columns(say))
+    return finished(
+        figure, say("theory.figure.axes"), y, say, logarithmic=False, x=x, columns=columns_of(say)
+    )

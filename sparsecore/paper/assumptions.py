@@ -7,9 +7,10 @@ from typing import Any, Literal
 
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.tasks.points import SINC_REACH, best_accuracy
-from sparsecore.paper.reasons import PRINTED_ANGLE_NOISE, Say
+from sparsecore.paper.reasons import PRINTED_ANGLE_NOISE
 from sparsecore.paper.reproduction import Reproduction
 from sparsecore.paper.thesis import paper_table
+from sparsecore.words import Say
 
 _SHARED = (
     ("initial", "open"),

@@ -16,8 +16,7 @@ from sparsecore.engine.config import NOISE, TEXTS
 from sparsecore.engine.tasks.points import best_accuracy, constant_rmse
 from sparsecore.paper.comparison import ComparedCell, Comparison
 from sparsecore.paper.reproduction import Trial
-
-Say = Callable[..., str]
+from sparsecore.words import Say
 
 PRINTED_ANGLE_NOISE = 1.0  # σ ~ N(0, 1) in the thesis's section 3.2
 SIMILAR = 0.1  # relative difference below which two training RMSEs count as similar

@@ -1,4 +1,4 @@
-"""Figures: what their traces hold, for whom a colour stands, and what a click finds."""
+"""Figures: their traces, colours and clickable run ids."""
 
 import math
 from dataclasses import replace
@@ -20,7 +20,7 @@ def say(key: str, **values) -> str:
 
 
 def point(method: str, density: float, seed: int, test: float, **more) -> Point:
-    """A finished run of a network of 100 + 1,000 weights."""
+    """Return a finished run of a network with 100 + 1,000 weights."""
     kept = round(1_000 * density)
     values = {
         "run": f"{method[0]}{density:g}s{seed}",

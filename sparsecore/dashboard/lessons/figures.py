@@ -15,7 +15,7 @@ from sparsecore.dashboard.session import the_store
 from sparsecore.engine.analysis.least_squares import path
 from sparsecore.engine.tasks.points import best_accuracy
 from sparsecore.figures import lessons as figures
-from sparsecore.figures.plane import plane, reach
+from sparsecore.figures.plane import half_width, plane
 from sparsecore.figures.supports import spectrum
 from sparsecore.runs.insights.retention import foretold
 from sparsecore.runs.store.run import Run
@@ -63,10 +63,10 @@ def _threshold(revealed: bool) -> None:
             start = (start[0], _slider("w2", -3.0, 3.0, START[1], 0.25))
         with columns[2]:
             lipschitz = _slider("lipschitz", 0.3, 4.0, SAFE, 0.05)
-        ends = computed.basins(TWO_ENDS, lipschitz, reach(found))
+        ends = computed.basins(TWO_ENDS, lipschitz, half_width(found))
     iterates = path(given, np.array(start), 1, lipschitz)
     shown = iterates if revealed else iterates[:1]
-    draw(plane(given, found, lipschitz, say, paths=[shown], ends=ends, named=revealed), "lesson_plane")
+    draw(plane(given, found, lipschitz, say, paths=[shown], ends=ends, show_points=revealed), "lesson_plane")
 
 
 def _nested(revealed: bool) -> None:
@@ -115,7 +115,7 @@ def _spirals(revealed: bool) -> None:
 
 def _storage(revealed: bool) -> None:
     densities = np.linspace(0.002, 1.0, 250)
-    draw(figures.storage(densities, computed.stored(densities), say, all_=revealed), "lesson_storage")
+    draw(figures.storage(densities, computed.stored(densities), say, bitmask=revealed), "lesson_storage")
     if not revealed:
         return
     batch = st.segmented_control(

@@ -10,8 +10,8 @@ import streamlit as st
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.lessons import computed
 from sparsecore.dashboard.lessons.figures import draw
-from sparsecore.figures.plane import kinds, plane, reach
-from sparsecore.figures.supports import along_axes, ends_counted, spectrum, three_planes
+from sparsecore.figures.plane import half_width, kinds, plane
+from sparsecore.figures.supports import along_axes, end_counts, spectrum, three_planes
 
 SIZES = (2, 3, 50)
 LARGEST_BUDGET = {2: 1, 3: 2, 50: 12}
@@ -100,7 +100,7 @@ def playground() -> None:
         _shape(of, points)
     with right:
         if of.n == 2:
-            side = reach(points)
+            side = half_width(points)
             ends = computed.basins(of.problem, of.lipschitz, side)
             given = computed.problem(*of.problem)
             draw(plane(given, points, of.lipschitz, say, ends=ends), "theory_basins")
@@ -130,7 +130,7 @@ def _ends(of: Asked, optimum: float | None) -> None:
         st.warning(say("theory.ends.none"))
         return
     best = min(values) if optimum is None else optimum
-    draw(ends_counted(values, counts, best, say), "theory_ends")
+    draw(end_counts(values, counts, best, say), "theory_ends")
     there = counts[values.index(min(values))]
     sentences = [say("theory.ends", starts=computed.STARTS, distinct=len(values), best=there)]
     if optimum is not None:

@@ -14,7 +14,7 @@ from sparsecore.dashboard.sweep.form import WORKERS, duration
 from sparsecore.dashboard.sweep.results import cells_csv
 from sparsecore.dashboard.visitor import attempt, hint, may, visitor, whose
 from sparsecore.engine.config import PARAMETERS
-from sparsecore.figures.csv_files import FOR_PEOPLE
+from sparsecore.figures.csv import EXCEL_ENCODING
 from sparsecore.figures.html.sweep_grid import grid, legend, notes, progress_bar, training
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.sweeps.spec import FINAL, FINISHED, Cell
@@ -85,7 +85,10 @@ def live(sweep: Sweep, cells: list[Cell]) -> None:
     every = LIVE_SECONDS if _going(sweep, cells) else IDLE_SECONDS
     st.fragment(_state, run_every=every)(sweep.id, [cells])
     control(
-        GRID, f"sweep-{sweep.id}-cells", say("sweep.alt.grid"), lambda: cells_csv(cells).encode(FOR_PEOPLE)
+        GRID,
+        f"sweep-{sweep.id}-cells",
+        say("sweep.alt.grid"),
+        lambda: cells_csv(cells).encode(EXCEL_ENCODING),
     )
 
 

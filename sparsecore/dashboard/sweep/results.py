@@ -14,7 +14,7 @@ from sparsecore.dashboard.controls import OTHER_SETTINGS, say
 from sparsecore.dashboard.pages import page_file
 from sparsecore.dashboard.session import LOOKED_AT, the_store
 from sparsecore.figures.cost import run_seconds, weights_left
-from sparsecore.figures.csv_files import FOR_PEOPLE, as_csv
+from sparsecore.figures.csv import EXCEL_ENCODING, as_csv
 from sparsecore.figures.layers import layer_densities
 from sparsecore.figures.metric import metric_curve
 from sparsecore.figures.reports.sweep import sweep_report
@@ -151,7 +151,7 @@ def _files(cells: Sequence[Cell], sweep: Sweep) -> None:
     name, options = f"sparsecore-sweep-{sweep.id}", {"icon": ":material/download:", "on_click": "ignore"}
     st.download_button(
         say("sweep.csv"),
-        lambda: cells_csv(cells).encode(FOR_PEOPLE),
+        lambda: cells_csv(cells).encode(EXCEL_ENCODING),
         f"{name}.csv",
         "text/csv",
         key="sweep_csv",

@@ -19,9 +19,10 @@ from sparsecore.paper.comparison import (
     MeanInterval,
     Side,
 )
-from sparsecore.paper.reasons import Say, reasons
+from sparsecore.paper.reasons import reasons
 from sparsecore.paper.reproduction import Reproduction, Trial
 from sparsecore.paper.thesis import PaperTable
+from sparsecore.words import Say
 
 Link = Callable[[Trial], str | None]
 ARROWS = {"better": "▲", "worse": "▼", "even": "="}

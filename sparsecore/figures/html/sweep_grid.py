@@ -6,14 +6,14 @@ Pure functions; styles are in `assets/page.css`. Colour never stands alone: ever
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
 
 from sparsecore.figures.layers import layer_name
 from sparsecore.runs.sweeps.spec import FINAL, FINISHED, Cell
+from sparsecore.words import Say
 
-Say = Callable[..., str]
 MOST_CHIPS = 2_000  # more cells than a page can hold, each for itself
 NUMBERED_SEEDS, NUMBERED_DENSITIES = 5, 22  # with more of either, cells are small squares without numbers
 LEVEL = 16  # densities whose names still fit beside each other; of more they stand upright

@@ -1,40 +1,40 @@
-"""Pictures of texts as HTML: pure functions from data to markup, in which every text is escaped.
+"""Texts, grades and predictions as HTML; every text is escaped.
 
-Their styles are in `assets/page.css`. Colour never stands alone: there is a number, an underline or a title.
+Styles are in `assets/page.css`. Every colour comes with a number, an underline or a title.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from sparsecore.corpora.corpus import GRADES
+from sparsecore.words import Say
 
-Say = Callable[..., str]
 Table = tuple[Sequence[str], Sequence[Sequence[Any]]]  # header and rows
 
-# Okabe–Ito, from mild to grave.
+# Okabe–Ito, from low to critical.
 GRADE_COLOURS = ("#56b4e9", "#0072b2", "#e69f00", "#d55e00")
-FOR, AGAINST = "213 94 0", "0 114 178"  # vermilion and blue, as everywhere for positive and negative
-STRONGEST = 0.7  # opacity of the shade of the weightiest token: its letters stay readable on it
-SAMPLE_CHARACTERS = 400  # of a text shown as a sample
+FOR, AGAINST = "213 94 0", "0 114 178"  # vermilion and blue: positive and negative, as in every figure
+STRONGEST = 0.7  # opacity of the token with the largest weight; its text stays readable
+SAMPLE_CHARACTERS = 400  # characters shown of a sample text
 
 
 def grade_name(grade: str, say: Say) -> str:
-    """A grade in the reader's language; one that is not ours stands for itself."""
+    """Return a grade in the reader's language; an unknown grade stays as it is."""
     return say(f"grade.{GRADES.index(grade)}") if grade in GRADES else grade
 
 
 def grade_bar(labels: Mapping[str, int], say: Say) -> str:
-    """How many texts each grade has: one bar in parts, and a legend with the numbers."""
+    """Return a bar of the number of texts per grade, with a legend."""
     total = sum(labels.values()) or 1
     parts, legend = [], []
     for colour, (grade, count) in zip(GRADE_COLOURS, labels.items(), strict=False):
         name, share = escape(grade_name(grade, say)), count / total
-        told = f"{name} {count:,} ({share:.1%})"
+        title = f"{name} {count:,} ({share:.1%})"
         if count:
-            parts.append(f'<i style="flex:{count} 0 2px;background:{colour}" title="{told}"></i>')
+            parts.append(f'<i style="flex:{count} 0 2px;background:{colour}" title="{title}"></i>')
         swatch = f'<i style="background:{colour}"></i>'
         legend.append(f"<li>{swatch}{name} <b>{count:,}</b> <small>{share:.1%}</small></li>")
     label = escape(say("data.labels"))
@@ -45,14 +45,14 @@ def grade_bar(labels: Mapping[str, int], say: Say) -> str:
 
 
 def grade_table(labels: Mapping[str, int], say: Say) -> Table:
-    """The same as a table: a row a grade."""
+    """Return the number and share of texts per grade as a table."""
     total = sum(labels.values()) or 1
     rows = [(grade_name(grade, say), count, count / total) for grade, count in labels.items()]
     return (say("save.grade"), say("save.texts"), say("save.part")), rows
 
 
 def samples(texts: Iterable[tuple[str, int]], say: Say) -> str:
-    """Some texts with their grades, as a list."""
+    """Return texts with their grades as a list."""
     rows = []
     for text, grade in texts:
         cut = text if len(text) <= SAMPLE_CHARACTERS else text[:SAMPLE_CHARACTERS] + "…"
@@ -62,7 +62,7 @@ def samples(texts: Iterable[tuple[str, int]], say: Say) -> str:
 
 
 def probability_bars(probabilities: Mapping[str, float], chosen: str, say: Say) -> str:
-    """The probability of every grade as a bar with its number; the chosen one in bold."""
+    """Return a bar with its number for the probability of each grade; the chosen grade is bold."""
     rows = []
     for place, (grade, share) in enumerate(probabilities.items()):
         colour = GRADE_COLOURS[place % len(GRADE_COLOURS)]
@@ -74,19 +74,20 @@ def probability_bars(probabilities: Mapping[str, float], chosen: str, say: Say) 
 
 
 def probability_table(probabilities: Mapping[str, float], say: Say) -> Table:
-    """The same as a table: a row a grade."""
+    """Return the probability of each grade as a table."""
     rows = [(grade_name(grade, say), share) for grade, share in probabilities.items()]
     return (say("save.grade"), say("save.probability")), rows
 
 
 def shaded_tokens(tokens: Sequence[tuple[str, float]], grade: str, say: Say) -> str:
-    """A text's tokens, shaded by how much each spoke for (vermilion, solid line) or against (blue, dashed).
+    """Return a text's tokens shaded by their weight for or against a grade.
 
-    Shades are relative to the weightiest token. A title on each, and one sentence for a screen reader, say
-    the same in words.
+    Positive weights are vermilion with a solid line, negative ones blue with a dashed line. Shades are
+    relative to the largest absolute weight. A title on each token and a label for screen readers give the
+    same information in words.
     """
-    strongest = max((abs(weight) for _, weight in tokens), default=0.0) or 1.0
-    marks = " ".join(_mark(token, weight, weight / strongest, say) for token, weight in tokens)
+    largest = max((abs(weight) for _, weight in tokens), default=0.0) or 1.0
+    marks = " ".join(_mark(token, weight, weight / largest, say) for token, weight in tokens)
     name = grade_name(grade, say)
     most = sorted((pair for pair in tokens if pair[1] > 0), key=lambda pair: -pair[1])[:5]
     label = say("predict.tokens.label", grade=name, tokens=", ".join(token for token, _ in most))
@@ -100,7 +101,7 @@ def shaded_tokens(tokens: Sequence[tuple[str, float]], grade: str, say: Say) -> 
 
 
 def token_table(tokens: Sequence[tuple[str, float]], grade: str, say: Say) -> Table:
-    """The same as a table: a row a token, with what it added to the grade."""
+    """Return each token with its contribution to the grade as a table."""
     return (say("save.token"), say("save.added", grade=grade_name(grade, say))), tokens
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -20,9 +20,7 @@ from sparsecore.paper.reproduction import Reproduction
 from sparsecore.paper.stored_runs import pictures_of, plan_of
 from sparsecore.paper.thesis import printed
 from sparsecore.runs.sweeps.curves import METRICS
-from sparsecore.words import ASSETS, LANGUAGES, speaker
-
-Say = Callable[..., str]
+from sparsecore.words import ASSETS, LANGUAGES, Say, speaker
 
 # The file holds all that it shows: no policy lets it ask another place for anything.
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"

@@ -9,12 +9,12 @@ from typing import Any
 
 from sparsecore.figures import paper, training
 from sparsecore.figures.reports.paper import document, drawn, facts, value_of
-from sparsecore.figures.style import Say, exact
+from sparsecore.figures.style import exact
 from sparsecore.paper.pictures import Picture, picture_of
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps.curves import METRICS
-from sparsecore.words import LANGUAGES, speaker
+from sparsecore.words import LANGUAGES, Say, speaker
 
 # Of the last frame, what can be drawn of it: the arrays that it needs, and how.
 DRAWN = {
@@ -36,7 +36,7 @@ def run_report(store: Store, run: Run, languages: Sequence[str] = tuple(LANGUAGE
 
 def _part(
     run: Run,
-    records: Sequence[training.Record],
+    records: Sequence[training.StepScalars],
     changes: Sequence[tuple[int, dict[str, Any]]],
     picture: Picture | None,
     language: str,
@@ -89,7 +89,7 @@ def _layers(run: Run, say: Say) -> str:
 
 
 def _figures(
-    run: Run, records: Sequence[training.Record], picture: Picture | None, say: Say, language: str
+    run: Run, records: Sequence[training.StepScalars], picture: Picture | None, say: Say, language: str
 ) -> str:
     """The curves of what was recorded, and the counterparts of the paper's figures of this one run."""
     method, metric, shown = run.config.method, METRICS[run.config.task], []

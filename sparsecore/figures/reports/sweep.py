@@ -12,7 +12,7 @@ from sparsecore.figures.cost import run_seconds, weights_left
 from sparsecore.figures.layers import layer_densities
 from sparsecore.figures.metric import metric_curve
 from sparsecore.figures.reports.paper import document, drawn, facts, value_of
-from sparsecore.figures.style import Say, exact
+from sparsecore.figures.style import exact
 from sparsecore.paper.thesis import printed
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
@@ -20,7 +20,7 @@ from sparsecore.runs.sweeps.curves import METRICS, Point, by_method, points
 from sparsecore.runs.sweeps.spec import FINISHED, Cell
 from sparsecore.runs.sweeps.stored import Sweep
 from sparsecore.runs.sweeps.summary import all_nonzeros, described, summary
-from sparsecore.words import LANGUAGES, speaker
+from sparsecore.words import LANGUAGES, Say, speaker
 
 
 def sweep_report(store: Store, sweep: Sweep, languages: Sequence[str] = tuple(LANGUAGES)) -> str:

@@ -1,4 +1,4 @@
-"""The grid of a sweep: every state of a cell is seen without colour, and every cause is told."""
+"""The grid of a sweep shows every cell state without colour and lists every cause of failure."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Pictures of texts: the right numbers, and no text that is ever read as markup."""
+"""Texts as HTML: the right numbers, and no text is ever parsed as markup."""
 
 from html.parser import HTMLParser
 
@@ -25,15 +25,15 @@ HOSTILE = [
     "&lt;b&gt; &amp; **bold** [x](javascript:alert(1))",
     "\u202eevil\u202d right to left \u2066",
 ]
-OURS = {"div", "ul", "ol", "li", "b", "i", "em", "small", "span", "p", "mark", "bdi"}
+ALLOWED_TAGS = {"div", "ul", "ol", "li", "b", "i", "em", "small", "span", "p", "mark", "bdi"}
 
 
 def say(key: str, **values: object) -> str:
     return words("en")[key].format(**values)
 
 
-class Seen(HTMLParser):
-    """The tags, attributes and text of a piece of markup; complains about what is not closed."""
+class ParsedMarkup(HTMLParser):
+    """The tags, attributes and text of markup; fails if a tag is not closed."""
 
     def __init__(self, markup: str) -> None:
         super().__init__()
@@ -64,11 +64,11 @@ def test_hostile_text_stays_text(text):
         probability_bars({text: 0.4}, text, say),
         grade_bar({text: 3}, say),
     ):
-        seen = Seen(markup)
-        assert set(seen.tags) <= OURS
-        assert {name for name, _ in seen.attributes} <= {"class", "style", "title", "role", "aria-label"}
-        assert text in seen.text
-        assert all(text not in (value or "") for name, value in seen.attributes if name == "style")
+        parsed = ParsedMarkup(markup)
+        assert set(parsed.tags) <= ALLOWED_TAGS
+        assert {name for name, _ in parsed.attributes} <= {"class", "style", "title", "role", "aria-label"}
+        assert text in parsed.text
+        assert all(text not in (value or "") for name, value in parsed.attributes if name == "style")
 
 
 def test_direction_marks_of_a_text_end_with_it():
@@ -77,16 +77,16 @@ def test_direction_marks_of_a_text_end_with_it():
 
 
 def test_a_long_sample_is_cut():
-    assert len(Seen(samples([("x" * 10_000, 0)], say)).text) < SAMPLE_CHARACTERS + 20
+    assert len(ParsedMarkup(samples([("x" * 10_000, 0)], say)).text) < SAMPLE_CHARACTERS + 20
 
 
 def test_the_bar_has_a_part_for_every_grade_that_occurs_and_a_number_for_all():
     markup = grade_bar(dict(zip(GRADES, (1, 0, 3, 0), strict=True)), say)
     assert markup.count("flex:") == 2
     assert "low 低危 1 (25.0%)" in markup
-    seen = Seen(markup)
+    parsed = ParsedMarkup(markup)
     for grade in ("low 低危 1", "medium 中危 0", "high 高危 3", "critical 超高危 0"):
-        assert grade in seen.text
+        assert grade in parsed.text
 
 
 def test_probabilities_are_as_wide_as_they_are():

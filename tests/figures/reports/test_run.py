@@ -1,4 +1,4 @@
-"""The report of one run: one file that needs nothing else, in which every text is escaped."""
+"""The report of a run is one self-contained file in which every text is escaped."""
 
 from __future__ import annotations
 

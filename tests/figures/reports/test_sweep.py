@@ -1,4 +1,4 @@
-"""The report of a sweep: one file that needs nothing else, in which every text is escaped."""
+"""The report of a sweep is one self-contained file in which every text is escaped."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FIGURES = {"metric", "layers-global", "layers-layerwise", "seconds", "weights"}
 
 @pytest.fixture
 def sweep(store: Store) -> stored.Sweep:
-    """A small sweep of which all is trained but one run."""
+    """A small sweep in which all runs but one are trained."""
     begun = stored.begin(store, SPEC)
     for run in store.list()[1:]:
         store.claim(run.id, "w")

@@ -1,4 +1,4 @@
-"""The data of a figure as CSV: a row a point, every digit, headers with units, and no formula."""
+"""The data of a figure as CSV: one row per point, full precision, headers with units, no formulas."""
 
 import csv
 import io
@@ -9,7 +9,8 @@ import pytest
 
 from sparsecore.dashboard.lessons import computed
 from sparsecore.dashboard.lessons.figures import FIFTY, FIVE_OF_FIFTY, TWO_ENDS
-from sparsecore.figures import csv_files, lessons
+from sparsecore.figures import csv as tables
+from sparsecore.figures import lessons
 from sparsecore.figures.cost import run_seconds, weights_left
 from sparsecore.figures.csv import figure_csv
 from sparsecore.figures.front import pareto
@@ -17,8 +18,8 @@ from sparsecore.figures.layers import layer_densities
 from sparsecore.figures.leaderboard import entries_figure
 from sparsecore.figures.metric import metric_curve
 from sparsecore.figures.paper import boundaries, counts, fits, mask
-from sparsecore.figures.plane import plane, reach
-from sparsecore.figures.supports import along_axes, ends_counted, spectrum, three_planes
+from sparsecore.figures.plane import half_width, plane
+from sparsecore.figures.supports import along_axes, end_counts, spectrum, three_planes
 from sparsecore.paper.pictures import Picture
 from sparsecore.paper.thesis import printed
 from sparsecore.runs.sweeps.curves import interval
@@ -92,7 +93,7 @@ def test_a_map_has_a_row_a_cell_under_the_title_of_its_panel():
 
 
 def matrices() -> tuple[dict, dict]:
-    """Two small matrices, 2×1 and 1×2, after 9 steps."""
+    """Return two small matrices, 2×1 and 1×2, after 9 steps."""
     shapes = ((2, 1), (1, 2))
     arrays = {"count.0": np.array([9, 3]), "mask.0": np.array([1], np.uint8)}
     arrays |= {"count.1": np.array([7, 0]), "mask.1": np.array([1], np.uint8)}
@@ -124,7 +125,7 @@ def test_a_line_with_a_name_is_a_row_and_a_text_that_would_be_a_formula_is_none(
 
 def test_excel_reads_the_chinese_headers_of_a_file_for_people():
     data = figure_csv(metric_curve(FOUND, metric="rmse", say=speaker("zh")), speaker("zh"))
-    assert data.encode(csv_files.FOR_PEOPLE).startswith(b"\xef\xbb\xbf")
+    assert data.encode(tables.EXCEL_ENCODING).startswith(b"\xef\xbb\xbf")
     assert data.startswith("系列,类别,密度 ρ,RMSE,编号,种子,95% 置信区间下限")
 
 
@@ -132,7 +133,7 @@ def every_figure() -> dict[str, go.Figure]:
     two, three, fifty = computed.points(TWO_ENDS, 1), (3, 3, 10.0, 0.1, 1), computed.points(FIFTY, 2)
     given = computed.problem(*three)
     path = np.array([[0.1, 0.2], [0.3, 0.0]])
-    ends = computed.basins(TWO_ENDS, 1.05, reach(two))
+    ends = computed.basins(TWO_ENDS, 1.05, half_width(two))
     dots = {
         "train.x": [0.0],
         "train.y": [1.0],
@@ -156,14 +157,14 @@ def every_figure() -> dict[str, go.Figure]:
         "challenge": entries_figure([], CHALLENGES["sinc"], say=say),
         "basins": plane(computed.problem(*TWO_ENDS), two, 1.05, say, paths=[path], ends=ends),
         "spectrum": spectrum(fifty, 1.05, say),
-        "ends": ends_counted([0.5, 0.25], [3, 4], 0.25, say),
+        "ends": end_counts([0.5, 0.25], [3, 4], 0.25, say),
         "planes": three_planes(given, computed.points(three, 2), 1.05, say),
         "axes": along_axes(given, computed.points(three, 1), 1.05, say),
         "descent": lessons.descent({1.05: np.array([2.0, 1.0])}, say),
         "subsets": lessons.subset_errors(computed.subsets(20, 1.0, 0), say, tested=True),
         "spirals": lessons.spirals(points_, classes, say),
         "ceiling": lessons.ceiling(computed.NOISES, computed.best_accuracies(), (1.0, 0.884), say),
-        "storage": lessons.storage(densities, computed.stored(densities), say, all_=True),
+        "storage": lessons.storage(densities, computed.stored(densities), say, bitmask=True),
         "speed": lessons.speed([0.1, 0.5], 1e-3, [1e-4, 2e-3], 0.3, say),
         "fits": fits([fit, fit], say),
         "boundaries": boundaries([ground], say),
@@ -176,7 +177,7 @@ def test_every_figure_of_ours_has_its_table(name: str):
     found = read(every_figure()[name])
     assert found
     assert all(None not in row and None not in row.values() for row in found)
-    if name != "challenge":  # nobody has entered: the line to reach alone
+    if name != "challenge":  # no entries: only the line to reach
         assert {"series"} < found[0].keys() or name == "ends"
 
 
