@@ -9,10 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import NullPool, create_engine
 
 from sparsecore.runs.store.store import Store
 from tests.postgresql import Server, missing, programs
+
+settings.register_profile(
+    "sparsecore",
+    deadline=None,  # a busy machine decides how long an example takes
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("sparsecore")
 
 
 def pytest_configure(config: pytest.Config) -> None:

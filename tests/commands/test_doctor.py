@@ -245,6 +245,7 @@ def test_a_run_of_the_future_says_that_the_clock_was_set_back(store: Store):
 # -- what computes ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_code_that_cannot_be_kept_is_a_warning(tmp_path: Path, home: Path):
     folder = str(unwritable(tmp_path) / "numba")
     code = (

@@ -135,6 +135,7 @@ def test_the_smallest_density_is_printed_with_all_that_was_looked_at(home: Path)
     assert json.loads(call(*arguments).stdout) == printed
 
 
+@pytest.mark.slow
 def test_a_search_prints_its_trials_and_the_front(home: Path):
     result = call("search", "sinc", "--trials", "2", *SHORT, "--json")
     assert result.exit_code == 0, result.output

@@ -39,7 +39,7 @@ def test_words_are_jiebas_without_white_space(tmp_path):
     assert len(tokenize([], None)) == 0
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.text(max_size=40), max_size=3))
 def test_the_words_add_up_to_the_text(texts):
     found = ["".join(words).lower() for words in words_of(tokenize(texts, None))]

@@ -139,6 +139,7 @@ dist.destroy_process_group()
 """
 
 
+@pytest.mark.slow
 def test_every_rank_of_ddp_keeps_the_same_support(tmp_path: Path):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     outs = [tmp_path / f"{rank}.pt" for rank in range(2)]

@@ -191,6 +191,7 @@ def test_a_worker_that_is_let_go_waits_for_no_store(store: Store, monkeypatch: p
     assert training.error.kind == "locked"
 
 
+@pytest.mark.slow
 def test_whoever_watches_is_told_that_the_store_is_locked_until_it_is_not(store: Store):
     run = store.create(CONFIG)
     store.claim(run, "somebody")  # who is silent from now on: it cannot write
@@ -205,6 +206,7 @@ def test_whoever_watches_is_told_that_the_store_is_locked_until_it_is_not(store:
     supervisor.stop()
 
 
+@pytest.mark.slow
 def test_a_reader_who_never_ends_holds_nobody_up(store: Store):
     with closing(sqlite3.connect(store.url.database, isolation_level=None)) as reader:
         training = Training(store)
@@ -269,6 +271,7 @@ def make_read_only(store: Store) -> None:
     soon(remounted, "that the disk is made read-only")
 
 
+@pytest.mark.slow
 def test_a_home_that_becomes_read_only_holds_training_up_until_it_is_not(home: Path):
     with small_disk(home, "32m"):
         store = Store(home)
@@ -291,6 +294,7 @@ def test_a_home_that_becomes_read_only_holds_training_up_until_it_is_not(home: P
         store.close()
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_let_go_on_a_read_only_home_ends_cleanly_and_goes_on_later(home: Path):
     with small_disk(home, "32m"):
         store = Store(home)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
@@ -26,9 +26,7 @@ from sparsecore.runs.store.store import Store
 
 ROOT = Path(__file__).parents[2]
 QUICK, LONG = 300, 10_000
-FEW = settings(
-    max_examples=QUICK, deadline=20_000, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+FEW = settings(max_examples=QUICK, deadline=20_000)  # ms: an input that takes longer hangs
 MANY = settings(FEW, max_examples=LONG)
 LEAK = 100_000  # bytes of Python objects that a thousand inputs may leave
 
@@ -299,7 +297,7 @@ def test_a_kept_link_opens_the_lab(query: dict[str, str]):
 
 
 @pytest.mark.usefixtures("the_store")
-@settings(FEW, max_examples=25, deadline=None)
+@settings(FEW, max_examples=25)
 @given(QUERY)
 def test_any_link_opens_the_lab(query: dict[str, str]):
     open_link(query)
@@ -307,7 +305,7 @@ def test_any_link_opens_the_lab(query: dict[str, str]):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("the_store")
-@settings(FEW, max_examples=1_000, deadline=None)
+@settings(FEW, max_examples=1_000)
 @given(QUERY)
 def test_a_thousand_links_open_the_lab(query: dict[str, str]):
     open_link(query)

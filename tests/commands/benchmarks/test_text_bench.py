@@ -35,6 +35,7 @@ def test_rows_have_means_and_spreads_over_seeds(few: Corpus, tmp_path: Path):
     assert ("layerwise-0.02, seed 1", 2, 3) in told
 
 
+@pytest.mark.slow
 def test_workers_find_what_one_process_finds(few: Corpus, tmp_path: Path):
     told = []
     rows = ("baseline", "global-0.1")

@@ -102,7 +102,7 @@ def test_too_many_supports_are_refused_with_their_number():
 
 
 @given(PROBLEMS, st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_optimum_is_stationary_for_every_l_above_the_curvature(problem: LeastSquares, data):
     s = data.draw(st.integers(1, problem.n))
     found = every_point(problem, s)
@@ -115,7 +115,7 @@ def test_the_optimum_is_stationary_for_every_l_above_the_curvature(problem: Leas
 
 
 @given(PROBLEMS, st.data())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_every_point_solves_its_support_and_no_other_solution_of_it_is_lower(problem: LeastSquares, data):
     s = data.draw(st.integers(1, problem.n))
     found = every_point(problem, s)
@@ -128,7 +128,7 @@ def test_every_point_solves_its_support_and_no_other_solution_of_it_is_lower(pro
 
 
 @given(PROBLEMS, st.floats(1.001, 5), st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_above_the_curvature_each_feasible_step_lowers_f_by_what_the_lemma_says(problem, lipschitz, seed):
     s = 1 + seed % problem.n
     start = hard_threshold(np.random.default_rng(seed).normal(size=(1, problem.n)), s)[0]
@@ -139,7 +139,7 @@ def test_above_the_curvature_each_feasible_step_lowers_f_by_what_the_lemma_says(
 
 
 @given(PROBLEMS, st.integers(0, 99))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_wherever_iht_rests_the_point_is_l_stationary(problem: LeastSquares, seed: int):
     s = 1 + seed % (problem.n - 1)
     points = every_point(problem, s)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsecore.engine.batch import stack as stack_module
@@ -204,7 +204,7 @@ def test_in_float32_they_agree_to_rounding(task: str):
     ),
     steps=st.integers(1, 8),
 )
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15)
 def test_after_any_steps_of_any_mixture_every_model_is_where_it_is_alone(
     task: str, models: list[tuple[str, float, int, float]], steps: int
 ):

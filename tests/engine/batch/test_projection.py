@@ -46,7 +46,7 @@ def same_bits(one: Tensor, other: Tensor) -> bool:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(given_models=models(), seed=st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_each_model_is_cut_as_it_is_alone(
     dtype: torch.dtype, given_models: tuple[list[list[float]], list[int], dict[str, int]], seed: int
 ):
@@ -76,7 +76,7 @@ def test_ties_go_to_the_lower_index_in_every_model():
 
 
 @given(row=st.integers(0, 2), place=st.integers(0, 4), sign=st.sampled_from([1, -1]), keep=st.integers(0, 5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_nan_is_refused_by_model_and_parameter_and_nothing_is_changed(
     row: int, place: int, sign: int, keep: int
 ):

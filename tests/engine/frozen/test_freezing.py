@@ -148,6 +148,7 @@ def test_a_frozen_run_goes_on_from_its_checkpoint_frozen():
     )
 
 
+@pytest.mark.slow
 def test_the_thesis_collapse_and_its_cure():
     """Global at ρ ≤ 0.1 empties the last layer at once; a floor within the same total lets it learn."""
     config = {"task": "sinc", "size": "paper", "method": "global", "density": 0.1, "max_steps": 600}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -199,7 +199,6 @@ def test_a_budget_outside_0_to_k_is_refused(keep: int):
 
 
 @on_every_path
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=weights, data=st.data(), dtype=st.sampled_from(DTYPES))
 def test_it_keeps_what_a_sort_keeps(values: list[float], data: st.DataObject, dtype: torch.dtype):
     cut = data.draw(st.integers(0, len(values)))
@@ -218,7 +217,6 @@ def test_it_keeps_what_a_sort_keeps(values: list[float], data: st.DataObject, dt
         assert done.threshold == smallest
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=weights, data=st.data())
 def test_projecting_twice_is_projecting_once(values: list[float], data: st.DataObject):
     keep = data.draw(st.integers(0, len(values)))
@@ -230,7 +228,7 @@ def test_projecting_twice_is_projecting_once(values: list[float], data: st.DataO
 
 
 @on_every_path
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), levels=st.integers(1, 5), keep=st.integers(0, 600))
 def test_it_keeps_what_a_sort_keeps_among_many_equal_weights(seed: int, levels: int, keep: int):
     source = torch.Generator().manual_seed(seed)
@@ -240,7 +238,7 @@ def test_it_keeps_what_a_sort_keeps_among_many_equal_weights(seed: int, levels: 
 
 
 @on_every_path
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(values=weights, data=st.data(), dtype=st.sampled_from(DTYPES))
 def test_guess_masks_counts_and_reserved(values: list[float], data: st.DataObject, dtype: torch.dtype):
     before = torch.tensor(values, dtype=torch.float64).to(dtype)
@@ -424,7 +422,7 @@ def test_autograd_notices_that_a_saved_tensor_was_changed():
 
 
 @on_every_path
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 10_000),
     sizes=st.lists(st.integers(0, 9_000), min_size=1, max_size=4),

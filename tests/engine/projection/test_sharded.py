@@ -74,7 +74,7 @@ def project_cases(
     return done
 
 
-@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_the_support_is_that_of_one_process_bit_for_bit(count: int, tmp_path: Path):
     told = in_ranks(count, project_cases, tmp_path)
     for place, (name, parts, keep) in enumerate(cases(count)):
@@ -94,6 +94,7 @@ def project_reserved(rank: int, count: int) -> tuple[list[float], list[int]]:
     return w.tolist(), counts.tolist()
 
 
+@pytest.mark.slow
 def test_what_is_reserved_stays_on_every_rank_and_counts_go_up(tmp_path: Path):
     assert in_ranks(2, project_reserved, tmp_path) == [
         ([1.0, 0.0, 0.0, 0.0, 0.0], [1, 0, 0, 0, 0]),
@@ -133,6 +134,7 @@ def test_all_ranks_refuse_together_and_nobody_waits(tmp_path: Path):
     assert "got torch.int64" in second[4]
 
 
+@pytest.mark.slow
 def test_the_bench_of_many_weights_compares_with_one_process():
     told = project_many(3_000_000, "bfloat16", processes=2)
     assert told["exact"]

@@ -166,7 +166,7 @@ def test_what_is_reserved_is_neither_counted_nor_collected(kind: type):
     assert weights.competing == 2
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     values=st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=50),
     data=st.data(),

@@ -74,7 +74,7 @@ def best_by_enumeration(w: Tensor, floor: KeepAlive, keep: int) -> float:
     return best
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(-5, 5), min_size=6, max_size=6), st.integers(0, 2), st.integers(2, 5), st.data())
 def test_floors_and_budget_together_are_the_exact_projection(values: list[int], neuron: int, keep: int, data):
     w = torch.tensor(values, dtype=torch.float32).view(2, 3)

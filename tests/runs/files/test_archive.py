@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
@@ -46,7 +46,7 @@ from sparsecore.runs.workers.worker import Worker
 
 KINDS = ("scene", "record", "frame", "change")
 QUICK, LONG = 150, 10_000
-FEW = settings(max_examples=QUICK, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=QUICK)
 MANY = settings(FEW, max_examples=LONG)
 
 

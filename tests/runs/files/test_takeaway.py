@@ -121,11 +121,15 @@ CHANGED = (("change", {"density": 0.5, "learning_rate": 0.02}), ("change", {"met
 @pytest.mark.parametrize(
     ("commands", "config"),
     [
-        ((), {"task": "sinc", "schedule": "cubic", "keep_alive": 1}),
-        ((), {"task": "spirals", "mode": "latent", "seed": 4}),
         (CHANGED, {"task": "sinc"}),
-        ((("change", {"freeze_at": 1}), ("stop", {})), {"task": "sinc", "max_steps": 10_000}),
-        ((), {"task": "vulnerabilities", "max_steps": 3, "dropout": 0.2}),
+        pytest.param((), {"task": "sinc", "schedule": "cubic", "keep_alive": 1}, marks=pytest.mark.slow),
+        pytest.param((), {"task": "spirals", "mode": "latent", "seed": 4}, marks=pytest.mark.slow),
+        pytest.param(
+            (("change", {"freeze_at": 1}), ("stop", {})),
+            {"task": "sinc", "max_steps": 10_000},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param((), {"task": "vulnerabilities", "max_steps": 3, "dropout": 0.2}, marks=pytest.mark.slow),
     ],
 )
 def test_the_script_gives_the_very_numbers_of_the_run(store: Store, tmp_path: Path, commands, config):

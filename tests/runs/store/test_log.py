@@ -114,7 +114,7 @@ def test_the_ids_of_dropped_rows_never_come_again(small: Callable[..., None]):
         assert connection.execute(select(log.c.id)).scalars().all() == [newest + 1]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(limit=st.integers(3, 12), count=st.integers(1, 90), burst=st.integers(1, 7))
 def test_what_is_kept_lies_evenly_over_the_run_with_its_first_and_newest(limit: int, count: int, burst: int):
     with pytest.MonkeyPatch.context() as patch, begin() as connection:

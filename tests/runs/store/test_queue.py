@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert
 
@@ -120,7 +120,7 @@ COMES = st.tuples(st.sampled_from(["ann", "bob", "cid", "dot"]), st.booleans())
 
 
 @pytest.mark.dialect
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(st.lists(st.one_of(COMES, st.none()), max_size=14))
 def test_the_whole_queue_and_every_place_are_those_of_the_rule(store: Store, happens: list):
     with store.engine.begin() as connection:

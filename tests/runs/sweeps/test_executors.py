@@ -38,6 +38,7 @@ def test_every_cell_is_trained_and_told_of(store: Store):
     assert store.get(store.list()[0].id).step == 30
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_all_there_starts_nothing(store: Store):
     sweep = stored.begin(store, grid())
     with Local(store, workers=1) as local:
@@ -49,6 +50,7 @@ def test_a_sweep_that_is_all_there_starts_nothing(store: Store):
     assert [run.id for run in store.list()] == before
 
 
+@pytest.mark.slow
 def test_stopped_from_elsewhere_it_returns_with_what_was_reached_and_goes_on_when_resumed(store: Store):
     sweep = stored.begin(
         store, grid(max_steps=LONGER, densities=(0.3,), methods=("layerwise",), seeds=(0, 1))
@@ -75,6 +77,7 @@ def test_stopped_from_elsewhere_it_returns_with_what_was_reached_and_goes_on_whe
     assert left[0].id in {run.id for run in store.list()}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no process is halted on this system")
 def test_stopped_before_its_process_takes_a_step_a_run_is_paused_and_goes_on_when_resumed(
     store: Store, monkeypatch: pytest.MonkeyPatch
@@ -135,6 +138,7 @@ def test_killed_outright_and_started_again_nothing_is_lost_and_nothing_repeated(
         assert (steps[0], steps[-1]) == (0, 700)
 
 
+@pytest.mark.slow
 def test_a_remote_process_trains_one_run_that_it_claims(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(worker, "one_thread", lambda: torch.set_num_threads(1))
     stored.begin(store, grid(densities=(1.0,)))

@@ -363,6 +363,7 @@ def process(store: Store) -> Iterator[subprocess.Popen]:
             child.kill()
 
 
+@pytest.mark.slow
 def test_the_process_empties_the_queue_and_ends(store: Store):
     runs = queued(store, 2) + queued(store, 1, task="spirals")
     with process(store) as child:
@@ -370,6 +371,7 @@ def test_the_process_empties_the_queue_and_ends(store: Store):
     assert {store.get(run_id).reason for run_id in runs} == {"max_steps"}
 
 
+@pytest.mark.slow
 def test_a_process_that_finds_nothing_to_take_says_so(store: Store):
     run = queued(store, 1, mode="latent")
     with process(store) as child:
@@ -377,6 +379,7 @@ def test_a_process_that_finds_nothing_to_take_says_so(store: Store):
     assert store.get(run[0]).state == "queued"
 
 
+@pytest.mark.slow
 def test_after_a_batch_the_process_gives_way_to_a_run_that_a_person_asked_for(store: Store):
     sinc, spirals = queued(store, 2), queued(store, 2, task="spirals")
     page = store.create(config(), "page")

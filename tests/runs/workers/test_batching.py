@@ -159,6 +159,7 @@ def trained(home: Any, choice: Choice) -> tuple[int, dict[str, tuple]]:
     return started, {c.config.digest(): (c.status, c.run.step, c.run.reason, *c.metric) for c in cells}
 
 
+@pytest.mark.slow
 def test_a_sweep_ends_with_the_same_results_as_without(home: Any):
     batches, together = trained(home / "together", "always")
     none, alone = trained(home / "alone", "off")
@@ -169,6 +170,7 @@ def test_a_sweep_ends_with_the_same_results_as_without(home: Any):
         assert together[digest][4:] == pytest.approx((train, test), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_batch_counts_as_one_core_beside_what_it_does_not_take(store: Store):
     batch, page = queued(store, 2, max_steps=ENDLESS), queued(store, 1, "page", max_steps=ENDLESS)
     latent = queued(store, 1, mode="latent")

@@ -132,6 +132,7 @@ def assert_same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> Non
         assert np.array_equal(one[name], other[name]), name
 
 
+@pytest.mark.slow
 def test_one_process_trains_many_runs_each_as_if_it_were_the_first(store: Store):
     given = [
         {"task": "vulnerabilities", "max_steps": 3, "seed": 4},
@@ -154,6 +155,7 @@ def test_one_process_trains_many_runs_each_as_if_it_were_the_first(store: Store)
             assert_same(final(store, run), straight(config))
 
 
+@pytest.mark.slow
 def test_an_idle_process_that_dies_is_replaced_and_costs_no_run(store: Store):
     first = short(store)
     with supervising(store, cores=1) as supervisor:
@@ -166,6 +168,7 @@ def test_an_idle_process_that_dies_is_replaced_and_costs_no_run(store: Store):
     assert supervisor.false_starts == 0
 
 
+@pytest.mark.slow
 def test_processes_beyond_one_spare_are_let_go_after_a_while(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(supervisor_module, "IDLE_SECONDS", 0.5)
     runs = [short(store, seed) for seed in range(2)]
@@ -175,6 +178,7 @@ def test_processes_beyond_one_spare_are_let_go_after_a_while(store: Store, monke
         assert supervisor.children[0].run_id is None
 
 
+@pytest.mark.slow
 def test_a_sweep_keeps_nobody_waiting(store: Store):
     stored.begin(
         store, SweepSpec(task="sinc", densities=(0.4,), seeds=(0, 1, 2), parameters={"max_steps": 99})
@@ -223,6 +227,7 @@ def test_a_killed_worker_costs_nothing_but_time(store: Store):
     assert (records[0], records[-1]) == (0, 1_500)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="halting a process is not tested on this system")
 def test_a_process_that_gets_no_time_for_a_while_keeps_its_run(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(store_module, "LOST_SECONDS", 1.0)
@@ -300,6 +305,7 @@ def test_another_program_that_holds_the_lock_is_left_alone(store: Store, monkeyp
     assert stuck_writer(store, [os.getpid()], threading.Event()) is None
 
 
+@pytest.mark.slow
 def test_what_is_for_everybody_waits_for_no_core_one_at_a_time(store: Store):
     busy = endless(store)
     with supervising(store, cores=1):
