@@ -26,14 +26,6 @@ from sparsecore.corpora.phrases import (
     VERSIONS,
 )
 
-NOTICE = MappingProxyType(
-    {
-        "en": "These descriptions are generated sentences, graded by the CVSS v3.1 formula; "
-        "they describe no real product or vulnerability.",
-        "zh": "这些描述是由本程序生成的句子，等级按 CVSS v3.1 公式计算，不对应任何真实产品或漏洞。",
-    }
-)
-
 # A limit for one request from a page: about 10 s and 50 MB. The thesis's own corpus has 56 k texts.
 MAX_COUNT = 100_000
 BUILT_IN_SEED = 2024  # the built-in texts are one fixed set; the run's seed only splits it

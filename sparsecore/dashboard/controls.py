@@ -12,7 +12,7 @@ from typing import Any
 
 import streamlit as st
 
-from sparsecore.corpora import storage as shelf
+from sparsecore.corpora import storage
 from sparsecore.corpora.corpus import CorpusError
 from sparsecore.dashboard.presses import forget_presses
 from sparsecore.dashboard.session import the_store
@@ -104,7 +104,7 @@ def _from_url(run: Run | None) -> tuple[dict[str, Any], dict[str, ConfigError]]:
         base = {name: value for name, value in base.items() if name not in BY_TASK}
     try:
         if given.get("data"):
-            shelf.load(given["data"], the_store().home / "corpora")
+            storage.load(given["data"], the_store().home / "corpora")
         config = RunConfig.parse(base | given)
     except CorpusError:
         problems["data"] = ConfigError("data", given.pop("data"), "kept on this server")

@@ -93,34 +93,31 @@ def plane(
     square = np.stack(np.meshgrid(along, along), axis=-1)
     figure = go.Figure()
     if ends is not None:
-        figure.add_trace(_ground(ends, side, say))
+        figure.add_trace(_basins(ends, side, say))
     figure.add_trace(contours(problem.value(square), along))
     if ends is not None and (ends < 0).any():
         grey = {"symbol": "square", "size": 12, "color": faint(NO_END, 0.35)}
         figure.add_trace(legend_only(say("theory.no_rest"), mode="markers", marker=grey))
-    for x, y in (([-side, side], [0, 0]), ([0, 0], [-side, side])):
-        line = {"color": "#7f7f7f", "width": 5}
-        figure.add_trace(_line(x, y, line, meta="axis"))
-    figure.add_trace(legend_only(say("theory.feasible"), mode="lines", line={"color": "#7f7f7f", "width": 5}))
-    for iterates in paths:
-        figure.add_trace(_path(iterates, say))
+    figure.add_traces(_feasible_axes(side, say))
+    figure.add_traces([_path(iterates, say) for iterates in paths])
     if show_points:
-        for trace in marks(points, lipschitz, points.w, say):
-            figure.add_trace(trace)
-    axis = {"range": [-side, side], "showgrid": False}
-    x = {"title": {"text": "w₁"}, **axis}
-    y = {"title": {"text": "w₂"}, "scaleanchor": "x", "constrain": "domain", **axis}
+        figure.add_traces(marks(points, lipschitz, points.w, say))
+    axis = {"range": [-side, side], "showgrid": False, "constrain": "domain"}
+    x, y = {"title": {"text": "w₁"}, **axis}, {"title": {"text": "w₂"}, "scaleanchor": "x", **axis}
     title = say("theory.figure.plane" if ends is None else "theory.figure.basins")
-    finished(
-        figure,
-        title,
-        y,
-        say,
-        logarithmic=False,
-        x=x | {"constrain": "domain"},
-        columns=columns_of(say, "k"),
-    )
+    finished(figure, title, y, say, logarithmic=False, x=x, columns=columns_of(say, "k"))
     return figure.update_layout(height=PLANE_HEIGHT, legend={"y": -0.12}, dragmode=False)
+
+
+def _feasible_axes(side: float, say: Say) -> list[go.Scatter]:
+    """Return the two coordinate axes, which are the feasible set, and their legend entry."""
+    look = {"mode": "lines", "line": {"color": "#7f7f7f", "width": 5}}
+    hidden = {"hoverinfo": "skip", "showlegend": False, "meta": "axis"}
+    ends = (([-side, side], [0, 0]), ([0, 0], [-side, side]))
+    return [
+        *(go.Scatter(x=x, y=y, **look, **hidden) for x, y in ends),
+        legend_only(say("theory.feasible"), **look),
+    ]
 
 
 def columns_of(say: Say, *more: str) -> list[str]:
@@ -128,7 +125,7 @@ def columns_of(say: Say, *more: str) -> list[str]:
     return [say("theory.column.support"), "f", say("theory.column.least"), *more]
 
 
-def _ground(ends: np.ndarray, side: float, say: Say) -> go.Heatmap:
+def _basins(ends: np.ndarray, side: float, say: Say) -> go.Heatmap:
     along = np.linspace(-side, side, ends.shape[0])
     shades = [faint(NO_END, 0.35), *(faint(tint, 0.3) for tint in BASINS)]
     share = 1 / len(shades)
@@ -139,10 +136,6 @@ def _ground(ends: np.ndarray, side: float, say: Say) -> go.Heatmap:
     return go.Heatmap(
         x=along, y=along, z=drawn, customdata=ends, colorscale=scale, name=name, meta="basins", **options
     )
-
-
-def _line(x: Sequence[float], y: Sequence[float], line: dict[str, Any], **options: Any) -> go.Scatter:
-    return go.Scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", showlegend=False, **options)
 
 
 def _path(iterates: np.ndarray, say: Say) -> go.Scatter:
