@@ -20,8 +20,8 @@ from sparsecore.dashboard.server import components
 from sparsecore.dashboard.server.identity import GiveOwner
 from sparsecore.dashboard.server.live_route import LiveRoute
 from sparsecore.dashboard.server.static import PackedScripts
+from sparsecore.runs.store.catalogue import purge
 from sparsecore.runs.store.database import StoreError
-from sparsecore.runs.store.shelf import purge
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers.supervisor import Supervisor
 

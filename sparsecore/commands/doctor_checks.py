@@ -22,9 +22,9 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from sparsecore.engine.config import RunConfig
-from sparsecore.runs.store.database import StoreError, is_shared
+from sparsecore.runs.store.database import StoreError, is_networked
 from sparsecore.runs.store.database import clock as database_clock
-from sparsecore.runs.store.disk import disk as taken
+from sparsecore.runs.store.disk import usage as taken
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import runs
 from sparsecore.settings import SettingError, Settings, default_home, read_setting, variable
@@ -209,7 +209,7 @@ def store() -> Finding:
         with opened.engine.connect() as connection:
             count = connection.execute(select(func.count()).select_from(runs)).scalar_one()
     except (DBAPIError, StoreError) as error:
-        advice = "check SPARSECORE_STORE and its server" if is_shared(opened.url) else _mend(opened)
+        advice = "check SPARSECORE_STORE and its server" if is_networked(opened.url) else _mend(opened)
         reason = (error.__cause__ if getattr(error, "kind", "") else getattr(error, "orig", None)) or error
         return Finding("store", "failed", str(reason).strip().splitlines()[0], advice)
     finally:
@@ -221,7 +221,7 @@ def store() -> Finding:
 
 def _looked_through(opened: Store) -> tuple[str, str]:
     """What the database is, and what is wrong with its pages, if anything."""
-    if is_shared(opened.url):
+    if is_networked(opened.url):
         return "PostgreSQL " + opened.url.set(query={}).render_as_string(hide_password=True), ""
     place = Path(opened.url.database)
     with opened.engine.connect() as connection:
@@ -243,7 +243,7 @@ def clock() -> Finding:
             newest = connection.execute(select(func.max(runs.c.created))).scalar_one() or 0.0
             there = (
                 connection.execute(select(database_clock(opened.engine))).scalar_one()
-                if is_shared(opened.url)
+                if is_networked(opened.url)
                 else now
             )
     finally:

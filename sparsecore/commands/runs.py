@@ -12,9 +12,9 @@ from rich.text import Text
 
 from sparsecore.commands.terminal import JsonFlag, RunId, eyes, refuse, seen, show, the_store
 from sparsecore.engine.config import Method, Task
-from sparsecore.runs.store import disk, shelf
+from sparsecore.runs.store import catalogue, disk
+from sparsecore.runs.store.catalogue import STATES, RunFilter, find
 from sparsecore.runs.store.run import Run
-from sparsecore.runs.store.shelf import STATES, Wanted, find
 from sparsecore.runs.store.store import Store
 from sparsecore.settings import parse_size, size_text
 
@@ -45,13 +45,13 @@ def runs(
     pinned: Annotated[bool, typer.Option("--pinned", help="Only pinned runs.")] = False,
 ) -> None:
     """List the runs of the store, or those that are looked for."""
-    wanted = Wanted(text=search, task=task, method=method, state=state, pinned=pinned)
+    wanted = RunFilter(text=search, task=task, method=method, state=state, pinned=pinned)
     found = find(the_store(), wanted, limit)
     if as_json:
         print(json.dumps([run.summary() for run in found], ensure_ascii=False))
         return
     if not found:
-        nothing = "No runs yet: python -m sparsecore train sinc" if wanted == Wanted() else "No such run."
+        nothing = "No runs yet: python -m sparsecore train sinc" if wanted == RunFilter() else "No such run."
         show(nothing)
         return
     show(_table(found))
@@ -83,23 +83,23 @@ def name(
 ) -> None:
     """Give a run a name, and perhaps a note."""
     try:
-        _do(shelf.describe, run, name=words, note=note)
-    except shelf.TooLong as error:
+        _do(catalogue.describe, run, name=words, note=note)
+    except catalogue.TooLong as error:
         refuse(str(error))
 
 
 @app.command()
 def pin(run: RunId, off: Annotated[bool, typer.Option("--off", help="Pin it no longer.")] = False) -> None:
     """Let a run stand first in the list, and never be removed to make room."""
-    _do(shelf.pin, run, pinned=not off)
+    _do(catalogue.pin, run, pinned=not off)
 
 
 @app.command()
 def delete(run: RunId) -> None:
     """Delete a run; for ten minutes `restore` brings it back."""
-    shelf.purge(Store())
-    _do(shelf.remove, run)
-    minutes = shelf.UNDO_SECONDS / 60
+    catalogue.purge(Store())
+    _do(catalogue.remove, run)
+    minutes = catalogue.UNDO_SECONDS / 60
     eyes.print(f"For {minutes:g} minutes, python -m sparsecore restore {run} brings it back.")
 
 
@@ -107,7 +107,7 @@ def delete(run: RunId) -> None:
 def restore(run: RunId) -> None:
     """Bring a deleted run back as it was."""
     try:
-        shelf.restore(Store(), run)
+        catalogue.restore(Store(), run)
     except KeyError:
         refuse(f"there is no deleted run {run!r}: it is erased, or was not deleted.")
 
@@ -138,29 +138,29 @@ def prune(
     if target is None:
         refuse("say how small the store should be, as in --to 2GB, or set SPARSECORE_MAX_DISK.")
     store = Store()
-    plan = disk.plan(store, target)
+    plan = disk.plan_removal(store, target)
     _tell(plan)
-    if plan.going and not yes and not typer.confirm("Remove them for good?", err=True):
+    if plan.runs and not yes and not typer.confirm("Remove them for good?", err=True):
         raise typer.Exit(1)
-    ids = [run.id for run, _ in plan.going]
-    gone = disk.prune(store, ids) if ids or plan.disk.used > target else 0
-    now = disk.disk(store).used
+    ids = [run.id for run, _ in plan.runs]
+    gone = disk.prune(store, ids) if ids or plan.usage.used > target else 0
+    now = disk.usage(store).used
     if as_json:
-        print(json.dumps({"removed": ids, "count": gone, "before": plan.disk.used, "after": now}))
+        print(json.dumps({"removed": ids, "count": gone, "before": plan.usage.used, "after": now}))
     else:
         show(f"{gone:,} runs removed; the store takes {size_text(now)}.")
 
 
-def _tell(plan: disk.Plan) -> None:
+def _tell(plan: disk.RemovalPlan) -> None:
     """Which runs would go, on standard error."""
-    takes, after = size_text(plan.disk.used), size_text(plan.after)
+    takes, after = size_text(plan.usage.used), size_text(plan.after)
     eyes.print(f"The store takes {takes}; wanted are at most {size_text(plan.target)}.", highlight=False)
-    if plan.going:
+    if plan.runs:
         table = Table("run", "name", "task", "method", "ρ", "state", "size", box=None)
-        for run, size in plan.going:
+        for run, size in plan.runs:
             cells = (run.config.task, run.config.method, f"{run.config.density:g}", run.reason or run.state)
             table.add_row(run.id, Text(seen(run.name or "")), *cells, size_text(size))
         eyes.print(table)
-        eyes.print(f"These {len(plan.going):,} runs would go; about {after} would be left.", highlight=False)
+        eyes.print(f"These {len(plan.runs):,} runs would go; about {after} would be left.", highlight=False)
     if not plan.enough:
         eyes.print("All other runs are pinned, wait, train or are paused: they stay.", highlight=False)

@@ -21,7 +21,7 @@ from sparsecore.commands.terminal import FAILED, JsonFlag, eyes, refuse, show
 from sparsecore.corpora.corpus import CorpusError
 from sparsecore.engine.config import PARAMETERS, ConfigError
 from sparsecore.figures.csv import as_csv
-from sparsecore.runs.store.limits import require_all
+from sparsecore.runs.store.limits import require_all_fit
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.sweeps.executors import Executor, Local
@@ -72,7 +72,7 @@ def sweep(
             task=given.pop("task"),
             parameters=changed(given),
         )
-        require_all(spec.configs(), store.home)
+        require_all_fit(spec.configs(), store.home)
     except (ConfigError, CorpusError) as error:
         refuse(str(error))
     trains = executor_of(store, executor, workers, address, gpus_per_run, batch)

@@ -26,7 +26,7 @@ from sparsecore.engine.config import (
     RunConfig,
 )
 from sparsecore.runs.store.errors import StoreError
-from sparsecore.runs.store.limits import Beyond
+from sparsecore.runs.store.limits import LimitExceeded
 from sparsecore.runs.store.run import Run
 from sparsecore.words import words
 
@@ -226,7 +226,7 @@ def refusal() -> str:
 
 def told(error: ConfigError) -> str:
     """What is wrong with a value, in the reader's language."""
-    if isinstance(error, Beyond):
+    if isinstance(error, LimitExceeded):
         return say(error.key, **error.values)
     if error.field not in PARAMETERS:  # a limit that was set wrongly for the server
         return plain(error)
@@ -237,7 +237,7 @@ def told(error: ConfigError) -> str:
 def told_store(error: StoreError) -> str:
     """What is wrong with the store, and what to do, in the reader's language."""
     if error.kind:
-        return say(f"live.store.{error.kind}", place=plain(error.told["place"]))
+        return say(f"live.store.{error.kind}", place=plain(error.details["place"]))
     return "\n\n".join((say("store.unreachable"), plain(error)))
 
 

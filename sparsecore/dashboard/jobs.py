@@ -15,7 +15,7 @@ from contextlib import nullcontext, suppress
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from sparsecore.runs.store.database import environment
+from sparsecore.runs.store.database import store_environment
 from sparsecore.runs.store.people import HOST, Person
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps.executors import Cancelled
@@ -117,7 +117,7 @@ class Job:
             [sys.executable, "-m", module, str(store.home)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=environment(store.home, store.url),
+            env=store_environment(store.home, store.url),
             encoding="utf-8",
             start_new_session=True,  # Ctrl-C in the server's terminal is the server's
         )
@@ -219,7 +219,7 @@ def run_command(*arguments: str, store: Store, seconds: float, text: str | None 
     """
     done = subprocess.run(
         [sys.executable, "-m", "sparsecore", *arguments, "--json"],
-        env=environment(store.home, store.url) | {"COLUMNS": ONE_LINE},
+        env=store_environment(store.home, store.url) | {"COLUMNS": ONE_LINE},
         input=text,
         capture_output=True,
         encoding="utf-8",

@@ -13,7 +13,7 @@ from sparsecore.dashboard.server.components import place
 from sparsecore.dashboard.server.live_route import PLOTLY_PATH, TOKEN_SECONDS, tokens
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.visitor import the_account
-from sparsecore.runs.store.run import FOR_ALL, Run
+from sparsecore.runs.store.run import SHARED_ORIGINS, Run
 from sparsecore.words import words
 
 COMPARED = "compared"  # in the session: the run that curves are compared with
@@ -44,7 +44,7 @@ def live_view(run: Run, frozen: bool | None = None) -> None:
         "compare": curves(the_store(), chosen) if chosen in [other["id"] for other in others] else None,
         "leads": bool(st.session_state.get(classroom.LEADS)),
         "obeys": classroom.asked(classroom.FOLLOW),
-        "autoplay": run.origin in FOR_ALL,
+        "autoplay": run.origin in SHARED_ORIGINS,
         "language": language,
         "words": {k: v for k, v in words(language).items() if k.startswith(PREFIXES)},
     }

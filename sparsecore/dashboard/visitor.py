@@ -15,7 +15,7 @@ from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.teacher import TRIES, WITHIN_SECONDS, door
 from sparsecore.engine.config import ConfigError
 from sparsecore.runs.store.errors import StoreError
-from sparsecore.runs.store.people import NotYours, Person, QueueFull, only_owner
+from sparsecore.runs.store.people import NotYours, Person, QueueFull, is_only_owner
 from sparsecore.runs.store.run import WELCOME, Run
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps.stored import Sweep
@@ -55,7 +55,7 @@ def _alone(owner: str) -> bool:
     if door().exists or _seen(the_store()) != {owner}:
         return False
     with the_store().engine.connect() as connection:
-        return only_owner(connection, owner)
+        return is_only_owner(connection, owner)
 
 
 def may(thing: Run | Sweep) -> bool:

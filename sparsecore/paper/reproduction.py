@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sparsecore.paper.plan import FLOORS, Column, Plan, column_of
 from sparsecore.paper.thesis import FOLDER, TABLES
-from sparsecore.runs.sweeps.curves import Layer, Point
+from sparsecore.runs.sweeps.curves import KeptLayer, Point
 from sparsecore.runs.sweeps.spec import FINAL, FINISHED, Cell, Status
 
 PACKAGES = ("torch", "numpy")  # packages that affect the results
@@ -119,7 +119,7 @@ class Trial(ReproductionModel):
             nonzeros=sum(layer.nonzeros for layer in self.layers),
             weights=sum(layer.weights for layer in self.layers),
             layers=tuple(
-                Layer(each.name, each.nonzeros, each.weights, each.prunable) for each in self.layers
+                KeptLayer(each.name, each.nonzeros, each.weights, each.prunable) for each in self.layers
             ),
         )
 

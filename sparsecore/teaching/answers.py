@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import delete, func, select
 
-from sparsecore.runs.store.database import clock, insert_or
+from sparsecore.runs.store.database import clock, upsert
 from sparsecore.runs.store.people import NotYours, Person
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import guesses
@@ -21,7 +21,7 @@ def record_answer(store: Store, lesson: str, choice: int, by: Person) -> bool:
         raise ValueError(f"an answer needs a person and a choice from 0; got {by.owner!r} and {choice!r}.")
     row = {"lesson": lesson, "owner": by.owner, "choice": choice, "at": clock(store.engine)}
     with store.engine.begin() as connection:
-        statement = insert_or(store.engine, guesses).values(row).on_conflict_do_nothing()
+        statement = upsert(store.engine, guesses).values(row).on_conflict_do_nothing()
         return connection.execute(statement).rowcount == 1
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select
 
 from sparsecore.runs.store.blobs import decode
-from sparsecore.runs.store.database import insert_or
+from sparsecore.runs.store.database import upsert
 from sparsecore.runs.store.people import HOST, Person
-from sparsecore.runs.store.plain_text import plain_words
+from sparsecore.runs.store.plain_text import strip_control
 from sparsecore.runs.store.run import Run
-from sparsecore.runs.store.store import KEPT, Store
+from sparsecore.runs.store.store import NOT_DELETED, Store
 from sparsecore.runs.store.tables import entries, runs
 from sparsecore.teaching.challenge import CHALLENGES, Judgement, NotJudged, judge
 
@@ -55,13 +55,13 @@ def enter(store: Store, run_id: str, name: str, by: Person = HOST) -> Judgement:
     found = judge_run(store, run)
     if found.passes:
         facts = {
-            "name": " ".join(plain_words(name).split())[:MAX_NAME_LENGTH] or run_id,
+            "name": " ".join(strip_control(name).split())[:MAX_NAME_LENGTH] or run_id,
             "nonzeros": found.nonzeros,
         }
         facts |= {"value": found.value, "created": time.time()}
         row = {"run_id": run_id, "task": run.config.task, "owner": run.owner or by.owner} | facts
         with store.engine.begin() as connection:
-            entered = insert_or(connection, entries).values(row)
+            entered = upsert(connection, entries).values(row)
             connection.execute(entered.on_conflict_do_update(index_elements=["run_id"], set_=facts))
     return found
 
@@ -82,7 +82,7 @@ def leaderboard(store: Store, task: str) -> list[Entry]:
     query = (
         select(*own, entries.c.nonzeros, entries.c.value, runs)
         .join(runs, runs.c.id == entries.c.run_id)
-        .where(entries.c.task == task, KEPT)
+        .where(entries.c.task == task, NOT_DELETED)
         .order_by(entries.c.nonzeros, better, entries.c.created)
     )
     with store.engine.connect() as connection:

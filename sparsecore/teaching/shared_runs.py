@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import insert, select
 
 from sparsecore.engine.config import RunConfig
-from sparsecore.runs.store.database import one_at_a_time
+from sparsecore.runs.store.database import lock_tables
 from sparsecore.runs.store.run import LESSON, Run, new_row
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import runs
@@ -20,7 +20,7 @@ def shared_run(store: Store, config: RunConfig, origin: str = LESSON) -> Run:
     if found is not None:
         return found
     with store.engine.connect() as connection:
-        one_at_a_time(connection)
+        lock_tables(connection)
         row = connection.execute(_query(config, origin)).first()
         if row is None:
             connection.execute(insert(runs).values(new_row(config, origin)))

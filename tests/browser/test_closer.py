@@ -14,7 +14,7 @@ from sparsecore.engine.config import RunConfig
 from sparsecore.engine.training.events import Frame, Record, Scene
 from sparsecore.engine.training.loop import train
 from sparsecore.runs.store.blobs import decode, encode
-from sparsecore.runs.store.log import Entry
+from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.store import Store
 from tests.browser.waiting import at_rest, shows_its_run
 
@@ -31,15 +31,15 @@ def ended(store: Store, *, without: tuple[str, ...] = (), **parameters) -> str:
     for event in train(config, clock=lambda: next(ticks) * 0.02):
         match event:
             case Scene(arrays, meta):
-                rows.append(Entry("scene", 0, encode(arrays, meta | {"type": "scene"})))
+                rows.append(LogEntry("scene", 0, encode(arrays, meta | {"type": "scene"})))
             case Record(step, values):
-                rows.append(Entry("record", step, json.dumps(values).encode()))
+                rows.append(LogEntry("record", step, json.dumps(values).encode()))
             case Frame(step, arrays, meta):
                 arrays, meta = (
                     {name: value for name, value in part.items() if name.split(".")[0] not in without}
                     for part in (arrays, meta)
                 )
-                rows.append(Entry("frame", step, encode(arrays, meta | {"type": "frame"})))
+                rows.append(LogEntry("frame", step, encode(arrays, meta | {"type": "frame"})))
     run = store.create(config, worker="test")
     store.write(run, "test", event.step, rows)
     store.finish(run, "test", event.step, event.reason, event.detail, event.result)

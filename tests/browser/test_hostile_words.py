@@ -21,7 +21,7 @@ from sparsecore.figures.html.texts import SAMPLE_CHARACTERS
 from sparsecore.figures.reports.run import run_report
 from sparsecore.figures.reports.sweep import sweep_report
 from sparsecore.paper.plan import Plan
-from sparsecore.runs.store import shelf
+from sparsecore.runs.store import catalogue
 from sparsecore.runs.store.run import LESSON
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
@@ -121,14 +121,14 @@ def trained(store: Store, config: RunConfig) -> str:
     """A run that has ended, with a name and a note that try to be more."""
     run = store.create(config, worker="w")
     Worker(store, store.get(run), "w").work()
-    shelf.describe(store, run, name=NAME, note=f"{MARKUP}\n{MARKDOWN}\n{BIDI}")
+    catalogue.describe(store, run, name=NAME, note=f"{MARKUP}\n{MARKDOWN}\n{BIDI}")
     return run
 
 
 def failed(store: Store, run: str) -> None:
     """It failed for a reason that is full of markup, as the message of a library may quote a text."""
     store.fail(run, f"{MARKUP} {MARKDOWN} {BIDI}")
-    shelf.describe(store, run, name=NAME)
+    catalogue.describe(store, run, name=NAME)
 
 
 @pytest.fixture(scope="module")
@@ -244,7 +244,7 @@ def test_a_hostile_name_of_a_lessons_run_is_words(open_page, the_store: Store):
     page = open_page("/lessons?lesson=collapse", width=390)
     page.locator(".sc-live:not(.sc-waiting) .sc-step").wait_for()
     for run in the_store.list(origin=LESSON):
-        shelf.describe(the_store, run.id, name=NAME, note=MARKUP)
+        catalogue.describe(the_store, run.id, name=NAME, note=MARKUP)
     page.reload()
     page.locator(".sc-live:not(.sc-waiting) .sc-step").wait_for()
     at_rest(page)

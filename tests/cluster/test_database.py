@@ -15,7 +15,7 @@ from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store import database
 from sparsecore.runs.store import store as store_module
 from sparsecore.runs.store.database import StoreError, clock, database_url
-from sparsecore.runs.store.log import Entry, append
+from sparsecore.runs.store.log import LogEntry, append
 from sparsecore.runs.store.store import LOST_SECONDS, Store
 from sparsecore.runs.store.tables import log, runs
 from tests.postgresql import Server
@@ -107,10 +107,10 @@ def test_a_store_goes_on_when_its_server_is_back(shared: Store, postgresql: Serv
     postgresql.stop()
     try:
         with pytest.raises(StoreError, match="cannot be reached"):
-            shared.beat(run, "w")
+            shared.heartbeat(run, "w")
     finally:
         postgresql.start()
-    shared.beat(run, "w")
+    shared.heartbeat(run, "w")
     assert [found.id for found in shared.list()] == [run]
 
 
@@ -123,7 +123,7 @@ def test_heartbeats_are_by_the_servers_clock(shared: Store, monkeypatch: pytest.
         long_ago = clock(shared.engine) - LOST_SECONDS - 1
         connection.execute(update(runs).where(runs.c.id == silent).values(heartbeat=long_ago))
     monkeypatch.setattr(database.time, "time", lambda: 1e10)  # this machine's clock is wrong by centuries
-    shared.beat(alive, "w")
+    shared.heartbeat(alive, "w")
     assert [run.id for run in shared.lost()] == [silent]
     assert shared.get(alive).heartbeat < 1e10 - 1
 
@@ -135,7 +135,7 @@ def test_of_two_writers_to_a_run_the_second_is_numbered_after_the_first_has_comm
 
     def second() -> None:
         started.set()
-        shared.write(run, "w", 2, [Entry("record", 2, b"{}")])
+        shared.write(run, "w", 2, [LogEntry("record", 2, b"{}")])
 
     writer = threading.Thread(target=second)
     with shared.engine.begin() as connection:
@@ -144,18 +144,18 @@ def test_of_two_writers_to_a_run_the_second_is_numbered_after_the_first_has_comm
         started.wait()
         time.sleep(0.2)  # it waits for the row of the run
         assert shared.entries(run, ["record"]) == []
-        append(connection, run, [Entry("record", 1, b"{}")])
+        append(connection, run, [LogEntry("record", 1, b"{}")])
     writer.join()
     assert [row.step for row in shared.entries(run, ["record"])] == [1, 2]
 
 
 def test_an_id_of_the_log_never_comes_again(shared: Store):
     run = shared.create(RunConfig(), worker="w")
-    shared.write(run, "w", 1, [Entry("record", 1, b"{}"), Entry("record", 2, b"{}")])
+    shared.write(run, "w", 1, [LogEntry("record", 1, b"{}"), LogEntry("record", 2, b"{}")])
     last = shared.last_row(run)
     with shared.engine.begin() as connection:
         connection.execute(delete(log).where(log.c.id == last))
-    shared.write(run, "w", 2, [Entry("record", 2, b"{}")])
+    shared.write(run, "w", 2, [LogEntry("record", 2, b"{}")])
     assert shared.last_row(run) > last
 
 

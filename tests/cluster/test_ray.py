@@ -280,7 +280,7 @@ def test_no_server_trains_what_waits_for_a_cluster_until_that_is_silent(store: S
     assert for_servers() == {free}
     assert [run.id for run in store.lost()] == [waiting]
     with store.engine.begin() as connection:
-        queue.beat(connection, "ray:cluster", time.time())
+        queue.heartbeat(connection, "ray:cluster", time.time())
     assert store.lost() == []
     for _ in range(5):  # it never began, so it never crashed
         store.recover(waiting, "ray:cluster", "gone.")
@@ -288,7 +288,7 @@ def test_no_server_trains_what_waits_for_a_cluster_until_that_is_silent(store: S
         with store.engine.begin() as connection:
             queue.reserve(connection, [waiting], "ray:cluster", 0.0)
     with store.engine.begin() as connection:
-        queue.free(connection, "ray:cluster")
+        queue.unreserve(connection, "ray:cluster")
     assert for_servers() == {waiting, free}
 
 
@@ -302,7 +302,7 @@ def test_a_run_that_is_stopped_while_it_waits_for_a_cluster_again_is_free_when_t
         queue.reserve(connection, [run.id], "ray:cluster", time.time())
     stored.stop(store, sweep)
     with store.engine.begin() as connection:
-        queue.free(connection, "ray:cluster")
+        queue.unreserve(connection, "ray:cluster")
     assert (store.get(run.id).state, store.get(run.id).worker) == ("paused", None)
 
 

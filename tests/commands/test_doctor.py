@@ -21,10 +21,10 @@ from sparsecore.commands import doctor_checks as checks
 from sparsecore.commands.doctor import CHECKS
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.training.events import Checkpoint
-from sparsecore.runs.store.disk import disk as taken
+from sparsecore.runs.store.disk import usage as taken
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import runs
-from sparsecore.runs.store.unsaved import Beside
+from sparsecore.runs.store.unsaved import StateFiles
 from sparsecore.runs.workers import worker
 
 ROOT = Path(__file__).parents[2]
@@ -211,7 +211,7 @@ def test_a_damaged_store_is_found(home: Path):
 def test_the_store_is_as_large_as_make_room_tells(home: Path):
     store = Store()
     run = store.create(RunConfig(), worker="w")
-    Beside(store, run).write(Checkpoint(1, {"x": np.zeros(40 * 2**20, np.uint8)}, {}))
+    StateFiles(store, run).write(Checkpoint(1, {"x": np.zeros(40 * 2**20, np.uint8)}, {}))
     found, size = checks.store().found, taken(store).used
     assert size > 40 * 2**20
     assert f"1 runs, {checks._size(size)}" in found

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from sparsecore.__main__ import app
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store import disk
-from sparsecore.runs.store.log import Entry
+from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.store import Store
 
 
@@ -22,7 +22,7 @@ def call(*arguments: str, **more) -> Result:
 
 def ended(store: Store, **config) -> str:
     run = store.create(RunConfig(**config), worker="w")
-    store.write(run, "w", 7, [Entry("frame", 7, bytes(200_000))])
+    store.write(run, "w", 7, [LogEntry("frame", 7, bytes(200_000))])
     store.finish(run, "w", 7, "max_steps", {}, {})
     return run
 
@@ -72,7 +72,7 @@ def test_prune_names_the_runs_asks_and_removes_them(store: Store):
     first, second = ended(store), ended(store)
     keep = ended(store)
     call("pin", first)
-    target = str(disk.disk(store).occupied - 100_000)
+    target = str(disk.usage(store).occupied - 100_000)
     refused = call("prune", "--to", target, input="n\n")
     assert refused.exit_code == 1
     assert second in refused.stderr

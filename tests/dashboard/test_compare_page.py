@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 from sparsecore.dashboard import session
 from sparsecore.dashboard.compare import view
 from sparsecore.engine.config import RunConfig
-from sparsecore.runs.store import shelf
+from sparsecore.runs.store import catalogue
 from sparsecore.runs.store.people import HOST
 from sparsecore.runs.store.store import Store
 
@@ -113,7 +113,7 @@ def test_a_list_that_the_browser_shows_as_it_was_does_not_change_the_two_back(st
 def test_runs_are_found_by_search(store: Store):
     one, other, named = begun(store), begun(store, density=0.1), begun(store, density=0.2)
     begun(store, task="spirals")
-    shelf.describe(store, named, name="Best of Monday", by=HOST)
+    catalogue.describe(store, named, name="Best of Monday", by=HOST)
     app = opened(a=one, b=other)
     assert len(app.selectbox(key="compare_b_0").options) == 3
     app.text_input(key="compare_search").set_value("monday").run()

@@ -8,7 +8,7 @@ from sparsecore.dashboard import labels
 from sparsecore.dashboard.labels import POINTS, comparable, curves
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store.blobs import encode
-from sparsecore.runs.store.log import Entry
+from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.store import Store
 from sparsecore.words import words
 
@@ -20,14 +20,14 @@ def english(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def begun(store: Store, config: RunConfig, rows: int = 1) -> str:
     run = store.create(config, worker="w")
-    scene = Entry("scene", 0, encode({}, {"steps_an_epoch": 5}))
+    scene = LogEntry("scene", 0, encode({}, {"steps_an_epoch": 5}))
     records = [
-        Entry(
+        LogEntry(
             "record", step, json.dumps({"loss": 1, "metrics": {"test": {"accuracy": step / rows}}}).encode()
         )
         for step in range(1, rows + 1)
     ]
-    bare = Entry("record", rows + 1, b'{"loss":1}')
+    bare = LogEntry("record", rows + 1, b'{"loss":1}')
     store.write(run, "w", rows + 1, [scene, *records, bare])
     return run
 

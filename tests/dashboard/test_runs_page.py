@@ -12,9 +12,9 @@ from sparsecore.dashboard.runs import archives
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.files.archive import export_run
 from sparsecore.runs.files.archive_file import ArchiveError
-from sparsecore.runs.store import disk, shelf
+from sparsecore.runs.store import catalogue, disk
 from sparsecore.runs.store.blobs import encode
-from sparsecore.runs.store.log import Entry
+from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.people import HOST, Person
 from sparsecore.runs.store.run import new_row
 from sparsecore.runs.store.store import Store
@@ -48,7 +48,7 @@ def listed(app: AppTest) -> list[str]:
 
 def ended(store: Store, by: Person = HOST, size: int = 100, **config) -> str:
     run = store.create(RunConfig(**config), worker="w", by=by)
-    store.write(run, "w", 7, [Entry("frame", 7, encode({}, {}) + bytes(size))])
+    store.write(run, "w", 7, [LogEntry("frame", 7, encode({}, {}) + bytes(size))])
     store.finish(run, "w", 7, "max_steps", {}, {"metrics": {"test": {"rmse": 0.1}}})
     return run
 
@@ -102,7 +102,7 @@ def test_every_refusal_has_its_words(language: str, monkeypatch: pytest.MonkeyPa
 
 def test_the_list_is_searched_and_filtered(store: Store):
     one, two = ended(store), ended(store, task="spirals", method="global")
-    shelf.describe(store, one, name="Best of Monday", note="**bold** <b>")
+    catalogue.describe(store, one, name="Best of Monday", note="**bold** <b>")
     app = opened("runs.py")
     assert listed(app) == [two, one]
     assert app.dataframe[0].value["note"][1] == "**bold** <b>"
@@ -143,7 +143,7 @@ def test_a_chosen_run_is_named_and_pinned_and_stands_first(store: Store):
 
 def test_a_deleted_run_leaves_the_list_and_undo_brings_it_back(store: Store):
     run = ended(store)
-    shelf.describe(store, run, name="a [link](x)")
+    catalogue.describe(store, run, name="a [link](x)")
     before, frames = store.get(run), store.frames(run)
     app = chosen(opened("runs.py"), run)
     app.button(key="run_delete").click().run()
@@ -200,7 +200,7 @@ def test_the_page_says_what_the_store_takes_and_of_how_much(store: Store, monkey
 
 def test_room_is_made_only_after_asking_and_of_the_runs_that_were_named(store: Store):
     old, pinned, new = (ended(store, size=2_000_000, seed=seed) for seed in range(3))
-    shelf.pin(store, pinned)
+    catalogue.pin(store, pinned)
     app = opened("runs.py")
     app.session_state["disk_room"] = True
     app.run()
@@ -215,4 +215,4 @@ def test_room_is_made_only_after_asking_and_of_the_runs_that_were_named(store: S
     assert not app.exception
     assert "Runs deleted: 1." in app.success[0].value
     assert {run.id for run in store.list()} == {pinned, new}
-    assert disk.disk(store).used < 5_000_000
+    assert disk.usage(store).used < 5_000_000

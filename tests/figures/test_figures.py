@@ -11,7 +11,7 @@ from sparsecore.figures.layers import layer_densities
 from sparsecore.figures.metric import metric_curve
 from sparsecore.figures.style import METHOD_COLOURS, MOST_POINTS, band, colour, stride
 from sparsecore.paper.thesis import printed
-from sparsecore.runs.sweeps.curves import Layer, Mean, Point, interval
+from sparsecore.runs.sweeps.curves import KeptLayer, Mean, Point, interval
 from sparsecore.words import words
 
 
@@ -34,7 +34,7 @@ def point(method: str, density: float, seed: int, test: float, **more) -> Point:
         "budget": kept,
         "nonzeros": kept + 100,
         "weights": 1_100,
-        "layers": (Layer("fc1", 100, 100, False), Layer("fc2", kept, 1_000, True)),
+        "layers": (KeptLayer("fc1", 100, 100, False), KeptLayer("fc2", kept, 1_000, True)),
     }
     return Point(method=method, density=density, seed=seed, test=test, **(values | more))
 
@@ -186,7 +186,11 @@ def test_the_density_of_every_layer_of_one_method():
 
 
 def test_a_transformers_blocks_are_numbered_from_one():
-    layers = (Layer("blocks.0", 1, 10, True), Layer("blocks.1", 2, 10, True), Layer("out", 4, 4, False))
+    layers = (
+        KeptLayer("blocks.0", 1, 10, True),
+        KeptLayer("blocks.1", 2, 10, True),
+        KeptLayer("out", 4, 4, False),
+    )
     figure = layer_densities([point("layerwise", 0.1, 0, 0.7, layers=layers)], "layerwise", say=say)
     assert [trace.name for trace in figure.data if str(trace.meta).startswith("layer")] == [
         "block 1",

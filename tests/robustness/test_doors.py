@@ -27,7 +27,7 @@ from sparsecore.dashboard.server.live_route import (
 )
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store.blobs import encode
-from sparsecore.runs.store.log import Entry
+from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.store import Store
 from tests.browser.conftest import Server
 from tests.robustness.in_a_thread import in_a_thread
@@ -75,7 +75,7 @@ def run(store: Store) -> str:
     """A run that has ended, with a frame of some size."""
     made = store.create(RunConfig(), worker="test")
     frame = encode({"x": np.arange(50_000, dtype=np.float32)}, {"type": "frame"})
-    store.write(made, "test", 0, [Entry("frame", 0, frame)])
+    store.write(made, "test", 0, [LogEntry("frame", 0, frame)])
     store.finish(made, "test", 0, "converged", {}, {})
     return made
 
@@ -85,7 +85,7 @@ def heavy(store: Store) -> str:
     """The way to a run whose frame is more than the system keeps for a client that does not read."""
     made = store.create(RunConfig(), worker="test")
     frame = encode({"x": np.arange(4_000_000, dtype=np.float32)}, {"type": "frame"})
-    store.write(made, "test", 0, [Entry("frame", 0, frame)])
+    store.write(made, "test", 0, [LogEntry("frame", 0, frame)])
     store.finish(made, "test", 0, "converged", {}, {})
     return f"/live/{made}?token={tokens(store).issue(made)}"
 

@@ -19,10 +19,10 @@ from sparsecore.commands.terminal import OBEYED, seen
 from sparsecore.engine.config import RunConfig
 from sparsecore.figures.leaderboard import entries_figure
 from sparsecore.figures.reports.run import run_report
-from sparsecore.runs.store import shelf
-from sparsecore.runs.store.log import Entry as Row
+from sparsecore.runs.store import catalogue
+from sparsecore.runs.store.log import LogEntry as Row
 from sparsecore.runs.store.people import Person
-from sparsecore.runs.store.plain_text import plain_words
+from sparsecore.runs.store.plain_text import strip_control
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import runs
 from sparsecore.runs.workers.worker import Worker
@@ -93,7 +93,7 @@ def test_colours_of_our_own_are_left_to_a_terminal():
 def test_other_scripts_and_emoji_are_seen_as_they_are():
     for text in ("漏洞 – naïve ρ ≤ ½", "שלום", "مرحبا", "👩\u200d🔬", "line\n\ttab"):
         assert seen(text) == text
-        assert plain_words(text.replace("\t", "")) == text.replace("\t", "")
+        assert strip_control(text.replace("\t", "")) == text.replace("\t", "")
 
 
 # -- kept -------------------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ def test_other_scripts_and_emoji_are_seen_as_they_are():
 
 def test_names_and_notes_are_kept_without_what_is_obeyed_and_not_seen(store: Store):
     run = store.create(RunConfig())
-    shelf.describe(store, run, name=f"{TURNS}\x1b[31m\0", note=HOSTILE)
+    catalogue.describe(store, run, name=f"{TURNS}\x1b[31m\0", note=HOSTILE)
     kept = store.get(run)
     assert kept.name == "evil\u200f up[31m"
     assert kept.note.startswith(MARKUP)
@@ -114,7 +114,7 @@ def test_names_and_notes_are_kept_without_what_is_obeyed_and_not_seen(store: Sto
 def test_no_name_is_in_a_figure_where_plotly_would_read_markup(store: Store):
     run = store.create(RunConfig.parse({"max_steps": 40, "theta": 0.0}), worker="w")
     Worker(store, store.get(run), "w").work()
-    shelf.describe(store, run, name=PLOTLY, note=PLOTLY)
+    catalogue.describe(store, run, name=PLOTLY, note=PLOTLY)
     page = run_report(store, store.get(run))
     text = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     scripts = page.removeprefix(text)

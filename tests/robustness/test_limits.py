@@ -21,7 +21,7 @@ from sparsecore.engine.tasks.memory import needed, parameters
 from sparsecore.engine.tasks.sizes import TEXT_SIZES, WIDTHS
 from sparsecore.engine.tasks.texts.shapes import SHAPES
 from sparsecore.runs.store import limits
-from sparsecore.runs.store.limits import Beyond
+from sparsecore.runs.store.limits import LimitExceeded
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
@@ -62,7 +62,7 @@ def ended_by(store: Store, config: RunConfig, monkeypatch: pytest.MonkeyPatch, n
     """The run of a limit that is set only after the run was asked for."""
     run = store.create(config, worker="w")
     monkeypatch.setenv(name, value)
-    with pytest.raises(Beyond):
+    with pytest.raises(LimitExceeded):
         Worker(store, store.get(run), "w").work()
     return store.get(run)
 
@@ -103,7 +103,7 @@ def test_a_run_takes_what_was_said_and_not_much_less(home: Path, given: dict):
 def test_a_run_that_does_not_fit_into_free_memory_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch):
     least = needed(LARGEST) - 1
     monkeypatch.setattr(limits, "free_memory", lambda: least)
-    with pytest.raises(Beyond, match=r"size paper takes about .* of memory, and .* is free now"):
+    with pytest.raises(LimitExceeded, match=r"size paper takes about .* of memory, and .* is free now"):
         store.create(LARGEST)
     assert store.list() == []
     assert store.create(RunConfig())
@@ -125,7 +125,7 @@ def test_a_run_of_too_many_steps_is_refused_and_one_of_just_as_many_is_not(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("SPARSECORE_MAX_STEPS", "500")
-    with pytest.raises(Beyond, match="max_steps must be at most 500"):
+    with pytest.raises(LimitExceeded, match="max_steps must be at most 500"):
         store.create(RunConfig(max_steps=501))
     assert store.create(RunConfig(max_steps=500))
     monkeypatch.setenv("SPARSECORE_MAX_STEPS", "many")
@@ -138,7 +138,7 @@ def test_a_sweep_with_one_run_that_is_too_large_is_refused_whole(
 ):
     monkeypatch.setenv("SPARSECORE_MAX_STEPS", "500")
     spec = SweepSpec(task="sinc", densities=(0.4, 0.1), parameters={"max_steps": 501})
-    with pytest.raises(Beyond):
+    with pytest.raises(LimitExceeded):
         stored.begin(store, spec)
     assert store.list() == []
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sparsecore.runs.store.run import ACTIVE
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import checkpoints, runs
-from sparsecore.runs.store.unsaved import HEAD_BYTES, Beside
+from sparsecore.runs.store.unsaved import HEAD_BYTES, StateFiles
 
 LOOK_SECONDS = 0.01
 
@@ -55,7 +55,7 @@ class Watch(threading.Thread):
     def _kept(self) -> list[int]:
         """The steps of the states in files that are whole."""
         heads = []
-        for place in Beside(self.store, self.run_id).places:
+        for place in StateFiles(self.store, self.run_id).paths:
             with contextlib.suppress(FileNotFoundError), place.open("rb") as file:
                 heads.append(file.read(HEAD_BYTES))
         return [int.from_bytes(head[8:], "little") for head in heads if any(head)]

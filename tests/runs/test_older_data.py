@@ -8,7 +8,7 @@ import pytest
 
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.files.archive import export_run, import_run
-from sparsecore.runs.store.shelf import Wanted, find
+from sparsecore.runs.store.catalogue import RunFilter, find
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.workers.worker import Worker
@@ -28,7 +28,7 @@ def older(home: Path) -> Iterator[Store]:
 
 
 def test_its_runs_are_listed_with_name_note_and_pin(older: Store):
-    listed = find(older, Wanted())
+    listed = find(older, RunFilter())
     assert {run.id for run in listed} >= DIGESTS.keys()
     assert len(listed) == 3 + len(CELLS)
     assert [run.id for run in listed if run.pinned] == [SPIRALS]

@@ -8,7 +8,7 @@ import pytest
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.insights.retention import foretold
 from sparsecore.runs.store.blobs import encode
-from sparsecore.runs.store.log import Entry
+from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.people import HOST, NotYours, Person
 from sparsecore.runs.store.run import LESSON
 from sparsecore.runs.store.store import Store
@@ -69,21 +69,21 @@ def test_a_failed_or_stopped_shared_run_is_replaced(store: Store):
     assert len({first.id, second.id, shared_run(store, config).id}) == 3
 
 
-def frame(step: int, count: list[int], mask: list[bool], pool: int = 1) -> Entry:
+def frame(step: int, count: list[int], mask: list[bool], pool: int = 1) -> LogEntry:
     """Return a frame of one pruned layer with four weights and one layer that is not pruned."""
     bits = np.packbits(np.array(mask), bitorder="little")
     arrays = {"count.0": np.array([[9, 9]], np.uint16), "mask.0": np.packbits([1, 1], bitorder="little")}
     arrays |= {"count.1": np.array([count], np.uint16), "mask.1": bits}
     matrices = [{"layer": 0, "rows": 1, "cols": 2, "pool": [1, 1]}]
     matrices.append({"layer": 1, "rows": 1, "cols": 4, "pool": [1, pool]})
-    return Entry(
+    return LogEntry(
         "frame",
         step,
         encode(arrays, {"matrices": matrices, "layers": [{"prunable": False}, {"prunable": True}]}),
     )
 
 
-def logged(store: Store, *entries: Entry) -> str:
+def logged(store: Store, *entries: LogEntry) -> str:
     run_id = store.create(RunConfig(), worker="w")
     store.write(run_id, "w", entries[-1].step, entries)
     return run_id

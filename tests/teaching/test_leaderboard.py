@@ -3,8 +3,8 @@
 import pytest
 
 from sparsecore.engine.config import RunConfig
+from sparsecore.runs.store.catalogue import remove, restore
 from sparsecore.runs.store.people import NotYours, Person
-from sparsecore.runs.store.shelf import remove, restore
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers.worker import Worker
 from sparsecore.teaching.challenge import NotJudged

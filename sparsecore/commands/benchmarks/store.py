@@ -20,7 +20,7 @@ from sparsecore.commands.benchmarks.classroom import server_process
 from sparsecore.commands.benchmarks.own_home import own_home
 from sparsecore.commands.benchmarks.watching import server, wait_for
 from sparsecore.engine.config import RunConfig
-from sparsecore.runs.store.disk import disk
+from sparsecore.runs.store.disk import usage
 from sparsecore.runs.store.queue import SWEEP
 from sparsecore.runs.store.run import WELCOME, Run, new_row
 from sparsecore.runs.store.store import Store
@@ -66,7 +66,7 @@ def store(cells: int, rounds: int, tell: Tell) -> dict[str, Any]:
             "cores": os.cpu_count(),
             "runs": len(stored.get(filled, sweep_id).spec.configs()),
             "sweep_cells": len(stored.get(filled, usual).spec.configs()),
-            "store_MB": disk(filled).used / 1e6,
+            "store_MB": usage(filled).used / 1e6,
             "filled_in_seconds": seconds,
         }
         filled.close()

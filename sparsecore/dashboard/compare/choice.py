@@ -13,8 +13,8 @@ from sparsecore.dashboard.session import note_begun, the_store
 from sparsecore.dashboard.visitor import attempt, visitor
 from sparsecore.engine.config import RunConfig, Task
 from sparsecore.runs.insights.pairs import counterparts, has_begun, newest_pair, partner
+from sparsecore.runs.store.catalogue import RunFilter, count, find
 from sparsecore.runs.store.run import Run
-from sparsecore.runs.store.shelf import Wanted, count, find
 
 FIRST, SECOND, STEP = "a", "b", "step"  # in the address
 PAIR = "compare_pair"  # in the session: what the address forgets when another page is opened
@@ -85,7 +85,7 @@ def choose(first: Run, second: Run | None) -> None:
             icon=":material/search:",
             width=160,
         )
-        found = find(store, Wanted(text, task), LISTED)
+        found = find(store, RunFilter(text, task), LISTED)
         _run(FIRST, first, found)
         st.button(
             say("compare.swap"),
@@ -102,7 +102,7 @@ def choose(first: Run, second: Run | None) -> None:
 
 def _task(task: str) -> None:
     """Of the tasks that have runs."""
-    known = [name for name in get_args(Task) if name == task or count(the_store(), Wanted(task=name))]
+    known = [name for name in get_args(Task) if name == task or count(the_store(), RunFilter(task=name))]
     names = {name: say(f"task.{name}") for name in known}
     hold(TASK, task)
     st.segmented_control(
@@ -116,7 +116,7 @@ def _task(task: str) -> None:
 
 
 def _turn_to_task(task: str) -> None:
-    runs = find(the_store(), Wanted(task=task), LISTED)
+    runs = find(the_store(), RunFilter(task=task), LISTED)
     first, second = newest_pair(runs) or (next(iter(runs), None), None)
     turn_to_step(None)
     _open(first, second)

@@ -12,7 +12,7 @@ from sparsecore.dashboard.runs import files
 from sparsecore.dashboard.runs.list import CHOSEN
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.visitor import attempt, hint, may
-from sparsecore.runs.store import shelf
+from sparsecore.runs.store import catalogue
 from sparsecore.runs.store.people import Person
 from sparsecore.runs.store.run import Run
 
@@ -52,7 +52,7 @@ def _described(run: Run, person: Person) -> None:
     st.text_input(
         say("runs.name"),
         key=name,
-        max_chars=shelf.NAME_CHARACTERS,
+        max_chars=catalogue.NAME_CHARACTERS,
         disabled=not mine,
         on_change=_describe,
         args=(run.id, "name", name, person),
@@ -60,7 +60,7 @@ def _described(run: Run, person: Person) -> None:
     st.text_area(
         say("runs.note"),
         key=note,
-        max_chars=shelf.NOTE_CHARACTERS,
+        max_chars=catalogue.NOTE_CHARACTERS,
         height=88,
         disabled=not mine,
         on_change=_describe,
@@ -91,7 +91,7 @@ def _buttons(run: Run, person: Person, mine: bool) -> None:
         st.button(
             say("runs.delete"),
             icon=":material/delete:",
-            help=hint(run, say("runs.delete.help", minutes=f"{shelf.UNDO_SECONDS / 60:g}")),
+            help=hint(run, say("runs.delete.help", minutes=f"{catalogue.UNDO_SECONDS / 60:g}")),
             key="run_delete",
             disabled=not mine,
             on_click=_act,
@@ -100,17 +100,17 @@ def _buttons(run: Run, person: Person, mine: bool) -> None:
 
 
 def _describe(run_id: str, field: str, key: str, person: Person) -> None:
-    _gone_is_fine(shelf.describe, run_id, person, **{field: st.session_state[key]})
+    _gone_is_fine(catalogue.describe, run_id, person, **{field: st.session_state[key]})
 
 
 def _act(what: str, run_id: str, person: Person, pinned: bool = False) -> None:
     match what:
         case "pin":
-            _gone_is_fine(shelf.pin, run_id, person, pinned=pinned)
+            _gone_is_fine(catalogue.pin, run_id, person, pinned=pinned)
         case "delete":
-            _gone_is_fine(shelf.remove, run_id, person)
+            _gone_is_fine(catalogue.remove, run_id, person)
         case "restore":
-            _gone_is_fine(shelf.restore, run_id, person)
+            _gone_is_fine(catalogue.restore, run_id, person)
             st.session_state[CHOSEN] = run_id
 
 
@@ -124,7 +124,7 @@ def _gone_is_fine(act, run_id: str, person: Person, **values: object) -> None:
 
 def undo(person: Person) -> None:
     """The runs that were deleted last, each with its way back."""
-    for run in shelf.recently_deleted(the_store(), person, limit=3):
+    for run in catalogue.recently_deleted(the_store(), person, limit=3):
         with st.container(horizontal=True, vertical_alignment="center", key=f"undo_{run.id}"):
             st.markdown(say("runs.deleted", run=plain(run.name or run.id)), width="content")
             st.button(

@@ -24,7 +24,7 @@ POLL_SECONDS = 0.5
 def show(person: Person) -> None:
     """What the store takes, of how much, and the way to make room."""
     store = the_store()
-    now = disk.disk(store)
+    now = disk.usage(store)
     try:
         most = disk.limit()
     except ValueError as error:
@@ -49,14 +49,14 @@ def _ask(store: Store, person: Person, usual: int) -> None:
     megabytes = st.number_input(
         say("disk.target"), min_value=0, value=max(1, usual // MB), step=100, key=TARGET
     )
-    plan = disk.plan(store, int(megabytes) * MB, person)
-    if not plan.going:
+    plan = disk.plan_removal(store, int(megabytes) * MB, person)
+    if not plan.runs:
         _nothing_goes(plan, person)
         return
     _table(plan)
     if not plan.enough:
         st.caption(say("disk.not_enough", after=size_text(plan.after)))
-    ids = [run.id for run, _ in plan.going]
+    ids = [run.id for run, _ in plan.runs]
     sure = st.checkbox(say("disk.sure", number=f"{len(ids):,}", after=size_text(plan.after)))
     st.button(
         say("disk.remove", number=f"{len(ids):,}"),
@@ -69,7 +69,7 @@ def _ask(store: Store, person: Person, usual: int) -> None:
     )
 
 
-def _table(plan: disk.Plan) -> None:
+def _table(plan: disk.RemovalPlan) -> None:
     """The runs that would go, with what each takes."""
     st.dataframe(
         [
@@ -82,10 +82,10 @@ def _table(plan: disk.Plan) -> None:
                 "state": say(f"state.{run.reason or run.state}"),
                 "size": size_text(size),
             }
-            for run, size in plan.going
+            for run, size in plan.runs
         ],
         hide_index=True,
-        height="content" if len(plan.going) < 8 else 280,
+        height="content" if len(plan.runs) < 8 else 280,
         column_config={
             "density": st.column_config.NumberColumn("ρ", format="%g"),
             "size": say("disk.size"),
@@ -94,14 +94,14 @@ def _table(plan: disk.Plan) -> None:
     )
 
 
-def _nothing_goes(plan: disk.Plan, person: Person) -> None:
+def _nothing_goes(plan: disk.RemovalPlan, person: Person) -> None:
     """Why no run would go; what is free inside the store can be given back all the same."""
     if not plan.enough:
         st.caption(say("disk.nothing"))
-    elif plan.disk.used <= plan.target:
+    elif plan.usage.used <= plan.target:
         st.caption(say("disk.fits"))
     else:
-        free = size_text(plan.disk.free)
+        free = size_text(plan.usage.free)
         st.caption(say("disk.free", free=free))
         give = say("disk.give", free=free)
         st.button(give, icon=":material/compress:", key="disk_remove", on_click=_begin, args=([], person))
@@ -129,7 +129,7 @@ def _finished() -> None:
     del st.session_state[PRUNING]
     try:
         gone = work.result()
-        st.success(say("disk.done", number=f"{gone:,}", used=size_text(disk.disk(the_store()).used)))
+        st.success(say("disk.done", number=f"{gone:,}", used=size_text(disk.usage(the_store()).used)))
     except StoreError as error:
         st.error(plain(error))
 

@@ -11,9 +11,9 @@ from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.visitor import whose
 from sparsecore.engine.config import Method, Task
+from sparsecore.runs.store.catalogue import STATES, RunFilter, count, find
 from sparsecore.runs.store.people import Person
 from sparsecore.runs.store.run import Run
-from sparsecore.runs.store.shelf import STATES, Wanted, count, find
 
 SHOWN = 200
 CHOSEN = "archive_run"  # in the session: the run that is chosen, by the table or by name
@@ -22,7 +22,7 @@ COLUMNS = ("name", "run", "task", "size", "method", "seed", "state", "metric", "
 ROWS_IN_FULL = 14  # a longer table scrolls, so that what follows stays in reach
 
 
-def wanted(person: Person) -> Wanted:
+def wanted(person: Person) -> RunFilter:
     """The row of fields that say what is looked for."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="run_filters"):
         text = st.text_input(
@@ -44,7 +44,7 @@ def wanted(person: Person) -> Wanted:
             label_visibility="collapsed",
         )
     owner = person.owner if "mine" in only else None
-    return Wanted(text, task, method, state, owner, pinned="pinned" in only)
+    return RunFilter(text, task, method, state, owner, pinned="pinned" in only)
 
 
 def _choice(name: str, options: Sequence[str]) -> str | None:
@@ -60,13 +60,13 @@ def _choice(name: str, options: Sequence[str]) -> str | None:
     )
 
 
-def show(asked: Wanted, person: Person) -> list[Run]:
+def show(asked: RunFilter, person: Person) -> list[Run]:
     """The table of the runs that are looked for, at most `SHOWN`; gives them."""
     store = the_store()
     found = find(store, asked, SHOWN)
-    everything = asked == Wanted()
+    everything = asked == RunFilter()
     if not found:
-        st.info(say("runs.empty" if everything and not count(store, Wanted()) else "runs.none"))
+        st.info(say("runs.empty" if everything and not count(store, RunFilter()) else "runs.none"))
         return found
     number = count(store, asked) if len(found) == SHOWN else len(found)
     st.caption(say("runs.count", shown=f"{len(found):,}", number=f"{number:,}"))

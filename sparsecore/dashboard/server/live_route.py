@@ -244,7 +244,7 @@ def status_of(store: Store, run_id: str) -> dict[str, Any]:
         "reason": run.reason,
         "detail": run.detail,
         "error": run.error,
-        "trouble": store.trouble and store.trouble.told,
+        "trouble": store.trouble and store.trouble.details,
         "seconds": (run.result or {}).get("seconds"),
         "place": wait and wait.place,
         "wait": wait and told_wait(wait.seconds),

@@ -17,7 +17,7 @@ from sparsecore.dashboard.session import the_store
 from sparsecore.engine.config import PARAMETERS, TEXTS, ConfigError, RunConfig
 from sparsecore.figures.html.sweep_grid import spans
 from sparsecore.paper.thesis import printed
-from sparsecore.runs.store.limits import require_all
+from sparsecore.runs.store.limits import require_all_fit
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.sweeps.spec import FINISHED, GRID, Cell, SweepSpec
 
@@ -196,7 +196,7 @@ def asked() -> tuple[SweepSpec | None, str]:
         if spec.size > LARGEST:
             return None, say("sweep.problem.large", runs=f"{spec.size:,}", most=f"{LARGEST:,}")
         one_seed = spec.model_copy(update={"seeds": spec.seeds[:1]})  # no other fits less
-        require_all(one_seed.configs(), the_store().home)
+        require_all_fit(one_seed.configs(), the_store().home)
     except Misread as error:
         return None, say(error.key, value=plain(error.value))
     except ConfigError as error:

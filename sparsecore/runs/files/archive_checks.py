@@ -20,8 +20,8 @@ from sparsecore.engine.training.events import SPREAD_BINS
 from sparsecore.runs.files import archive_shapes as shapes
 from sparsecore.runs.files.strict_json import LONGEST_TEXT, NotStrict, read
 from sparsecore.runs.store.blobs import HEADER_BYTES, array_places, decode
+from sparsecore.runs.store.catalogue import TooLong, clean_name, clean_note
 from sparsecore.runs.store.log import LIMITS, MB
-from sparsecore.runs.store.shelf import TooLong, clean_name, clean_note
 
 MAX_HEADER = MB  # of a blob
 SLACK = 2  # a log may have as many times what it is thinned to

@@ -1,12 +1,12 @@
 """The database under a store: SQLite in the home folder, or PostgreSQL named by `SPARSECORE_STORE`.
 
-What differs between the two is here; the store's queries are the same on both.
+All differences between the two are here; the store's queries are the same on both.
 
-A reader who follows a run asks for `log.id > after`. PostgreSQL numbers rows when they are written, not when
-they are committed, so such a reader could pass over a row that is committed late. Within one run that cannot
-happen: whoever writes to its log first updates the run's own row, in the same transaction, so that a second
-writer waits there until the first has committed, and only then are its rows numbered. Ids of the log are
-therefore compared within a run only. (SQLite has one writer at a time anyway.)
+A reader that follows a run selects `log.id > after`. PostgreSQL numbers rows when they are written, not when
+they are committed, so such a reader could miss a row that is committed late. Within one run that cannot
+happen: a writer first updates the run's own row, in the same transaction, so a second writer waits there
+until the first has committed, and its rows are numbered after that. Compare ids of the log within one run
+only. (SQLite has one writer at a time anyway.)
 """
 
 from __future__ import annotations
@@ -36,28 +36,28 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.sql.dml import Insert
 
-from sparsecore.runs.store.errors import REOPENED, StoreError, of_sqlite
+from sparsecore.runs.store.errors import NEEDS_REOPENING, StoreError, from_sqlite
 from sparsecore.runs.store.tables import DELETED, metadata, runs_by_deletion, settings
 from sparsecore.settings import child_environment, default_home, read_setting
 
 EXAMPLE = "postgresql+psycopg://user:password@host/database"
-# Of a new file only: what is erased can be given back to the disk, page by page. Of another it is a write.
+# Only for a new file: it lets `shrink` return pages one by one. In an existing file it would be a write.
 NEW_FILE = "auto_vacuum=INCREMENTAL"
 PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "journal_size_limit=33554432")
-BUSY_SECONDS = 30  # how long a writer waits for another process's write
-TRIED_BUSY_SECONDS = 2  # and who only asks whether it could be
-CONNECT_SECONDS = 5  # a server that does not answer for so long cannot be reached
-TABLES_LOCK = 0x5BA12C0E  # any number that no other program on the server takes for its own lock
-# A worker needs two connections (its training and its heartbeats), a server's threads a few more for
-# moments; a PostgreSQL of the usual settings has 100 for all.
+BUSY_SECONDS = 30  # how long a writer waits for another process
+PROBE_BUSY_SECONDS = 2  # how long `try_writing` waits
+CONNECT_SECONDS = 5  # after this the server counts as unreachable
+TABLES_LOCK = 0x5BA12C0E  # an arbitrary number that no other program on the server uses for a lock
+# A worker needs two connections (training and heartbeats), the threads of a server a few more at times;
+# PostgreSQL allows 100 in all by default.
 POSTGRESQL = {"pool_size": 2, "max_overflow": 8, "pool_pre_ping": True, "pool_use_lifo": True}
 KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 
 
 def database_url(home: Path, given: str | None = None) -> URL:
-    """The database of a store: the one given, else that of `SPARSECORE_STORE`, else SQLite under `home`.
+    """The address of a store's database: `given`, else `SPARSECORE_STORE`, else SQLite under `home`.
 
-    Raises StoreError for what is no address of a PostgreSQL database.
+    Raises StoreError for an address that is not a PostgreSQL database's.
 
     >>> database_url(Path("/home"), "postgresql://ann@db/lab").render_as_string()
     'postgresql+psycopg://ann@db/lab'
@@ -79,76 +79,76 @@ def database_url(home: Path, given: str | None = None) -> URL:
     return url.set(drivername="postgresql+psycopg")
 
 
-def open_database(url: URL, told: Callable[[StoreError], None] = lambda error: None) -> Engine:
-    """The database with its tables, made if need be. Raises StoreError when it cannot be used.
+def open_database(url: URL, on_error: Callable[[StoreError], None] = lambda error: None) -> Engine:
+    """Open the database and create missing tables. Raises StoreError.
 
-    told: called with every StoreError that the engine raises from then on.
+    on_error: called with every StoreError that the engine raises later.
     """
-    engine = _sqlite(url, told) if url.get_backend_name() == "sqlite" else _postgresql(url)
+    engine = _sqlite(url, on_error) if url.get_backend_name() == "sqlite" else _postgresql(url)
     with engine.connect() as connection:
-        one_at_a_time(connection)  # of all processes that open a new database, one makes its tables
+        lock_tables(connection)  # one process creates the tables, if several open a new database
         metadata.create_all(connection)
         _bring_up_to_date(connection)
         connection.commit()
     return engine
 
 
-def is_shared(url: URL) -> bool:
-    """Whether other machines can open the database too."""
+def is_networked(url: URL) -> bool:
+    """Whether other machines can open the database."""
     return url.get_backend_name() != "sqlite"
 
 
-def environment(home: Path, url: URL) -> dict[str, str]:
+def store_environment(home: Path, url: URL) -> dict[str, str]:
     """The environment of a child process that opens the same database under the same home."""
-    return child_environment(home, url.render_as_string(hide_password=False) if is_shared(url) else "")
+    return child_environment(home, url.render_as_string(hide_password=False) if is_networked(url) else "")
 
 
 def clock(engine: Engine) -> float | ColumnElement[float]:
-    """Now, in seconds since the epoch, by the one clock that all processes of a store share.
+    """Now, in seconds since the epoch, by the clock that all processes of a store share.
 
-    That is the machine's for SQLite, and the server's for PostgreSQL: heartbeats of several machines are
-    compared, whose own clocks may differ by more than the patience with a silent worker.
+    It is the machine's for SQLite and the server's for PostgreSQL: the clocks of several machines may differ
+    by more than `LOST_SECONDS`, and their heartbeats are compared.
     """
     if engine.dialect.name == "sqlite":
         return time.time()
     return func.date_part("epoch", func.clock_timestamp())
 
 
-def insert_or(engine: Engine | Connection, table: Table) -> Insert:
-    """An insertion that knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
+def upsert(engine: Engine | Connection, table: Table) -> Insert:
+    """An insertion with `on_conflict_do_nothing` and `on_conflict_do_update`, in the database's dialect."""
     dialect = import_module(f"sqlalchemy.dialects.{engine.dialect.name}")
     return dialect.insert(table)
 
 
-def try_writing(url: URL, told: Callable[[StoreError], None] = lambda error: None) -> None:
-    """Write to a SQLite database now; raises StoreError when that cannot be done at once."""
-    engine = _sqlite(url, told, timeout=TRIED_BUSY_SECONDS, poolclass=NullPool)
+def try_writing(url: URL, on_error: Callable[[StoreError], None] = lambda error: None) -> None:
+    """Write to a SQLite database now. Raises StoreError if that is not possible at once."""
+    engine = _sqlite(url, on_error, timeout=PROBE_BUSY_SECONDS, poolclass=NullPool)
     with engine.begin() as connection:
-        row = insert_or(connection, settings).values(name="tried", value=time.time())
+        row = upsert(connection, settings).values(name="tried", value=time.time())
         changed = {"value": row.excluded.value}
         connection.execute(row.on_conflict_do_update(index_elements=["name"], set_=changed))
 
 
 def _sqlite(
-    url: URL, told: Callable[[StoreError], None], timeout: float | None = None, **options: Any
+    url: URL, on_error: Callable[[StoreError], None], timeout: float | None = None, **options: Any
 ) -> Engine:
     engine = create_engine(url, connect_args={"timeout": timeout or BUSY_SECONDS}, **options)
     event.listen(engine, "connect", _prepare)
-    event.listen(engine, "handle_error", partial(_say_unusable, url.database, told))
+    event.listen(engine, "handle_error", partial(_raise_unusable, url.database, on_error))
     return engine
 
 
-def _say_unusable(place: str, told: Callable[[StoreError], None], context: ExceptionContext) -> None:
-    """What is wrong with the file becomes one sentence; an error in a statement stays."""
-    error = of_sqlite(context.original_exception, place)
+def _raise_unusable(place: str, on_error: Callable[[StoreError], None], context: ExceptionContext) -> None:
+    """Raise a StoreError for a broken file; other errors pass."""
+    error = from_sqlite(context.original_exception, place)
     if error is not None:
-        context.is_disconnect = context.is_disconnect or error.kind in REOPENED
-        told(error)
+        context.is_disconnect = context.is_disconnect or error.kind in NEEDS_REOPENING
+        on_error(error)
         raise error from context.original_exception
 
 
 def _prepare(connection: Any, _record: Any) -> None:
-    """SQLite: readers never wait for the writer; a crash of the process loses nothing committed."""
+    """Set up a SQLite connection: readers never wait for the writer, and a crash loses no commit."""
     cursor = connection.cursor()
     is_new = cursor.execute("PRAGMA page_count").fetchone() == (0,)
     for pragma in (NEW_FILE, *PRAGMAS) if is_new else PRAGMAS:
@@ -157,23 +157,23 @@ def _prepare(connection: Any, _record: Any) -> None:
 
 
 def _postgresql(url: URL) -> Engine:
-    asked = {"connect_timeout": CONNECT_SECONDS, "client_encoding": "utf8", **KEEPALIVE}
+    options = {"connect_timeout": CONNECT_SECONDS, "client_encoding": "utf8", **KEEPALIVE}
     try:
-        engine = create_engine(url, connect_args=asked | dict(url.query), **POSTGRESQL)
+        engine = create_engine(url, connect_args=options | dict(url.query), **POSTGRESQL)
     except ModuleNotFoundError as error:
         raise StoreError(
             "SPARSECORE_STORE names a PostgreSQL database, which needs psycopg: "
             "pip install -r requirements-cluster.txt."
         ) from error
     runs_by_deletion.dialect_options["postgresql"]["where"] = DELETED
-    event.listen(engine, "handle_error", partial(_say_unreachable, url))
+    event.listen(engine, "handle_error", partial(_raise_unreachable, url))
     return engine
 
 
-def _say_unreachable(url: URL, context: ExceptionContext) -> None:
-    """A lost or refused connection becomes one sentence, without the password; other errors stay."""
+def _raise_unreachable(url: URL, context: ExceptionContext) -> None:
+    """Raise a StoreError for a lost or refused connection, without the password; other errors pass."""
     refused = context.connection is None and isinstance(context.sqlalchemy_exception, OperationalError)
-    # The pool's own ping of an old connection is no failure: it opens another.
+    # A failed ping of the pool is no error: the pool opens another connection.
     if not context.is_pre_ping and (refused or context.is_disconnect):
         where = url.set(query={}).render_as_string(hide_password=True)
         why = str(context.original_exception).strip().splitlines()[0].rstrip(".:")
@@ -181,7 +181,7 @@ def _say_unreachable(url: URL, context: ExceptionContext) -> None:
 
 
 def _bring_up_to_date(connection: Connection) -> None:
-    """Columns and indexes that a store of an older version lacks; a new column may hold NULL."""
+    """Add the columns and indexes that a store of an older version lacks; new columns may hold NULL."""
     found, quote = inspect(connection), connection.dialect.identifier_preparer.quote
     for table in metadata.sorted_tables:
         there = {column["name"] for column in found.get_columns(table.name)}
@@ -197,22 +197,25 @@ def _bring_up_to_date(connection: Connection) -> None:
                 index.create(connection)
 
 
-def one_at_a_time(connection: Connection) -> None:
-    """Until the transaction, which must not have begun, ends, other processes wait here."""
+def lock_tables(connection: Connection) -> None:
+    """Begin a transaction that only one process at a time may hold; the others wait here."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
         connection.execute(func.pg_advisory_xact_lock(TABLES_LOCK).select())
 
 
-# -- The database of a store: opened when it is first needed, anew when it had to be, and what ails it
+# -- The database of a store
 
 
-TOLD_SECONDS = 15.0  # what is wrong is told for so long after it was last met
+TROUBLE_SECONDS = 15.0  # how long `trouble` shows an error after it last occurred
 
 
-class Opening:
-    """The home folder and the database of a store. Raises StoreError where the folder cannot be made."""
+class StoreDatabase:
+    """The home folder and database of a store, opened at first use and reopened after a broken connection.
+
+    Raises StoreError if the folder cannot be created.
+    """
 
     def __init__(self, home: Path | None = None, url: str | None = None) -> None:
         self.home = home or default_home()
@@ -221,34 +224,34 @@ class Opening:
         except OSError as error:
             raise StoreError.of_kind("readonly", str(self.home)) from error
         self.url = database_url(self.home, url)
-        self._met: StoreError | None = None
-        self._met_at = 0.0
+        self._last_error: StoreError | None = None
+        self._last_error_at = 0.0
 
     @cached_property
     def engine(self) -> Engine:
-        return open_database(self.url, self._meet)
+        return open_database(self.url, self._note_error)
 
     def close(self) -> None:
-        """Let go of the database's files, or of its connections."""
-        if "engine" in self.__dict__:  # not to open what never was
+        """Close the database's files or connections."""
+        if "engine" in self.__dict__:  # else there is nothing to close
             self.engine.dispose()
 
     def _now(self) -> Any:
         return clock(self.engine)
 
-    def _meet(self, error: StoreError) -> None:
-        """Remember what is wrong; a file that has to be opened anew is, when it is needed next."""
-        self._met, self._met_at = error, time.monotonic()
-        if error.kind in REOPENED:
+    def _note_error(self, error: StoreError) -> None:
+        """Remember an error; a broken connection is opened anew at the next use."""
+        self._last_error, self._last_error_at = error, time.monotonic()
+        if error.kind in NEEDS_REOPENING:
             self.__dict__.pop("engine", None)
 
     @property
     def trouble(self) -> StoreError | None:
-        """What this process found wrong with a SQLite store in the last moments."""
-        return self._met if time.monotonic() - self._met_at < TOLD_SECONDS else None
+        """The last error of a SQLite store in this process, as long as it is recent."""
+        return self._last_error if time.monotonic() - self._last_error_at < TROUBLE_SECONDS else None
 
     def try_writing(self) -> None:
-        """Find out whether a SQLite store can be written to at once; raises `StoreError` if not."""
-        if not is_shared(self.url):
-            try_writing(self.url, self._meet)
-            self._met = None
+        """Check that a SQLite store can be written to. Raises StoreError."""
+        if not is_networked(self.url):
+            try_writing(self.url, self._note_error)
+            self._last_error = None

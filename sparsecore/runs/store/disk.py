@@ -1,4 +1,4 @@
-"""How much disk the store takes, and which runs go when it should take less: the oldest not pinned."""
+"""Disk space of the store, and the removal of its oldest runs that are not pinned."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from sqlalchemy import Connection, Row, and_, delete, func, literal, or_, select
 from sqlalchemy.exc import OperationalError
 
 from sparsecore.runs.store import unsaved
+from sparsecore.runs.store.catalogue import allowed
 from sparsecore.runs.store.database import StoreError
 from sparsecore.runs.store.people import HOST, Person
 from sparsecore.runs.store.run import Run
-from sparsecore.runs.store.shelf import allowed
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import checkpoints, log, metadata, runs
 from sparsecore.settings import read_setting
 
-ROW_BYTES = 64  # of a row of the log beside its payload, with its two indexes
-PAGES_AT_ONCE = 1_000  # given back in one transaction: who trains waits for no more than that
+ROW_BYTES = 64  # a row of the log without its payload, with its two indexes
+PAGES_PER_TRANSACTION = 1_000  # so that workers never wait for more than this
 FILES = ("", "-wal")  # of a SQLite database
 ERASABLE = ("ended", "failed")
 
@@ -28,8 +28,8 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Disk:
-    """Bytes: what the store takes on the disk, and how much of that it would give back if asked to."""
+class DiskUsage:
+    """Bytes that the store takes on the disk, and bytes of these that `shrink` would free."""
 
     used: int
     free: int
@@ -40,17 +40,17 @@ class Disk:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The runs that would go, with their bytes, so that the store takes at most `target` bytes."""
+class RemovalPlan:
+    """The runs to remove, with their bytes, so that the store takes at most `target` bytes."""
 
-    disk: Disk
+    usage: DiskUsage
     target: int
-    going: tuple[tuple[Run, int], ...]
+    runs: tuple[tuple[Run, int], ...]
 
     @property
     def after(self) -> int:
-        """About what the store takes then."""
-        return max(0, self.disk.occupied - sum(size for _, size in self.going))
+        """About how many bytes the store takes afterwards."""
+        return max(0, self.usage.occupied - sum(size for _, size in self.runs))
 
     @property
     def enough(self) -> bool:
@@ -58,43 +58,40 @@ class Plan:
 
 
 def limit() -> int | None:
-    """The bytes that the store should take at most; None without a limit. Raises SettingError."""
+    """The limit of the store in bytes; None without one. Raises SettingError."""
     return read_setting("max_disk")
 
 
-def disk(store: Store) -> Disk:
-    """What the store takes now, with the states in files beside it.
-
-    That of PostgreSQL is the size of its tables with their indexes.
-    """
+def usage(store: Store) -> DiskUsage:
+    """The disk space of the store now, with its state files; for PostgreSQL that of tables and indexes."""
     with store.engine.connect() as connection:
         if connection.dialect.name != "sqlite":
             sizes = (func.pg_total_relation_size(func.to_regclass(table)) for table in metadata.tables)
-            return Disk(sum(connection.execute(select(size)).scalar_one() for size in sizes), 0)
+            return DiskUsage(sum(connection.execute(select(size)).scalar_one() for size in sizes), 0)
         pages = _pragma(connection, "page_count") - _pragma(connection, "freelist_count")
         occupied = pages * _pragma(connection, "page_size")
     files = (Path(f"{store.url.database}{end}") for end in FILES)
     used = sum(file.stat().st_size for file in files if file.exists())
     free = max(0, used - occupied)  # the write-ahead log holds some pages a second time
-    kept, left = unsaved.sizes(store)
-    return Disk(used + sum(kept.values()) + left, free + left)
+    needed, removable = unsaved.sizes(store)
+    return DiskUsage(used + sum(needed.values()) + removable, free + removable)
 
 
-def plan(store: Store, target: int, by: Person = HOST) -> Plan:
-    """Which runs would go: those deleted already, then the oldest of the person's that are over.
+def plan_removal(store: Store, target: int, by: Person = HOST) -> RemovalPlan:
+    """Choose the runs to remove: deleted ones first, then the user's oldest finished ones.
 
-    None that is queued, trains, is paused or pinned. What cannot be reached so is told by `enough`.
+    Queued, running, paused and pinned runs stay. `enough` says whether that reaches the target.
     """
-    now, (files, _) = disk(store), unsaved.sizes(store)
-    left, going = now.occupied, []
+    now, (files, _) = usage(store), unsaved.sizes(store)
+    left, chosen = now.occupied, []
     with store.engine.connect() as connection:
         for row in _erasable(connection, by):
             if left <= target:
                 break
             size = _bytes_of(connection, row.id) + files.get(row.id, 0)
-            going.append((Run.of(row), size))
+            chosen.append((Run.of(row), size))
             left -= size
-    return Plan(now, target, tuple(going))
+    return RemovalPlan(now, target, tuple(chosen))
 
 
 def prune(
@@ -104,26 +101,25 @@ def prune(
     progress: Progress = lambda done, total: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Erase these runs for good and give their disk back; gives how many went.
+    """Erase these runs for good and shrink the store; returns how many were erased.
 
-    One that was pinned or begun again meanwhile stays. Raises StoreError where the file could not be made
-    smaller.
+    A run that was pinned or resumed meanwhile stays. Raises StoreError if the file could not be shrunk.
     """
-    gone = 0
+    erased = 0
     for place, run_id in enumerate(run_ids):
         if cancelled():
             break
         with store.engine.begin() as connection:
-            query = delete(runs).where(runs.c.id == run_id, _MAY_GO, allowed(by))
-            gone += connection.execute(query).rowcount
+            query = delete(runs).where(runs.c.id == run_id, _REMOVABLE, allowed(by))
+            erased += connection.execute(query).rowcount
         progress(place, len(run_ids))
     shrink(store)
     progress(len(run_ids), len(run_ids))
-    return gone
+    return erased
 
 
 def shrink(store: Store) -> None:
-    """Give back to the disk what the store does not need. Raises StoreError where it cannot."""
+    """Return free pages to the file system. Raises StoreError."""
     unsaved.tidy(store)
     try:
         with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -136,7 +132,7 @@ def shrink(store: Store) -> None:
         raise StoreError(f"the store could not be made smaller: {why}.") from error
 
 
-_MAY_GO = or_(
+_REMOVABLE = or_(
     runs.c.deleted.is_not(None),
     and_(runs.c.state.in_(ERASABLE), runs.c.pinned.is_not(True)),
 )
@@ -144,7 +140,7 @@ _MAY_GO = or_(
 
 def _erasable(connection: Connection, by: Person) -> Iterator[Row]:
     order = (runs.c.deleted.is_(None), runs.c.place)
-    query = select(runs).where(_MAY_GO, allowed(by)).order_by(*order)
+    query = select(runs).where(_REMOVABLE, allowed(by)).order_by(*order)
     yield from connection.execute(query, execution_options={"yield_per": 100})
 
 
@@ -156,11 +152,11 @@ def _bytes_of(connection: Connection, run_id: str) -> int:
 
 
 def _shrink_file(connection: Connection) -> None:
-    """Page by page, or, the first time in a file of an older version, as a whole."""
+    """Page by page; a file of an older version as a whole, once."""
     if _pragma(connection, "auto_vacuum") == 2:
-        cursor = connection.connection.cursor()  # SQLAlchemy takes it for a statement without steps
+        cursor = connection.connection.cursor()  # SQLAlchemy would run only the first step of this statement
         while _pragma(connection, "freelist_count"):
-            cursor.execute(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})").fetchall()
+            cursor.execute(f"PRAGMA incremental_vacuum({PAGES_PER_TRANSACTION})").fetchall()
         cursor.close()
     else:
         connection.exec_driver_sql("PRAGMA auto_vacuum=INCREMENTAL")

@@ -1,4 +1,4 @@
-"""What is wrong with a store, in one sentence that says what to do; SQLite's error codes in those words."""
+"""Errors of the store: one sentence that says what to do, from SQLite's error codes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-# By kind; pages say the same in the reader's language (`live.store.*`).
+# By kind; pages show the same in the user's language (`live.store.*`).
 SENTENCES = {
     "full": "the disk that holds {place} is full: free some space; what trains waits and goes on by itself.",
     "locked": "another program keeps {place} locked: close it, be it a backup or a database browser; "
@@ -19,8 +19,8 @@ SENTENCES = {
     "what trains waits and goes on by itself.",
     "moved": "{place} was moved away while it was in use: a new one is begun there now.",
 }
-WAITED_FOR = ("full", "locked", "readonly", "disk")  # what training outlasts
-REOPENED = ("damaged", "readonly", "disk", "moved")  # what a connection once made never gets over
+TEMPORARY = ("full", "locked", "readonly", "disk")  # training waits until these are gone
+NEEDS_REOPENING = ("damaged", "readonly", "disk", "moved")  # an open connection never recovers from these
 KINDS = {
     sqlite3.SQLITE_FULL: "full",
     sqlite3.SQLITE_BUSY: "locked",
@@ -32,8 +32,8 @@ KINDS = {
     sqlite3.SQLITE_PERM: "readonly",
     sqlite3.SQLITE_IOERR: "disk",
 }
-PRIMARY = 0xFF  # of an error code the part that is not detail
-NO_ROOM = 1_000_000  # bytes free: SQLite calls a disk full in some places, and broken in others
+PRIMARY = 0xFF  # the bits of an extended error code that hold the primary code
+NO_ROOM = 1_000_000  # free bytes: on a full disk SQLite reports SQLITE_FULL or SQLITE_IOERR
 
 
 class Unusable(RuntimeError):
@@ -52,7 +52,7 @@ class StoreError(Unusable):
 
     @classmethod
     def of_kind(cls, kind: str, place: str) -> StoreError:
-        """The error of a kind, in its sentence.
+        """The error of this kind, with its sentence.
 
         >>> StoreError.of_kind("moved", "store.sqlite3").kind
         'moved'
@@ -60,18 +60,18 @@ class StoreError(Unusable):
         return cls(SENTENCES[kind].format(place=place), kind, place)
 
     @property
-    def told(self) -> dict[str, str]:
-        """Kind and file, for a page to say it in the reader's language; not where the file lies."""
+    def details(self) -> dict[str, str]:
+        """The kind and the file name, for the page's own words; the folder stays private."""
         return {"kind": self.kind, "place": Path(self.place).name}
 
     @property
-    def passes(self) -> bool:
-        """Whether a run is kept as it is until the cause is gone."""
-        return self.kind in WAITED_FOR
+    def is_temporary(self) -> bool:
+        """Whether training waits until the cause is gone."""
+        return self.kind in TEMPORARY
 
 
-def of_sqlite(error: BaseException | None, place: str) -> StoreError | None:
-    """What a SQLite error says of the file at `place`; None where the statement was at fault."""
+def from_sqlite(error: BaseException | None, place: str) -> StoreError | None:
+    """The error of the file at `place` behind a SQLite error; None if the statement was wrong."""
     if not isinstance(error, sqlite3.Error):
         return None
     kind = KINDS.get(getattr(error, "sqlite_errorcode", 0) & PRIMARY)

@@ -1,4 +1,4 @@
-"""A run's log: rows appended in order, thinned evenly so that a long run stays small and can be replayed."""
+"""A run's log: rows appended in order and thinned evenly, so that a long run stays small and replays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sparsecore.runs.store.tables import log
 
 @dataclass(frozen=True)
 class Limit:
-    """How much of a kind is kept before every other row of it is dropped; looked at every `check` rows."""
+    """The most rows and bytes of a kind before every other row is dropped; checked every `check` rows."""
 
     rows: int
     size: int
@@ -21,24 +21,24 @@ class Limit:
 
 
 MB = 1_000_000
-# Together under 25 MB a run. Kinds not named here are few and all kept.
+# Together under 25 MB per run. Rows of other kinds are few and all kept.
 LIMITS = {"frame": Limit(rows=600, size=18 * MB, check=1), "record": Limit(rows=4_000, size=4 * MB, check=64)}
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One row to be: kind scene, frame, record or change; the step; the bytes."""
+class LogEntry:
+    """A new row: its kind (scene, frame, record or change), the step and the bytes."""
 
     kind: str
     step: int
     payload: bytes
 
 
-def append(connection: Connection, run_id: str, entries: Sequence[Entry]) -> None:
-    """Write the entries in order and thin what grew too large.
+def append(connection: Connection, run_id: str, entries: Sequence[LogEntry]) -> None:
+    """Write the entries in order and thin the kinds that grew too large.
 
-    Rows of a kind are numbered from 0. While they fit, all are kept; then every second one, then every
-    fourth: those kept lie evenly over the whole run. The newest is always there, for the live view.
+    Rows of a kind are numbered from 0. While they fit, all are kept; then every second row, then every
+    fourth: the kept rows are spread evenly over the run. The newest is always kept, for the live view.
     """
     rows: dict[int, dict[str, Any]] = {}
     large: list[str] = []
@@ -59,7 +59,7 @@ def append(connection: Connection, run_id: str, entries: Sequence[Entry]) -> Non
 
 
 def _after_newest(connection: Connection, run_id: str, kind: str) -> tuple[int, int]:
-    """The number of the next row of a kind, and the stride; a newest row that was only that is dropped."""
+    """The next row number of a kind and its stride; drops a newest row that the stride does not keep."""
     query = select(log.c.id, log.c.nth, log.c.stride).where(log.c.run_id == run_id, log.c.kind == kind)
     newest = connection.execute(query.order_by(log.c.id.desc()).limit(1)).first()
     if newest is None:
@@ -69,13 +69,13 @@ def _after_newest(connection: Connection, run_id: str, kind: str) -> tuple[int, 
     return newest.nth + 1, newest.stride
 
 
-def _row(run_id: str, entry: Entry, nth: int, stride: int) -> dict[str, Any]:
+def _row(run_id: str, entry: LogEntry, nth: int, stride: int) -> dict[str, Any]:
     numbers = {"step": entry.step, "nth": nth, "stride": stride, "size": len(entry.payload)}
     return {"run_id": run_id, "kind": entry.kind, "payload": entry.payload} | numbers
 
 
 def _thin(connection: Connection, run_id: str, kind: str, limit: Limit) -> bool:
-    """Drop every other row of a kind if there are too many; whether that dropped any."""
+    """Drop every other row of a kind if there are too many; returns whether any was dropped."""
     of_kind = (log.c.run_id == run_id, log.c.kind == kind)
     query = select(func.count(), func.sum(log.c.size), func.max(log.c.nth), func.max(log.c.stride))
     rows, size, newest, stride = connection.execute(query.where(*of_kind)).one()
@@ -88,5 +88,5 @@ def _thin(connection: Connection, run_id: str, kind: str, limit: Limit) -> bool:
 
 
 def rewind(connection: Connection, run_id: str, step: int) -> None:
-    """Drop the rows past a step."""
+    """Drop the rows after a step."""
     connection.execute(delete(log).where(log.c.run_id == run_id, log.c.step > step))

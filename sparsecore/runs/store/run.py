@@ -1,4 +1,4 @@
-"""One run as the store knows it."""
+"""One run of the store: its row as a frozen dataclass."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from sparsecore.engine.config import RunConfig
 
 State = Literal["queued", "running", "paused", "ended", "failed"]
 ACTIVE = ("queued", "running", "paused")
-IMPORT = "import"  # the origin of a run that came in a file from elsewhere
-WELCOME = "welcome"  # the origin of the run that greets everybody, and that nobody may stop
-LESSON = "lesson"  # the origin of a run of a lesson: one for the whole class, nobody's to stop
-FOR_ALL = (WELCOME, LESSON)
-ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # ids are read aloud in class: no look-alikes
+IMPORT = "import"  # the origin of a run that was imported from a file
+WELCOME = "welcome"  # the origin of the run that every visitor sees first; nobody may stop it
+LESSON = "lesson"  # the origin of a lesson's run: one for the whole class; nobody may stop it
+SHARED_ORIGINS = (WELCOME, LESSON)
+ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # ids are read aloud in class, so no look-alikes
 
 
 def new_id() -> str:
-    """The id of a new run or sweep: eight characters."""
+    """Draw the id of a new run or sweep: eight characters."""
     return "".join(secrets.choice(ALPHABET) for _ in range(8))
 
 
 def new_row(config: RunConfig, origin: str, owner: str | None = None) -> dict[str, Any]:
-    """A queued run that is to be in the store's table; `owner` is whose it is."""
+    """The table row of a new queued run."""
     return {
         "id": new_id(),
         "config": config.model_dump(),
@@ -43,7 +43,7 @@ def new_row(config: RunConfig, origin: str, owner: str | None = None) -> dict[st
 
 @dataclass(frozen=True)
 class Run:
-    """One run as the store knows it; times are seconds since the epoch."""
+    """One run of the store; times are seconds since the epoch."""
 
     id: str
     place: int
@@ -70,8 +70,8 @@ class Run:
         return self.state in ACTIVE
 
     @cached_property
-    def layers(self) -> tuple[Layer, ...]:
-        """What each layer of a finished run kept."""
+    def layers(self) -> tuple[KeptLayer, ...]:
+        """The kept weights of each layer of a finished run."""
         return layers_of(self.result["layers"])
 
     def summary(self) -> dict[str, Any]:
@@ -84,25 +84,25 @@ class Run:
             "detail": self.detail,
             "config": config.model_dump(),
         }
-        told = {"name": self.name, "note": self.note, "pinned": self.pinned, "error": self.error}
-        return head | result | tail | {key: value for key, value in told.items() if value}
+        described = {"name": self.name, "note": self.note, "pinned": self.pinned, "error": self.error}
+        return head | result | tail | {key: value for key, value in described.items() if value}
 
     @classmethod
     def of(cls, row: Row, config: RunConfig | None = None) -> Run:
-        """The run of a row of the store's table; its config is read again unless it is known."""
+        """The run of a table row; its config is parsed unless it is given."""
         fields = {name: getattr(row, name) for name in cls.__dataclass_fields__ if name != "config"}
         return cls(config=config or RunConfig(**row.config), **fields)
 
 
-# -- What each layer of a finished run kept
+# -- The kept weights of each layer
 
 
-UNCOUNTED = "embedding"  # a table of rows, not a weight matrix; nothing ever prunes it
+EMBEDDING = "embedding"  # the name of the embedding layer: a lookup table, never pruned and never counted
 
 
 @dataclass(frozen=True)
-class Layer:
-    """What one layer of a finished run kept; a block of a Transformer is one layer."""
+class KeptLayer:
+    """The kept weights of one layer of a finished run; a Transformer block is one layer."""
 
     name: str
     nonzeros: int
@@ -114,12 +114,12 @@ class Layer:
         return self.nonzeros / self.weights
 
 
-def layers_of(rows: Sequence[dict[str, Any]]) -> tuple[Layer, ...]:
-    """The layers of a result; the matrices of one Transformer block (`blocks.0.…`) together."""
-    found: dict[str, Layer] = {}
+def layers_of(rows: Sequence[dict[str, Any]]) -> tuple[KeptLayer, ...]:
+    """The layers of a result; the matrices of a Transformer block (`blocks.0.…`) are added up."""
+    found: dict[str, KeptLayer] = {}
     for row in rows:
         name = row["name"]
-        if name == UNCOUNTED:
+        if name == EMBEDDING:
             continue
         if name.startswith("blocks."):
             name = ".".join(name.split(".")[:2])
@@ -127,5 +127,5 @@ def layers_of(rows: Sequence[dict[str, Any]]) -> tuple[Layer, ...]:
         if before := found.get(name):
             nonzeros, weights = nonzeros + before.nonzeros, weights + before.weights
             prunable = prunable or before.prunable
-        found[name] = Layer(name, nonzeros, weights, prunable)
+        found[name] = KeptLayer(name, nonzeros, weights, prunable)
     return tuple(found.values())

@@ -1,4 +1,4 @@
-"""A few arrays out of a run's last checkpoint, without reading the others."""
+"""Read single arrays of a run's last checkpoint, without the others."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sparsecore.runs.store.tables import checkpoints
 
 
 def saved_arrays(store: Store, run_id: str, *names: str) -> tuple[int, list[np.ndarray]] | None:
-    """The step of the last checkpoint and these arrays of it, flat; None when there is none yet.
+    """The step of the last checkpoint and these arrays of it, flat; None if there is none yet.
 
-    None too when a newer checkpoint takes its place in between: asked again, that one is read. Raises
-    `KeyError` for a name that it does not hold.
+    None too if a newer checkpoint replaced it meanwhile: the next call reads that one. Raises `KeyError` for
+    an array that the checkpoint lacks.
     """
     first = _part(store, run_id, 0, HEADER_BYTES)
     if first is None:
@@ -35,7 +35,7 @@ def saved_arrays(store: Store, run_id: str, *names: str) -> tuple[int, list[np.n
 
 
 def _part(store: Store, run_id: str, start: int, size: int) -> tuple[int, bytes] | None:
-    """The step of the checkpoint and `size` bytes of its blob from byte `start`."""
+    """The step of the checkpoint, and `size` bytes of its blob from byte `start`."""
     part = func.substr(checkpoints.c.payload, start + 1, size, type_=LargeBinary)
     query = select(checkpoints.c.step, part).where(checkpoints.c.run_id == run_id)
     with store.engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""The store: every run's config, log, checkpoint, commands and ending, in one database."""
+"""The store: config, log, checkpoint, commands and result of every run, in one database."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from sqlalchemy.engine import Row
 
 from sparsecore.engine.config import PARAMETERS, ConfigError, RunConfig
 from sparsecore.runs.store import queue
-from sparsecore.runs.store.database import Opening, insert_or, one_at_a_time
+from sparsecore.runs.store.database import StoreDatabase, lock_tables, upsert
 from sparsecore.runs.store.limits import require_fit
-from sparsecore.runs.store.log import Entry, append, rewind
+from sparsecore.runs.store.log import LogEntry, append, rewind
 from sparsecore.runs.store.people import HOST, Person, require_room
 from sparsecore.runs.store.run import ACTIVE, WELCOME, Run, State, new_row
 from sparsecore.runs.store.tables import checkpoints, commands, log, runs, settings
 
 HEARTBEAT_SECONDS = 1.0
-LOST_SECONDS = 10.0  # without a heartbeat for so long, a run's worker is taken for dead
-KEPT = runs.c.deleted.is_(None)
-# Asked twenty times a second by every worker: to build it anew takes longer than to ask.
+LOST_SECONDS = 10.0  # without a heartbeat for this long, a worker counts as dead
+NOT_DELETED = runs.c.deleted.is_(None)
+# Every worker runs this twenty times a second; building the statement takes longer than running it.
 WAITING = select(commands.c.id).where(commands.c.run_id == bindparam("run"))
-MAX_CRASHES = 3  # a run whose worker died so often without a new checkpoint is given up
+MAX_CRASHES = 3  # in a row without a new checkpoint; then the run fails
 
 
 class LostRun(RuntimeError):
-    """The run is no longer this worker's: someone took it over, or deleted it."""
+    """The worker no longer holds the run: another one took it over, or it was deleted."""
 
 
-class Store(Opening):
+class Store(StoreDatabase):
     """All runs in one database: that of `url` or of `SPARSECORE_STORE`, else SQLite under `home`.
 
-    Safe from any number of threads and processes, and with PostgreSQL from several machines. A run belongs
-    to one worker at a time; what any other writes to it raises `LostRun`. Every call raises `StoreError`
-    when the database cannot be reached. Heartbeats are by the database's clock. What a person asks for names
-    him in `by` (see `people`): a command to another's run raises `NotYours`.
+    Safe to use from any number of threads and processes, and with PostgreSQL from several machines. One
+    worker at a time holds a run; writes of any other raise `LostRun`. Every call raises `StoreError` if the
+    database cannot be reached. Heartbeats use the database's clock. `by` names the user behind a command (see
+    `people`): a command to another user's run raises `NotYours`.
     """
 
     # -- runs ---------------------------------------------------------------------------------------------
@@ -44,11 +44,11 @@ class Store(Opening):
     def create(
         self, config: RunConfig, origin: str = "page", worker: str | None = None, by: Person = HOST
     ) -> str:
-        """A new run, queued; or, when a `worker` is named, begun by it. Gives its id.
+        """Create a queued run, or a running one that `worker` holds; returns its id.
 
-        Raises `QueueFull`, and `Beyond` for a run that takes too much of this machine.
+        Raises `QueueFull`, and `Beyond` for a run that is too large for this machine.
         """
-        if origin != WELCOME:  # it is small, and no page shows without it
+        if origin != WELCOME:  # it is small, and every page needs it
             require_fit(config, self.home)
         row = new_row(config, origin, by.owner)
         if worker:
@@ -56,14 +56,14 @@ class Store(Opening):
             row |= {"state": "running", "worker": worker, "started": now, "heartbeat": now}
         with self.engine.begin() as connection:
             if by is not HOST:
-                one_at_a_time(connection)  # two tabs of one person must not both take the last place
+                lock_tables(connection)  # two tabs of one user must not both take the last place
                 require_room(connection, by)
             connection.execute(insert(runs).values(row))
         return row["id"]
 
     def get(self, run_id: str) -> Run | None:
-        """The run, or None when there is none of this id, or it was deleted."""
-        query = select(runs).where(runs.c.id == run_id, KEPT)
+        """The run; None if there is none with this id, or it was deleted."""
+        query = select(runs).where(runs.c.id == run_id, NOT_DELETED)
         with self.engine.connect() as connection:
             row = connection.execute(query).first()
         return None if row is None else Run.of(row)
@@ -71,8 +71,8 @@ class Store(Opening):
     def list(
         self, *, states: Sequence[str] = (), origin: str | None = None, limit: int | None = None
     ) -> list[Run]:
-        """Runs, newest first."""
-        query = select(runs).where(KEPT).order_by(runs.c.place.desc()).limit(limit)
+        """The runs, newest first."""
+        query = select(runs).where(NOT_DELETED).order_by(runs.c.place.desc()).limit(limit)
         if states:
             query = query.where(runs.c.state.in_(states))
         if origin:
@@ -80,24 +80,24 @@ class Store(Opening):
         with self.engine.connect() as connection:
             return [Run.of(row) for row in connection.execute(query)]
 
-    def queue_place(self, run_id: str) -> int | None:
-        """1 for the next to be trained; None when the run is not queued."""
+    def queue_position(self, run_id: str) -> int | None:
+        """The position in the queue, 1 for the next run; None if the run is not queued."""
         with self.engine.connect() as connection:
-            return queue.place_of(connection, run_id)
+            return queue.position(connection, run_id)
 
     def delete(self, run_id: str, by: Person = HOST) -> None:
-        """Erase a run and all it logged; `keeping.delete` can be undone."""
+        """Erase a run with its log for good; `catalogue.remove` can be undone."""
         self._require(run_id, by)
         with self.engine.begin() as connection:
             connection.execute(delete(runs).where(runs.c.id == run_id))
 
-    # -- who trains it ------------------------------------------------------------------------------------
+    # -- workers ------------------------------------------------------------------------------------------
 
     def claim(self, run_id: str, worker: str, state: Literal["queued", "paused"] = "queued") -> bool:
-        """Make the run this worker's if it is still in `state`; a queued one is running from then on."""
+        """Let this worker hold the run if it is still in `state`; a queued run becomes a running one."""
         now = self._now()
         values = {"worker": worker, "heartbeat": now, "started": func.coalesce(runs.c.started, now)}
-        free = (runs.c.id == run_id, runs.c.state == state, KEPT)
+        free = (runs.c.id == run_id, runs.c.state == state, NOT_DELETED)
         if state == "queued":
             values["state"] = "running"
         else:
@@ -108,27 +108,27 @@ class Store(Opening):
                 queue.note_turn(connection, run_id, now)
             return claimed
 
-    def beat(self, run_id: str, worker: str) -> None:
-        """Say that the worker lives; `LostRun` when the run is no longer its own."""
-        self._mine(run_id, worker, {"heartbeat": self._now()})
+    def heartbeat(self, run_id: str, worker: str) -> None:
+        """Renew the worker's heartbeat. Raises `LostRun`."""
+        self._update_own(run_id, worker, {"heartbeat": self._now()})
 
     def set_state(self, run_id: str, worker: str, state: State) -> None:
-        """Move the worker's own run to `paused` or `running`."""
-        self._mine(run_id, worker, {"state": state, "heartbeat": self._now()})
+        """Set the worker's run to `paused` or `running`."""
+        self._update_own(run_id, worker, {"state": state, "heartbeat": self._now()})
 
     def release(self, run_id: str, worker: str) -> None:
-        """Let go of the run: it is queued again, but paused if it was, or was asked to be."""
+        """Release the run: it is queued again, or paused if it was, or if a pause is pending."""
         with self.engine.begin() as connection:
-            self._mine_in(connection, run_id, worker, {"state": queue.LEFT, "worker": None})
-            queue.is_obeyed(connection, run_id)
+            self._update_own_in(connection, run_id, worker, {"state": queue.AFTER_RELEASE, "worker": None})
+            queue.drop_fulfilled_pause(connection, run_id)
 
     def finish(self, run_id: str, worker: str, step: int, reason: str, detail: dict, result: dict) -> None:
-        """The run's ending."""
+        """End the run with its result."""
         ending = {"reason": reason, "detail": detail, "result": result, "step": step}
-        self._mine(run_id, worker, ending | {"state": "ended", "worker": None, "ended": self._now()})
+        self._update_own(run_id, worker, ending | {"state": "ended", "worker": None, "ended": self._now()})
 
     def fail(self, run_id: str, error: str, worker: str | None = None) -> None:
-        """The run cannot go on; `error` is the sentence to show. A `worker` may only fail its own run."""
+        """End the run with an error, one sentence; with a `worker`, only if that holds it."""
         active = (runs.c.id == run_id, runs.c.state.in_(ACTIVE))
         if worker is not None:
             active += (runs.c.worker == worker,)
@@ -137,21 +137,21 @@ class Store(Opening):
             connection.execute(update(runs).where(*active).values(values))
 
     def recover(self, run_id: str, worker: str, what: str) -> None:
-        """The worker is dead: its run is let go, or given up after `MAX_CRASHES` in a row."""
+        """Release the run of a dead worker; fail it after `MAX_CRASHES` in a row."""
         mine = (runs.c.id == run_id, runs.c.worker == worker, runs.c.state.in_(ACTIVE))
         with self.engine.begin() as connection:
             row = connection.execute(select(runs.c.crashes, runs.c.state).where(*mine)).first()
             if row is None:
                 return
-            crashes = row.crashes + (row.state != "queued")  # one that waited for its worker has not crashed
-            values: dict[str, Any] = {"state": queue.LEFT, "worker": None, "crashes": crashes}
+            crashes = row.crashes + (row.state != "queued")  # a queued run has not crashed
+            values: dict[str, Any] = {"state": queue.AFTER_RELEASE, "worker": None, "crashes": crashes}
             if crashes >= MAX_CRASHES:
                 values |= {"state": "failed", "ended": self._now(), "error": what}
             connection.execute(update(runs).where(*mine).values(values))
-            queue.is_obeyed(connection, run_id)
+            queue.drop_fulfilled_pause(connection, run_id)
 
     def lost(self) -> list[Run]:
-        """Runs whose worker was not heard of for `LOST_SECONDS`, by a clock that may have been set back."""
+        """Runs without a heartbeat for `LOST_SECONDS`, or with one in the future (the clock was set back)."""
         now = self._now()
         odd = or_(runs.c.heartbeat < now - LOST_SECONDS, runs.c.heartbeat > now + LOST_SECONDS)
         query = select(runs).where(runs.c.worker.is_not(None), odd)
@@ -159,16 +159,18 @@ class Store(Opening):
             return [Run.of(row) for row in connection.execute(query)]
 
     def heartbeats(self) -> dict[str, tuple[str, float]]:
-        """The worker and the last heartbeat of every run that somebody holds."""
+        """The worker and the last heartbeat of every run that a worker holds."""
         query = select(runs.c.id, runs.c.worker, runs.c.heartbeat).where(runs.c.worker.is_not(None))
         with self.engine.connect() as connection:
             return {row.id: (row.worker, row.heartbeat) for row in connection.execute(query)}
 
-    def _mine(self, run_id: str, worker: str, values: dict[str, Any]) -> None:
+    def _update_own(self, run_id: str, worker: str, values: dict[str, Any]) -> None:
         with self.engine.begin() as connection:
-            self._mine_in(connection, run_id, worker, values)
+            self._update_own_in(connection, run_id, worker, values)
 
-    def _mine_in(self, connection: Connection, run_id: str, worker: str, values: dict[str, Any]) -> None:
+    def _update_own_in(
+        self, connection: Connection, run_id: str, worker: str, values: dict[str, Any]
+    ) -> None:
         query = update(runs).where(runs.c.id == run_id, runs.c.worker == worker).values(values)
         if connection.execute(query).rowcount == 0:
             raise LostRun(f"run {run_id} is no longer trained by {worker}.")
@@ -180,20 +182,23 @@ class Store(Opening):
         run_id: str,
         worker: str,
         step: int,
-        entries: Sequence[Entry],
+        entries: Sequence[LogEntry],
         checkpoint: bytes | None = None,
         *,
-        kept: bool = False,
+        saved_in_file: bool = False,
     ) -> None:
-        """Append to the run's log, and replace its checkpoint or say that a file has it, at once."""
+        """Append to the log and replace the checkpoint, in one transaction.
+
+        saved_in_file: a file has a newer checkpoint, so the worker has made progress.
+        """
         values: dict[str, Any] = {"step": step, "heartbeat": self._now()}
-        if kept or checkpoint is not None:
+        if saved_in_file or checkpoint is not None:
             values["crashes"] = 0
         with self.engine.begin() as connection:
-            self._mine_in(connection, run_id, worker, values)
+            self._update_own_in(connection, run_id, worker, values)
             append(connection, run_id, entries)
             if checkpoint is not None:
-                # In its place: to free the pages of a large one and to take others costs twice the time.
+                # Updated in place: freeing the pages of a large one and taking new ones takes twice as long.
                 row = {"step": step, "payload": checkpoint}
                 there = update(checkpoints).where(checkpoints.c.run_id == run_id)
                 if connection.execute(there.values(row)).rowcount == 0:
@@ -207,13 +212,13 @@ class Store(Opening):
         return None if row is None else (row.step, row.payload)
 
     def rewind(self, run_id: str, worker: str, step: int) -> None:
-        """Drop what was logged after `step`, before the run goes on from there."""
+        """Drop the log after `step`, before the run continues from there."""
         with self.engine.begin() as connection:
-            self._mine_in(connection, run_id, worker, {"step": step})
+            self._update_own_in(connection, run_id, worker, {"step": step})
             rewind(connection, run_id, step)
 
     def entries(self, run_id: str, kinds: Sequence[str], after: int = 0) -> list[Row]:
-        """Log rows (id, kind, step, payload) of these kinds past a row id, oldest first."""
+        """Log rows (id, kind, step, payload) of these kinds after a row id, oldest first."""
         query = (
             select(log.c.id, log.c.kind, log.c.step, log.c.payload)
             .where(log.c.run_id == run_id, log.c.kind.in_(kinds), log.c.id > after)
@@ -223,14 +228,14 @@ class Store(Opening):
             return list(connection.execute(query))
 
     def changes(self, run_id: str) -> dict[str, Any]:
-        """The live parameters as they were last set while the run trained."""
+        """The live parameters that were changed while the run trained, with their last values."""
         changed: dict[str, Any] = {}
         for row in self.entries(run_id, ["change"]):
             changed |= json.loads(row.payload)
         return changed
 
     def last_record(self, run_id: str) -> dict[str, Any]:
-        """The newest scalars of the run; empty before the first."""
+        """The newest record of the run; empty before the first."""
         query = select(log.c.payload).where(log.c.run_id == run_id, log.c.kind == "record")
         with self.engine.connect() as connection:
             payload = connection.execute(query.order_by(log.c.id.desc()).limit(1)).scalar_one_or_none()
@@ -243,7 +248,7 @@ class Store(Opening):
             return [tuple(row) for row in connection.execute(query.order_by(log.c.id))]
 
     def frame(self, run_id: str, row_id: int | None = None, newer_than: int = 0) -> Row | None:
-        """One frame (id, step, payload): that of a row id, or the newest if it is newer than a row id."""
+        """One frame (id, step, payload): with this row id, or else the newest one after `newer_than`."""
         query = select(log.c.id, log.c.step, log.c.payload).where(
             log.c.run_id == run_id, log.c.kind == "frame"
         )
@@ -252,13 +257,13 @@ class Store(Opening):
             return connection.execute(query.where(wanted).order_by(log.c.id.desc()).limit(1)).first()
 
     def last_row(self, run_id: str) -> int:
-        """The newest row id of the run's log; 0 for an empty log."""
+        """The last row id of the run's log; 0 for an empty log."""
         query = select(func.coalesce(func.max(log.c.id), 0)).where(log.c.run_id == run_id)
         with self.engine.connect() as connection:
             return connection.execute(query).scalar_one()
 
     def log_bytes(self, run_id: str) -> int:
-        """The size of the run's log."""
+        """The size of the run's log in bytes."""
         query = select(func.coalesce(func.sum(log.c.size), 0)).where(log.c.run_id == run_id)
         with self.engine.connect() as connection:
             return connection.execute(query).scalar_one()
@@ -268,9 +273,9 @@ class Store(Opening):
     def command(
         self, run_id: str, kind: str, values: dict[str, Any] | None = None, by: Person = HOST
     ) -> None:
-        """Ask the run's worker for something: pause, step, stop, release, or change (live parameters).
+        """Send the run's worker a command: pause, step, stop, release, or change (live parameters).
 
-        A `ConfigError` when a changed value does not fit; nothing is asked then.
+        Raises `ConfigError` for a changed value that is not allowed; then no command is sent.
         """
         self._require(run_id, by)
         if kind == "change":
@@ -293,36 +298,36 @@ class Store(Opening):
             RunConfig.parse(run.config.model_dump() | values)
 
     def _stop_unstarted(self, connection: Connection, run_id: str) -> bool:
-        """A run that waits in the queue and has done nothing yet ends at once."""
+        """End a queued run that has not started yet; returns whether it was one."""
         waiting = (runs.c.id == run_id, runs.c.state == "queued", runs.c.started.is_(None))
         values = {"state": "ended", "reason": "stopped", "detail": {}, "ended": self._now(), "worker": None}
         return connection.execute(update(runs).where(*waiting).values(values)).rowcount == 1
 
     def resume(self, run_id: str, by: Person = HOST) -> None:
-        """A paused run waits for its turn again; one that the command line holds goes on at once."""
+        """Queue a paused run again; one that the command line holds continues at once."""
         self._require(run_id, by)
-        paused = (runs.c.id == run_id, runs.c.state == "paused", KEPT)
+        paused = (runs.c.id == run_id, runs.c.state == "paused", NOT_DELETED)
         with self.engine.begin() as connection:
             held = update(runs).where(*paused, runs.c.worker.like("cli:%")).values(state="running")
             if connection.execute(held).rowcount == 0:
                 connection.execute(update(runs).where(*paused).values(state="queued"))
 
     def take_commands(self, run_id: str) -> list[tuple[str, dict[str, Any]]]:
-        """The commands given since the last call, oldest first; they are gone from the store then."""
+        """Take the commands since the last call out of the store, oldest first."""
         with self.engine.connect() as connection:
             ids = list(connection.execute(WAITING, {"run": run_id}).scalars())
         if not ids:
-            return []  # asked many times a second: without a write
+            return []  # called many times a second: no write without a command
         taken = delete(commands).where(commands.c.id.in_(ids)).returning(commands)
         with self.engine.begin() as connection:
-            rows = list(connection.execute(taken))  # what another has taken meanwhile is not among them
+            rows = list(connection.execute(taken))  # without those that another process took meanwhile
         return [(row.kind, row.values) for row in sorted(rows, key=lambda row: row.id)]
 
-    def commanded(self) -> list[str]:
-        """Paused runs without a worker that were given a command."""
+    def paused_with_commands(self) -> list[str]:
+        """Paused runs without a worker that have a command."""
         query = (
             select(runs.c.id)
-            .where(runs.c.state == "paused", runs.c.worker.is_(None), KEPT)
+            .where(runs.c.state == "paused", runs.c.worker.is_(None), NOT_DELETED)
             .where(runs.c.id.in_(select(commands.c.run_id)))
         )
         with self.engine.connect() as connection:
@@ -331,19 +336,19 @@ class Store(Opening):
     # -- settings -----------------------------------------------------------------------------------------
 
     def setting(self, name: str, default: Callable[[], Any]) -> Any:
-        """A value kept for all processes; made by `default()` the first time anyone asks."""
+        """A value shared by all processes; made by `default()` at the first call."""
         query = select(settings.c.value).where(settings.c.name == name)
         with self.engine.connect() as connection:
             found = connection.execute(query).scalar_one_or_none()
         if found is not None:
             return found
         with self.engine.begin() as connection:
-            row = insert_or(self.engine, settings).values(name=name, value=default())
+            row = upsert(self.engine, settings).values(name=name, value=default())
             connection.execute(row.on_conflict_do_nothing())
             return connection.execute(query).scalar_one()
 
     def set_setting(self, name: str, value: Any) -> None:
-        """Keep a value for all processes."""
-        row = insert_or(self.engine, settings).values(name=name, value=value)
+        """Set a value for all processes."""
+        row = upsert(self.engine, settings).values(name=name, value=value)
         with self.engine.begin() as connection:
             connection.execute(row.on_conflict_do_update(index_elements=["name"], set_={"value": value}))

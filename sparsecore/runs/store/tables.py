@@ -47,16 +47,16 @@ runs = Table(
     Column("detail", JSON),
     Column("result", JSON),
     Column("error", Text),
-    Column("owner", String(32)),  # whose it is: a digest of a browser's token; NULL for nobody's
-    # NULL in a store of an older version, as for a run that nobody has named, pinned or deleted.
+    Column("owner", String(32)),  # a digest of the token in the owner's browser; NULL without an owner
+    # NULL in a store of an older version, and for a run without a name, note, pin or deletion.
     Column("name", String(80)),
     Column("note", Text),
     Column("pinned", Boolean),
-    Column("deleted", Float),  # when it was taken off every list; it is erased some minutes later
-    Column("deleted_state", String(8)),  # the state it had then
+    Column("deleted", Float),  # the time of deletion; the run is erased some minutes later
+    Column("deleted_state", String(8)),  # the state before the deletion
     Index("runs_by_owner", "owner", "state"),
-    # Only of the few deleted runs: no query may look up in an index that the others are not deleted.
-    # `open_database` gives PostgreSQL the same condition; to name it here would load that dialect for SQLite.
+    # Only over the few deleted runs: an index over all would tempt queries to scan it for NULL.
+    # `open_database` gives PostgreSQL the same condition; naming it here would load that dialect for SQLite.
     runs_by_deletion := Index("runs_by_deletion", "deleted", sqlite_where=DELETED),
 )
 
@@ -72,7 +72,7 @@ log = Table(
     Column("size", Integer, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Index("log_by_run", "run_id", "kind", "id"),
-    # A viewer asks for rows past an id: one must never come again. PostgreSQL's never do.
+    # Viewers read the rows past an id, so no id may be used twice. PostgreSQL never does.
     sqlite_autoincrement=True,
 )
 
@@ -100,7 +100,7 @@ sweeps = Table(
     Column("id", String(12), unique=True, nullable=False),
     Column("digest", String(16), unique=True, nullable=False),
     Column("spec", JSON, nullable=False),
-    Column("cells", JSON, nullable=False),  # the digests of its runs' configs
+    Column("cells", JSON, nullable=False),  # the digests of the configs of its runs
     Column("state", String(8), nullable=False, index=True),
     Column("origin", String(16), nullable=False),
     Column("created", Float, nullable=False),
@@ -108,27 +108,27 @@ sweeps = Table(
     Index("sweeps_by_owner", "owner"),
 )
 
-turns = Table(  # when a person's run last came to its turn: the queue goes round by it
+turns = Table(  # when a run of each owner was last started: the queue is round-robin over owners
     "turns",
     metadata,
-    Column("owner", String(32), primary_key=True),  # empty for what belongs to nobody
-    Column("sweeps", Integer, primary_key=True),  # 1 for the turns of sweeps, -1 of what is for everybody
+    Column("owner", String(32), primary_key=True),  # empty without an owner
+    Column("sweeps", Integer, primary_key=True),  # the rank: 1 sweeps, 0 single runs, -1 shared runs
     Column("at", Float, nullable=False),
 )
 
-entries = Table(  # of the challenge: runs that the server has judged by their weights
+entries = Table(  # challenge entries: runs that the server has evaluated by their weights
     "entries",
     metadata,
     Column("run_id", _run_id(), primary_key=True),
     Column("task", String(16), nullable=False, index=True),
-    Column("owner", String(32)),  # whose entry it is
+    Column("owner", String(32)),
     Column("name", String(60), nullable=False),
     Column("nonzeros", Integer, nullable=False),
-    Column("value", Float, nullable=False),  # the judge's metric
+    Column("value", Float, nullable=False),  # the metric that the server measured
     Column("created", Float, nullable=False),
 )
 
-guesses = Table(  # what a person thought before a lesson's run; the first answer stays
+guesses = Table(  # each user's answer before a lesson's run; the first answer counts
     "guesses",
     metadata,
     Column("lesson", String(32), primary_key=True),

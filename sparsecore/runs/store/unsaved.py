@@ -1,9 +1,9 @@
-"""The newest state of a large run in files beside a SQLite store: they outlive its process and cost little.
+"""State files: the newest checkpoint of a large run, next to a SQLite store between two saves to it.
 
-The store takes a third of a second of computing for the 76 MB of a text network, and some seconds on a busy
-machine. A file that nobody waits to reach the disk takes a sixth of it, and outlives whoever wrote it.
-Two files take turns, so that one is whole at any moment. What a machine loses when it ends at once is found
-by its checksum, and the run goes on from the store.
+Saving the 76 MB of a text network to the store takes a third of a second of computing, and seconds on a busy
+machine. A file that is not synced to the disk takes a sixth of that and outlives the process. Two files are
+written in turn, so that one is always complete. A checksum finds a file that a power failure cut off; the run
+then continues from the store.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ from sqlalchemy import select
 
 from sparsecore.engine.training.events import Checkpoint
 from sparsecore.runs.store.blobs import decode, pieces
-from sparsecore.runs.store.database import is_shared
+from sparsecore.runs.store.database import is_networked
 from sparsecore.runs.store.run import ACTIVE
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import runs
 
-FOLDER = "unsaved"  # of the home
-LARGE = 4_000_000  # bytes of a state; a smaller one the store takes in hundredths of a second
-HEAD_BYTES = 16  # the checksum of the rest, and the step, of 8 bytes each
-NOT_WHOLE = bytes(HEAD_BYTES)
+FOLDER = "unsaved"  # in the home folder
+LARGE = 4_000_000  # bytes of a checkpoint; the store saves a smaller one in hundredths of a second
+HEAD_BYTES = 16  # the checksum of the rest and the step, 8 bytes each
+INCOMPLETE = bytes(HEAD_BYTES)
 
 
-class Beside:
-    """The files of one run; whoever trains it writes them, and reads them when he begins."""
+class StateFiles:
+    """The state files of one run, which its worker writes, and reads when it starts."""
 
     def __init__(self, store: Store, run_id: str) -> None:
         folder = store.home / FOLDER
-        self.places = [folder / f"{run_id}.{turn}" for turn in (0, 1)]
-        self.possible = not is_shared(store.url)  # who goes on on another machine has no file of this one
+        self.paths = [folder / f"{run_id}.{turn}" for turn in (0, 1)]
+        self.possible = not is_networked(store.url)  # another machine could not read the files of this one
 
-    def takes(self, checkpoint: Checkpoint) -> bool:
-        """Whether the state is so large that it is to be kept here between two writings of the store."""
+    def is_large(self, checkpoint: Checkpoint) -> bool:
+        """Whether the checkpoint is large enough to be kept in a file between two saves to the store."""
         return self.possible and sum(array.nbytes for array in checkpoint.arrays.values()) >= LARGE
 
     def write(self, checkpoint: Checkpoint) -> bool:
-        """Keep a state in place of the last but one; False, and no more is tried, where no file can be."""
-        place = self.places[0]
-        self.places.reverse()
+        """Overwrite the older file; False, from then on, where no file can be written."""
+        path = self.paths[0]
+        self.paths.reverse()
         try:
-            place.parent.mkdir(exist_ok=True)
-            with open(os.open(place, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
-                file.write(NOT_WHOLE)
+            path.parent.mkdir(exist_ok=True)
+            with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+                file.write(INCOMPLETE)
                 file.flush()
                 step = checkpoint.step.to_bytes(8, "little")
                 digest = zlib.crc32(step)
@@ -64,21 +64,21 @@ class Beside:
         return self.possible
 
     def newest(self) -> Checkpoint | None:
-        """The state of the latest step that is whole; the other file is the one to be written next."""
-        found = {place: read for place in self.places if (read := _read(place)) is not None}
-        self.places.sort(key=lambda place: found[place].step if place in found else -1)
-        return found.get(self.places[-1])
+        """The complete checkpoint of the latest step; the other file is overwritten next."""
+        found = {path: read for path in self.paths if (read := _read(path)) is not None}
+        self.paths.sort(key=lambda path: found[path].step if path in found else -1)
+        return found.get(self.paths[-1])
 
     def remove(self) -> None:
-        """The store has what is to be kept."""
-        for place in self.places:
-            with contextlib.suppress(OSError):  # on a disk that can only be read they stay until `tidy`
-                place.unlink(missing_ok=True)
+        """Remove both files: the store has the run's last checkpoint."""
+        for path in self.paths:
+            with contextlib.suppress(OSError):  # on a read-only disk they stay until `tidy`
+                path.unlink(missing_ok=True)
 
 
-def _read(place: Path) -> Checkpoint | None:
+def _read(path: Path) -> Checkpoint | None:
     try:
-        data = place.read_bytes()
+        data = path.read_bytes()
     except OSError:
         return None
     head, blob = data[:HEAD_BYTES], memoryview(data)[HEAD_BYTES:]
@@ -89,40 +89,40 @@ def _read(place: Path) -> Checkpoint | None:
 
 
 def sizes(store: Store) -> tuple[dict[str, int], int]:
-    """Bytes of the files of each run that may go on from them, and of all that `tidy` would remove."""
-    places = _places(store)
-    going = _going_on(store) if places else set()
-    kept: Counter[str] = Counter()
-    left = 0
-    for place in places:
+    """Bytes of the files of each unfinished run, and of all files that `tidy` would remove."""
+    paths = _paths(store)
+    unfinished = _unfinished(store) if paths else set()
+    needed: Counter[str] = Counter()
+    removable = 0
+    for path in paths:
         with contextlib.suppress(FileNotFoundError):  # the run has ended meanwhile
-            size = place.stat().st_size
-            if place.stem in going:
-                kept[place.stem] += size
+            size = path.stat().st_size
+            if path.stem in unfinished:
+                needed[path.stem] += size
             else:
-                left += size
-    return dict(kept), left
+                removable += size
+    return dict(needed), removable
 
 
 def tidy(store: Store) -> None:
-    """Remove the files of runs that are over or gone, whose process could not do it."""
-    if places := _places(store):
-        going = _going_on(store)
-        for place in places:
-            if place.stem not in going:
+    """Remove the files of finished and erased runs, in case their worker could not."""
+    if paths := _paths(store):
+        unfinished = _unfinished(store)
+        for path in paths:
+            if path.stem not in unfinished:
                 with contextlib.suppress(OSError):
-                    place.unlink(missing_ok=True)
+                    path.unlink(missing_ok=True)
 
 
-def _places(store: Store) -> list[Path]:
-    """The files of this store's runs. A shared database has none: those here are the SQLite file's."""
-    return [] if is_shared(store.url) else list((store.home / FOLDER).glob("*.[01]"))
+def _paths(store: Store) -> list[Path]:
+    """The state files of this store. A networked database has none: files here belong to a SQLite store."""
+    return [] if is_networked(store.url) else list((store.home / FOLDER).glob("*.[01]"))
 
 
-def _going_on(store: Store) -> set[str]:
-    """The runs that are not over. One that was deleted is among them: it may be brought back.
+def _unfinished(store: Store) -> set[str]:
+    """The unfinished runs, with deleted ones, which may be restored.
 
-    Asked for when the files have been found: whoever has a file was in the store before it.
+    Called after the files were listed: a run is in the store before it has a file.
     """
     with store.engine.connect() as connection:
         return set(connection.execute(select(runs.c.id).where(runs.c.state.in_(ACTIVE))).scalars())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import isfinite, sqrt
 from typing import Literal
 
-from sparsecore.runs.store.run import Layer
+from sparsecore.runs.store.run import KeptLayer
 from sparsecore.runs.sweeps.bisection import LOWER_IS_BETTER
 from sparsecore.runs.sweeps.spec import FINISHED, Cell
 
@@ -39,7 +39,7 @@ class Point:
     budget: int
     nonzeros: int
     weights: int
-    layers: tuple[Layer, ...]
+    layers: tuple[KeptLayer, ...]
 
 
 @dataclass(frozen=True)

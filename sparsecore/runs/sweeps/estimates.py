@@ -172,7 +172,7 @@ CONFIG = (
     runs.c.config["density"].as_float().label("density"),
     runs.c.config["max_steps"].as_integer().label("max_steps"),
     runs.c.step,
-    queue.IS_FOR_ALL.label("for_all"),
+    queue.IS_SHARED.label("shared"),
 )
 
 
@@ -202,17 +202,17 @@ class Waits:
             return self._known.get(run_id)
 
     def _look(self) -> dict[str, Wait]:
-        line = queue.line(*CONFIG)
-        training = select(*CONFIG).where(runs.c.state == "running", queue.FOR == "")
+        line = queue.ranked(*CONFIG)
+        training = select(*CONFIG).where(runs.c.state == "running", queue.QUEUE == "")
         with self.store.engine.connect() as connection:
             queued = list(connection.execute(select(line).order_by(line.c.nth)))
             running = list(connection.execute(training)) if queued else []
-        here = [row for row in queued if not row._mapping["for"]]
+        here = [row for row in queued if not row.queue]
         # As the supervisor reckons: of those for all one takes no core.
-        beside = next((row for row in running if row.for_all), None)
+        beside = next((row for row in running if row.shared), None)
         taken = [self._left(row) for row in running if row is not beside]
         over = 0.0 if beside is None else self._left(beside)
-        lasts, first = [self._left(row) for row in here], sum(row.for_all for row in here)
+        lasts, first = [self._left(row) for row in here], sum(row.shared for row in here)
         begins = starts(taken, lasts, self.cores, first, over)
         seconds = {row.id: begin for row, begin in zip(here, begins, strict=True)}
         return {row.id: Wait(row.nth, seconds.get(row.id)) for row in queued}

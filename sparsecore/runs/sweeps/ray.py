@@ -26,7 +26,7 @@ from sparsecore.corpora import storage
 from sparsecore.corpora.corpus import CorpusError
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store import queue
-from sparsecore.runs.store.database import StoreError, clock, is_shared
+from sparsecore.runs.store.database import StoreError, clock, is_networked
 from sparsecore.runs.store.errors import Unusable
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import HEARTBEAT_SECONDS, MAX_CRASHES, LostRun, Store
@@ -72,7 +72,7 @@ class Ray:
         gpus_per_run: float = GPUS_PER_RUN,
         workers: int | None = None,
     ) -> None:
-        if address is not None and not is_shared(store.url):
+        if address is not None and not is_networked(store.url):
             raise ClusterError(
                 f"the store is a SQLite file, which the machines of {address} cannot see: let "
                 "SPARSECORE_STORE name a PostgreSQL database that all of them reach."
@@ -144,7 +144,7 @@ class Ray:
         self.given += 1
         name = f"{self.name}:{self.given}"
         home = str(self.store.home) if self.address is None else None
-        url = self.store.url.render_as_string(hide_password=False) if is_shared(self.store.url) else None
+        url = self.store.url.render_as_string(hide_password=False) if is_networked(self.store.url) else None
         ref = remote.remote(home, url, run.id, name, config.data, texts)
         self.tasks[ref] = Task(run.id, name)
 
@@ -195,7 +195,7 @@ class Ray:
     def _let_go(self) -> None:
         """Save and queue what trains, take back what no process has begun, and leave no task."""
         with self.store.engine.connect() as connection:
-            held = queue.held(connection, [task.name for task in self.tasks.values()])
+            held = queue.runs_of(connection, [task.name for task in self.tasks.values()])
         for ref, task in self.tasks.items():
             if task.name in held:
                 self.store.command(task.run_id, "release")
@@ -211,7 +211,7 @@ class Ray:
                 self.store.release(task.run_id, task.name)
         obeyed = commands.c.run_id.in_([task.run_id for task in left.values()]), commands.c.kind == "release"
         with self.store.engine.begin() as connection:
-            queue.free(connection, self.name)
+            queue.unreserve(connection, self.name)
             connection.execute(delete(commands).where(*obeyed))
 
     # -- while it lasts -----------------------------------------------------------------------------------
@@ -251,7 +251,7 @@ class Ray:
             while not done.wait(HEARTBEAT_SECONDS):
                 # A database that is gone for a moment may be back at the next beat; `run` meets it as well.
                 with suppress(StoreError), self.store.engine.begin() as connection:
-                    queue.beat(connection, self.name, clock(self.store.engine))
+                    queue.heartbeat(connection, self.name, clock(self.store.engine))
 
         beating = threading.Thread(target=beat, daemon=True)
         beating.start()

@@ -21,7 +21,7 @@ from sqlalchemy import Column, Connection, Select, delete, exists, insert, selec
 from sqlalchemy.engine import Row
 
 from sparsecore.engine.config import RunConfig
-from sparsecore.runs.store.limits import require_all
+from sparsecore.runs.store.limits import require_all_fit
 from sparsecore.runs.store.people import HOST, Person
 from sparsecore.runs.store.queue import SWEEP
 from sparsecore.runs.store.run import ACTIVE, IMPORT, Run, new_id, new_row
@@ -62,7 +62,7 @@ def begin(store: Store, spec: SweepSpec, origin: str = "page", by: Person = HOST
     Raises `ConfigError`, and of its kind `Beyond` for runs that take too much of this machine.
     """
     configs = spec.by_digest()
-    require_all(configs.values(), store.home)
+    require_all_fit(configs.values(), store.home)
     with _turn(store) as connection:
         sweep_id = _enter(connection, spec, list(configs), origin, by)
         _enqueue(connection, configs, by)

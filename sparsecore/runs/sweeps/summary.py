@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sparsecore.runs.store.run import UNCOUNTED
+from sparsecore.runs.store.run import EMBEDDING
 from sparsecore.runs.sweeps.curves import interval
 from sparsecore.runs.sweeps.spec import FINISHED, Cell
 
@@ -36,7 +36,7 @@ def all_nonzeros(cell: Cell) -> int | None:
     layers = ((cell.run and cell.run.result) or {}).get("layers")
     if layers is None:
         return None
-    return sum(layer["nonzeros"] for layer in layers if layer["name"] != UNCOUNTED)
+    return sum(layer["nonzeros"] for layer in layers if layer["name"] != EMBEDDING)
 
 
 def summary(cells: Sequence[Cell]) -> list[dict[str, Any]]:

@@ -219,7 +219,7 @@ def take(store: Store, name: str, largest: int = LARGEST, *, anywhere: bool = Fa
     Empty when there is none. Left alone is what waits for a cluster, or for a process that paused it, and a
     run whose last worker died.
     """
-    line = queue.line()
+    line = queue.ranked()
     query = select(runs).join(line, line.c.id == runs.c.id).where(queue.FOR_BATCH).order_by(line.c.nth)
     with store.engine.connect() as connection:
         queued = [Run.of(row) for row in connection.execute(query.limit(LOOKED_THROUGH))]
@@ -255,7 +255,7 @@ def main(home: Path, name: str, *, anywhere: bool) -> int:
         code = 0
         BatchWorker(store, batch, name, gone).work()
         with store.engine.connect() as connection:
-            if queue.has_people(connection):
+            if queue.has_interactive(connection):
                 break
     return 0 if gone.is_set() else code
 

@@ -82,7 +82,7 @@ class Batching:
             return
         self.process.stdin.close()
         with self.store.engine.connect() as connection:
-            held = queue.held_by(connection, self.name)
+            held = queue.run_ids_of(connection, self.name)
         for run_id in held:
             what = f"its batch process ended with code {code}, again and again."
             self.store.recover(run_id, self.name, what)

@@ -13,7 +13,7 @@ import uuid
 from dataclasses import dataclass
 
 from sparsecore.runs.store import queue
-from sparsecore.runs.store.database import StoreError, environment
+from sparsecore.runs.store.database import StoreError, store_environment
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import LostRun, Store
 from sparsecore.runs.workers.batching import Batching, Choice
@@ -21,7 +21,7 @@ from sparsecore.runs.workers.lost import Silence, stuck_writer
 
 TICK_SECONDS = 0.1
 LOST_EVERY_SECONDS = 2.0
-FOR_ALL_EVERY_SECONDS = 0.5  # while no core is free; thousands of a sweep may be queued
+SHARED_EVERY_SECONDS = 0.5  # while no core is free; thousands of a sweep may be queued
 STOP_SECONDS = 8.0  # workers have so long to save when the server ends
 SPARE_DELAY_SECONDS = 2.0  # a new spare imports torch: not while the run just handed out is starting
 SPARE_RETRY_SECONDS = 5.0  # after a worker that could not even start
@@ -69,7 +69,7 @@ class Supervisor(threading.Thread):
         self.children: list[Child] = []
         self.started_children = 0
         self.false_starts = 0
-        self.next_spare = self.next_search = self.next_for_all = 0.0
+        self.next_spare = self.next_search = self.next_shared = 0.0
         self.ending = threading.Event()
 
     def run(self) -> None:
@@ -136,7 +136,7 @@ class Supervisor(threading.Thread):
         training, beside = self._notice()
         self._keep_spare()
         self._start_queued(self.cores - training - (self.batching.process is not None), beside)
-        for run_id in self.store.commanded():
+        for run_id in self.store.paused_with_commands():
             self._hand(run_id, "paused")
 
     def _is_starved(self, run: Run) -> bool:
@@ -158,7 +158,7 @@ class Supervisor(threading.Thread):
             begins = child.runs == 1 and time.monotonic() - child.since < START_SECONDS
             if begins and child.run_id is not None:
                 with contextlib.suppress(LostRun):
-                    self.store.beat(child.run_id, child.name)
+                    self.store.heartbeat(child.run_id, child.name)
 
     def _reap(self) -> None:
         self.batching.reap()
@@ -183,13 +183,13 @@ class Supervisor(threading.Thread):
         A run that is paused or queued takes none.
         """
         with self.store.engine.connect() as connection:
-            held = queue.held(connection, [child.name for child in self.children])
+            held = queue.runs_of(connection, [child.name for child in self.children])
         for child in self.children:
             row = held.get(child.name)
             if child.run_id is not None and (row is None or row.id != child.run_id):
                 child.run_id, child.since = None, time.monotonic()
         training = [row for row in held.values() if row.state == "running"]
-        beside = any(row.for_all for row in training)
+        beside = any(row.shared for row in training)
         return len(training) - beside, beside
 
     def _keep_spare(self) -> None:
@@ -220,7 +220,7 @@ class Supervisor(threading.Thread):
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            env=environment(self.store.home, self.store.url),
+            env=store_environment(self.store.home, self.store.url),
             text=True,
             start_new_session=True,  # Ctrl-C in the server's terminal is the server's; workers save first
         )
@@ -229,17 +229,17 @@ class Supervisor(threading.Thread):
         """Begin what waits for the `free` cores, and what is for all unless such a run trains `beside`."""
         hopeless = self.false_starts >= MAX_FALSE_STARTS and self._spare() is None
         full = free <= 0 and not hopeless
-        if full and (beside or time.monotonic() < self.next_for_all):
+        if full and (beside or time.monotonic() < self.next_shared):
             return
         with self.store.engine.connect() as connection:
-            if full and not queue.has_one_for_all(connection):
-                self.next_for_all = time.monotonic() + FOR_ALL_EVERY_SECONDS
+            if full and not queue.has_shared(connection):
+                self.next_shared = time.monotonic() + SHARED_EVERY_SECONDS
                 return
             limit = None if hopeless else max(0, free) + 1 + self.batching.looked_through
             waiting = queue.waiting(connection, limit)
         left = self.batching.left(waiting)
         for run in waiting:
-            takes_core = beside or not run.for_all
+            takes_core = beside or not run.shared
             if hopeless:
                 self.store.fail(run.id, "no worker process can start on this server; its console says why.")
             elif takes_core and free <= 0:
@@ -248,7 +248,7 @@ class Supervisor(threading.Thread):
                 free -= self.batching.start()
             else:
                 free -= takes_core
-                beside = beside or run.for_all
+                beside = beside or run.shared
                 if not self._wake(run.id):
                     self._hand(run.id, "queued")
 

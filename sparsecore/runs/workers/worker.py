@@ -38,10 +38,10 @@ from sparsecore.engine.training.loop import CHECKPOINT_SECONDS, due, train
 from sparsecore.runs.store.blobs import decode, encode, pieces
 from sparsecore.runs.store.errors import StoreError
 from sparsecore.runs.store.limits import require_memory, require_steps
-from sparsecore.runs.store.log import Entry
+from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import HEARTBEAT_SECONDS, LostRun, Store
-from sparsecore.runs.store.unsaved import Beside, tidy
+from sparsecore.runs.store.unsaved import StateFiles, tidy
 
 POLL_SECONDS = 0.05  # how often commands are looked for
 FLUSH_SECONDS = 0.5  # records wait for a frame to share its transaction, but not longer
@@ -83,8 +83,8 @@ class Worker:
         self.steps_allowed = 0
         self.let_go = self.leaving = self.released = False
         self.replies: deque[Command] = deque()
-        self.pending: list[Entry] = []
-        self.beside = Beside(store, run.id)
+        self.pending: list[LogEntry] = []
+        self.beside = StateFiles(store, run.id)
         self.is_kept = False  # whether the newest state is in a file, and not in the store
         self.is_asked = True  # whether somebody waits for the next checkpoint to be in the store
         self.unsaved: Checkpoint | None = None  # it is written before the next step
@@ -115,7 +115,7 @@ class Worker:
         """Heartbeats from a thread of their own: one step may take longer than the store's patience."""
         while not self.done.wait(HEARTBEAT_SECONDS):
             try:
-                self.store.beat(self.run.id, self.name)
+                self.store.heartbeat(self.run.id, self.name)
             except LostRun:
                 return
             except StoreError:
@@ -128,7 +128,7 @@ class Worker:
             try:
                 return act(*given)
             except StoreError as error:
-                if not error.passes:
+                if not error.is_temporary:
                     raise
                 if error.kind != told:
                     told = error.kind
@@ -194,7 +194,7 @@ class Worker:
         The log is written before: whoever goes on from the file finds every row up to its step.
         """
         is_last = taken.meta["ending"] is not None
-        if self.is_asked or is_last or not self.beside.takes(taken):
+        if self.is_asked or is_last or not self.beside.is_large(taken):
             self._save(taken)
             self.is_asked = False
             return
@@ -211,11 +211,11 @@ class Worker:
 
     def _append(self, kind: str, step: int, payload: bytes) -> None:
         self.step = step
-        self.pending.append(Entry(kind, step, payload))
+        self.pending.append(LogEntry(kind, step, payload))
 
     def _flush(self, checkpoint: bytes | None = None) -> None:
         row = (self.run.id, self.name, self.step, self.pending, checkpoint)
-        self._sure(partial(self.store.write, *row, kept=self.is_kept))
+        self._sure(partial(self.store.write, *row, saved_in_file=self.is_kept))
         self.pending = []
         self.flushed = time.monotonic()
 

@@ -29,7 +29,7 @@ from sparsecore.dashboard.server.live_route import (
 )
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store.blobs import decode, decode_meta, encode
-from sparsecore.runs.store.log import Entry
+from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.people import Person
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers.worker import Worker
@@ -49,10 +49,10 @@ def run(store: Store) -> str:
     """A run in training that has logged a scene, a record and two frames."""
     made = store.create(RunConfig(), worker="w")
     entries = [
-        Entry("scene", 0, b"the scene"),
-        Entry("frame", 0, b"frame 0"),
-        Entry("record", 20, b'{"loss":0.5}'),
-        Entry("frame", 20, b"frame 20"),
+        LogEntry("scene", 0, b"the scene"),
+        LogEntry("frame", 0, b"frame 0"),
+        LogEntry("record", 20, b'{"loss":0.5}'),
+        LogEntry("frame", 20, b"frame 20"),
     ]
     store.write(made, "w", 20, entries)
     return made
@@ -237,15 +237,15 @@ def test_a_later_frame_comes_with_its_number_and_once(client: TestClient, store:
         view.blob(b"frame 20")
         for step in (40, 60):
             blob = f"frame {step}".encode()
-            store.write(run, "w", step, [Entry("frame", step, blob)])
+            store.write(run, "w", step, [LogEntry("frame", step, blob)])
             told = view.message("frame", step=step)
             view.blob(blob)
             assert store.frame(run, told["id"]).payload == blob
         time.sleep(4 * live_route.POLL_SECONDS)
-        store.write(run, "w", 80, [Entry("record", 80, b"{}")])
+        store.write(run, "w", 80, [LogEntry("record", 80, b"{}")])
         view.message("records", rows=[{"kind": "record", "step": 80}])
         time.sleep(2 * live_route.POLL_SECONDS)
-        store.write(run, "w", 90, [Entry("record", 90, b"{}")])
+        store.write(run, "w", 90, [LogEntry("record", 90, b"{}")])
         view.message("records", rows=[{"kind": "record", "step": 90}])
     assert view.seen == [b"the scene", b"frame 20", b"frame 40", b"frame 60"]
     assert [told["step"] for told in view.told if told["type"] == "frame"] == [40, 60]
@@ -254,7 +254,7 @@ def test_a_later_frame_comes_with_its_number_and_once(client: TestClient, store:
 def test_records_and_changes_come_as_they_are_logged(client: TestClient, store: Store, run: str):
     with watch(client, store, run) as view:
         view.message("hello")
-        entries = [Entry("record", 40, b'{"loss":0.25}'), Entry("change", 40, b'{"density":0.1}')]
+        entries = [LogEntry("record", 40, b'{"loss":0.25}'), LogEntry("change", 40, b'{"density":0.1}')]
         store.write(run, "w", 40, entries)
         rows = [
             {"kind": "record", "step": 40, "loss": 0.25},
@@ -295,7 +295,7 @@ def test_the_scene_of_a_run_that_begins_while_it_is_watched_comes_before_its_fra
     with watch(client, store, run) as view:
         view.message("hello", state="queued")
         store.claim(run, "w")
-        store.write(run, "w", 0, [Entry("scene", 0, b"the scene"), Entry("frame", 0, b"frame 0")])
+        store.write(run, "w", 0, [LogEntry("scene", 0, b"the scene"), LogEntry("frame", 0, b"frame 0")])
         view.blob(b"frame 0")
     assert view.seen == [b"the scene", b"frame 0"]
 
@@ -307,7 +307,7 @@ def test_a_seek_returns_that_frame_and_newer_ones_are_only_announced(
         (first, _), _ = view.message("hello")["frames"]
         view.say({"frame": first})
         view.blob(b"frame 0")
-        store.write(run, "w", 40, [Entry("frame", 40, b"frame 40")])
+        store.write(run, "w", 40, [LogEntry("frame", 40, b"frame 40")])
         view.message("frame", step=40)
         view.say({"frame": first})
         view.until(lambda: view.seen.count(b"frame 0") == 2)
@@ -318,7 +318,7 @@ def test_a_seek_returns_that_frame_and_newer_ones_are_only_announced(
 
 def test_a_frame_of_another_run_cannot_be_fetched(client: TestClient, store: Store, run: str):
     other = store.create(RunConfig(), worker="v")
-    store.write(other, "v", 1, [Entry("frame", 1, b"secret")])
+    store.write(other, "v", 1, [LogEntry("frame", 1, b"secret")])
     ((theirs, _),) = store.frames(other)
     with watch(client, store, run) as view:
         (first, _), _ = view.message("hello")["frames"]
@@ -338,7 +338,7 @@ def test_a_whole_matrix_comes_to_the_viewer_who_asks(client: TestClient, store: 
         "sparsifier.masks.0": np.array([[False, True]]),
         "sparsifier.counts.0": np.array([[1, 5]], dtype=np.int32),
     }
-    store.write(run, "w", 5, [Entry("frame", 5, frame)], encode(saved, {}))
+    store.write(run, "w", 5, [LogEntry("frame", 5, frame)], encode(saved, {}))
     with watch(client, store, run) as asking, watch(client, store, run) as other:
         asking.say({"matrix": 7})
         asking.say({"matrix": 0})
@@ -354,7 +354,7 @@ def test_junk_from_a_viewer_harms_no_other_viewer(said: str, client: TestClient,
         rude.message("hello")
         polite.message("hello")
         rude.socket.send_text(said)
-        store.write(run, "w", 40, [Entry("frame", 40, b"frame 40")])
+        store.write(run, "w", 40, [LogEntry("frame", 40, b"frame 40")])
         polite.blob(b"frame 40")
 
 
@@ -378,7 +378,7 @@ def test_nothing_logged_while_a_viewer_comes_in_is_missed(
     right = Store.frames
 
     def slow(self: Store, run_id: str) -> list[tuple[int, int]]:  # asked for while hello is put together
-        store.write(run, "w", 40, [Entry("record", 40, b"{}")])
+        store.write(run, "w", 40, [LogEntry("record", 40, b"{}")])
         time.sleep(4 * live_route.POLL_SECONDS)
         return right(self, run_id)
 

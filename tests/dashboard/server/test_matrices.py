@@ -15,7 +15,7 @@ from sparsecore.dashboard.server.live_route import LiveRoute, tokens
 from sparsecore.dashboard.server.matrices import full_matrix, last_masks, overlap_of
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store.blobs import decode, decode_meta, encode
-from sparsecore.runs.store.log import Entry
+from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.saved_arrays import saved_arrays
 from sparsecore.runs.store.store import Store
 
@@ -33,7 +33,7 @@ def run(store: Store) -> str:
     ]
     entry = {"layer": 1, "rows": 2, "cols": 3, "pool": [2, 3]}
     frame = encode({}, {"type": "frame", "matrices": [entry], "layers": layers})
-    store.write(made, "w", 9, [Entry("frame", 9, frame)])
+    store.write(made, "w", 9, [LogEntry("frame", 9, frame)])
     return made
 
 
@@ -110,7 +110,7 @@ def made(store: Store, *masks: list[list[bool]], saved: bool = True) -> str:
     frame = encode(arrays, {"type": "frame", "method": "global", "matrices": entries, "layers": layers})
     kept = {f"sparsifier.masks.{i + 1}": np.array(mask) for i, mask in enumerate(masks)}
     kept["sparsifier.masks.0"] = np.ones((9, 9), dtype=bool)
-    store.write(run, "w", 40, [Entry("frame", 40, frame)], encode(kept, {}) if saved else None)
+    store.write(run, "w", 40, [LogEntry("frame", 40, frame)], encode(kept, {}) if saved else None)
     return run
 
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from sparsecore.__main__ import app
 from sparsecore.engine.config import RunConfig
 from sparsecore.figures.reports.run import run_report
-from sparsecore.runs.store import shelf
+from sparsecore.runs.store import catalogue
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers.worker import Worker
 
@@ -52,7 +52,7 @@ def test_it_asks_no_other_place_for_anything(store: Store):
 
 def test_a_name_and_a_note_are_text_and_never_markup(store: Store):
     run = trained(store)
-    shelf.describe(store, run, name="<script>x</script>", note="</main><img src=x onerror=1>")
+    catalogue.describe(store, run, name="<script>x</script>", note="</main><img src=x onerror=1>")
     page = run_report(store, store.get(run))
     assert "<script>x" not in page
     assert "<img" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from sparsecore.__main__ import app
 from sparsecore.figures.reports.sweep import sweep_report
-from sparsecore.runs.store import shelf
+from sparsecore.runs.store import catalogue
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.sweeps.curves import interval
@@ -61,7 +61,7 @@ def test_the_means_are_those_of_the_runs_with_students_interval(store: Store, sw
 
 
 def test_a_name_is_text_and_never_markup(store: Store, sweep: stored.Sweep):
-    shelf.describe(store, store.list()[-1].id, name="</td></main><img src=x onerror=alert(1)>", note=None)
+    catalogue.describe(store, store.list()[-1].id, name="</td></main><img src=x onerror=alert(1)>", note=None)
     text = markup(sweep_report(store, sweep))
     assert "<img" not in text
     assert text.count("&lt;/td&gt;&lt;/main&gt;&lt;img") == 2

@@ -34,9 +34,9 @@ from sparsecore.runs.files.archive_file import (
     Writing,
     file_digest,
 )
-from sparsecore.runs.store import shelf
+from sparsecore.runs.store import catalogue
 from sparsecore.runs.store.blobs import decode, encode
-from sparsecore.runs.store.log import Entry
+from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import metadata
 from sparsecore.runs.sweeps import stored
@@ -264,14 +264,14 @@ def test_a_run_whose_id_is_another_runs_gets_its_own_and_is_found_under_it(
 @pytest.mark.usefixtures("either_database")
 def test_its_name_note_and_pin_come_along_and_stay_as_they_are_here(store: Store, elsewhere: Store):
     run = elsewhere.create(config())
-    shelf.describe(elsewhere, run, name="the best 层", note="two\nlines")
-    shelf.pin(elsewhere, run)
+    catalogue.describe(elsewhere, run, name="the best 层", note="two\nlines")
+    catalogue.pin(elsewhere, run)
     data = exported(elsewhere, run)
     assert imported(store, data).new
     here = store.get(run)
     assert (here.name, here.note, here.pinned) == ("the best 层", "two\nlines", True)
-    shelf.describe(store, run, name="mine")
-    shelf.pin(store, run, pinned=False)
+    catalogue.describe(store, run, name="mine")
+    catalogue.pin(store, run, pinned=False)
     assert imported(store, data).new is False
     assert (store.get(run).name, store.get(run).pinned, len(store.list())) == ("mine", False, 1)
 
@@ -315,9 +315,9 @@ def test_a_log_streams_through_in_little_memory(store: Store, elsewhere: Store, 
     run, reading = imported(elsewhere, packed(parts)).run, json.loads(parts[MANIFEST])
     payload = next(row.payload for row in elsewhere.entries(run, ["frame"]))
     arrays, meta = decode(payload)
-    large = Entry("frame", 0, encode(arrays | {"more": np.zeros(500_000, np.uint8)}, meta | {"step": 0}))
+    large = LogEntry("frame", 0, encode(arrays | {"more": np.zeros(500_000, np.uint8)}, meta | {"step": 0}))
     copy = elsewhere.create(RunConfig(**reading["run"]["config"]), worker="w")
-    scene = Entry("scene", 0, elsewhere.entries(run, ["scene"])[0].payload)
+    scene = LogEntry("scene", 0, elsewhere.entries(run, ["scene"])[0].payload)
     elsewhere.write(copy, "w", 0, [scene, *[large] * 34])
     file = io.BytesIO()
     export_run(elsewhere, copy, file)
@@ -566,7 +566,7 @@ def test_a_change_that_no_run_lets_change_is_refused(store: Store, elsewhere: St
     run = elsewhere.create(config(), worker="w")
     for values in ({"seed": 1}, {"density": 2}, {"nothing": 1}, {}, []):
         elsewhere.rewind(run, "w", -1)
-        elsewhere.write(run, "w", 0, [Entry("change", 0, json.dumps(values).encode())])
+        elsewhere.write(run, "w", 0, [LogEntry("change", 0, json.dumps(values).encode())])
         assert refusal(store, exported(elsewhere, run)).code == "content"
 
 

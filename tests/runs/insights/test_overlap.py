@@ -7,7 +7,7 @@ from sparsecore.engine.config import RunConfig
 from sparsecore.runs.insights import overlap as module
 from sparsecore.runs.insights.overlap import Shared, Unlike, overlap, pairs, shared
 from sparsecore.runs.store.blobs import encode
-from sparsecore.runs.store.log import Entry
+from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.store import Store
 
 KEPT_BY_BOTH = [[1, 1, 0, 0], [0, 0, 0, 0]]
@@ -30,7 +30,7 @@ def logged(store: Store, frames: dict[int, bytes]) -> str:
     """A run whose log keeps these frames."""
     run = store.create(RunConfig(), worker="w")
     store.write(
-        run, "w", max(frames, default=0), [Entry("frame", step, blob) for step, blob in frames.items()]
+        run, "w", max(frames, default=0), [LogEntry("frame", step, blob) for step, blob in frames.items()]
     )
     return run
 
@@ -110,7 +110,7 @@ def test_what_was_counted_is_not_counted_again(store: Store, monkeypatch: pytest
     overlap(store, first, second)
     counted = []
     monkeypatch.setattr(module, "shared", lambda *given: counted.append(given) or shared(*given))
-    store.write(second, "w", 10, [Entry("frame", 10, frame([[0, 0, 0, 1], [0, 0, 0, 0]]))])
+    store.write(second, "w", 10, [LogEntry("frame", 10, frame([[0, 0, 0, 1], [0, 0, 0, 0]]))])
     assert overlap(store, first, second).overall.tolist() == [1.0, 0.0]
     assert len(counted) == 1
 

@@ -12,12 +12,12 @@ import pytest
 
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.training.events import Checkpoint
-from sparsecore.runs.store import disk, shelf
+from sparsecore.runs.store import catalogue, disk
 from sparsecore.runs.store.database import StoreError
-from sparsecore.runs.store.log import Entry
+from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.people import Person
 from sparsecore.runs.store.store import Store
-from sparsecore.runs.store.unsaved import Beside
+from sparsecore.runs.store.unsaved import StateFiles
 from sparsecore.settings import parse_size
 
 ANN, BOB = Person("ann"), Person("bob")
@@ -35,7 +35,7 @@ def store(either_database: str, home: Path) -> Iterator[Store]:
 def filled(store: Store, by: Person = ANN, *, state: str = "ended") -> str:
     """A run of about 600 kB, of bytes that no database makes smaller."""
     run = store.create(RunConfig(), worker="w", by=by)
-    entries = [Entry("frame", step, os.urandom(SIZE // 10)) for step in range(10)]
+    entries = [LogEntry("frame", step, os.urandom(SIZE // 10)) for step in range(10)]
     store.write(run, "w", 9, entries, checkpoint=os.urandom(SIZE))
     if state == "ended":
         store.finish(run, "w", 9, "max_steps", {}, {})
@@ -48,29 +48,29 @@ def filled(store: Store, by: Person = ANN, *, state: str = "ended") -> str:
 
 
 def going(store: Store, target: int, by: Person = disk.HOST) -> list[str]:
-    return [run.id for run, _ in disk.plan(store, target, by).going]
+    return [run.id for run, _ in disk.plan_removal(store, target, by).runs]
 
 
 @pytest.mark.dialect
 def test_the_oldest_go_first_and_no_more_than_needed(store: Store):
     oldest, second, _third = filled(store), filled(store), filled(store)
-    now = disk.disk(store).occupied
+    now = disk.usage(store).occupied
     assert now > 3 * 2 * SIZE
     assert going(store, now) == []
     assert going(store, now - SIZE) == [oldest]
     assert going(store, now - 3 * SIZE) == [oldest, second]
-    found = disk.plan(store, now - 3 * SIZE)
+    found = disk.plan_removal(store, now - 3 * SIZE)
     assert found.enough
-    assert all(2 * SIZE <= size < 2 * SIZE + 20 * KB for _, size in found.going)
+    assert all(2 * SIZE <= size < 2 * SIZE + 20 * KB for _, size in found.runs)
 
 
 def test_what_trains_waits_is_paused_or_pinned_never_goes(store: Store):
     states = ("queued", "running", "paused")
     kept = [filled(store, state=state) for state in states]
     pinned, failed = filled(store), filled(store, state="failed")
-    shelf.pin(store, pinned)
-    found = disk.plan(store, 0)
-    assert [run.id for run, _ in found.going] == [failed]
+    catalogue.pin(store, pinned)
+    found = disk.plan_removal(store, 0)
+    assert [run.id for run, _ in found.runs] == [failed]
     assert not found.enough
     assert disk.prune(store, [*kept, pinned, failed]) == 1
     assert {run.id for run in store.list()} == {*kept, pinned}
@@ -79,7 +79,7 @@ def test_what_trains_waits_is_paused_or_pinned_never_goes(store: Store):
 def test_a_run_that_is_pinned_between_the_question_and_the_answer_stays(store: Store):
     one, two = filled(store), filled(store)
     asked = going(store, 0)
-    shelf.pin(store, two)
+    catalogue.pin(store, two)
     assert (asked, disk.prune(store, asked)) == ([one, two], 1)
     assert store.get(two).pinned
 
@@ -93,7 +93,7 @@ def test_nobody_removes_anothers_runs(store: Store):
 
 def test_deleted_runs_go_before_all_others(store: Store):
     oldest, deleted = filled(store), filled(store)
-    shelf.remove(store, deleted)
+    catalogue.remove(store, deleted)
     assert going(store, 0) == [deleted, oldest]
 
 
@@ -101,12 +101,12 @@ def test_deleted_runs_go_before_all_others(store: Store):
 def test_the_store_becomes_as_small_as_was_promised(store: Store):
     for _ in range(6):
         filled(store)
-    target = disk.disk(store).occupied // 2
-    found = disk.plan(store, target)
+    target = disk.usage(store).occupied // 2
+    found = disk.plan_removal(store, target)
     told: list[tuple[int, int]] = []
-    gone = disk.prune(store, [run.id for run, _ in found.going], progress=lambda *at: told.append(at))
-    after = disk.disk(store).used
-    assert gone == len(found.going)
+    gone = disk.prune(store, [run.id for run, _ in found.runs], progress=lambda *at: told.append(at))
+    after = disk.usage(store).used
+    assert gone == len(found.runs)
     assert 0 < gone < 6
     assert after <= target
     assert told[-1] == (gone, gone)
@@ -120,57 +120,57 @@ def test_the_store_becomes_as_small_as_was_promised(store: Store):
 
 def left_by(store: Store, run: str) -> int:
     """Two states of the run in files, as its worker leaves them when it is killed; gives their bytes."""
-    files = Beside(store, run)
+    files = StateFiles(store, run)
     for step in (8, 9):
         assert files.write(Checkpoint(step, {"x": np.frombuffer(os.urandom(SIZE), np.uint8)}, {}))
-    return sum(place.stat().st_size for place in files.places)
+    return sum(place.stat().st_size for place in files.paths)
 
 
 def is_left(store: Store, run: str) -> bool:
-    return any(place.exists() for place in Beside(store, run).places)
+    return any(place.exists() for place in StateFiles(store, run).paths)
 
 
 @pytest.mark.parametrize("state", ["queued", "running", "paused"])
 def test_the_files_of_a_run_that_may_go_on_count_and_stay(home: Path, state: str):
     store = Store(home)
     run = filled(store, state=state)
-    before = disk.disk(store)
+    before = disk.usage(store)
     size = left_by(store, run)
     assert size > 2 * SIZE
-    assert disk.disk(store) == disk.Disk(before.used + size, before.free)
+    assert disk.usage(store) == disk.DiskUsage(before.used + size, before.free)
     assert disk.prune(store, [run]) == 0
     assert is_left(store, run)
-    assert disk.disk(store).used > size
+    assert disk.usage(store).used > size
 
 
 @pytest.mark.parametrize("state", ["ended", "failed", None])
 def test_files_that_no_run_goes_on_from_count_as_free_and_go(home: Path, state: str | None):
     store = Store(home)
     run = "deleted1" if state is None else filled(store, state=state)
-    before = disk.disk(store)
+    before = disk.usage(store)
     size = left_by(store, run)
-    now = disk.disk(store)
-    assert now == disk.Disk(before.used + size, before.free + size)
-    assert disk.plan(store, now.occupied).going == ()
+    now = disk.usage(store)
+    assert now == disk.DiskUsage(before.used + size, before.free + size)
+    assert disk.plan_removal(store, now.occupied).runs == ()
     disk.prune(store, [])
     assert not is_left(store, run)
-    assert disk.disk(store).used <= now.occupied
+    assert disk.usage(store).used <= now.occupied
 
 
 def test_the_files_of_a_deleted_run_wait_for_its_return_and_go_with_it(home: Path):
     store = Store(home)
     run, other = filled(store, state="running"), filled(store)
     size = left_by(store, run)
-    shelf.remove(store, run)
+    catalogue.remove(store, run)
     disk.prune(store, [other])
     assert is_left(store, run)
-    now = disk.disk(store)
-    found = disk.plan(store, 0)
-    assert [gone.id for gone, _ in found.going] == [run]
-    assert found.going[0][1] > 2 * SIZE + size
+    now = disk.usage(store)
+    found = disk.plan_removal(store, 0)
+    assert [gone.id for gone, _ in found.runs] == [run]
+    assert found.runs[0][1] > 2 * SIZE + size
     assert disk.prune(store, [run]) == 1
     assert not is_left(store, run)
-    assert disk.disk(store).used < now.occupied - size
+    assert disk.usage(store).used < now.occupied - size
 
 
 def test_a_shared_database_neither_counts_nor_removes_the_files_of_the_one_that_was_here_before(
@@ -181,11 +181,11 @@ def test_a_shared_database_neither_counts_nor_removes_the_files_of_the_one_that_
     left_by(alone, run)
     shared = Store(home, empty_database)
     filled(shared)
-    now = disk.disk(shared).used
+    now = disk.usage(shared).used
     disk.prune(shared, [])
     assert is_left(alone, run)
     assert now < 4 * SIZE
-    assert disk.disk(alone).used > 4 * SIZE
+    assert disk.usage(alone).used > 4 * SIZE
     shared.close()
 
 
@@ -201,9 +201,9 @@ def test_a_file_of_an_older_version_becomes_smaller_too(home: Path, monkeypatch:
     store = Store(home)
     runs = [filled(store) for _ in range(3)]
     assert disk.prune(store, runs) == 3
-    assert disk.disk(store).used < SIZE
+    assert disk.usage(store).used < SIZE
     assert disk.prune(store, [filled(store)]) == 1
-    assert disk.disk(store).used < SIZE
+    assert disk.usage(store).used < SIZE
     store.close()
 
 
@@ -218,7 +218,7 @@ def test_a_store_that_another_holds_says_why_it_is_no_smaller(home: Path, monkey
             disk.shrink(store)
         other.execute("ROLLBACK")
     disk.shrink(store)
-    assert disk.disk(store).used < SIZE
+    assert disk.usage(store).used < SIZE
     store.close()
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, create_engine, insert, select
 
-from sparsecore.runs.store.log import LIMITS, MB, Entry, Limit, append, rewind
+from sparsecore.runs.store.log import LIMITS, MB, Limit, LogEntry, append, rewind
 from sparsecore.runs.store.tables import log, metadata, runs
 
 RUN = "abcdefgh"
@@ -49,7 +49,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 def test_all_rows_are_kept_while_they_fit(small: Callable[..., None]):
     small(rows=5)
     with begin() as connection:
-        append(connection, RUN, [Entry("frame", step, b"x") for step in range(5)])
+        append(connection, RUN, [LogEntry("frame", step, b"x") for step in range(5)])
         assert rows(connection) == [0, 1, 2, 3, 4]
 
 
@@ -58,7 +58,7 @@ def test_past_the_limit_every_second_row_stays_then_every_fourth(small: Callable
     seen = []
     with begin() as connection:
         for step in range(17):
-            append(connection, RUN, [Entry("frame", step, b"x")])
+            append(connection, RUN, [LogEntry("frame", step, b"x")])
             seen.append(rows(connection))
     assert seen[3] == [0, 1, 2, 3]
     assert seen[4] == [0, 2, 4]
@@ -72,7 +72,7 @@ def test_past_the_limit_every_second_row_stays_then_every_fourth(small: Callable
 def test_size_counts_too(small: Callable[..., None]):
     small(size=100)
     with begin() as connection:
-        append(connection, RUN, [Entry("frame", step, b"x" * 30) for step in range(4)])
+        append(connection, RUN, [LogEntry("frame", step, b"x" * 30) for step in range(4)])
         assert rows(connection) == [0, 2, 3]
 
 
@@ -80,7 +80,7 @@ def test_kinds_and_runs_are_thinned_each_by_itself(small: Callable[..., None]):
     small(rows=2)
     with begin() as connection:
         for step in range(6):
-            append(connection, RUN, [Entry("frame", step, b"x"), Entry("record", step, b"x")])
+            append(connection, RUN, [LogEntry("frame", step, b"x"), LogEntry("record", step, b"x")])
         assert rows(connection, "record") == [0, 1, 2, 3, 4, 5]
         assert len(rows(connection)) <= 3
 
@@ -88,8 +88,8 @@ def test_kinds_and_runs_are_thinned_each_by_itself(small: Callable[..., None]):
 def test_scenes_and_changes_are_never_dropped(small: Callable[..., None]):
     small(rows=2)
     with begin() as connection:
-        append(connection, RUN, [Entry("scene", 0, b"x")])
-        append(connection, RUN, [Entry("change", step, b"x") for step in range(50)])
+        append(connection, RUN, [LogEntry("scene", 0, b"x")])
+        append(connection, RUN, [LogEntry("change", step, b"x") for step in range(50)])
         assert rows(connection, "change") == list(range(50))
         assert rows(connection, "scene") == [0]
 
@@ -97,20 +97,20 @@ def test_scenes_and_changes_are_never_dropped(small: Callable[..., None]):
 def test_rewinding_drops_what_lies_past_the_step_and_the_log_goes_on(small: Callable[..., None]):
     small(rows=8)
     with begin() as connection:
-        append(connection, RUN, [Entry("frame", step, b"x") for step in range(7)])
+        append(connection, RUN, [LogEntry("frame", step, b"x") for step in range(7)])
         rewind(connection, RUN, 3)
         assert rows(connection) == [0, 1, 2, 3]
-        append(connection, RUN, [Entry("frame", step, b"y") for step in (4, 5)])
+        append(connection, RUN, [LogEntry("frame", step, b"y") for step in (4, 5)])
         assert rows(connection) == [0, 1, 2, 3, 4, 5]
 
 
 def test_the_ids_of_dropped_rows_never_come_again(small: Callable[..., None]):
     small(rows=8)
     with begin() as connection:
-        append(connection, RUN, [Entry("frame", step, b"x") for step in range(5)])
+        append(connection, RUN, [LogEntry("frame", step, b"x") for step in range(5)])
         newest = connection.execute(select(log.c.id).order_by(log.c.id.desc())).scalar()
         rewind(connection, RUN, -1)
-        append(connection, RUN, [Entry("frame", 0, b"x")])
+        append(connection, RUN, [LogEntry("frame", 0, b"x")])
         assert connection.execute(select(log.c.id)).scalars().all() == [newest + 1]
 
 
@@ -119,7 +119,7 @@ def test_the_ids_of_dropped_rows_never_come_again(small: Callable[..., None]):
 def test_what_is_kept_lies_evenly_over_the_run_with_its_first_and_newest(limit: int, count: int, burst: int):
     with pytest.MonkeyPatch.context() as patch, begin() as connection:
         patch.setitem(LIMITS, "frame", Limit(rows=limit, size=10**9, check=1))
-        entries = [Entry("frame", step, b"x") for step in range(count)]
+        entries = [LogEntry("frame", step, b"x") for step in range(count)]
         for place in range(0, count, burst):
             append(connection, RUN, entries[place : place + burst])
         kept = rows(connection)
@@ -135,8 +135,8 @@ def test_a_long_run_of_large_frames_stays_under_25_mb():
     with begin() as connection:
         largest = 0
         for step in range(200):
-            entries = [Entry("frame", step, frame)] if step % 4 == 0 else []
-            append(connection, RUN, [*entries, *(Entry("record", step, record) for _ in range(20))])
+            entries = [LogEntry("frame", step, frame)] if step % 4 == 0 else []
+            append(connection, RUN, [*entries, *(LogEntry("record", step, record) for _ in range(20))])
             largest = max(largest, size(connection))
         assert largest < 25 * MB
         assert rows(connection)[-1] == 196
@@ -145,5 +145,5 @@ def test_a_long_run_of_large_frames_stays_under_25_mb():
 
 def test_a_long_run_of_small_frames_keeps_300_to_600_of_them():
     with begin() as connection:
-        append(connection, RUN, [Entry("frame", step, b"x" * 100) for step in range(1_500)])
+        append(connection, RUN, [LogEntry("frame", step, b"x" * 100) for step in range(1_500)])
         assert 300 <= len(rows(connection)) <= 601

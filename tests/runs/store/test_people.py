@@ -12,7 +12,7 @@ from sparsecore.runs.store.people import (
     NotYours,
     Person,
     QueueFull,
-    only_owner,
+    is_only_owner,
 )
 from sparsecore.runs.store.run import WELCOME
 from sparsecore.runs.store.store import Store
@@ -97,7 +97,7 @@ def test_the_run_that_greets_everybody_is_not_even_his_who_is_alone(store: Store
 def test_a_server_has_one_owner_until_another_begins_something(store: Store):
     def only(owner: str) -> bool:
         with store.engine.connect() as connection:
-            return only_owner(connection, owner)
+            return is_only_owner(connection, owner)
 
     store.create(RunConfig(), origin="cli")
     assert only("ann")

@@ -137,7 +137,7 @@ def test_the_whole_queue_and_every_place_are_those_of_the_rule(store: Store, hap
             rule.queued.append((sweep, owner, begin(store, owner, "sweep" if sweep else "page")))
         assert order(store) == rule.whole()
     for place, run in enumerate(rule.whole(), start=1):
-        assert store.queue_place(run) == place
+        assert store.queue_position(run) == place
 
 
 # -- how long ---------------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ def test_a_run_that_waits_for_a_cluster_has_a_place_there_and_no_guess(store: St
         queue.reserve(connection, [there], "ray:1", time.time())
     wait = Waits(store, cores=1).of(there)
     assert (wait.place, wait.seconds) == (1, None)
-    assert (store.queue_place(there), order(store)) == (1, [here])
+    assert (store.queue_position(there), order(store)) == (1, [here])
 
 
 def test_the_place_of_one_among_two_thousand(store: Store):
@@ -183,4 +183,4 @@ def test_the_place_of_one_among_two_thousand(store: Store):
     with store.engine.begin() as connection:
         connection.execute(insert(runs), rows)
     mine = store.create(RunConfig(), by=Person("ann"))
-    assert store.queue_place(mine) == 1
+    assert store.queue_position(mine) == 1

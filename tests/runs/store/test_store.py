@@ -13,7 +13,7 @@ from sqlalchemy import update
 
 from sparsecore.engine.config import ConfigError, RunConfig
 from sparsecore.runs.store import queue
-from sparsecore.runs.store.log import Entry
+from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.run import ALPHABET
 from sparsecore.runs.store.store import LOST_SECONDS, MAX_CRASHES, LostRun, Store
 from sparsecore.runs.store.tables import runs
@@ -46,7 +46,7 @@ def test_a_new_run_is_queued_with_its_config(store: Store):
 def test_an_unknown_run_is_none(store: Store):
     assert store.get("nothere") is None
     assert store.checkpoint("nothere") is None
-    assert store.queue_place("nothere") is None
+    assert store.queue_position("nothere") is None
 
 
 @pytest.mark.dialect
@@ -61,15 +61,15 @@ def test_runs_are_listed_newest_first(store: Store):
 
 def test_queued_runs_have_places_in_the_order_they_came(store: Store):
     first, second, third = (store.create(RunConfig()) for _ in range(3))
-    assert [store.queue_place(run) for run in (first, second, third)] == [1, 2, 3]
+    assert [store.queue_position(run) for run in (first, second, third)] == [1, 2, 3]
     store.claim(first, "w")
-    assert [store.queue_place(run) for run in (first, second, third)] == [None, 1, 2]
+    assert [store.queue_position(run) for run in (first, second, third)] == [None, 1, 2]
 
 
 @pytest.mark.dialect
 def test_deleting_a_run_removes_all_it_logged(store: Store):
     run = running(store)
-    store.write(run, "w", 5, [Entry("frame", 5, b"x")], b"state")
+    store.write(run, "w", 5, [LogEntry("frame", 5, b"x")], b"state")
     store.command(run, "pause")
     store.delete(run)
     assert store.get(run) is None
@@ -130,11 +130,11 @@ def test_whoever_lost_a_run_can_write_nothing_to_it(store: Store):
     store.recover(run, "old", "gone")
     store.claim(run, "new")
     for write in (
-        lambda: store.beat(run, "old"),
+        lambda: store.heartbeat(run, "old"),
         lambda: store.set_state(run, "old", "paused"),
         lambda: store.release(run, "old"),
         lambda: store.rewind(run, "old", 0),
-        lambda: store.write(run, "old", 9, [Entry("frame", 9, b"x")], b"state"),
+        lambda: store.write(run, "old", 9, [LogEntry("frame", 9, b"x")], b"state"),
         lambda: store.finish(run, "old", 9, "converged", {}, {}),
     ):
         with pytest.raises(LostRun, match=f"run {run} is no longer trained by old"):
@@ -148,7 +148,7 @@ def test_writing_to_a_deleted_run_is_losing_it(store: Store):
     run = running(store)
     store.delete(run)
     with pytest.raises(LostRun):
-        store.write(run, "w", 1, [Entry("frame", 1, b"x")])
+        store.write(run, "w", 1, [LogEntry("frame", 1, b"x")])
 
 
 @pytest.mark.dialect
@@ -157,7 +157,7 @@ def test_a_released_run_is_queued_again_in_its_old_place(store: Store):
     later = store.create(RunConfig())
     store.release(run, "w")
     assert (state(store, run), store.get(run).worker) == ("queued", None)
-    assert [store.queue_place(run), store.queue_place(later)] == [1, 2]
+    assert [store.queue_position(run), store.queue_position(later)] == [1, 2]
 
 
 def test_a_released_paused_run_stays_paused(store: Store):
@@ -269,7 +269,7 @@ def test_a_silent_worker_is_lost_and_a_beating_one_is_not(store: Store):
     long_ago = time.time() - LOST_SECONDS - 1
     with store.engine.begin() as connection:
         connection.execute(update(runs).values(heartbeat=long_ago))
-    store.beat(beating, "b")
+    store.heartbeat(beating, "b")
     assert [run.id for run in store.lost()] == [silent]
     store.recover(silent, "a", "gone")
     assert store.lost() == []
@@ -278,8 +278,8 @@ def test_a_silent_worker_is_lost_and_a_beating_one_is_not(store: Store):
 @pytest.mark.dialect
 def test_rewinding_drops_what_was_logged_past_the_checkpoint(store: Store):
     run = running(store)
-    store.write(run, "w", 10, [Entry("scene", 0, b"s"), Entry("record", 10, b"{}")], b"state")
-    store.write(run, "w", 20, [Entry("record", 20, b"{}"), Entry("frame", 20, b"x")])
+    store.write(run, "w", 10, [LogEntry("scene", 0, b"s"), LogEntry("record", 10, b"{}")], b"state")
+    store.write(run, "w", 20, [LogEntry("record", 20, b"{}"), LogEntry("frame", 20, b"x")])
     store.rewind(run, "w", 10)
     assert [(row.kind, row.step) for row in store.entries(run, ["scene", "record", "frame"])] == [
         ("scene", 0),
@@ -293,7 +293,9 @@ def test_rewinding_drops_what_was_logged_past_the_checkpoint(store: Store):
 
 def test_entries_come_in_order_and_past_a_row(store: Store):
     run = running(store)
-    store.write(run, "w", 2, [Entry("record", 1, b"a"), Entry("frame", 1, b"b"), Entry("record", 2, b"c")])
+    store.write(
+        run, "w", 2, [LogEntry("record", 1, b"a"), LogEntry("frame", 1, b"b"), LogEntry("record", 2, b"c")]
+    )
     rows = store.entries(run, ["record"])
     assert [(row.kind, row.step, row.payload) for row in rows] == [("record", 1, b"a"), ("record", 2, b"c")]
     assert [row.payload for row in store.entries(run, ["record", "frame"], rows[0].id)] == [b"b", b"c"]
@@ -303,7 +305,7 @@ def test_entries_come_in_order_and_past_a_row(store: Store):
 def test_a_write_is_all_or_nothing(store: Store):
     run = running(store)
     with pytest.raises(TypeError):
-        store.write(run, "w", 5, [Entry("frame", 5, b"x"), Entry("frame", 6, None)], b"state")
+        store.write(run, "w", 5, [LogEntry("frame", 5, b"x"), LogEntry("frame", 6, None)], b"state")
     assert store.entries(run, ["frame"]) == []
     assert (store.get(run).step, store.checkpoint(run)) == (0, None)
 
@@ -322,8 +324,8 @@ def test_the_last_checkpoint_replaces_the_one_before(store: Store):
 def test_the_newest_frame_is_given_if_it_is_newer(store: Store):
     run, other = running(store), running(store)
     assert store.frame(run) is None
-    store.write(run, "w", 2, [Entry("frame", 1, b"one"), Entry("frame", 2, b"two")])
-    store.write(other, "w", 3, [Entry("frame", 3, b"other")])
+    store.write(run, "w", 2, [LogEntry("frame", 1, b"one"), LogEntry("frame", 2, b"two")])
+    store.write(other, "w", 3, [LogEntry("frame", 3, b"other")])
     (first, _), (second, step) = store.frames(run)
     assert (step, store.frame(run).payload, store.frame(run).id) == (2, b"two", second)
     assert store.frame(run, first).payload == b"one"
@@ -333,7 +335,7 @@ def test_the_newest_frame_is_given_if_it_is_newer(store: Store):
 
 def test_a_frame_of_another_run_is_not_given(store: Store):
     run, other = running(store), running(store)
-    store.write(other, "w", 3, [Entry("frame", 3, b"other")])
+    store.write(other, "w", 3, [LogEntry("frame", 3, b"other")])
     ((theirs, _),) = store.frames(other)
     assert store.frame(run, theirs) is None
 
@@ -342,7 +344,7 @@ def test_a_frame_of_another_run_is_not_given(store: Store):
 def test_changes_say_what_holds_now(store: Store):
     run = running(store)
     entries = [b'{"density":0.1,"method":"global"}', b'{"density":0.3}']
-    store.write(run, "w", 2, [Entry("change", step, payload) for step, payload in enumerate(entries)])
+    store.write(run, "w", 2, [LogEntry("change", step, payload) for step, payload in enumerate(entries)])
     assert store.changes(run) == {"density": 0.3, "method": "global"}
 
 
@@ -350,7 +352,7 @@ def test_changes_say_what_holds_now(store: Store):
 def test_the_size_of_a_log_is_known(store: Store):
     run = running(store)
     assert store.log_bytes(run) == 0
-    store.write(run, "w", 1, [Entry("frame", 1, b"12345"), Entry("record", 1, b"{}")])
+    store.write(run, "w", 1, [LogEntry("frame", 1, b"12345"), LogEntry("record", 1, b"{}")])
     assert store.log_bytes(run) == 7
 
 
@@ -393,7 +395,7 @@ def test_a_resumed_run_waits_for_its_turn(store: Store):
     run = running(store)
     store.set_state(run, "w", "paused")
     store.resume(run)
-    assert (state(store, run), store.queue_place(run)) == ("queued", 1)
+    assert (state(store, run), store.queue_position(run)) == ("queued", 1)
 
 
 def test_a_resumed_run_of_the_command_line_goes_on_at_once(store: Store):
@@ -417,7 +419,7 @@ def test_a_paused_run_without_a_worker_that_is_asked_something_is_found(store: S
         store.release(run, "w")
     for run in (held, alone):
         store.command(run, "step")
-    assert store.commanded() == [alone]
+    assert store.paused_with_commands() == [alone]
     assert not store.claim(held, "x", "paused")
     assert store.claim(alone, "x", "paused")
     assert state(store, alone) == "paused"

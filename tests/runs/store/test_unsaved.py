@@ -15,7 +15,7 @@ from sparsecore.runs.store import unsaved as beside_module
 from sparsecore.runs.store.blobs import DTYPES, decode, encode, pieces
 from sparsecore.runs.store.saved_arrays import saved_arrays
 from sparsecore.runs.store.store import Store
-from sparsecore.runs.store.unsaved import FOLDER, HEAD_BYTES, Beside, tidy
+from sparsecore.runs.store.unsaved import FOLDER, HEAD_BYTES, StateFiles, tidy
 from sparsecore.runs.workers import worker as worker_module
 from tests.runs.workers.test_worker import (
     Crash,
@@ -51,7 +51,7 @@ def crashed(store: Store, at: int = 117) -> str:
     with pytest.raises(Crash):
         work(store, run, listen=crash_at(at))
     assert files(store) == [f"{run}.0", f"{run}.1"]
-    assert store.checkpoint(run)[0] < Beside(store, run).newest().step <= at
+    assert store.checkpoint(run)[0] < StateFiles(store, run).newest().step <= at
     store.recover(run, "w", "it is gone.")
     assert store.claim(run, "next")
     return run
@@ -78,9 +78,9 @@ def tear(place: Path) -> None:
 
 def by_step(store: Store, run: str) -> list[Path]:
     """The two files, the one of the later step last."""
-    beside = Beside(store, run)
+    beside = StateFiles(store, run)
     beside.newest()
-    return beside.places
+    return beside.paths
 
 
 # -- what a crash loses -----------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ def by_step(store: Store, run: str) -> list[Path]:
 
 def test_a_crash_loses_only_what_came_after_the_last_file(store: Store):
     run = crashed(store)
-    goes_on_as_if_left_alone(store, run, Beside(store, run).newest().step)
+    goes_on_as_if_left_alone(store, run, StateFiles(store, run).newest().step)
 
 
 def test_a_crash_while_a_file_is_written_leaves_the_one_before(store: Store):
@@ -113,18 +113,18 @@ def test_a_file_older_than_the_store_is_not_believed(store: Store):
     for place in by_step(store, run):
         place.unlink()
     arrays, meta = decode(blob)
-    Beside(store, run).write(Checkpoint(step - 1, {"wrong": arrays["model.fc1.weight"]}, meta))
+    StateFiles(store, run).write(Checkpoint(step - 1, {"wrong": arrays["model.fc1.weight"]}, meta))
     goes_on_as_if_left_alone(store, run, step)
 
 
 def test_a_worker_begins_with_the_file_that_is_not_the_newest(store: Store):
     run = crashed(store)
-    newest, beside = Beside(store, run).newest(), Beside(store, run)
+    newest, beside = StateFiles(store, run).newest(), StateFiles(store, run)
     assert beside.newest().step == newest.step
     arrays, meta = newest.arrays, newest.meta
     with pytest.raises(TypeError):  # in the middle of writing
         beside.write(Checkpoint(newest.step + 1, arrays, meta | {"more": object()}))
-    assert Beside(store, run).newest().step == newest.step
+    assert StateFiles(store, run).newest().step == newest.step
 
 
 def test_a_run_that_crashes_again_and_again_but_gets_on_is_not_given_up(store: Store):
@@ -135,7 +135,7 @@ def test_a_run_that_crashes_again_and_again_but_gets_on_is_not_given_up(store: S
             work(store, run, name, listen=crash_at(30 + 20 * crash))
         store.recover(run, name, "it is gone.")
         assert store.claim(run, "next")
-    goes_on_as_if_left_alone(store, run, Beside(store, run).newest().step)
+    goes_on_as_if_left_alone(store, run, StateFiles(store, run).newest().step)
 
 
 # -- what is in the store all the same --------------------------------------------------------------------
@@ -175,12 +175,12 @@ def test_where_no_file_can_be_written_the_store_takes_all(store: Store, monkeypa
 
 def test_small_states_and_shared_databases_have_no_files(store: Store, monkeypatch: pytest.MonkeyPatch):
     taken = next(event for event in loop.train(config()) if isinstance(event, Checkpoint))
-    assert Beside(store, "run").takes(taken)
+    assert StateFiles(store, "run").is_large(taken)
     monkeypatch.setattr(beside_module, "LARGE", 4_000_000)
-    assert not Beside(store, "run").takes(taken)
+    assert not StateFiles(store, "run").is_large(taken)
     monkeypatch.setattr(beside_module, "LARGE", 0)
-    monkeypatch.setattr(beside_module, "is_shared", lambda url: True)
-    assert not Beside(store, "run").takes(taken)
+    monkeypatch.setattr(beside_module, "is_networked", lambda url: True)
+    assert not StateFiles(store, "run").is_large(taken)
 
 
 # -- what is left -----------------------------------------------------------------------------------------
@@ -189,19 +189,19 @@ def test_small_states_and_shared_databases_have_no_files(store: Store, monkeypat
 def test_files_of_runs_that_are_over_or_gone_are_removed(store: Store):
     run, gone = crashed(store), begun(store)
     state: dict[str, Any] = {"arrays": {"x": np.zeros(3)}, "meta": {}}
-    Beside(store, gone).write(Checkpoint(1, **state))
-    Beside(store, "deleted1").write(Checkpoint(1, **state))
+    StateFiles(store, gone).write(Checkpoint(1, **state))
+    StateFiles(store, "deleted1").write(Checkpoint(1, **state))
     store.finish(gone, "w", 1, "stopped", {}, {})
     tidy(store)
     assert files(store) == [f"{run}.0", f"{run}.1"]
 
 
 def test_a_file_that_is_too_short_for_its_head_is_no_state(store: Store):
-    place = Beside(store, "run").places[0]
+    place = StateFiles(store, "run").paths[0]
     place.parent.mkdir()
     for size in (0, HEAD_BYTES - 1, HEAD_BYTES):
         place.write_bytes(bytes(size))
-        assert Beside(store, "run").newest() is None
+        assert StateFiles(store, "run").newest() is None
 
 
 # -- blobs in pieces --------------------------------------------------------------------------------------

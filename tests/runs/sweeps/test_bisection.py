@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsecore.engine.config import RunConfig
-from sparsecore.runs.store.log import Entry
+from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.sweeps.bisection import (
@@ -154,7 +154,7 @@ class Slow(Known):
         self.store.claim(run_id, "w")
         value = self.rmse(config)
         measured = f'{{"metrics":{{"test":{{"rmse":{value}}}}}}}'.encode()
-        self.store.write(run_id, "w", 25, [Entry("record", 25, measured)])
+        self.store.write(run_id, "w", 25, [LogEntry("record", 25, measured)])
         self.listen(())
         stopped = ("stop", {}) in self.store.take_commands(run_id)
         metrics = {"train": {"rmse": value}, "test": {"rmse": value}}

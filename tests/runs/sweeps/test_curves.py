@@ -10,7 +10,7 @@ from scipy import stats
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps.curves import (
-    Layer,
+    KeptLayer,
     by_method,
     front,
     interval,
@@ -49,7 +49,7 @@ def test_a_point_is_the_run_with_its_first_metric_and_all_its_weights(store: Sto
     assert (point.method, point.density, point.seed, point.metric) == ("layerwise", 0.4, 3, "rmse")
     assert (point.train, point.test, point.seconds, point.collapsed) == (0.07, 0.08, 2.5, False)
     assert (point.kept, point.nonzeros, point.weights) == (24_000, 24_200, 60_200)
-    assert point.layers == (Layer("fc1", 200, 200, False), Layer("fc2", 24_000, 60_000, True))
+    assert point.layers == (KeptLayer("fc1", 200, 200, False), KeptLayer("fc2", 24_000, 60_000, True))
     assert [layer.density for layer in point.layers] == [1.0, 0.4]
 
 

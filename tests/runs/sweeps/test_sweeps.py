@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from sqlalchemy import event, insert, update
 
 from sparsecore.engine.config import ConfigError, RunConfig
-from sparsecore.runs.store import shelf
-from sparsecore.runs.store.log import Entry
+from sparsecore.runs.store import catalogue
+from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.run import Run, new_row
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import runs
@@ -108,7 +108,7 @@ def test_what_was_stopped_or_failed_is_trained_again(store: Store, how: str):
 def test_a_run_whose_parameters_were_changed_while_it_trained_is_not_a_run_of_its_config(store: Store):
     config = grid().configs()[-1]
     run = store.create(config, worker="w")
-    store.write(run, "w", 5, [Entry("change", 5, b'{"density":0.9}')])
+    store.write(run, "w", 5, [LogEntry("change", 5, b'{"density":0.9}')])
     store.finish(run, "w", 9, "converged", {}, {"metrics": METRICS, "seconds": 1.0})
     assert statuses(store, grid())[-1] == "missing"
 
@@ -210,7 +210,7 @@ def test_a_run_that_a_person_asks_for_goes_before_all_of_a_sweep(store: Store):
     stored.begin(store, grid())
     first = store.list()[-1].id
     mine = store.create(RunConfig(seed=9))
-    assert (store.queue_place(mine), store.queue_place(first)) == (1, 2)
+    assert (store.queue_position(mine), store.queue_position(first)) == (1, 2)
 
 
 # -- how long ---------------------------------------------------------------------------------------------
@@ -353,9 +353,9 @@ def test_a_finished_run_that_is_deleted_is_no_cell_any_more(store: Store):
     run = store.create(config, worker="w")
     store.finish(run, "w", 9, "max_steps", {}, {"metrics": METRICS})
     assert statuses(store, grid())[0] == "done"
-    shelf.remove(store, run)
+    catalogue.remove(store, run)
     assert statuses(store, grid())[0] == "missing"
-    shelf.restore(store, run)
+    catalogue.restore(store, run)
     assert statuses(store, grid())[0] == "done"
 
 

@@ -258,7 +258,7 @@ def test_a_paused_run_leaves_the_batch_saved_and_an_ordinary_worker_steps_it(sto
         for run_id in runs[:2]:
             store.command(run_id, "stop")
     store.command(runs[2], "step")
-    assert store.commanded() == [runs[2]]
+    assert store.paused_with_commands() == [runs[2]]
     assert store.claim(runs[2], "w", "paused")
     gone = threading.Event()
     worker = threading.Thread(target=Worker(store, store.get(runs[2]), "w", gone).work)
@@ -275,7 +275,7 @@ def test_a_step_that_was_asked_for_with_the_pause_is_not_forgotten(store: Store)
     store.command(runs[0], "pause")
     store.command(runs[0], "step")
     BatchWorker(store, [store.get(runs[0])], "b").work()
-    assert (store.get(runs[0]).state, store.commanded()) == ("paused", [runs[0]])
+    assert (store.get(runs[0]).state, store.paused_with_commands()) == ("paused", [runs[0]])
 
 
 def test_a_change_of_one_is_logged_and_holds(store: Store):

@@ -327,7 +327,7 @@ def test_a_long_pause_lets_the_process_go(store: Store, monkeypatch: pytest.Monk
             assert store.get(run).state == "paused"
     # From here a pause holds its process long: on a busy machine 0.1 s passes before the first step is taken.
     store.command(run, "step")
-    assert store.commanded() == [run]
+    assert store.paused_with_commands() == [run]
     assert store.claim(run, "next", "paused")
     with working(store, run, "next"):
         soon(lambda: store.checkpoint(run)[0] == 1)

@@ -73,7 +73,7 @@ class Orders:
     def _beat(self, order: Order) -> None:
         while not order.begun.wait(HEARTBEAT_SECONDS):
             try:
-                self.store.beat(order.run_id, order.name)
+                self.store.heartbeat(order.run_id, order.name)
             except LostRun:
                 return
             except StoreError:
