@@ -15,7 +15,7 @@ from rich.text import Text
 
 from sparsecore.runs.store.errors import StoreError
 from sparsecore.runs.store.store import Store
-from sparsecore.runs.workers.lost import WHY, killed
+from sparsecore.runs.workers.lost import COMMAND_DIED, lost_commands
 
 FAILED, WRONG_ARGUMENTS = 1, 2
 PIPED_WIDTH = 160  # a pipe has no width: no word of a table is cut for it
@@ -58,10 +58,10 @@ def refuse(sentence: str, code: int = WRONG_ARGUMENTS) -> NoReturn:
 def the_store() -> Store:
     """The store; what a command that was killed had left in it is queued again, and told."""
     store = Store()
-    for run in killed(store):
+    for run in lost_commands(store):
         told = f"Run {run.id} is queued again: the command that trained it was killed."
         try:
-            store.recover(run.id, run.worker, WHY)
+            store.recover(run.id, run.worker, COMMAND_DIED)
         except StoreError as error:  # who only reads the store may do so all the same
             told = f"Run {run.id} was left by a command that was killed: {error}"
         eyes.print(escape(told), highlight=False)

@@ -20,7 +20,7 @@ from sparsecore.runs.store.errors import StoreError
 from sparsecore.runs.store.limits import require_fit
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import Store
-from sparsecore.runs.workers.lost import name_of_this
+from sparsecore.runs.workers.lost import command_name
 
 app = typer.Typer()
 
@@ -56,7 +56,7 @@ def _train_here(store: Store, config: RunConfig) -> Run | None:
     from sparsecore.runs.workers.worker import Worker, one_thread
 
     one_thread()
-    name = name_of_this()
+    name = command_name()
     run_id = store.create(config, origin="cli", worker=name)
     with _bar(f"{config.task} {run_id}", config.max_steps) as listen:
         try:

@@ -23,7 +23,7 @@ from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store import database
 from sparsecore.runs.store.errors import StoreError
 from sparsecore.runs.store.store import Store
-from sparsecore.runs.workers.lost import SILENT_SECONDS, Silence
+from sparsecore.runs.workers.lost import SILENT_SECONDS, HeartbeatMonitor
 from sparsecore.runs.workers.supervisor import Supervisor
 from sparsecore.runs.workers.worker import Worker, one_thread
 from sparsecore.words import words
@@ -45,7 +45,9 @@ class Training:
         self.complaints: list[StoreError] = []
         self.error: Exception | None = None
         self.gone = threading.Event()
-        self.worker = Worker(store, store.get(self.run), "w", self.gone, complain=self.complaints.append)
+        self.worker = Worker(
+            store, store.get(self.run), "w", self.gone, on_store_error=self.complaints.append
+        )
         self.thread = threading.Thread(target=self._work, daemon=True)
         self.thread.start()
 
@@ -325,13 +327,13 @@ def test_a_clock_set_back_loses_no_run_that_trains_and_finds_the_dead(
     dead = store.create(CONFIG)
     store.claim(dead, "dead")
     training.trains()
-    silence = Silence(store)
-    assert silence.lost() == []
+    monitor = HeartbeatMonitor(store)
+    assert monitor.lost() == []
     monkeypatch.setattr(database, "clock", lambda engine: time.time() - 3600)
     found: list[str] = []
 
     def looked() -> bool:
-        found.extend(run.id for run in silence.lost())
+        found.extend(run.id for run in monitor.lost())
         return dead in found
 
     soon(looked, "that the dead is found")

@@ -148,4 +148,4 @@ def stored(store: Store, config: RunConfig) -> None:
         def listen(event: Any) -> None:
             bar.update(shown, completed=getattr(event, "step", 0))
 
-        Worker(store, run, "bench", listen=listen).work()
+        Worker(store, run, "bench", on_event=listen).work()

@@ -15,8 +15,8 @@ from typing import Any
 
 from sparsecore.runs.files.takeaway import Differs, NotReady, take_away
 from sparsecore.runs.store.store import Store
-from sparsecore.runs.workers.orders import end_with_server
-from sparsecore.runs.workers.worker import one_thread, sentence
+from sparsecore.runs.workers.assignments import end_with_server
+from sparsecore.runs.workers.worker import error_sentence, one_thread
 
 
 def _print(**line: Any) -> None:
@@ -42,7 +42,7 @@ def main(home: Path) -> None:
     except (NotReady, Differs) as error:
         _print(problem=str(error))
     except Exception as error:
-        _print(problem=sentence(error))
+        _print(problem=error_sentence(error))
         raise
     else:
         _print(result=taken.summary())

@@ -22,8 +22,8 @@ from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps.executors import Cancelled, Elsewhere
 from sparsecore.runs.sweeps.layer_search import Search, Trial
 from sparsecore.runs.sweeps.spec import Cell, SweepSpec
-from sparsecore.runs.workers.orders import end_with_server
-from sparsecore.runs.workers.worker import sentence
+from sparsecore.runs.workers.assignments import end_with_server
+from sparsecore.runs.workers.worker import error_sentence
 
 PENDING = ("missing", "queued", "running", "paused")
 
@@ -76,7 +76,7 @@ def main(home: Path) -> None:
     except Cancelled:
         return
     except Exception as error:
-        _print({"problem": sentence(error)})
+        _print({"problem": error_sentence(error)})
         raise
 
 

@@ -33,7 +33,7 @@ from sparsecore.runs.store.store import HEARTBEAT_SECONDS, MAX_CRASHES, LostRun,
 from sparsecore.runs.store.tables import commands
 from sparsecore.runs.sweeps.executors import Listen, watch
 from sparsecore.runs.sweeps.spec import Cell
-from sparsecore.runs.workers.lost import Silence
+from sparsecore.runs.workers.lost import HeartbeatMonitor
 from sparsecore.runs.workers.supervisor import STOP_SECONDS
 from sparsecore.settings import default_home
 
@@ -79,7 +79,7 @@ class Ray:
             )
         self.store, self.address = store, address
         self.gpus_per_run, self.workers = gpus_per_run, workers
-        self.silence = Silence(store)
+        self.monitor = HeartbeatMonitor(store)
         self.ray = _ray()
         self.name = f"{queue.CLUSTER}{uuid.uuid4().hex[:8]}"
         self.tasks: dict[Any, Task] = {}
@@ -109,7 +109,7 @@ class Ray:
 
     def _look(self, listen: Listen, cells: Sequence[Cell]) -> None:
         self._settle()
-        for run in self.silence.lost():
+        for run in self.monitor.lost():
             logger.warning("Run %s lost its worker %s.", run.id, run.worker)
             self.store.recover(run.id, run.worker, "its worker was not heard of any more.")
         self._give([cell.run for cell in cells if cell.status == "queued"])

@@ -1,6 +1,6 @@
-"""What a process of a server's hears from it: orders to train, and that the server is no more.
+"""A worker process and its server: assignments on standard input, and the end of the server.
 
-Nothing here is slow to import: a process has to hear the end of its server while it still loads torch.
+Nothing here is slow to import: a process must notice the end of its server while it still loads torch.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from dataclasses import dataclass, field
 from sparsecore.runs.store.errors import StoreError
 from sparsecore.runs.store.store import HEARTBEAT_SECONDS, LostRun, Store
 
-LEAVE_SECONDS = 6.0  # after its server is gone a process has so long to save, then it is ended
+LEAVE_SECONDS = 6.0  # to save after the end of the server; then the process is ended
 
 
 @dataclass(frozen=True)
-class Order:
-    """A run to train, and the name under which this process holds it."""
+class Assignment:
+    """A run to train, and the worker name under which this process holds it."""
 
     run_id: str
     name: str
-    begun: threading.Event = field(default_factory=threading.Event)
+    started: threading.Event = field(default_factory=threading.Event)
 
 
 def end_with_server(gone: threading.Event) -> None:
-    """Set `gone` when the other end of standard input is let go; soon after that the process is ended."""
+    """Set `gone` when standard input is closed, and end the process soon after that."""
 
     def listen() -> None:
         sys.stdin.read()
@@ -39,42 +39,42 @@ def end_with_server(gone: threading.Event) -> None:
     threading.Thread(target=listen, daemon=True).start()
 
 
-class Orders:
-    """What a process is told to train: lines on standard input, each a run and a name.
+class Assignments:
+    """The assignments of this process: lines of a run id and a worker name on standard input.
 
-    Beats for a run from the moment its order comes until it is begun: a spare that is still loading has its
-    run already, and is not dead.
+    Sends heartbeats for a run from its assignment until it is started: a spare process that is still loading
+    holds its run already.
     """
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.lines: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
-        self.given, self.gone = threading.Event(), threading.Event()
+        self.lines: queue.SimpleQueue[Assignment | None] = queue.SimpleQueue()
+        self.received, self.gone = threading.Event(), threading.Event()
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def next(self) -> Order | None:
-        """The next one, as soon as there is one; None when the server is no more."""
+    def next(self) -> Assignment | None:
+        """Wait for the next assignment; None after the end of the server."""
         return self.lines.get()
 
     def _listen(self) -> None:
-        """Take orders; when the other end is let go, the server is no more."""
+        """Read assignments until standard input is closed: that is the end of the server."""
         for line in sys.stdin:
-            order = Order(*line.split())
-            threading.Thread(target=self._beat, args=(order,), daemon=True).start()
-            self.lines.put(order)
-            self.given.set()
-        if not self.given.is_set():
-            os._exit(0)  # it may be loading what takes longer than it may stay, and has nothing to save
+            assignment = Assignment(*line.split())
+            threading.Thread(target=self._send_heartbeats, args=(assignment,), daemon=True).start()
+            self.lines.put(assignment)
+            self.received.set()
+        if not self.received.is_set():
+            os._exit(0)  # nothing to save, and what it still loads may take longer than LEAVE_SECONDS
         self.gone.set()
         self.lines.put(None)
         time.sleep(LEAVE_SECONDS)
         os._exit(1)
 
-    def _beat(self, order: Order) -> None:
-        while not order.begun.wait(HEARTBEAT_SECONDS):
+    def _send_heartbeats(self, assignment: Assignment) -> None:
+        while not assignment.started.wait(HEARTBEAT_SECONDS):
             try:
-                self.store.heartbeat(order.run_id, order.name)
+                self.store.heartbeat(assignment.run_id, assignment.name)
             except LostRun:
                 return
             except StoreError:
-                continue  # the run is begun, and says so, when the database is back
+                continue  # the run starts, and sends its own, once the database is back

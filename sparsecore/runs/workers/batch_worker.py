@@ -1,9 +1,9 @@
-"""The batch worker: trains several runs of a sweep as one, and writes each one's log as if it were alone.
+"""The batch worker: trains several runs of a sweep as one batch, with a log for each run.
 
-As a process, `python -m sparsecore.runs.workers.batch_worker HOME`, it takes one batch after another from
-the queue until none is left or its standard input closes. It takes runs whose device is CUDA, where one large
-operation costs little more than a small one; with `--anywhere` those of every device, for tests: on a CPU a
-worker a core is the better way. What it does not take is left to ordinary workers.
+As a process, `python -m sparsecore.runs.workers.batch_worker HOME`, it claims one batch after another from
+the queue until none is left or its standard input closes. It claims runs on CUDA, where one large operation
+costs little more than a small one; with `--anywhere` runs on every device, for tests: on a CPU one worker per
+core is faster. Ordinary workers train all other runs.
 """
 
 from __future__ import annotations
@@ -37,43 +37,43 @@ from sparsecore.runs.store.database import StoreError, clock
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import HEARTBEAT_SECONDS, LostRun, Store
 from sparsecore.runs.store.tables import commands, runs
-from sparsecore.runs.workers.orders import end_with_server
+from sparsecore.runs.workers.assignments import end_with_server
 from sparsecore.runs.workers.warm_up import NICENESS
-from sparsecore.runs.workers.worker import POLL_SECONDS, Worker, one_thread, sentence
+from sparsecore.runs.workers.worker import POLL_SECONDS, Worker, error_sentence, one_thread
 
-FLUSH_SECONDS = 2.0  # a transaction costs a run's step; sixty of them every half second cost as many steps
+FLUSH_SECONDS = 2.0  # a transaction takes as long as a step, and a batch may have sixty runs
 
 
-class Member(Worker):
-    """One run of a batch: written and obeyed as by its own worker, but it keeps nobody waiting.
+class BatchRun(Worker):
+    """One run of a batch: logged and commanded as by its own worker, but it never blocks the batch.
 
-    A run that is paused leaves the batch at once, saved; what it is told from then on, an ordinary worker
-    does. So does a run that was taken over or deleted.
+    A paused run is saved and leaves the batch at once; an ordinary worker takes it from there. A run that was
+    taken over or deleted leaves too.
     """
 
     flush_seconds = FLUSH_SECONDS
     ended: Ended | None = None
-    is_lost = False
+    lost = False
 
-    def begin(self) -> Checkpoint | None:
-        """Where the run goes on from; what it logged later is dropped."""
-        resume = self._sure(self._last_checkpoint)
+    def resume_point(self) -> Checkpoint | None:
+        """The checkpoint to continue from; the log after it is dropped."""
+        resume = self._retry(self._last_checkpoint)
         try:
-            self._sure(self.store.rewind, self.run.id, self.name, resume.step if resume else -1)
+            self._retry(self.store.rewind, self.run.id, self.name, resume.step if resume else -1)
         except LostRun:
-            self.is_lost = True
+            self.lost = True
         return resume
 
-    def tell(self, event: Event) -> Reply:
-        """Write what an event says; the answer to a `Ready`."""
+    def handle(self, event: Event) -> Reply:
+        """Write an event; returns the reply to a `Ready`."""
         try:
-            if not self.is_lost:
-                return self._tell(event)
+            if not self.lost:
+                return self._handle(event)
         except LostRun:
-            self.is_lost = True
+            self.lost = True
         return Leave() if isinstance(event, Ready) else None
 
-    def _tell(self, event: Event) -> Reply:
+    def _handle(self, event: Event) -> Reply:
         match event:
             case Ready(step):
                 self.step = step
@@ -81,7 +81,7 @@ class Member(Worker):
                 return Leave() if self.released else reply
             case Ended(step, reason, detail, result):
                 self._flush()
-                self._sure(self.store.finish, self.run.id, self.name, step, reason, detail, result)
+                self._retry(self.store.finish, self.run.id, self.name, step, reason, detail, result)
                 self.ended = event
             case _:
                 self._log(event)
@@ -94,13 +94,13 @@ class Member(Worker):
                 self.store.command(self.run.id, "step")  # for the worker that takes the paused run
         return reply
 
-    def hear(self) -> None:
-        """Look for commands now; between these calls none is looked for."""
-        if not (self.leaving or self.is_lost):
-            self._hear()
+    def poll_commands(self) -> None:
+        """Look for commands now, and never between these calls."""
+        if not (self.leaving or self.lost):
+            self._poll_commands()
 
-    def _hear(self) -> None:
-        super()._hear()
+    def _poll_commands(self) -> None:
+        super()._poll_commands()
         self.polled = math.inf
 
     def _pause(self) -> None:
@@ -109,13 +109,13 @@ class Member(Worker):
 
 
 class BatchWorker:
-    """Runs, claimed by `name`, that this process trains as one. They are of one group of `batchable`.
+    """Trains runs that `name` has claimed as one batch; all belong to one group of `batchable`.
 
-    None is told of an error that may be another's: they stay this worker's, and once it is missed ordinary
-    workers train them one by one.
+    An error of the batch fails none of its runs, since one of them may be the cause: this worker keeps them,
+    and after it is lost ordinary workers train them one by one.
 
-    gone: set when they are to be let go (the server has ended): all are saved and queued again.
-    listen: called with every event and the id of its run.
+    gone: set when the server has ended; all runs are saved and queued again.
+    on_event: called with the id of a run and each of its events.
     """
 
     def __init__(
@@ -124,36 +124,36 @@ class BatchWorker:
         given: Sequence[Run],
         name: str,
         gone: threading.Event | None = None,
-        listen: Callable[[str, Event], None] = lambda run_id, event: None,
+        on_event: Callable[[str, Event], None] = lambda run_id, event: None,
     ) -> None:
-        self.store, self.name, self.listen = store, name, listen
+        self.store, self.name, self.on_event = store, name, on_event
         self.gone = gone or threading.Event()
-        self.members = [Member(store, run, name, self.gone) for run in given]
+        self.members = [BatchRun(store, run, name, self.gone) for run in given]
         self.done = threading.Event()
         self.polled = time.monotonic()
 
     def work(self) -> dict[str, Ended]:
-        """Train until each has ended, was paused or taken over, or all are let go; the endings, by run.
+        """Train until every run has ended, was paused, taken over or released; returns the endings by run id.
 
-        What makes training impossible is raised; one that trained by itself is told of it.
+        Raises an error of the training; a run that is alone in its batch fails with it.
         """
-        beating = threading.Thread(target=self._beat, daemon=True)
-        beating.start()
+        heartbeats = threading.Thread(target=self._send_heartbeats, daemon=True)
+        heartbeats.start()
         try:
             self._train()
         except StoreError:
-            raise  # nobody can be told; the runs go on from their checkpoints when they are missed
+            raise  # cannot be written; the runs are recovered from their checkpoints
         except Exception as error:
             if len(self.members) == 1:
-                self.store.fail(self.members[0].run.id, sentence(error), self.name)
+                self.store.fail(self.members[0].run.id, error_sentence(error), self.name)
             raise
         finally:
             self.done.set()
-            beating.join()
+            heartbeats.join()
         return {member.run.id: member.ended for member in self.members if member.ended is not None}
 
     def _train(self) -> None:
-        resume = [member.begin() for member in self.members]
+        resume = [member.resume_point() for member in self.members]
         events = train_many([member.run.config for member in self.members], self.store.home, resume)
         reply: Reply = None
         while True:
@@ -162,31 +162,31 @@ class BatchWorker:
             except StopIteration:
                 return
             member = self.members[place]
-            self.listen(member.run.id, event)
+            self.on_event(member.run.id, event)
             if time.monotonic() - self.polled >= POLL_SECONDS:
-                self._hear()
-            reply = member.tell(event)
+                self._poll_commands()
+            reply = member.handle(event)
 
-    def _hear(self) -> None:
-        """One question to the store for all; only who was given a command looks closer."""
+    def _poll_commands(self) -> None:
+        """Query once for all runs; only runs with a command read it."""
         ids = [member.run.id for member in self.members]
         query = select(commands.c.run_id).where(commands.c.run_id.in_(ids)).distinct()
         with self.store.engine.connect() as connection:
-            called = set(connection.execute(query).scalars())
+            commanded = set(connection.execute(query).scalars())
         for member in self.members:
-            if member.run.id in called or self.gone.is_set():
-                member.hear()
+            if member.run.id in commanded or self.gone.is_set():
+                member.poll_commands()
         self.polled = time.monotonic()
 
-    def _beat(self) -> None:
-        """One heartbeat for all: each finds out by itself when it is no longer this worker's."""
+    def _send_heartbeats(self) -> None:
+        """Send one heartbeat for all runs; each notices by itself when another worker took it over."""
         while not self.done.wait(HEARTBEAT_SECONDS):
-            beat = update(runs).where(runs.c.worker == self.name)
+            renewal = update(runs).where(runs.c.worker == self.name)
             try:
-                with self.store.engine.begin() as connection:
-                    connection.execute(beat.values(heartbeat=clock(self.store.engine)))
+                with self.store.engine.resume_point() as connection:
+                    connection.execute(renewal.values(heartbeat=clock(self.store.engine)))
             except StoreError:
-                continue  # the training meets it too, unless the database is back by then
+                continue  # the training raises it too, unless the database is back by then
 
 
 def train_batches(
@@ -194,44 +194,44 @@ def train_batches(
     run_ids: Sequence[str],
     name: str,
     gone: threading.Event | None = None,
-    listen: Callable[[str, Event], None] = lambda run_id, event: None,
+    on_event: Callable[[str, Event], None] = lambda run_id, event: None,
     *,
     anywhere: bool = False,
 ) -> dict[str, Ended]:
-    """Claim those of these queued runs that `in_batch` takes, and train them; the endings, by run.
+    """Claim the queued runs that `is_batchable_here`, and train them in batches; returns the endings.
 
-    As many batches as they need, one after the other. A run that another worker claimed first is left to it.
+    Skips a run that another worker claimed first.
     """
     gone = gone or threading.Event()
     found = [run for run_id in run_ids if (run := store.get(run_id)) is not None]
-    given = [run for run in found if in_batch(run.config, anywhere=anywhere)]
+    given = [run for run in found if is_batchable_here(run.config, anywhere=anywhere)]
     endings: dict[str, Ended] = {}
     for group in batchable([run.config for run in given]):
         claimed = [] if gone.is_set() else _claim(store, [given[place] for place in group], name)
         if claimed:
-            endings |= BatchWorker(store, claimed, name, gone, listen).work()
+            endings |= BatchWorker(store, claimed, name, gone, on_event).work()
     return endings
 
 
-def take(store: Store, name: str, largest: int = LARGEST, *, anywhere: bool = False) -> list[Run]:
-    """Claim the first queued run of a sweep that `in_batch` takes, and with it all that fit beside it.
+def claim_batch(store: Store, name: str, largest: int = LARGEST, *, anywhere: bool = False) -> list[Run]:
+    """Claim the first queued run of a sweep that `is_batchable_here`, and all that fit into its batch.
 
-    Empty when there is none. Left alone is what waits for a cluster, or for a process that paused it, and a
-    run whose last worker died.
+    Empty if there is none. Skips runs that wait for a cluster or for the process that paused them, and runs
+    with a dead last worker.
     """
     line = queue.ranked()
     query = select(runs).join(line, line.c.id == runs.c.id).where(queue.FOR_BATCH).order_by(line.c.nth)
     with store.engine.connect() as connection:
         queued = [Run.of(row) for row in connection.execute(query.limit(LOOKED_THROUGH))]
-    fitting = [run for run in queued if in_batch(run.config, anywhere=anywhere)]
+    fitting = [run for run in queued if is_batchable_here(run.config, anywhere=anywhere)]
     for group in batchable([run.config for run in fitting], largest):
         if claimed := _claim(store, [fitting[place] for place in group], name):
             return claimed
     return []
 
 
-def in_batch(config: RunConfig, *, anywhere: bool = False) -> bool:
-    """Whether the run is to be one of a batch here: it can be, and its device is a GPU (or `anywhere`)."""
+def is_batchable_here(config: RunConfig, *, anywhere: bool = False) -> bool:
+    """Whether the run can be batched and trains on a GPU of this machine (or `anywhere`)."""
     automatic = config.device == "auto" and torch.cuda.is_available()
     return fits(config) and (anywhere or automatic or config.device.startswith("cuda"))
 
@@ -241,9 +241,9 @@ def _claim(store: Store, queued: Sequence[Run], name: str) -> list[Run]:
 
 
 def main(home: Path, name: str, *, anywhere: bool) -> int:
-    """Train batch after batch until no run is left that a batch takes, or the server is gone; an exit code.
+    """Train batch after batch until no run is left for one, or the server has ended; returns an exit code.
 
-    It ends after a batch when a run waits that no sweep asked for: whose turn it is the supervisor says.
+    Ends after a batch if a single run of a user is queued: the supervisor decides what trains next.
     """
     one_thread()
     store, gone = Store(home), threading.Event()
@@ -251,7 +251,7 @@ def main(home: Path, name: str, *, anywhere: bool) -> int:
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     code = NOTHING_TAKEN
-    while not gone.is_set() and (batch := take(store, name, anywhere=anywhere)):
+    while not gone.is_set() and (batch := claim_batch(store, name, anywhere=anywhere)):
         code = 0
         BatchWorker(store, batch, name, gone).work()
         with store.engine.connect() as connection:
@@ -261,11 +261,13 @@ def main(home: Path, name: str, *, anywhere: bool) -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    asked = argparse.ArgumentParser(prog="python -m sparsecore.runs.workers.batch_worker")
-    asked.add_argument("home", type=Path)
-    asked.add_argument("--name", default=f"batch:{uuid.uuid4().hex[:8]}", help="who holds the runs")
-    asked.add_argument(ANYWHERE, dest="anywhere", action="store_true", help="runs of every device")
-    return asked.parse_args()
+    parser = argparse.ArgumentParser(prog="python -m sparsecore.runs.workers.batch_worker")
+    parser.add_argument("home", type=Path)
+    parser.add_argument(
+        "--name", default=f"batch:{uuid.uuid4().hex[:8]}", help="the worker that holds the runs"
+    )
+    parser.add_argument(ANYWHERE, dest="anywhere", action="store_true", help="runs of every device")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

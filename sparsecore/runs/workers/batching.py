@@ -1,7 +1,7 @@
-"""Many models at once: which queued runs are left to a batch process, and when one is started.
+"""Batching policy: which queued runs are reserved for a batch process, and when one is started.
 
-The process itself, `sparsecore.runs.workers.batch_worker`, takes what it finds in the queue; nothing
-here imports torch, for the server asks it at every round.
+The process itself, `sparsecore.runs.workers.batch_worker`, claims its runs from the queue. Nothing here
+imports torch: the server runs this several times a second.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import runs
 
 Choice = Literal["auto", "off", "always"]
-FEWEST = 2  # one run alone is what ordinary workers are for
-DEVICES_SECONDS = 5.0  # between two looks for a GPU that no worker has found so far
-BARRED_SECONDS = 60.0  # after a process that could not start or took nothing, ordinary workers train
+SMALLEST_BATCH = 2  # a single run goes to an ordinary worker
+DEVICES_SECONDS = 5.0  # between two checks for a GPU, until a worker has found one
+BACKOFF_SECONDS = 60.0  # without batches after a process that could not start or claimed nothing
 
 logger = logging.getLogger(__name__)
 
 
 class Batching:
-    """One batch process of a supervisor's at a time, and what is kept for it.
+    """The one batch process of a supervisor, and the runs reserved for it.
 
-    choice: `auto` batches runs for a GPU where a worker has found one, `always` those of every device (for
-    tests: on a CPU a worker a core is the better way), `off` none.
-    start: begins a process of a module with these arguments.
+    choice: `auto` batches runs on a GPU if a worker has found one, `always` runs on any device (for tests: on
+    a CPU one worker per core is faster), `off` none. start: starts a process of a module with these
+    arguments.
     """
 
     def __init__(
@@ -44,29 +44,29 @@ class Batching:
         self.process: subprocess.Popen | None = None
         self.name = ""
         self.started = 0
-        self.barred_until = self.next_look = 0.0
+        self.disabled_until = self.next_look = 0.0
         self._has_cuda = False
-        self._known: dict[str, RunConfig] = {}  # of the queued runs
+        self._known: dict[str, RunConfig] = {}  # by run id, of the queued runs
 
     @property
-    def looked_through(self) -> int:
-        """How many queued runs `left` wants to see beyond those that are to be handed out."""
+    def lookahead(self) -> int:
+        """How many queued runs `reserved` must see beyond those that are assigned next."""
         return LOOKED_THROUGH if self._is_on() else 0
 
-    def left(self, waiting: Sequence[Row]) -> set[str]:
-        """The ids of those of these queued runs that ordinary workers leave alone."""
+    def reserved(self, waiting: Sequence[Row]) -> set[str]:
+        """The ids of the queued runs that ordinary workers must not take."""
         if not self._is_on():
             return set()
         self._read([row.id for row in waiting if row.for_batch])
         taken = [run_id for run_id, config in self._known.items() if self._takes(config)]
         if self.process is None:
             groups = batchable([self._known[run_id] for run_id in taken])
-            if max(map(len, groups), default=0) < FEWEST:
+            if max(map(len, groups), default=0) < SMALLEST_BATCH:
                 return set()
         return set(taken)
 
     def start(self) -> bool:
-        """Start the process, unless it is there; whether it was started."""
+        """Start the process unless it runs; returns whether it was started."""
         if self.process is not None:
             return False
         self.started += 1
@@ -77,7 +77,7 @@ class Batching:
         return True
 
     def reap(self) -> None:
-        """When the process is over, queue again what it held: for ordinary workers, since it died."""
+        """After the end of the process queue the runs that it still held again, for ordinary workers."""
         if self.process is None or (code := self.process.poll()) is None:
             return
         self.process.stdin.close()
@@ -89,18 +89,18 @@ class Batching:
         if held:
             logger.warning("A batch process ended with code %s; its %s runs go on alone.", code, len(held))
         elif code != 0:
-            self.barred_until = time.monotonic() + BARRED_SECONDS
+            self.disabled_until = time.monotonic() + BACKOFF_SECONDS
             if code != NOTHING_TAKEN:
                 logger.error("A batch process could not start (exit %s).", code)
         self.process = None
 
     def _is_on(self) -> bool:
-        if self.choice == "off" or (self.process is None and time.monotonic() < self.barred_until):
+        if self.choice == "off" or (self.process is None and time.monotonic() < self.disabled_until):
             return False
         return self.choice == "always" or self._finds_cuda()
 
     def _finds_cuda(self) -> bool:
-        """Whether a worker on this store has named a CUDA device."""
+        """Whether a worker of this store has found a CUDA device."""
         if not self._has_cuda and time.monotonic() >= self.next_look:
             self.next_look = time.monotonic() + DEVICES_SECONDS
             found = self.store.setting("devices", list)
@@ -108,12 +108,12 @@ class Batching:
         return self._has_cuda
 
     def _takes(self, config: RunConfig) -> bool:
-        """What `batch_worker.in_batch` says where there is a GPU."""
+        """As `batch_worker.is_batchable_here` on a machine with a GPU."""
         on_gpu = config.device == "auto" or config.device.startswith("cuda")
         return fits(config) and (on_gpu or self.choice == "always")
 
     def _read(self, ids: Sequence[str]) -> None:
-        """Know the configs of these runs and of no others."""
+        """Read the configs of these runs and forget all others."""
         new = [run_id for run_id in ids if run_id not in self._known]
         self._known = {run_id: self._known[run_id] for run_id in ids if run_id in self._known}
         if new:

@@ -1,8 +1,8 @@
 """`python -m sparsecore.runs.workers.process HOME` trains one run after another for a supervisor.
 
-It loads torch first, and waits on standard input for the id of a run: the supervisor keeps one such spare
-ready, so that a pressed button is answered at once. When that run has ended it waits for another. When
-standard input closes, its server is gone: it saves and ends, at once if it has nothing to save.
+It loads torch first and then waits for assignments on standard input: the supervisor keeps one spare process
+ready, so that a run starts as soon as a user presses Train. When standard input closes, the server has ended:
+the process saves its run and ends.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import sys
 from pathlib import Path
 
 from sparsecore.runs.store.store import Store
-from sparsecore.runs.workers.orders import Orders
+from sparsecore.runs.workers.assignments import Assignments
 
 
 def main(home: Path) -> None:
-    """A process of the supervisor's: be ready, train one run after another, end when the server is gone."""
+    """Get ready, train one run after another, and end with the server."""
     store = Store(home)
-    orders = Orders(store)
-    from sparsecore.runs.workers.warm_up import train_orders  # takes seconds, in which the server may end
+    assignments = Assignments(store)
+    from sparsecore.runs.workers.warm_up import train_assigned  # takes seconds, in which the server may end
 
-    train_orders(store, orders)
+    train_assigned(store, assignments)
     store.close()
     sys.stderr.flush()
-    os._exit(0)  # nothing is left to do, and to take torch apart would take a busy machine seconds
+    os._exit(0)  # all is saved; taking torch down takes seconds on a busy machine
 
 
 if __name__ == "__main__":

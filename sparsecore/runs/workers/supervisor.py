@@ -1,4 +1,4 @@
-"""The supervisor: hands queued runs to worker processes, keeps a spare ready, finds the dead."""
+"""The supervisor: assigns queued runs to worker processes, keeps a spare one, recovers lost runs."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ from sparsecore.runs.store.database import StoreError, store_environment
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import LostRun, Store
 from sparsecore.runs.workers.batching import Batching, Choice
-from sparsecore.runs.workers.lost import Silence, stuck_writer
+from sparsecore.runs.workers.lost import HeartbeatMonitor, stuck_writer
 
 TICK_SECONDS = 0.1
 LOST_EVERY_SECONDS = 2.0
-SHARED_EVERY_SECONDS = 0.5  # while no core is free; thousands of a sweep may be queued
-STOP_SECONDS = 8.0  # workers have so long to save when the server ends
-SPARE_DELAY_SECONDS = 2.0  # a new spare imports torch: not while the run just handed out is starting
-SPARE_RETRY_SECONDS = 5.0  # after a worker that could not even start
+SHARED_EVERY_SECONDS = 0.5  # while no core is free: the query is slow with thousands of queued runs
+STOP_SECONDS = 8.0  # for workers to save when the server ends
+SPARE_DELAY_SECONDS = 2.0  # a new spare imports torch: not while an assigned run is starting
+SPARE_RETRY_SECONDS = 5.0  # after a worker that could not start
 MAX_FALSE_STARTS = 3
-START_SECONDS = 60.0  # a process may take so long before its first sign of life
-HUNG_SECONDS = 120.0  # a living process that is silent for so long will not be heard of again
-IDLE_SECONDS = 10.0  # processes beyond one spare are kept so long after their run
+START_SECONDS = 60.0  # a process may take this long before its first heartbeat
+HUNG_SECONDS = 120.0  # a live process without a heartbeat for this long hangs
+IDLE_SECONDS = 10.0  # how long processes beyond one spare are kept after their run
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
 class Child:
-    """A worker process; `run_id` is None while it has nothing to do."""
+    """A worker process; `run_id` is None while it is idle."""
 
     process: subprocess.Popen
     name: str
-    since: float  # the moment when it was started, handed a run, or had done with one
+    since: float  # when it was started, was assigned a run, or finished one
     run_id: str | None = None
-    runs: int = 0  # how many it was handed
+    runs: int = 0  # how many it was assigned
 
 
 class Supervisor(threading.Thread):
     """Trains the store's queued runs in order, at most `cores` at once, until `stop()`.
 
-    What greets a visitor or belongs to a lesson does not wait for a core: one such run at a time is trained
-    beside those.
+    Shared runs (a lesson's, or the first one a visitor sees) do not wait for a core: one of them at a time
+    trains in addition to the others.
 
-    spare: keep a process ready that has nothing to do, for whoever presses a button next.
-    batching: whether small runs of sweeps train as one, in a process that counts as one core.
+    spare: keep one idle process ready for the next run.
+    batching: whether small runs of sweeps train as one batch, in a process that counts as one core.
 
-    A process that has trained its run takes the next one. A paused run keeps its process for a while and
-    takes no core. A run whose process died is queued again and goes on from its last checkpoint.
+    A process that has finished its run takes the next one. A paused run keeps its process for a while and
+    takes no core. A run with a dead process is queued again and continues from its last checkpoint.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Supervisor(threading.Thread):
         self.cores = cores or os.cpu_count() or 1
         self.name_prefix = uuid.uuid4().hex[:8]
         self.batching = Batching(store, batching, self.name_prefix, self._start)
-        self.silence = Silence(store)
+        self.monitor = HeartbeatMonitor(store)
         self.children: list[Child] = []
         self.started_children = 0
         self.false_starts = 0
@@ -73,17 +73,17 @@ class Supervisor(threading.Thread):
         self.ending = threading.Event()
 
     def run(self) -> None:
-        told = ""
+        reported = ""
         while not self.ending.wait(TICK_SECONDS):
             try:
                 self._tick()
             except StoreError as error:
-                if told != str(error):  # once, and not every two seconds for a night
-                    told = str(error)
-                    logger.warning("Supervisor: %s", told)
-                self.silence.forget()
+                if reported != str(error):  # log it once, not every two seconds
+                    reported = str(error)
+                    logger.warning("Supervisor: %s", reported)
+                self.monitor.reset()
                 if error.kind == "locked":
-                    self._outlast()
+                    self._wait_for_lock()
                 else:
                     self.ending.wait(LOST_EVERY_SECONDS)
             except Exception:
@@ -91,13 +91,13 @@ class Supervisor(threading.Thread):
                 self.ending.wait(1.0)
 
     def stop(self) -> None:
-        """Let every worker save its run and end; the runs are queued for the next server."""
+        """End all workers after they saved; their runs are queued for the next server."""
         self.ending.set()
         if self.is_alive():
             self.join()
         processes = self._processes()
         for process in processes:
-            _let_go(process)
+            _close_input(process)
         deadline = time.monotonic() + STOP_SECONDS
         for process in processes:
             try:
@@ -107,15 +107,15 @@ class Supervisor(threading.Thread):
                 process.wait()
         for child in self.children:
             if child.run_id is not None:
-                self._recover(child)  # does nothing to a run that its worker let go
+                self._recover(child)  # does nothing to a run that its worker released
         self.batching.reap()
 
     def _processes(self) -> list[subprocess.Popen]:
         batch = [self.batching.process] if self.batching.process else []
         return [child.process for child in self.children] + batch
 
-    def _outlast(self) -> None:
-        """Wait until the store is no longer locked; end a process of ours that was halted with the lock."""
+    def _wait_for_lock(self) -> None:
+        """Wait until the store is not locked any more; end a worker that hangs with the lock."""
         ours = {process.pid: process for process in self._processes()}
         held = stuck_writer(self.store, ours, self.ending)
         if held is not None:
@@ -126,37 +126,37 @@ class Supervisor(threading.Thread):
         self._reap()
         if time.monotonic() >= self.next_search:
             self.next_search = time.monotonic() + LOST_EVERY_SECONDS
-            self._beat_for_beginners()
-            if self.silence.suspects():
-                self.store.try_writing()  # who is silent may live, and wait for the same disk
-            for run in self.silence.lost():
+            self._send_heartbeats_for_starting()
+            if self.monitor.any_silent():
+                self.store.try_writing()  # a silent worker may be alive and wait for the same disk
+            for run in self.monitor.lost():
                 if not self._is_starved(run):
                     logger.warning("Run %s lost its worker %s.", run.id, run.worker)
                     self.store.recover(run.id, run.worker, "its worker was not heard of any more.")
-        training, beside = self._notice()
+        training, shared_running = self._update_children()
         self._keep_spare()
-        self._start_queued(self.cores - training - (self.batching.process is not None), beside)
+        self._start_queued(self.cores - training - (self.batching.process is not None), shared_running)
         for run_id in self.store.paused_with_commands():
-            self._hand(run_id, "paused")
+            self._assign(run_id, "paused")
 
     def _is_starved(self, run: Run) -> bool:
-        """Whether a silent worker is a process of ours that lives: too many others want the cores.
+        """Whether a silent worker is a live process of this supervisor: the machine is overloaded.
 
-        One that is silent for `HUNG_SECONDS` hangs, and is ended.
+        One that is silent for `HUNG_SECONDS` hangs, and is killed.
         """
         child = next((child for child in self.children if child.name == run.worker), None)
         if child is None or child.process.poll() is not None:
             return False
-        hangs = self.silence.seconds(run.id) > HUNG_SECONDS
+        hangs = self.monitor.seconds(run.id) > HUNG_SECONDS
         if hangs:
             child.process.kill()
         return not hangs
 
-    def _beat_for_beginners(self) -> None:
-        """A process that still imports torch, on a busy machine for long, has its run and is not dead."""
+    def _send_heartbeats_for_starting(self) -> None:
+        """Send heartbeats for processes that still import torch: on a busy machine that takes long."""
         for child in self.children:
-            begins = child.runs == 1 and time.monotonic() - child.since < START_SECONDS
-            if begins and child.run_id is not None:
+            starting = child.runs == 1 and time.monotonic() - child.since < START_SECONDS
+            if starting and child.run_id is not None:
                 with contextlib.suppress(LostRun):
                     self.store.heartbeat(child.run_id, child.name)
 
@@ -165,7 +165,7 @@ class Supervisor(threading.Thread):
         for child in [child for child in self.children if child.process.poll() is not None]:
             self.children.remove(child)
             dismissed = child.process.stdin.closed
-            _let_go(child.process)
+            _close_input(child.process)
             if child.run_id is not None:
                 self._recover(child)
             elif not (child.runs or dismissed):
@@ -177,10 +177,10 @@ class Supervisor(threading.Thread):
         what = f"its worker process ended with code {child.process.returncode}, again and again."
         self.store.recover(child.run_id, child.name, what)
 
-    def _notice(self) -> tuple[int, bool]:
-        """Note whose run is over; give how many take a core, and whether one that is for all trains beside.
+    def _update_children(self) -> tuple[int, bool]:
+        """Free the children with a finished run; returns the taken cores, and whether a shared run trains.
 
-        A run that is paused or queued takes none.
+        A paused or queued run takes no core.
         """
         with self.store.engine.connect() as connection:
             held = queue.runs_of(connection, [child.name for child in self.children])
@@ -189,20 +189,20 @@ class Supervisor(threading.Thread):
             if child.run_id is not None and (row is None or row.id != child.run_id):
                 child.run_id, child.since = None, time.monotonic()
         training = [row for row in held.values() if row.state == "running"]
-        beside = any(row.shared for row in training)
-        return len(training) - beside, beside
+        shared_running = any(row.shared for row in training)
+        return len(training) - shared_running, shared_running
 
     def _keep_spare(self) -> None:
-        """One process that is idle; more of them only for a while, in which another run may come."""
+        """Keep one idle process; end further ones after a while."""
         idle = self._idle()
         if (self.spare or self.false_starts) and not idle and time.monotonic() >= self.next_spare:
             self.children.append(self._spawn())
         for child in idle[1:]:
             if time.monotonic() - child.since > IDLE_SECONDS:
-                _let_go(child.process)
+                _close_input(child.process)
 
     def _idle(self) -> list[Child]:
-        """Children without a run, the one that trained last first: what a run needs is warm in it."""
+        """Idle children, the one that trained last first: its caches are warm."""
         idle = [c for c in self.children if c.run_id is None and not c.process.stdin.closed]
         return sorted(idle, key=lambda child: (child.runs > 0, child.since), reverse=True)
 
@@ -215,51 +215,51 @@ class Supervisor(threading.Thread):
         return Child(process, f"{self.name_prefix}:{self.started_children}", time.monotonic())
 
     def _start(self, module: str, *arguments: str) -> subprocess.Popen:
-        """A process of one thread that trains for this store, until its standard input is closed."""
+        """Start a process that trains for this store until its standard input is closed."""
         return subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             env=store_environment(self.store.home, self.store.url),
             text=True,
-            start_new_session=True,  # Ctrl-C in the server's terminal is the server's; workers save first
+            start_new_session=True,  # Ctrl-C in the terminal goes to the server only; workers save first
         )
 
-    def _start_queued(self, free: int, beside: bool) -> None:
-        """Begin what waits for the `free` cores, and what is for all unless such a run trains `beside`."""
+    def _start_queued(self, free: int, shared_running: bool) -> None:
+        """Start runs on the `free` cores, and a shared run unless one is running."""
         hopeless = self.false_starts >= MAX_FALSE_STARTS and self._spare() is None
         full = free <= 0 and not hopeless
-        if full and (beside or time.monotonic() < self.next_shared):
+        if full and (shared_running or time.monotonic() < self.next_shared):
             return
         with self.store.engine.connect() as connection:
             if full and not queue.has_shared(connection):
                 self.next_shared = time.monotonic() + SHARED_EVERY_SECONDS
                 return
-            limit = None if hopeless else max(0, free) + 1 + self.batching.looked_through
+            limit = None if hopeless else max(0, free) + 1 + self.batching.lookahead
             waiting = queue.waiting(connection, limit)
-        left = self.batching.left(waiting)
+        reserved = self.batching.reserved(waiting)
         for run in waiting:
-            takes_core = beside or not run.shared
+            takes_core = shared_running or not run.shared
             if hopeless:
                 self.store.fail(run.id, "no worker process can start on this server; its console says why.")
             elif takes_core and free <= 0:
                 return
-            elif run.id in left:
+            elif run.id in reserved:
                 free -= self.batching.start()
             else:
                 free -= takes_core
-                beside = beside or run.shared
-                if not self._wake(run.id):
-                    self._hand(run.id, "queued")
+                shared_running = shared_running or run.shared
+                if not self._continue_in_place(run.id):
+                    self._assign(run.id, "queued")
 
-    def _wake(self, run_id: str) -> bool:
-        """A resumed run whose process is still there goes on in it."""
+    def _continue_in_place(self, run_id: str) -> bool:
+        """Continue a resumed run in the process that still holds it, if there is one."""
         holders = (c for c in self.children if c.run_id == run_id and c.process.poll() is None)
         holder = next(holders, None)
         return holder is not None and self.store.claim(run_id, holder.name)
 
-    def _hand(self, run_id: str, state: str) -> None:
-        """Give the run to a process that is idle, or to a new one where starting them has not failed."""
+    def _assign(self, run_id: str, state: str) -> None:
+        """Assign the run to an idle process, or to a new one unless starting them has failed."""
         child = self._spare()
         if child is None and not self.false_starts:
             child = self._spawn()
@@ -276,7 +276,7 @@ class Supervisor(threading.Thread):
             logger.warning("The spare worker had ended; run %s is queued again.", run_id)
 
 
-def _let_go(process: subprocess.Popen) -> None:
-    """Close its standard input, where an order may still be on its way to a process that is dead."""
+def _close_input(process: subprocess.Popen) -> None:
+    """Close its standard input, which may still hold an assignment for a dead process."""
     with contextlib.suppress(BrokenPipeError):
         process.stdin.close()

@@ -1,4 +1,4 @@
-"""What a worker's process loads before its first order, and how it carries an order out."""
+"""Warm up a worker process before its first assignment, and train its assignments."""
 
 from __future__ import annotations
 
@@ -19,79 +19,79 @@ from sparsecore.engine.tasks.registry import TASKS
 from sparsecore.engine.training.trainer import Training
 from sparsecore.runs.store.errors import StoreError
 from sparsecore.runs.store.store import Store
-from sparsecore.runs.workers.orders import Order, Orders
-from sparsecore.runs.workers.worker import POLL_SECONDS, Worker, clear, one_thread
+from sparsecore.runs.workers.assignments import Assignment, Assignments
+from sparsecore.runs.workers.worker import POLL_SECONDS, Worker, free_memory, one_thread
 
-NICENESS = 5  # pages stay quick while every core trains
-LARGE = "vulnerabilities"  # the task whose demo network has more than few weights
+NICENESS = 5  # pages stay responsive while every core trains
+LARGE_TASK = "vulnerabilities"  # the task with a demo network of more than `FEW` weights
 
 logger = logging.getLogger(__name__)
 
 
-def train_orders(store: Store, orders: Orders) -> None:
-    """Be ready, then train one run after another until the server is gone."""
+def train_assigned(store: Store, assignments: Assignments) -> None:
+    """Warm up, then train one run after another until the server has ended."""
     one_thread()
-    _tell_devices(store)
-    _get_ready(store.home, orders.given)
+    _publish_devices(store)
+    _load(store.home, assignments.received)
     nice = False
-    while (order := orders.next()) is not None:
+    while (assignment := assignments.next()) is not None:
         if not nice and hasattr(os, "nice"):
-            os.nice(NICENESS)  # not before: a spare that gets ready slowly keeps the next person waiting
+            os.nice(NICENESS)  # not before: a spare that warms up slowly keeps the next user waiting
             nice = True
-        _carry_out(store, order, orders.gone)
+        _train_one(store, assignment, assignments.gone)
 
 
 def _warm_up(home: Path, task: str) -> None:
-    """A few steps of a small run, for what torch and jieba load only when they are first used."""
+    """Take a few steps of a small run: torch and jieba load much only at first use."""
     training = Training(RunConfig.parse({"task": task}), home)
     training.advance()
     training.frame()
 
 
 def _compile() -> None:
-    """Project a little more than few weights: the first time on a machine that takes seconds."""
+    """Project more than `FEW` weights: compiling that takes seconds on a new machine."""
     weights = torch.linspace(-1.0, 1.0, 2 * FEW)
     masks, counts = [torch.zeros(2 * FEW, dtype=torch.bool)], [torch.zeros(2 * FEW, dtype=torch.int32)]
     done = project_([weights], FEW, masks=masks, counts=counts)
     project_([weights], FEW, masks=masks, counts=counts, last=done.threshold)
 
 
-def _get_ready(home: Path, ordered: threading.Event) -> None:
-    """Load what runs will need, until there is an order."""
+def _load(home: Path, assigned: threading.Event) -> None:
+    """Load what runs need, until there is an assignment."""
     compiling = threading.Thread(target=_compile, daemon=True)
     for task in TASKS:
-        if task == LARGE:  # its network needs the compiled loops; the others need not wait for them
+        if task == LARGE_TASK:  # only this network needs the compiled loops
             compiling.start()
-            while compiling.is_alive() and not ordered.is_set():
+            while compiling.is_alive() and not assigned.is_set():
                 compiling.join(POLL_SECONDS)
-        if not ordered.is_set():
+        if not assigned.is_set():
             _warm_up(home, task)
 
 
-def _tell_devices(store: Store) -> None:
-    """Pages offer the devices that workers have found; without them a run can be trained all the same."""
+def _publish_devices(store: Store) -> None:
+    """Write the devices of this machine to the store, for the pages to offer."""
     try:
         store.set_setting("devices", devices())
     except StoreError as error:
         logger.warning("Worker: %s", error)
 
 
-def _carry_out(store: Store, order: Order, gone: threading.Event) -> None:
-    """Train a run that was ordered, and leave nothing of it in the process."""
+def _train_one(store: Store, assignment: Assignment, gone: threading.Event) -> None:
+    """Train an assigned run, and free its memory."""
     try:
-        run = store.get(order.run_id)
-        order.begun.set()
-        if run is not None and run.worker == order.name:
-            Worker(store, run, order.name, gone).work()
+        run = store.get(assignment.run_id)
+        assignment.started.set()
+        if run is not None and run.worker == assignment.name:
+            Worker(store, run, assignment.name, gone).work()
     except StoreError as error:
-        logger.warning("Run %s is left to be found: %s", order.run_id, error)
-    except Exception:  # noqa: BLE001 - the store has its sentence; the trace goes to a file
-        _keep_trace(store.home / "logs", order.run_id)
+        logger.warning("Run %s is left to be recovered: %s", assignment.run_id, error)
+    except Exception:  # noqa: BLE001 - the store has the sentence; a file gets the traceback
+        _keep_trace(store.home / "logs", assignment.run_id)
         if torch.cuda.is_initialized():
-            sys.exit(1)  # a device may be left in a state that would spoil the next run
+            sys.exit(1)  # the device may be in a state that would break the next run
     finally:
-        order.begun.set()
-        clear()
+        assignment.started.set()
+        free_memory()
 
 
 def _keep_trace(folder: Path, run_id: str) -> None:
@@ -99,4 +99,4 @@ def _keep_trace(folder: Path, run_id: str) -> None:
         folder.mkdir(exist_ok=True)
         (folder / f"{run_id}.txt").write_text(traceback.format_exc(), encoding="utf-8")
     except OSError:  # a full disk may be what went wrong
-        logger.exception("The trace of run %s cannot be kept in %s.", run_id, folder)
+        logger.exception("The traceback of run %s cannot be written to %s.", run_id, folder)

@@ -26,7 +26,7 @@ from sparsecore.runs.store import queue
 from sparsecore.runs.store.blobs import decode, decode_meta
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers import batch_worker
-from sparsecore.runs.workers.batch_worker import BatchWorker, in_batch, take, train_batches
+from sparsecore.runs.workers.batch_worker import BatchWorker, claim_batch, is_batchable_here, train_batches
 from sparsecore.runs.workers.worker import Worker
 
 ROOT = Path(__file__).parents[3]
@@ -173,11 +173,11 @@ def test_all_beat_while_one_step_takes_long(store: Store, monkeypatch: pytest.Mo
 def test_without_a_gpu_it_takes_nothing_unless_told_to(store: Store):
     runs = queued(store)
     assert train_batches(store, runs, "b") == {}
-    assert take(store, "b") == []
+    assert claim_batch(store, "b") == []
     assert {store.get(run_id).state for run_id in runs} == {"queued"}
-    assert in_batch(config(device="cuda"))
-    assert in_batch(config(), anywhere=True)
-    assert not in_batch(config(device="cuda", mode="latent"))
+    assert is_batchable_here(config(device="cuda"))
+    assert is_batchable_here(config(), anywhere=True)
+    assert not is_batchable_here(config(device="cuda", mode="latent"))
 
 
 def test_it_takes_the_first_that_waits_and_what_fits_beside_it(store: Store):
@@ -186,8 +186,8 @@ def test_it_takes_the_first_that_waits_and_what_fits_beside_it(store: Store):
     latent = queued(store, 1, mode="latent")
     sinc = queued(store, 3)
     more = queued(store, 1, task="spirals", seed=5)
-    assert [run.id for run in take(store, "b", anywhere=True)] == spiral + more
-    assert [run.id for run in take(store, "c", 2, anywhere=True)] == sinc[:2]
+    assert [run.id for run in claim_batch(store, "b", anywhere=True)] == spiral + more
+    assert [run.id for run in claim_batch(store, "c", 2, anywhere=True)] == sinc[:2]
     assert {store.get(run_id).state for run_id in (page, *latent, sinc[2])} == {"queued"}
     assert {store.get(run_id).worker for run_id in spiral + more} == {"b"}
 
@@ -202,7 +202,7 @@ def test_it_leaves_what_waits_for_somebody_or_has_lost_its_worker(store: Store):
     assert store.claim(runs[2], "w")
     store.recover(runs[2], "w", "it is gone.")
     assert {store.get(run_id).state for run_id in runs} == {"queued"}
-    assert [run.id for run in take(store, "b", anywhere=True)] == runs[3:]
+    assert [run.id for run in claim_batch(store, "b", anywhere=True)] == runs[3:]
 
 
 def test_a_run_that_another_claimed_first_is_left_to_it(store: Store):

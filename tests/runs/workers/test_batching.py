@@ -56,7 +56,7 @@ def batching(store: Store, choice: Choice = "auto", code: int | None = None) -> 
 
 def left(policy: Batching) -> set[str]:
     with policy.store.engine.connect() as connection:
-        return policy.left(queue.waiting(connection))
+        return policy.reserved(queue.waiting(connection))
 
 
 # -- what is left to it -----------------------------------------------------------------------------------
@@ -64,7 +64,7 @@ def left(policy: Batching) -> set[str]:
 
 def test_without_a_gpu_nothing_is_left_to_a_batch(store: Store):
     queued(store)
-    assert (left(batching(store)), batching(store).looked_through) == (set(), 0)
+    assert (left(batching(store)), batching(store).lookahead) == (set(), 0)
 
 
 def test_a_gpu_that_a_worker_found_is_for_the_runs_of_sweeps_that_fit(either_database: str):

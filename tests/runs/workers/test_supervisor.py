@@ -27,7 +27,7 @@ from sparsecore.runs.sweeps import stored
 from sparsecore.runs.sweeps.spec import SweepSpec
 from sparsecore.runs.workers import lost
 from sparsecore.runs.workers import supervisor as supervisor_module
-from sparsecore.runs.workers.lost import LOCKS, stuck_writer, writer
+from sparsecore.runs.workers.lost import LOCKS, stuck_writer, writer_pid
 from sparsecore.runs.workers.supervisor import Supervisor
 
 PATIENCE_SECONDS = 120.0  # every process imports torch, on a machine that may be busy
@@ -267,7 +267,7 @@ def halt_with_the_lock(store: Store, pid: int) -> None:
     """Halt a process at a moment when it holds the store's lock."""
     while True:
         os.kill(pid, signal.SIGSTOP)
-        if writer(Path(store.url.database)) == pid:
+        if writer_pid(Path(store.url.database)) == pid:
             return
         os.kill(pid, signal.SIGCONT)
         time.sleep(0.001)
@@ -296,12 +296,12 @@ def test_another_program_that_holds_the_lock_is_left_alone(store: Store, monkeyp
     store.list()
     with closing(sqlite3.connect(store.url.database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        assert writer(Path(store.url.database)) == os.getpid()
+        assert writer_pid(Path(store.url.database)) == os.getpid()
         ending = threading.Event()
         threading.Timer(5.0, ending.set).start()
         assert stuck_writer(store, [1], ending) is None
         other.execute("ROLLBACK")
-    assert writer(Path(store.url.database)) is None
+    assert writer_pid(Path(store.url.database)) is None
     assert stuck_writer(store, [os.getpid()], threading.Event()) is None
 
 
