@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from sparsecore.dashboard.controls import say
-from sparsecore.runs.store.blobs import decode_meta
+from sparsecore.engine.training.frame_reading import Scene
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import Store
 
@@ -39,7 +39,7 @@ def curves(store: Store, run_id: str) -> dict[str, Any]:
     records = [(row.step, json.loads(row.payload)) for row in store.entries(run_id, ["record"])]
     rows = [{"step": step, "metrics": values["metrics"]} for step, values in records if values.get("metrics")]
     stride = -(-len(rows) // POINTS) if rows else 1
-    scene = next((decode_meta(row.payload) for row in store.entries(run_id, ["scene"])), {})
+    scene = next((Scene.read(row.payload).meta for row in store.entries(run_id, ["scene"])), {})
     return {
         "id": run_id,
         "label": label(run),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from sparsecore.engine.training.frame_layout import FULL
+from sparsecore.engine.training.frame_reading import Matrix
 from sparsecore.figures.style import colour, faint
 from sparsecore.paper.pictures import Kind, PaperFigure, Picture
 from sparsecore.words import Say
@@ -19,7 +21,6 @@ CLASS_COLOURS = ("#0072b2", "#d55e00")  # Okabe–Ito blue and vermilion
 CHANCE_SCALE = [[0.0, CLASS_COLOURS[0]], [0.5, "#f4f4f4"], [1.0, CLASS_COLOURS[1]]]
 POINT_COLOUR = "#8a8a8a"
 NARROWEST = 5  # a matrix of one column is drawn as wide as so many, or its ticks overlap
-CHANCES = 255  # what a probability of 1 is stored as
 
 
 def paper_figure(figure: PaperFigure, pictures: Sequence[Picture], say: Say) -> go.Figure:
@@ -36,14 +37,14 @@ def shot_name(picture: Picture, say: Say) -> str:
 
 def counts(pictures: Sequence[Picture], say: Say) -> go.Figure:
     """The steps after which each weight was kept, one map a layer with one scale for all: bright is often."""
-    matrices = pictures[0].matrices()
+    matrices = pictures[0].matrices
     figure = _maps(matrices, say)
-    most = max(int(matrix["count"].max()) for matrix in matrices)
+    most = max(int(matrix.array("count").max()) for matrix in matrices)
     for place, matrix in enumerate(matrices, start=1):
         times = say("paper.figure.times")
         told = f"{say('paper.figure.from')} %{{x}}, {say('paper.figure.to')} %{{y}}: %{{z:,}} {times}"
         cells = go.Heatmap(
-            z=matrix["count"],
+            z=matrix.array("count"),
             name=times,
             coloraxis="coloraxis",
             hovertemplate=f"{told}<extra></extra>",
@@ -58,12 +59,12 @@ def counts(pictures: Sequence[Picture], say: Say) -> go.Figure:
 
 def mask(pictures: Sequence[Picture], say: Say) -> go.Figure:
     """Where the final weights are not zero, one map a layer, in the method's colour."""
-    matrices = pictures[0].matrices()
+    matrices = pictures[0].matrices
     figure = _maps(matrices, say)
     tint = colour(pictures[0].method)
     words = np.array([say("paper.figure.zero"), say("paper.figure.kept")])
     for place, matrix in enumerate(matrices, start=1):
-        kept = matrix["mask"].astype(np.uint8)
+        kept = matrix.mask.astype(np.uint8)
         told = f"{say('paper.figure.from')} %{{x}}, {say('paper.figure.to')} %{{y}}: %{{text}}"
         cells = go.Heatmap(
             z=kept,
@@ -81,18 +82,18 @@ def mask(pictures: Sequence[Picture], say: Say) -> go.Figure:
     return _laid_out(figure)
 
 
-def _maps(matrices: Sequence[dict[str, Any]], say: Say) -> go.Figure:
+def _maps(matrices: Sequence[Matrix], say: Say) -> go.Figure:
     """One place a layer, as wide as it has columns, with its kept weights above it."""
     titles = [
         say(
             "paper.figure.layer",
             name=f"W{place}",
-            kept=f"{int(matrix['mask'].sum()):,}",
-            total=f"{matrix['mask'].size:,}",
+            kept=f"{int(matrix.mask.sum()):,}",
+            total=f"{math.prod(matrix.shape):,}",
         )
         for place, matrix in enumerate(matrices, start=1)
     ]
-    widths = [max(NARROWEST, matrix["mask"].shape[1]) for matrix in matrices]
+    widths = [max(NARROWEST, matrix.shape[1]) for matrix in matrices]
     figure = make_subplots(
         rows=1, cols=len(matrices), column_widths=widths, subplot_titles=titles, horizontal_spacing=0.09
     )
@@ -100,7 +101,7 @@ def _maps(matrices: Sequence[dict[str, Any]], say: Say) -> go.Figure:
     figure.update_yaxes(showgrid=False, zeroline=False, autorange="reversed", dtick=5)
     figure.update_yaxes(title=say("paper.figure.to"), col=1)
     for place, matrix in enumerate(matrices, start=1):
-        rows, columns = matrix["mask"].shape
+        rows, columns = matrix.shape
         if columns == 1:
             figure.update_xaxes(tickvals=[0], col=place)
         if rows == 1:
@@ -112,15 +113,16 @@ def fits(pictures: Sequence[Picture], say: Say) -> go.Figure:
     """The fitted curve of each run over the training points, beside each other on equal axes."""
     figure = _beside(pictures, say)
     for place, picture in enumerate(pictures, start=1):
-        arrays, first = picture.arrays, place == 1
+        first, scene = place == 1, picture.scene
+        (train_x, train_y), (grid_x, grid_y) = scene.curve("train"), scene.curve("grid")
         dots = {"color": POINT_COLOUR, "size": 4, "opacity": 0.5}
         dash = {"color": "#d55e00", "width": 2, "dash": "dash"}
         line = {"color": colour(picture.method), "width": 3}
         name = shot_name(picture, say)
         traces = (
             go.Scatter(
-                x=arrays["train.x"],
-                y=arrays["train.y"],
+                x=train_x,
+                y=train_y,
                 mode="markers",
                 marker=dots,
                 name=say("paper.figure.points"),
@@ -128,15 +130,15 @@ def fits(pictures: Sequence[Picture], say: Say) -> go.Figure:
                 showlegend=first,
             ),
             go.Scatter(
-                x=arrays["grid.x"],
-                y=arrays["grid.y"],
+                x=grid_x,
+                y=grid_y,
                 mode="lines",
                 line=dash,
                 name=say("paper.figure.true"),
                 legendgroup="true",
                 showlegend=first,
             ),
-            go.Scatter(x=arrays["grid.x"], y=arrays["picture.fit"], mode="lines", line=line, name=name),
+            go.Scatter(x=grid_x, y=picture.frame.picture("curve"), mode="lines", line=line, name=name),
         )
         for trace in traces:
             figure.add_trace(trace, row=1, col=place)
@@ -159,7 +161,7 @@ def boundaries(pictures: Sequence[Picture], say: Say) -> go.Figure:
     for place, picture in enumerate(pictures, start=1):
         edge, cells = picture.meta["edge"], picture.meta["grid"]
         centres = (np.arange(cells) + 0.5) / cells * 2 * edge - edge
-        chance = picture.arrays["picture.chance"].reshape(cells, cells) / CHANCES
+        chance = picture.frame.picture("boundary").reshape(cells, cells) / FULL
         plane = go.Heatmap(
             x=centres,
             y=centres,
@@ -182,7 +184,7 @@ def boundaries(pictures: Sequence[Picture], say: Say) -> go.Figure:
 
 def _classes(picture: Picture, say: Say, size: int, *, legend: bool = True) -> list[go.Scatter]:
     """The points of each class, each with a shape of its own."""
-    xy, labels = picture.arrays["points"], picture.arrays["labels"]
+    xy, labels = picture.scene.classes
     tested = np.arange(len(labels)) >= picture.meta["train"]
     traces = []
     for number, shape in enumerate(("circle", "square")):

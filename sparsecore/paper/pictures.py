@@ -10,7 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sparsecore.runs.store.blobs import decode, encode
+from sparsecore.engine.training.blobs import decode, encode
+from sparsecore.engine.training.frame_layout import PICTURES, indexed
+from sparsecore.engine.training.frame_reading import Frame, Matrix, Scene, of_known_version
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import Store
 
@@ -53,10 +55,12 @@ FIGURES = {
         PaperFigure("3-14", "3-4", "epochs", (PicturedRun("global", 0.1), PicturedRun("layerwise", 0.1))),
     )
 }
-# Arrays kept of the scene and the last frame. count.i and mask.i are kept for small networks only, which are
+# Arrays kept of the scene and the last frame. Counts and masks are kept for small networks only, which are
 # drawn weight by weight.
-KEPT_ARRAYS = ("train.x", "train.y", "grid.x", "grid.y", "points", "labels", "picture.fit", "picture.chance")
+SHOWN = [PICTURES[kind] for kind in ("curve", "boundary")]
+KEPT_ARRAYS = {array.name for shown in SHOWN for array in (*shown.scene, shown.drawn)} - {"test.x", "test.y"}
 KEPT_META = ("step", "matrices", "layers", "edge", "grid", "train", "steps_an_epoch", "budget", "nonzeros")
+KEPT_META += ("version",)
 
 
 @dataclass(frozen=True)
@@ -70,22 +74,20 @@ class Picture:
     arrays: dict[str, np.ndarray]
     meta: dict[str, Any]
 
-    def matrices(self) -> list[dict[str, Any]]:
-        """Return the name, retention counts and mask of each drawn weight matrix of a small network."""
-        found = []
-        for index, entry in enumerate(self.meta["matrices"]):
-            if f"count.{index}" not in self.arrays:
-                continue
-            shape = entry["rows"], entry["cols"]
-            bits = np.unpackbits(self.arrays[f"mask.{index}"], count=shape[0] * shape[1], bitorder="little")
-            found.append(
-                {
-                    "name": self.meta["layers"][entry["layer"]]["name"],
-                    "count": self.arrays[f"count.{index}"].reshape(shape),
-                    "mask": bits.reshape(shape).astype(bool),
-                }
-            )
-        return found
+    @property
+    def frame(self) -> Frame:
+        """The part of the run's last frame that is kept."""
+        return Frame(self.meta["step"], self.arrays, of_known_version(self.meta))
+
+    @property
+    def scene(self) -> Scene:
+        """The part of its scene that is kept."""
+        return Scene(self.arrays, self.meta)
+
+    @property
+    def matrices(self) -> list[Matrix]:
+        """The weight matrices of a small network; none of one whose counts and masks are not kept."""
+        return [matrix for matrix in self.frame.matrices if matrix.array("count") is not None]
 
 
 def picture_of(store: Store, run: Run) -> Picture | None:
@@ -93,14 +95,14 @@ def picture_of(store: Store, run: Run) -> Picture | None:
     scenes, frame = store.entries(run.id, ["scene"]), store.frame(run.id)
     if not scenes or frame is None:
         return None
-    scene, scene_meta = decode(scenes[0].payload)
-    drawn, meta = decode(frame.payload)
-    arrays = {name: array for name, array in (scene | drawn).items() if name in KEPT_ARRAYS}
-    exact = all(entry["pool"] == [1, 1] for entry in meta["matrices"])
+    scene, last = Scene.read(scenes[0].payload), Frame.read(frame.payload)
+    arrays = {name: array for name, array in (scene.arrays | last.arrays).items() if name in KEPT_ARRAYS}
+    exact = all(matrix.exact for matrix in last.matrices)
     if exact and run.config.size == "demo" and run.config.task != "vulnerabilities":
-        arrays |= {name: array for name, array in drawn.items() if name.startswith(("count.", "mask."))}
+        for matrix in last.matrices:
+            arrays |= indexed(matrix.index, {name: matrix.array(name) for name in ("count", "mask")})
     arrays |= _epochs(store, run)
-    described = {name: value for name, value in (scene_meta | meta).items() if name in KEPT_META}
+    described = {name: value for name, value in (scene.meta | last.meta).items() if name in KEPT_META}
     config = run.config
     return Picture(run.id, config.method, config.density, config.size, arrays, described)
 

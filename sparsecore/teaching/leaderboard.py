@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import delete, select
 
-from sparsecore.runs.store.blobs import decode
+from sparsecore.engine.training.blobs import decode
 from sparsecore.runs.store.database import upsert
 from sparsecore.runs.store.people import HOST, Person
 from sparsecore.runs.store.plain_text import strip_control

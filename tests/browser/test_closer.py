@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import expect
 
 from sparsecore.engine.config import RunConfig
+from sparsecore.engine.training.blobs import decode, encode
 from sparsecore.engine.training.events import Frame, Record, Scene
 from sparsecore.engine.training.loop import train
-from sparsecore.runs.store.blobs import decode, encode
 from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.store import Store
 from tests.browser.waiting import at_rest, shows_its_run

@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import expect
 
 from sparsecore.engine.config import RunConfig
-from sparsecore.runs.insights.overlap import frame_masks, shared
+from sparsecore.engine.training.frame_reading import Frame
+from sparsecore.runs.insights.overlap import shared
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers.worker import Worker
 from tests.browser.waiting import at_rest
@@ -29,8 +30,11 @@ def trained(store: Store, **settings) -> str:
 
 def counted(store: Store, *runs: str) -> list[list[int]]:
     """What the last masks of two runs share, a matrix each, in the order of the picture's numbers."""
-    first, second = (frame_masks(store.frame(run).payload) for run in runs)
-    found = [shared(a.bits, b.bits, int(np.prod(a.shape))) for a, b in zip(first, second, strict=True)]
+    first, second = (Frame.read(store.frame(run).payload).matrices for run in runs)
+    found = [
+        shared(a.array("mask"), b.array("mask"), int(np.prod(a.shape)))
+        for a, b in zip(first, second, strict=True)
+    ]
     return [[getattr(each, kind) for kind in KINDS] for each in found]
 
 

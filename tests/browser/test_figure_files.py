@@ -11,8 +11,8 @@ from playwright.sync_api import expect
 
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.training import frame
+from sparsecore.engine.training.blobs import decode
 from sparsecore.figures.reports.sweep import sweep_report
-from sparsecore.runs.store.blobs import decode
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.sweeps.spec import SweepSpec

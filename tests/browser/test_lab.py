@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from sparsecore.engine.config import RunConfig
-from sparsecore.runs.store.blobs import decode
+from sparsecore.engine.training.blobs import decode
 from sparsecore.runs.store.store import Store
 from tests.browser.waiting import at_rest, shows_its_run
 

@@ -17,10 +17,10 @@ import torch
 from sparsecore.corpora import storage
 from sparsecore.corpora.corpus import Corpus
 from sparsecore.engine.config import RunConfig
+from sparsecore.engine.training.blobs import decode, decode_meta
 from sparsecore.engine.training.events import Checkpoint
 from sparsecore.engine.training.loop import train
 from sparsecore.runs.store import queue
-from sparsecore.runs.store.blobs import decode, decode_meta
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import ray as ray_executor

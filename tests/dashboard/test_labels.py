@@ -7,7 +7,7 @@ import pytest
 from sparsecore.dashboard import labels
 from sparsecore.dashboard.labels import POINTS, comparable, curves
 from sparsecore.engine.config import RunConfig
-from sparsecore.runs.store.blobs import encode
+from sparsecore.engine.training.blobs import encode
 from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.store import Store
 from sparsecore.words import words

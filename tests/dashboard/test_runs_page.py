@@ -10,10 +10,10 @@ from streamlit.testing.v1 import AppTest
 
 from sparsecore.dashboard.runs import archives
 from sparsecore.engine.config import RunConfig
+from sparsecore.engine.training.blobs import encode
 from sparsecore.runs.files.archive import export_run
 from sparsecore.runs.files.archive_file import ArchiveError
 from sparsecore.runs.store import catalogue, disk
-from sparsecore.runs.store.blobs import encode
 from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.people import HOST, Person
 from sparsecore.runs.store.run import new_row

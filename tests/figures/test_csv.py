@@ -9,6 +9,7 @@ import pytest
 
 from sparsecore.dashboard.lessons import computed
 from sparsecore.dashboard.lessons.figures import FIFTY, FIVE_OF_FIFTY, TWO_ENDS
+from sparsecore.engine.training.frame_layout import matrix_entry
 from sparsecore.figures import csv as tables
 from sparsecore.figures import lessons
 from sparsecore.figures.cost import run_seconds, weights_left
@@ -95,10 +96,10 @@ def test_a_map_has_a_row_a_cell_under_the_title_of_its_panel():
 def matrices() -> tuple[dict, dict]:
     """Return two small matrices, 2×1 and 1×2, after 9 steps."""
     shapes = ((2, 1), (1, 2))
-    arrays = {"count.0": np.array([9, 3]), "mask.0": np.array([1], np.uint8)}
-    arrays |= {"count.1": np.array([7, 0]), "mask.1": np.array([1], np.uint8)}
-    entries = [{"rows": rows, "cols": cols, "layer": place} for place, (rows, cols) in enumerate(shapes)]
-    return arrays, {"matrices": entries, "layers": [{"name": "fc1"}, {"name": "fc2"}]}
+    arrays = {"count.0": np.array([[9], [3]]), "mask.0": np.array([1], np.uint8)}
+    arrays |= {"count.1": np.array([[7, 0]]), "mask.1": np.array([1], np.uint8)}
+    entries = [matrix_entry(place, shape) for place, shape in enumerate(shapes)]
+    return arrays, {"step": 9, "matrices": entries, "layers": [{"name": "fc1"}, {"name": "fc2"}]}
 
 
 def test_contours_give_f_itself_and_not_the_scale_they_are_drawn_on():
@@ -141,13 +142,15 @@ def every_figure() -> dict[str, go.Figure]:
         "grid.y": [1.0, 0.8],
         "picture.fit": [1.0, 0.9],
     }
-    fit = Picture("r", "global", 0.5, "demo", {name: np.array(array) for name, array in dots.items()}, {})
+    fit = Picture(
+        "r", "global", 0.5, "demo", {name: np.array(array) for name, array in dots.items()}, {"step": 9}
+    )
     grounds = {
         "picture.chance": np.array([0, 255, 51, 9]),
         "points": np.zeros((2, 2)),
         "labels": np.array([0, 1]),
     }
-    ground = Picture("r", "global", 0.5, "demo", grounds, {"edge": 1.0, "grid": 2, "train": 1})
+    ground = Picture("r", "global", 0.5, "demo", grounds, {"step": 9, "edge": 1.0, "grid": 2, "train": 1})
     points_, classes = computed.drawn_spirals(1.0)
     densities = np.linspace(0.1, 1, 5)
     return {

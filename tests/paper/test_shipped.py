@@ -54,3 +54,11 @@ def test_every_figure_of_the_table_has_its_pictures(found):
     assert figures
     for figure in figures:
         assert len(pictures_of(figure, plan_of(found), shown)) == len(figure.runs), figure.number
+
+
+def test_its_pictures_are_read_though_they_state_no_version(found):
+    for picture in load_shipped_pictures(found.table).values():
+        assert picture.frame.meta["version"] == 1
+        for matrix in picture.matrices:
+            assert matrix.mask.sum() == matrix.layer["kept"]
+            assert matrix.array("count").shape == matrix.mask.shape == matrix.shape

@@ -99,16 +99,16 @@ def test_counts_and_mask_equal_those_of_the_run(trained):
     store, plans = trained
     shown = stored_runs.load_pictures(store, plans["3-1"])
     (picture,) = stored_runs.pictures_of(FIGURES["3-2"], plans["3-1"], shown)
-    matrices = picture.matrices()
-    assert [matrix["mask"].shape for matrix in matrices] == [(16, 1), (16, 16), (1, 16)]
-    assert sum(int(matrix["mask"].sum()) for matrix in matrices) == round(0.4 * 288) == 115
-    assert all(matrix["count"].max() <= 3 for matrix in matrices)
-    assert all((matrix["count"][matrix["mask"]] > 0).all() for matrix in matrices)
+    matrices = picture.matrices
+    assert [matrix.shape for matrix in matrices] == [(16, 1), (16, 16), (1, 16)]
+    assert sum(int(matrix.mask.sum()) for matrix in matrices) == round(0.4 * 288) == 115
+    assert all(matrix.array("count").max() <= 3 for matrix in matrices)
+    assert all((matrix.array("count")[matrix.mask] > 0).all() for matrix in matrices)
     counts = paper_figure(FIGURES["3-2"], [picture], SAY)
-    assert np.array_equal(counts.data[1].z, matrices[1]["count"])
+    assert np.array_equal(counts.data[1].z, matrices[1].array("count"))
     mask = paper_figure(FIGURES["3-3"], [picture], SAY)
-    assert np.array_equal(mask.data[1].z, matrices[1]["mask"])
-    assert f"W2: {int(matrices[1]['mask'].sum())} of 256" in [note.text for note in mask.layout.annotations]
+    assert np.array_equal(mask.data[1].z, matrices[1].mask)
+    assert f"W2: {int(matrices[1].mask.sum())} of 256" in [note.text for note in mask.layout.annotations]
 
 
 def test_saved_pictures_load_unchanged(trained, tmp_path: Path):

@@ -26,7 +26,7 @@ from sparsecore.dashboard.server.live_route import (
     tokens,
 )
 from sparsecore.engine.config import RunConfig
-from sparsecore.runs.store.blobs import encode
+from sparsecore.engine.training.blobs import encode
 from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.store import Store
 from tests.browser.conftest import Server

@@ -21,7 +21,7 @@ from streamlit.testing.v1 import AppTest
 
 from sparsecore.dashboard import session
 from sparsecore.engine.config import PARAMETERS, ConfigError, RunConfig, densities_of_layers
-from sparsecore.runs.store.blobs import HEADER_BYTES, decode, decode_meta, encode
+from sparsecore.engine.training.blobs import HEADER_BYTES, decode, decode_meta, encode
 from sparsecore.runs.store.store import Store
 
 ROOT = Path(__file__).parents[2]

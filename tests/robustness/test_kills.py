@@ -17,9 +17,9 @@ import pytest
 import torch
 
 from sparsecore.engine.config import RunConfig
+from sparsecore.engine.training.blobs import decode
 from sparsecore.engine.training.events import Checkpoint
 from sparsecore.engine.training.loop import CHECKPOINT_SECONDS, train
-from sparsecore.runs.store.blobs import decode
 from sparsecore.runs.store.store import Store
 from tests.robustness.servers import kill, serve, soon, trainers, workers
 from tests.robustness.watching import Watch

@@ -13,8 +13,8 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
+from sparsecore.engine.training.blobs import decode, decode_meta, encode
 from sparsecore.runs.files.archive import ArchiveError, import_run
-from sparsecore.runs.store.blobs import decode, decode_meta, encode
 from sparsecore.runs.store.store import Store
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from sparsecore.engine.config import RunConfig
+from sparsecore.engine.training.frame_reading import Frame, Scene, check_frame
 from sparsecore.runs.files.archive import export_run, import_run
+from sparsecore.runs.insights.overlap import overlap
 from sparsecore.runs.store.catalogue import RunFilter, find
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
@@ -77,3 +79,25 @@ def test_its_config_trained_by_this_version_reaches_the_same(older: Store):
     Worker(older, older.get(again), "w").work()
     reached = [older.get(run).result["metrics"]["test"] for run in (again, SINC)]
     assert reached[0] == pytest.approx(reached[1], rel=1e-4)  # of another machine, but for the last digits
+
+
+def test_its_frames_replay(older: Store):
+    for run in older.list():
+        scene = Scene.read(older.entries(run.id, ["scene"])[0].payload)
+        frames = [Frame.read(older.frame(run.id, row).payload) for row, _ in older.frames(run.id)]
+        assert [frame.step for frame in frames] == sorted(frame.step for frame in frames)
+        assert frames[-1].step == run.step
+        for frame in frames:
+            assert frame.meta["version"] == 1
+            check_frame(frame, scene)
+            assert [int(each.mask.sum()) for each in frame.matrices] == [
+                each.layer["kept"] for each in frame.matrices
+            ]
+        assert all(each.array("count").max() <= run.step for each in frames[-1].matrices)
+
+
+def test_two_of_its_runs_are_compared(older: Store):
+    found = overlap(older, SINC, DENSE)
+    assert found.layers == ("fc1", "fc2", "fc3")
+    assert found.steps[-1].tolist() == [60, 60, 30]
+    assert found.jaccard[-1].tolist() == [1.0, 102 / 256, 1.0]

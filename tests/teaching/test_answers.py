@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sparsecore.engine.config import RunConfig
+from sparsecore.engine.training.blobs import encode
 from sparsecore.runs.insights.retention import foretold
-from sparsecore.runs.store.blobs import encode
 from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.people import HOST, NotYours, Person
 from sparsecore.runs.store.run import LESSON

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from math import prod
 
 import numpy as np
 
+from sparsecore.engine.training.blobs import encode
+from sparsecore.engine.training.frame_layout import (
+    VERSION,
+    exact_matrix,
+    indexed,
+    matrix_entry,
+    packed,
+    saved_names,
+)
+from sparsecore.engine.training.frame_reading import Frame, Matrix
 from sparsecore.runs.insights.overlap import Unlike, overlap
-from sparsecore.runs.store.blobs import decode_meta, encode
 from sparsecore.runs.store.saved_arrays import saved_arrays
 from sparsecore.runs.store.store import Store
 
@@ -25,32 +34,25 @@ def full_matrix(store: Store, run_id: str, place: int) -> bytes | None:
     newest = store.frame(run_id)
     if newest is None:
         return None
-    frame = decode_meta(newest.payload)
-    if place not in [entry["layer"] for entry in frame["matrices"]]:
+    drawn = {matrix.place: matrix for matrix in Frame.read(newest.payload, arrays=False).matrices}
+    if place not in drawn:
         return None
     with _one_at_a_time:
-        return _read(store, run_id, place, frame["layers"][place])
+        return _read(store, run_id, drawn[place])
 
 
-def _read(store: Store, run_id: str, place: int, layer: dict[str, Any]) -> bytes:
-    rows, cols = layer["shape"]
-    meta = {"type": "matrix", "place": place}
-    if rows * cols > MAX_CELLS:
+def _read(store: Store, run_id: str, matrix: Matrix) -> bytes:
+    meta = {"type": "matrix", "place": matrix.place}
+    if prod(matrix.shape) > MAX_CELLS:
         return encode({}, meta | {"refused": "too_large"})
-    kinds = (f"sparsifier.masks.{place}", f"sparsifier.counts.{place}", f"model.{layer['name']}.weight")
-    saved = saved_arrays(store, run_id, *kinds)
+    saved = saved_arrays(store, run_id, *saved_names(matrix.place, matrix.layer["name"]))
     if saved is None:
         return encode({}, meta | {"refused": "unsaved"})
     step, (mask, count, value) = saved
     kept = mask.astype(bool)
-    arrays = {
-        "count.0": count.astype(np.uint32),
-        "mask.0": np.packbits(kept, bitorder="little"),
-        "value.0": value.astype(np.float32)[kept],
-    }
-    entry = {"layer": 0, "rows": rows, "cols": cols, "pool": [1, 1]}
-    meta |= {"step": step, "matrices": [entry], "layers": [layer | {"kept": int(kept.sum())}]}
-    return encode(arrays, meta)
+    layer = matrix.layer | {"kept": int(kept.sum())}
+    meta |= {"version": VERSION, "step": step, "matrices": [matrix_entry(0, matrix.shape)], "layers": [layer]}
+    return encode(indexed(0, exact_matrix(kept, count, value.astype(np.float32))), meta)
 
 
 def last_masks(store: Store, run_id: str) -> bytes | None:
@@ -61,17 +63,18 @@ def last_masks(store: Store, run_id: str) -> bytes | None:
     newest = store.frame(run_id)
     if newest is None:
         return None
-    entries = decode_meta(newest.payload)["matrices"]
-    if sum(entry["rows"] * entry["cols"] for entry in entries) > MAX_CELLS:
+    drawn = Frame.read(newest.payload, arrays=False).matrices
+    if sum(prod(matrix.shape) for matrix in drawn) > MAX_CELLS:
         return encode({}, {"type": "masks", "refused": "too_large"})
     with _one_at_a_time:
-        saved = saved_arrays(store, run_id, *(f"sparsifier.masks.{entry['layer']}" for entry in entries))
+        names = (saved_names(matrix.place, matrix.layer["name"])[0] for matrix in drawn)
+        saved = saved_arrays(store, run_id, *names)
         if saved is None:
             return encode({}, {"type": "masks", "refused": "unsaved"})
         step, masks = saved
-        bits = {
-            f"mask.{i}": np.packbits(mask.astype(bool), bitorder="little") for i, mask in enumerate(masks)
-        }
+        bits: dict[str, np.ndarray] = {}
+        for index, mask in enumerate(masks):
+            bits |= indexed(index, {"mask": packed(mask.astype(bool))})
         return encode(bits, {"type": "masks", "step": step})
 
 

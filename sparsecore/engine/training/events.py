@@ -7,15 +7,7 @@ from typing import Any
 
 import numpy as np
 
-SPREAD_BINS = 64  # of a frame's histograms of weights
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What the pictures show that never changes; comes first."""
-
-    arrays: dict[str, np.ndarray]
-    meta: dict[str, Any]
+from sparsecore.engine.training.frame_reading import Frame, Scene
 
 
 @dataclass(frozen=True)
@@ -24,15 +16,6 @@ class Record:
 
     step: int
     values: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Frame:
-    """Pictures at a step, as arrays; `meta` tells how to read them."""
-
-    step: int
-    arrays: dict[str, np.ndarray]
-    meta: dict[str, Any]
 
 
 @dataclass(frozen=True)

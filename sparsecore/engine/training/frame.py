@@ -1,4 +1,7 @@
-"""A picture of every weight matrix at a step: who was kept, how often, and the values, as plain arrays."""
+"""Make the arrays of a frame: for every weight matrix its mask, retention counts, values and histograms.
+
+`frame_layout` says what they are called and what they contain.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from sparsecore.engine.sparsifier.base import Sparsifier
-from sparsecore.engine.training.events import SPREAD_BINS
+from sparsecore.engine.training.frame_layout import (
+    FULL,
+    SPREAD_BINS,
+    exact_matrix,
+    indexed,
+    matrix_entry,
+    whole,
+)
 
-FULL = 255  # of a block whose weights are all kept
 MAX_CELLS = 98_304  # a frame's cells over all matrices: 0.7 MB at most, sent several times a second
 SIDES = (1024, 512, 256, 128, 64, 32, 16)  # longest side of a matrix when it has to be drawn from block means
 
@@ -45,13 +54,10 @@ def drawn_layers(sparsifier: Sparsifier) -> list[int]:
 
 
 def matrices(sparsifier: Sparsifier) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
-    """The arrays of a frame and how to read them, one entry a drawn matrix i.
+    """The arrays of the drawn matrices, and their descriptions.
 
-    Exact when the network is small: `count.i` unsigned integers (rows, cols); `mask.i` one bit a weight,
-    row by row, lowest bit first; `value.i` float32, the kept weights only, in order; `bias.i` float32 (rows,)
-    where the layer has one: enough to compute what each neuron does. A larger network is
-    drawn from blocks of `pool` (rows, cols): the mean count, rounded; the kept share, in 255ths; and the
-    value of largest magnitude in the block.
+    A small network is exact, with its biases: enough to compute what each neuron does. A larger one is drawn
+    in blocks of weights.
     """
     places = drawn_layers(sparsifier)
     pools = _pools([tuple(sparsifier.layers[p].weight.shape) for p in places])
@@ -59,24 +65,16 @@ def matrices(sparsifier: Sparsifier) -> tuple[dict[str, np.ndarray], list[dict[s
     entries = []
     for index, (place, pool) in enumerate(zip(places, pools, strict=True)):
         layer, mask, count = sparsifier.layers[place], sparsifier.masks[place], sparsifier.counts[place]
-        weight = layer.weight.detach()
-        draw = _exact if pool == (1, 1) else _pooled
-        for name, array in draw(weight, mask, count, pool).items():
-            arrays[f"{name}.{index}"] = array
-        bias = getattr(layer.module, "bias", None)
-        if pool == (1, 1) and isinstance(bias, Tensor):
-            arrays[f"bias.{index}"] = bias.detach().cpu().float().numpy()
-        entries.append({"layer": place, "rows": weight.shape[0], "cols": weight.shape[1], "pool": list(pool)})
+        weight, bias = layer.weight.detach(), getattr(layer.module, "bias", None)
+        if pool == (1, 1):
+            drawn = exact_matrix(*(each.cpu().numpy() for each in (mask, count, weight.float())))
+            if isinstance(bias, Tensor):
+                drawn["bias"] = bias.detach().cpu().float().numpy()
+        else:
+            drawn = _pooled(weight, mask, count, pool)
+        arrays |= indexed(index, drawn)
+        entries.append(matrix_entry(place, weight.shape, pool))
     return arrays, entries
-
-
-def _exact(weight: Tensor, mask: Tensor, count: Tensor, pool: tuple[int, int]) -> dict[str, np.ndarray]:
-    weight, mask = weight.cpu().float(), mask.cpu()
-    return {
-        "count": whole(count.cpu().numpy()),
-        "mask": np.packbits(mask.numpy().ravel(), bitorder="little"),
-        "value": weight[mask].numpy(),
-    }
 
 
 def _pooled(weight: Tensor, mask: Tensor, count: Tensor, pool: tuple[int, int]) -> dict[str, np.ndarray]:
@@ -92,12 +90,6 @@ def _pooled(weight: Tensor, mask: Tensor, count: Tensor, pool: tuple[int, int]) 
         "mask": np.rint(mean(mask).cpu().numpy() * FULL).astype(np.uint8),
         "value": value.cpu().numpy(),
     }
-
-
-def whole(counts: np.ndarray) -> np.ndarray:
-    """Counts in as few bytes as hold them."""
-    small = counts.max(initial=0) <= np.iinfo(np.uint16).max
-    return counts.astype(np.uint16 if small else np.uint32)
 
 
 def _pools(shapes: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -127,11 +119,10 @@ ROUNDING = 1e-6  # of a magnitude that was an edge in float32
 def spreads(
     sparsifier: Sparsifier, before: Sequence[Tensor | None] | None
 ) -> tuple[dict[str, np.ndarray], float]:
-    """Two histograms a drawn matrix i, and the edge of them all.
+    """Two histograms for each drawn matrix, and the edge of all: of the kept weights and of the cut ones.
 
-    `spread.kept.i`: of what was kept, whose value the projection left alone. `spread.cut.i`: of what was cut,
-    at the value it had before (`uncut`); together they are the weights before the cut. Without `before` there
-    is no second one. Unsigned integers, SPREAD_BINS each; the bins are those of `counted`.
+    The cut ones are counted at the value that they had before the cut (`uncut`): both together are all
+    weights before it. Without `before` there is no second histogram. The bins are those of `counted`.
     """
     drawn = []
     for place in drawn_layers(sparsifier):
@@ -142,9 +133,8 @@ def spreads(
     arrays: dict[str, np.ndarray] = {}
     for index, (values, mask) in enumerate(drawn):
         kept, cut = counted(values, mask, edge)
-        arrays[f"spread.kept.{index}"] = whole(kept)
-        if before is not None:
-            arrays[f"spread.cut.{index}"] = whole(cut)
+        parts = {"spread.kept": kept} if before is None else {"spread.kept": kept, "spread.cut": cut}
+        arrays |= indexed(index, {name: whole(part) for name, part in parts.items()})
     return arrays, edge
 
 

@@ -21,6 +21,7 @@ from sparsecore.engine.training.before_step import BeforeStep, uncut
 from sparsecore.engine.training.endings import Ending, Endings
 from sparsecore.engine.training.events import Checkpoint, Frame, Record
 from sparsecore.engine.training.frame import layers_now, matrices, spreads
+from sparsecore.engine.training.frame_layout import PICTURE
 
 REMEMBERED = ("seconds", "measured", "certificate", "ending")  # of a Training, by a checkpoint
 PRINTED = ("name", "shape", "prunable", "nonzeros", "density")  # of a layer, in a run's result
@@ -181,7 +182,7 @@ class Training:
         arrays, entries = matrices(self.sparsifier)
         spread, edge = spreads(self.sparsifier, self._uncut())
         drawn, more = self.task.picture()
-        arrays |= spread | {f"picture.{name}": array for name, array in drawn.items()}
+        arrays |= spread | {PICTURE + name: array for name, array in drawn.items()}
         layers = layers_now(self.sparsifier)
         constrained = [row for row in layers if row["prunable"]]
         meta = {

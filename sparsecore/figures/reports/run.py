@@ -16,13 +16,8 @@ from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps.curves import METRICS
 from sparsecore.words import LANGUAGES, Say, speaker
 
-# Of the last frame, what can be drawn of it: the arrays that it needs, and how.
-DRAWN = {
-    "counts": ("count.0", paper.counts),
-    "mask": ("count.0", paper.mask),
-    "fit": ("picture.fit", paper.fits),
-    "boundary": ("picture.chance", paper.boundaries),
-}
+WEIGHTS = {"counts": paper.counts, "mask": paper.mask}  # of a small network
+PICTURED = {"fit": ("curve", paper.fits), "boundary": ("boundary", paper.boundaries)}  # by kind of scene
 
 
 def run_report(store: Store, run: Run, languages: Sequence[str] = tuple(LANGUAGES)) -> str:
@@ -102,7 +97,9 @@ def _figures(
             ("density", training.density_while_training(records, names, say)),
         ]
     if picture is not None:
-        found = [(name, draw) for name, (array, draw) in DRAWN.items() if array in picture.arrays]
+        network = {kind: picture.frame.picture(kind) for kind, _ in PICTURED.values()}
+        found = list(WEIGHTS.items()) if picture.matrices else []
+        found += [(f, draw) for f, (kind, draw) in PICTURED.items() if network[kind] is not None]
         shown += [(name, draw([picture], say)) for name, draw in found]
     return "".join(
         drawn(figure, say(f"report.run.figure.{name}"), f"{language}-{name}") for name, figure in shown

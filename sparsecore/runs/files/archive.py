@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from sparsecore.engine.config import ConfigError, RunConfig
+from sparsecore.engine.training.frame_reading import Misfit
 from sparsecore.runs.files import archive_checks as checks
 from sparsecore.runs.files.archive_file import (
     CHECKPOINT,
@@ -169,7 +170,7 @@ def _refusing(where: str) -> Iterator[None]:
     """What does not fit refuses the file; `where` says in which part of it."""
     try:
         yield
-    except (checks.Misfit, ConfigError) as error:
+    except (Misfit, ConfigError) as error:
         why = str(error).rstrip(".")
         sentence = f"The run archive is refused: {where}: {why}."
         raise ArchiveError("content", sentence, where=where, why=why) from error

@@ -1,9 +1,9 @@
-"""The file of a run archive: a zip of three stored members whose every byte is fixed, derived or hashed.
+"""The file of a run archive: a zip of three stored members, of which every byte is fixed, derived or hashed.
 
 The members have fixed names and a fixed order, nothing is compressed, and the zip's comment is the SHA-256
-of all that comes before it. Such a file can be opened with any program for zips, and read without trusting
-one: where each byte lies follows from three sizes, so there is nothing to unpack, no name to follow, and no
-room for a fourth member. The hash finds damage; it does not say who wrote the file.
+of all bytes before it. Any program for zips opens such a file, and it can be read without trusting it: where
+each byte lies follows from three sizes, so there is nothing to unpack, no name to follow, and no room for a
+fourth member. The hash finds damage; it does not say who wrote the file.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -39,14 +39,14 @@ class ArchiveError(ValueError):
         self.code, self.details = code, details
 
 
-@dataclass(frozen=True)
+@dataclass
 class Member:
-    """One member: its checksum as zips have it, its size, and where its header begins."""
+    """One member: where its header begins, its size, and its checksum as zips have it."""
 
     name: str
-    crc: int
-    size: int
     start: int
+    size: int = 0
+    crc: int = 0
 
     @property
     def data(self) -> int:
@@ -58,23 +58,22 @@ class Member:
         return self.data + self.size
 
     def header(self) -> bytes:
-        """What stands before its bytes."""
-        return LOCAL.pack(b"PK\x03\x04", VERSION_NEEDED, *self._described(), 0) + self.name.encode()
+        """The bytes before its own."""
+        return LOCAL.pack(b"PK\x03\x04", VERSION_NEEDED, *self._fields(), 0) + self.name.encode()
 
     def entry(self) -> bytes:
         """Its line in the zip's directory."""
-        head = (b"PK\x01\x02", VERSION_NEEDED, VERSION_NEEDED, *self._described())
+        head = (b"PK\x01\x02", VERSION_NEEDED, VERSION_NEEDED, *self._fields())
         return CENTRAL.pack(*head, 0, 0, 0, 0, 0, self.start) + self.name.encode()
 
-    def _described(self) -> tuple[int, ...]:
+    def _fields(self) -> tuple[int, ...]:
         return 0, 0, 0, FIRST_DAY, self.crc, self.size, self.size, len(self.name)
 
 
-def _directory(members: Iterable[Member]) -> bytes:
-    """All that follows the last member, but for the digest."""
-    found = list(members)
-    ending = (len(found), len(found), DIRECTORY_BYTES, found[-1].end, DIGEST_BYTES)
-    return b"".join(member.entry() for member in found) + END.pack(b"PK\x05\x06", 0, 0, *ending)
+def _directory(members: Sequence[Member]) -> bytes:
+    """All bytes after the last member, but for the digest."""
+    ending = (len(members), len(members), DIRECTORY_BYTES, members[-1].end, DIGEST_BYTES)
+    return b"".join(member.entry() for member in members) + END.pack(b"PK\x05\x06", 0, 0, *ending)
 
 
 class Writing:
@@ -95,39 +94,32 @@ class Writing:
         self.members: list[Member] = []
 
     def begin(self, name: str) -> None:
-        """What is written from now on belongs to this member."""
-        self._finish()
-        self.members.append(Member(name, 0, 0, self.file.tell()))
-        self.file.write(self.members[-1].header())
+        """Begin this member; its header follows in `close`, when its size is known."""
+        self.members.append(Member(name, self.members[-1].end if self.members else 0))
+        self.file.seek(self.members[-1].data)
 
     def write(self, data: bytes) -> None:
-        """The next bytes of the member; raises ArchiveError when the file grows too large."""
+        """Write the next bytes of the member. Raises ArchiveError when the file grows too large."""
         last = self.members[-1]
         if last.end + len(data) > MAX_BYTES:
             raise too_large("the run")
         self.file.write(data)
-        self.members[-1] = Member(last.name, zlib.crc32(data, last.crc), last.size + len(data), last.start)
+        last.size, last.crc = last.size + len(data), zlib.crc32(data, last.crc)
 
     def close(self) -> None:
-        """The directory and the digest."""
-        self._finish()
-        self.file.write(_directory(self.members))
-        size = self.file.tell()
-        digest = _digest(self.file, size)
-        self.file.seek(size)
+        """Write the headers, the directory and the digest."""
+        end = self.members[-1].end
+        parts = [(member.start, member.header()) for member in self.members]
+        for start, part in (*parts, (end, _directory(self.members))):
+            self.file.seek(start)
+            self.file.write(part)
+        digest = file_digest(self.file, end + TAIL_BYTES)
+        self.file.seek(end + TAIL_BYTES - DIGEST_BYTES)
         self.file.write(digest)
-
-    def _finish(self) -> None:
-        """Put the size and the checksum into the header of the last member, which are known only now."""
-        if self.members:
-            last = self.members[-1]
-            self.file.seek(last.start)
-            self.file.write(last.header())
-            self.file.seek(last.end)
 
 
 class Reading:
-    """An archive's members, once the file is known to be whole; raises ArchiveError when it is not."""
+    """An archive's members, once the file is known to be whole. Raises ArchiveError when it is not."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
@@ -138,27 +130,25 @@ class Reading:
         if not file.read(4 + LOCAL.size + len(LOG)).startswith(b"PK\x03\x04"):
             raise ArchiveError("not_archive", "This is no run archive of sparsecore.")
         self.members = self._members(size)
-        if file_digest(file, size) != self.tail[-DIGEST_BYTES:]:
-            raise damaged()
 
     def _members(self, size: int) -> dict[str, Member]:
-        """The members as the directory has them, if every byte beside their own is where it must be."""
+        """The members by the directory, if every byte but their own is what it must be."""
         if size < TAIL_BYTES:
             raise damaged()
         self.file.seek(size - TAIL_BYTES)
-        self.tail = self.file.read(TAIL_BYTES)
-        found, start, at = {}, 0, 0
+        tail, at, start = self.file.read(TAIL_BYTES), 0, 0
+        found = []
         for name in NAMES:
-            crc, length = CENTRAL.unpack_from(self.tail, at)[7:9]
-            found[name] = Member(name, crc, length, start)
-            start, at = found[name].end, at + CENTRAL.size + len(name)
-        if start + TAIL_BYTES != size or self.tail[:-DIGEST_BYTES] != _directory(found.values()):
+            crc, length = CENTRAL.unpack_from(tail, at)[7:9]
+            found.append(Member(name, start, length, crc))
+            start, at = found[-1].end, at + CENTRAL.size + len(name)
+        if start + TAIL_BYTES != size or tail != _directory(found) + file_digest(self.file, size):
             raise damaged()
-        for member in found.values():
+        for member in found:
             self.file.seek(member.start)
             if self.file.read(member.data - member.start) != member.header():
                 raise damaged()
-        return found
+        return {member.name: member for member in found}
 
     def size(self, name: str) -> int:
         """How many bytes a member has."""
@@ -168,32 +158,21 @@ class Reading:
         """`size` bytes of a member from `start` on, all by default."""
         member = self.members[name]
         wanted = member.size - start if size is None else size
-        if start + wanted > member.size:
-            raise damaged()
         self.file.seek(member.data + start)
-        found = self.file.read(wanted)
+        found = self.file.read(wanted) if start + wanted <= member.size else b""
         if len(found) != wanted:
             raise damaged()
         return found
 
 
 def file_digest(file: BinaryIO, size: int) -> bytes:
-    """What the comment of an archive of so many bytes must be."""
-    return _digest(file, size - DIGEST_BYTES)
-
-
-def _digest(file: BinaryIO, size: int) -> bytes:
-    digest = hashlib.sha256()
+    """The comment that an archive of `size` bytes must have."""
+    digest, left = hashlib.sha256(), size - DIGEST_BYTES
     file.seek(0)
-    for chunk in _chunks(file, size):
+    while left > 0 and (chunk := file.read(min(CHUNK, left))):
         digest.update(chunk)
+        left -= len(chunk)
     return digest.hexdigest().encode()
-
-
-def _chunks(file: BinaryIO, size: int) -> Iterator[bytes]:
-    while size > 0 and (chunk := file.read(min(CHUNK, size))):
-        size -= len(chunk)
-        yield chunk
 
 
 def damaged() -> ArchiveError:

@@ -1,172 +1,77 @@
-"""What the JSON of a run must be like, so that every page and every worker can read it.
+"""The values that a run archive must have outside its frames: manifest, records, result, checkpoint.
 
-More may stand beside what is named here: nobody reads it. Numbers are finite and texts bounded before a
-value comes here (`strict_json`).
+Every page and every worker can read a run of such values. Frames and scenes are described in `frame_layout`.
+Numbers are finite and texts bounded before a value comes here (`strict_json`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from math import prod
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import numpy as np
+from pydantic import AfterValidator, ConfigDict, Field, create_model
+
+from sparsecore.engine.training.blobs import DTYPES
+from sparsecore.engine.training.frame_layout import (
+    MOST_LAYERS,
+    Certificate,
+    Count,
+    Described,
+    LayerResult,
+    Metrics,
+    Name,
+    Number,
+    Share,
+    Step,
+    Time,
+)
+from sparsecore.runs.store.catalogue import clean_name, clean_note
 
 MAX_ENTRY = 16_000_000  # bytes of one row: a frame has 0.7 MB at most, a scene as much
-Reason = Literal["converged", "collapsed", "diverged", "max_steps", "stopped"]
-Count = Annotated[int, Field(ge=0, le=2**48)]
-Step = Annotated[int, Field(ge=0, le=10_000_000)]
-Side = Annotated[int, Field(ge=1, le=10_000_000)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]{1,64}$")]  # of a layer, a group, a metric: no markup
-Share = Annotated[float, Field(ge=0, le=1)]
-Number = float | None
-Metrics = dict[Name, dict[Name, float]]
-Time = Annotated[float, Field(ge=0, le=1e11)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Size = Annotated[int, Field(ge=0)]
 
 
-class Shape(BaseModel):
-    """What must be there; more may stand beside it."""
+class Exact(Described):
+    """No field but those named."""
 
-    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
-
-
-class Exact(BaseModel):
-    """Nothing else may stand beside what is named."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid")
 
 
-class Placed(Exact):
-    """Where in a blob an array lies, in the words of safetensors."""
-
-    dtype: Literal["F64", "F32", "I64", "I32", "I16", "U32", "U16", "U8", "BOOL"]
-    shape: Annotated[list[Annotated[int, Field(ge=0, le=2**31)]], Field(max_length=4)]
-    data_offsets: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
+def _detail(*what: str, **fields: Any) -> type[Described]:
+    """The detail of an ending; a field is a type, or a type and its default."""
+    found = {name: each if isinstance(each, tuple) else (each, ...) for name, each in fields.items()}
+    return create_model("Detail", __base__=Described, what=(Literal[what], ...), **found)
 
 
-class Described(Exact):
-    """What in a blob's header is ours."""
-
-    meta: str
+class Nothing(Exact):
+    """The detail of an ending that has none."""
 
 
-class EndedLayer(Shape):
-    """One weight matrix in a run's result."""
+DETAILS: dict[str, Any] = {
+    "converged": _detail("theta", update=float, theta=float) | _detail("patience", times=Count, best=float),
+    "collapsed": _detail("empty", step=Step, layer=Name) | _detail("constant", step=Step),
+    "diverged": _detail("loss", "weights", step=Step, layer=(Name | None, None)),
+    "max_steps": Nothing,
+    "stopped": Nothing,
+}
+Reason = Literal[tuple(DETAILS)]
 
-    name: Name
-    shape: Annotated[list[Side], Field(min_length=2, max_length=2)]
-    prunable: bool
-    nonzeros: Count
-    density: Share
-
-
-class Layer(EndedLayer):
-    """One weight matrix in a frame."""
-
-    kept: Count
-    group: Name | None
-    block: Name
+# -- records, results and checkpoints -------------------------------------------------------------------
 
 
-class Drawn(Shape):
-    """Where in a frame a matrix is drawn."""
-
-    layer: Annotated[int, Field(ge=0)]
-    rows: Side
-    cols: Side
-    pool: Annotated[list[Side], Field(min_length=2, max_length=2)]
-
-
-class Group(Shape):
-    """One group of layers in a certificate."""
-
-    threshold: Number
-
-
-class Certificate(Shape):
-    """How far a frame's weights are from stationary."""
-
-    groups: dict[Name, Group]
-    max_gradient_on: float
-    max_gradient_off: float
-    max_gradient_free: float
-    smallest_lipschitz: Number
-
-
-class Frame(Shape):
-    """What stands beside a frame's arrays."""
-
-    type: Literal["frame"]
-    step: Step
-    seconds: Time
-    matrices: Annotated[list[Drawn], Field(max_length=200)]
-    layers: Annotated[list[Layer], Field(max_length=200)]
-    thresholds: dict[Name, Number]
-    budget: Count
-    constrained: Count
-    nonzeros: Count
-    metrics: Metrics
-    loss: Number
-    density: Share
-    method: Literal["dense", "global", "layerwise"]
-    frozen: bool
-    still: Count
-    certificate: Certificate | None
-    relaxed: list[Name]
-    learning_rate: float
-    spread: Annotated[float, Field(gt=0, le=1e38)] | None = None
-
-
-class Curve(Shape):
-    """The scene of a regression."""
-
-    type: Literal["scene"]
-    kind: Literal["curve"]
-    floor: float
-    max_steps: Step
-
-
-class Boundary(Shape):
-    """The scene of two classes in the plane."""
-
-    type: Literal["scene"]
-    kind: Literal["boundary"]
-    grid: Annotated[int, Field(ge=2, le=512)]
-    edge: Annotated[float, Field(gt=0, le=1e6)]
-    train: Count
-    ceiling: float
-    max_steps: Step
-
-
-class Confusion(Shape):
-    """The scene of texts. A grade is drawn by plotly, which reads some markup: there is none in it."""
-
-    type: Literal["scene"]
-    kind: Literal["confusion"]
-    grades: Annotated[
-        list[Annotated[str, Field(pattern=r"^[^<>&]{1,32}$")]], Field(min_length=2, max_length=16)
-    ]
-    sample: Annotated[list[list[Any]], Field(max_length=100)]
-    texts: Count
-    of: Count
-    name: Annotated[str, Field(max_length=500)]
-    generated: bool
-    majority: Share
-    steps_an_epoch: Annotated[int, Field(ge=1)]
-    max_steps: Step
-
-
-SCENES = {"sinc": Curve, "spirals": Boundary, "vulnerabilities": Confusion}
-
-
-class CertifiedRecord(Shape):
-    """The certificate's curves in a record."""
+class CertificateCurves(Described):
+    """The certificate in a record."""
 
     max_gradient_on: Number
     max_gradient_off: Number
     smallest_lipschitz: Number
 
 
-class Record(Shape):
+class Record(Described):
     """The scalars of a step."""
 
     loss: Number
@@ -177,11 +82,11 @@ class Record(Shape):
     churn: float
     jaccard: float
     frozen: bool
-    certificate: CertifiedRecord | None = None
-    metrics: Metrics = {}
+    certificate: CertificateCurves | None = None
+    metrics: Metrics = Field(default_factory=dict)
 
 
-class Result(Shape):
+class Result(Described):
     """What an ended run reached."""
 
     density_target: Share
@@ -190,7 +95,7 @@ class Result(Shape):
     density: Share
     steps: Step
     metrics: Metrics
-    layers: Annotated[list[EndedLayer], Field(max_length=200)]
+    layers: Annotated[list[LayerResult], Field(max_length=MOST_LAYERS)]
     stationarity: Certificate | None
     frozen: bool
     seconds: Time
@@ -198,66 +103,14 @@ class Result(Shape):
 
 
 class TextResult(Result):
-    """That of a run on texts."""
+    """What an ended run on texts reached."""
 
     weights: dict[Name, Count]
     padding_waste: float
 
 
-class Theta(Shape):
-    """The detail of a run whose last step was short."""
-
-    what: Literal["theta"]
-    update: float
-    theta: float
-
-
-class Patience(Shape):
-    """That of one that was better no more."""
-
-    what: Literal["patience"]
-    times: Count
-    best: float
-
-
-class Empty(Shape):
-    """That of one with an empty layer."""
-
-    what: Literal["empty"]
-    step: Step
-    layer: Name
-
-
-class Constant(Shape):
-    """That of one whose output ignores the input."""
-
-    what: Literal["constant"]
-    step: Step
-
-
-class Diverged(Shape):
-    """That of one with numbers that are none."""
-
-    what: Literal["loss", "weights"]
-    step: Step
-    layer: Name | None = None
-
-
-class Nothing(Exact):
-    """The detail of an ending that has none."""
-
-
-DETAILS: dict[str, Any] = {
-    "converged": Theta | Patience,
-    "collapsed": Empty | Constant,
-    "diverged": Diverged,
-    "max_steps": Nothing,
-    "stopped": Nothing,
-}
-
-
-class Endings(Shape):
-    """What a checkpoint remembers of the endings."""
+class Endings(Described):
+    """What a checkpoint remembers for the endings."""
 
     best: Number
     stale: Count
@@ -265,8 +118,8 @@ class Endings(Shape):
     empty_since: dict[Name, Step]
 
 
-class Saved(Shape):
-    """What stands beside a checkpoint's arrays."""
+class Saved(Described):
+    """The description of a checkpoint."""
 
     seconds: Time
     measured: Metrics
@@ -275,6 +128,38 @@ class Saved(Shape):
     config: dict[str, Any]
     endings: Endings
     sparsifier: dict[str, Any]
+
+
+# -- the header of a blob -------------------------------------------------------------------------------
+
+
+class Placed(Exact):
+    """Where in a blob an array lies, in the words of safetensors."""
+
+    dtype: Literal[tuple(DTYPES)]
+    shape: Annotated[list[Annotated[int, Field(ge=0, le=2**31)]], Field(max_length=4)]
+    data_offsets: Annotated[list[Size], Field(min_length=2, max_length=2)]
+
+    @property
+    def size(self) -> int:
+        """The bytes that its dtype and shape come to."""
+        return prod(self.shape) * np.dtype(DTYPES[self.dtype]).itemsize
+
+
+class Meta(Exact):
+    """The description in a blob's header."""
+
+    meta: str
+
+
+class Header(Described):
+    """The header of a blob: its description, and the place of each array by name."""
+
+    metadata: Annotated[Meta, Field(alias="__metadata__")]
+    __pydantic_extra__: dict[str, Placed]
+
+
+# -- the manifest ---------------------------------------------------------------------------------------
 
 
 class ArchivedEntry(Exact):
@@ -292,7 +177,7 @@ class ArchivedCheckpoint(Exact):
     """The checkpoint, as the manifest lists it."""
 
     step: Step
-    size: Annotated[int, Field(ge=0)]
+    size: Size
     sha256: Digest
 
 
@@ -311,11 +196,17 @@ class ArchivedRun(Exact):
     result: dict[str, Any] | None
 
 
-class Told(Exact):
-    """What a person has said of the run."""
+def _as_kept(clean: Callable[[str], str | None], text: str) -> str:
+    if clean(text) != text:
+        raise ValueError("it is none that a run can have")
+    return text
 
-    name: str | None = None
-    note: str | None = None
+
+class Told(Exact):
+    """The name, note and pin that a user gave the run, as a store would keep them."""
+
+    name: Annotated[str, AfterValidator(partial(_as_kept, clean_name))] | None = None
+    note: Annotated[str, AfterValidator(partial(_as_kept, clean_note))] | None = None
     pinned: bool = False
 
 

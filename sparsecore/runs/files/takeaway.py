@@ -17,7 +17,7 @@ from sparsecore.engine.config import TEXTS, RunConfig
 from sparsecore.engine.deploy import onnx_graph, onnx_run, sparse_files
 from sparsecore.engine.tasks.networks import PAIR_PRIME, Perceptron, TextClassifier
 from sparsecore.engine.tasks.texts.shapes import SHAPES
-from sparsecore.runs.store.blobs import decode
+from sparsecore.engine.training.blobs import decode
 from sparsecore.runs.store.store import Store
 
 TABLES = ("embedding.weight", "pairs.weight")  # rows that are looked up, no weight matrices: never pruned

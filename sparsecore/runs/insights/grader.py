@@ -6,7 +6,7 @@ Imports torch, so a server asks for it in another process: `python -m sparsecore
 from __future__ import annotations
 
 from sparsecore.engine.tasks.texts.grading import Grader, Prediction
-from sparsecore.runs.store.blobs import decode
+from sparsecore.engine.training.blobs import decode
 from sparsecore.runs.store.store import Store
 
 

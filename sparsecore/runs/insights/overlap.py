@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from sparsecore.runs.store.blobs import decode
+from sparsecore.engine.training.frame_reading import Frame, Matrix
 from sparsecore.runs.store.store import Store
 
 POINTS = 128  # of a curve: more cannot be told apart
@@ -30,19 +31,6 @@ class Unlike(ValueError):
     def __init__(self, why: Literal["shapes", "blocks", "frames"]) -> None:
         super().__init__(f"the masks of these runs cannot be compared: {why}.")
         self.why = why
-
-
-@dataclass(frozen=True)
-class Mask:
-    """Which weights of a matrix a frame kept: packed bits, of which those past the last weight are 0.
-
-    bits: None where the frame draws the matrix from blocks of weights.
-    """
-
-    layer: str
-    shape: tuple[int, int]
-    constrained: bool
-    bits: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -103,18 +91,6 @@ def shared(first: np.ndarray, second: np.ndarray, weights: int) -> Shared:
     return Shared(both, one - both, other - both, weights - one - other + both)
 
 
-def frame_masks(payload: bytes) -> tuple[Mask, ...]:
-    """The masks of a frame's matrices, in order."""
-    arrays, meta = decode(payload)
-    found = []
-    for index, entry in enumerate(meta["matrices"]):
-        layer, shape = meta["layers"][entry["layer"]], (entry["rows"], entry["cols"])
-        constrained = layer["prunable"] and meta["method"] != "dense"
-        bits = arrays[f"mask.{index}"] if entry["pool"] == [1, 1] else None
-        found.append(Mask(layer["name"], shape, constrained, bits))
-    return tuple(found)
-
-
 def overlap(store: Store, first: str, second: str) -> Overlap:
     """Of two runs of the store, as far as both have trained; one that has ended stays at its end.
 
@@ -127,7 +103,7 @@ def overlap(store: Store, first: str, second: str) -> Overlap:
     with _one_at_a_time:
         known = _counted(store, first, second)
         fresh: dict[tuple[int, int], _Counts] = {}
-        read = _Masks(store, first), _Masks(store, second)
+        read = _FrameReader(store, first), _FrameReader(store, second)
         for _, a, b in found:
             count = known.get((a, b)) or _count(read[0].of(a), read[1].of(b))
             if count is not None:
@@ -170,18 +146,18 @@ def pairs(first: Frames, second: Frames, until: int) -> list[tuple[int, int, int
     return [(step, a, b) for (a, b), step in found.items()]
 
 
-class _Masks:
-    """The masks of one run's frames, of which the last one read is often asked for again."""
+class _FrameReader:
+    """The frames of one run, of which the last one read is often needed again."""
 
     def __init__(self, store: Store, run_id: str) -> None:
         self.store, self.run_id = store, run_id
-        self.last: tuple[int, tuple[Mask, ...] | None] = (0, None)
+        self.last: tuple[int, Frame | None] = (0, None)
 
-    def of(self, row_id: int) -> tuple[Mask, ...] | None:
+    def of(self, row_id: int) -> Frame | None:
         """None where the log was thinned since its frames were listed."""
         if self.last[0] != row_id:
             row = self.store.frame(self.run_id, row_id)
-            self.last = row_id, row and frame_masks(row.payload)
+            self.last = row_id, row and Frame.read(row.payload)
         return self.last[1]
 
 
@@ -191,19 +167,25 @@ def _counted(store: Store, first: str, second: str) -> dict[tuple[int, int], _Co
     return {}
 
 
-def _count(first: tuple[Mask, ...] | None, second: tuple[Mask, ...] | None) -> _Counts | None:
+def _count(first: Frame | None, second: Frame | None) -> _Counts | None:
     if first is None or second is None:
         return None
-    if [(mask.layer, mask.shape) for mask in first] != [(mask.layer, mask.shape) for mask in second]:
+    both = first.matrices, second.matrices
+    names, other_names = ([(each.layer["name"], each.shape) for each in matrices] for matrices in both)
+    if names != other_names:
         raise Unlike("shapes")
-    if any(mask.bits is None for mask in (*first, *second)):
+    if not all(matrix.exact for matrices in both for matrix in matrices):
         raise Unlike("blocks")
-    both = list(zip(first, second, strict=True))
+    together = list(zip(*both, strict=True))
     return _Counts(
-        tuple(mask.layer for mask in first),
-        tuple(shared(a.bits, b.bits, a.shape[0] * a.shape[1]) for a, b in both),
-        tuple(a.constrained or b.constrained for a, b in both),
+        tuple(name for name, _ in names),
+        tuple(shared(a.array("mask"), b.array("mask"), math.prod(a.shape)) for a, b in together),
+        tuple(_is_constrained(first, a) or _is_constrained(second, b) for a, b in together),
     )
+
+
+def _is_constrained(frame: Frame, matrix: Matrix) -> bool:
+    return matrix.layer["prunable"] and frame.meta["method"] != "dense"
 
 
 def _over_time(steps: np.ndarray, counts: Sequence[_Counts]) -> Overlap:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsecore.runs.store.blobs import decode
+from sparsecore.engine.training.frame_reading import Frame
 from sparsecore.runs.store.store import Store
 
 MOST_FRAMES = 80  # of a run: a curve of more points looks the same
@@ -55,17 +55,11 @@ def foretold(store: Store, run_id: str) -> Foretold | None:
 
 def _layers(payload: bytes) -> list[tuple[np.ndarray, np.ndarray]] | None:
     """Counts and mask, flat, of each layer under a budget; None where the frame draws blocks of weights."""
-    arrays, meta = decode(payload)
-    found = []
-    for index, entry in enumerate(meta["matrices"]):
-        if entry["pool"] != [1, 1]:
-            return None
-        if not meta["layers"][entry["layer"]]["prunable"]:
-            continue
-        places = entry["rows"] * entry["cols"]
-        bits = np.unpackbits(arrays[f"mask.{index}"], count=places, bitorder="little").astype(bool)
-        found.append((arrays[f"count.{index}"].ravel().astype(np.int64), bits))
-    return found
+    matrices = Frame.read(payload).matrices
+    if not all(matrix.exact for matrix in matrices):
+        return None
+    bound = [matrix for matrix in matrices if matrix.layer["prunable"]]
+    return [(matrix.array("count").ravel().astype(np.int64), matrix.mask.ravel()) for matrix in bound]
 
 
 def _shared(count: np.ndarray, mask: np.ndarray) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sqlalchemy import LargeBinary, func, select
 
-from sparsecore.runs.store.blobs import HEADER_BYTES, array_places
+from sparsecore.engine.training.blobs import HEADER_BYTES, array_places
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import checkpoints
 

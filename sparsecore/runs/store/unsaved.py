@@ -16,8 +16,8 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from sparsecore.engine.training.blobs import decode, pieces
 from sparsecore.engine.training.events import Checkpoint
-from sparsecore.runs.store.blobs import decode, pieces
 from sparsecore.runs.store.database import is_networked
 from sparsecore.runs.store.run import ACTIVE
 from sparsecore.runs.store.store import Store

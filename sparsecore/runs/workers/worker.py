@@ -21,6 +21,7 @@ import torch
 from sparsecore.corpora.corpus import CorpusError
 from sparsecore.engine.config import ConfigError
 from sparsecore.engine.tasks.memory import PROCESS, needed
+from sparsecore.engine.training.blobs import decode, pieces
 from sparsecore.engine.training.events import (
     Change,
     Checkpoint,
@@ -35,7 +36,6 @@ from sparsecore.engine.training.events import (
     Stop,
 )
 from sparsecore.engine.training.loop import CHECKPOINT_SECONDS, due, train
-from sparsecore.runs.store.blobs import decode, encode, pieces
 from sparsecore.runs.store.errors import StoreError
 from sparsecore.runs.store.limits import require_memory, require_steps
 from sparsecore.runs.store.log import LogEntry
@@ -175,14 +175,14 @@ class Worker:
 
     def _log(self, event: Event) -> None:
         match event:
-            case Scene(arrays, meta):
-                require_steps(meta["max_steps"])  # a size that plans epochs gives the steps only now
+            case Scene():
+                require_steps(event.meta["max_steps"])  # a size that plans epochs gives the steps only now
                 if not self._retry(self.store.entries, self.run.id, ["scene"]):
-                    self._append("scene", 0, encode(arrays, meta | {"type": "scene"}))
+                    self._append("scene", 0, event.blob())
             case Record(step, values):
                 self._append("record", step, _json(values))
-            case Frame(step, arrays, meta):
-                self._append("frame", step, encode(arrays, meta | {"type": "frame"}))
+            case Frame(step):
+                self._append("frame", step, event.blob())
                 self._flush()
             case Checkpoint(step):
                 self.step = step

@@ -28,7 +28,7 @@ from sparsecore.dashboard.server.live_route import (
     tokens,
 )
 from sparsecore.engine.config import RunConfig
-from sparsecore.runs.store.blobs import decode, decode_meta, encode
+from sparsecore.engine.training.blobs import decode, decode_meta, encode
 from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.people import Person
 from sparsecore.runs.store.store import Store
@@ -332,7 +332,7 @@ def test_a_whole_matrix_comes_to_the_viewer_who_asks(client: TestClient, store: 
     run = store.create(RunConfig(), worker="w")
     layer = {"name": "head", "shape": [1, 2], "kept": 1}
     entry = {"layer": 0, "rows": 1, "cols": 2, "pool": [1, 2]}
-    frame = encode({}, {"type": "frame", "matrices": [entry], "layers": [layer]})
+    frame = encode({}, {"type": "frame", "step": 1, "matrices": [entry], "layers": [layer]})
     saved = {
         "model.head.weight": np.array([[0, 2]], dtype=np.float32),
         "sparsifier.masks.0": np.array([[False, True]]),

@@ -14,7 +14,8 @@ from sparsecore.dashboard.server import matrices as module
 from sparsecore.dashboard.server.live_route import LiveRoute, tokens
 from sparsecore.dashboard.server.matrices import full_matrix, last_masks, overlap_of
 from sparsecore.engine.config import RunConfig
-from sparsecore.runs.store.blobs import decode, decode_meta, encode
+from sparsecore.engine.training.blobs import decode, decode_meta, encode
+from sparsecore.engine.training.frame_reading import Frame
 from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.saved_arrays import saved_arrays
 from sparsecore.runs.store.store import Store
@@ -32,7 +33,7 @@ def run(store: Store) -> str:
         {"name": "head", "shape": [2, 3], "kept": 3, "prunable": True},
     ]
     entry = {"layer": 1, "rows": 2, "cols": 3, "pool": [2, 3]}
-    frame = encode({}, {"type": "frame", "matrices": [entry], "layers": layers})
+    frame = encode({}, {"step": 9, "matrices": [entry], "layers": layers})
     store.write(made, "w", 9, [LogEntry("frame", 9, frame)])
     return made
 
@@ -107,7 +108,7 @@ def made(store: Store, *masks: list[list[bool]], saved: bool = True) -> str:
     entries = [
         {"layer": i + 1, "rows": rows, "cols": cols, "pool": [1, 1]} for i, (rows, cols) in enumerate(shapes)
     ]
-    frame = encode(arrays, {"type": "frame", "method": "global", "matrices": entries, "layers": layers})
+    frame = Frame(40, arrays, {"step": 40, "method": "global", "matrices": entries, "layers": layers}).blob()
     kept = {f"sparsifier.masks.{i + 1}": np.array(mask) for i, mask in enumerate(masks)}
     kept["sparsifier.masks.0"] = np.ones((9, 9), dtype=bool)
     store.write(run, "w", 40, [LogEntry("frame", 40, frame)], encode(kept, {}) if saved else None)

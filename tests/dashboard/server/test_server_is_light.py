@@ -31,7 +31,7 @@ SERVED = [
     "sparsecore.runs.sweeps.executors",
     "sparsecore.runs.sweeps.bisection",
     "sparsecore.runs.sweeps.summary",
-    "sparsecore.runs.store.blobs",
+    "sparsecore.engine.training.blobs",
     "sparsecore.runs.store.saved_arrays",
     "sparsecore.runs.files.archive",
     *(module.name for module in pkgutil.iter_modules(commands.__path__, "sparsecore.commands.")),

@@ -20,6 +20,7 @@ from sparsecore.engine.batch.loop import Leave, train_many
 from sparsecore.engine.batch.stack import Stack
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.tasks.base import Task
+from sparsecore.engine.training.blobs import decode, encode
 from sparsecore.engine.training.events import (
     Change,
     Checkpoint,
@@ -34,7 +35,6 @@ from sparsecore.engine.training.events import (
 )
 from sparsecore.engine.training.loop import train
 from sparsecore.engine.training.trainer import Training
-from sparsecore.runs.store.blobs import decode, encode
 
 # Method, density, seed.
 GRID = [

@@ -12,8 +12,9 @@ from sparsecore.engine.batch.stack import Stack
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.methods.hard_threshold import HardThreshold
 from sparsecore.engine.training.before_step import BeforeStep, uncut
-from sparsecore.engine.training.events import SPREAD_BINS, Frame
+from sparsecore.engine.training.events import Frame
 from sparsecore.engine.training.frame import counted, spreads
+from sparsecore.engine.training.frame_layout import SPREAD_BINS
 from sparsecore.engine.training.trainer import Training
 
 

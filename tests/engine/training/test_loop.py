@@ -14,6 +14,7 @@ from torch import Tensor
 from sparsecore.engine.config import ConfigError, RunConfig
 from sparsecore.engine.devices import resolve_device
 from sparsecore.engine.tasks.sinc import Sinc
+from sparsecore.engine.training.blobs import decode, encode
 from sparsecore.engine.training.endings import COLLAPSE_STEPS, Ending
 from sparsecore.engine.training.events import (
     Change,
@@ -30,7 +31,6 @@ from sparsecore.engine.training.events import (
 )
 from sparsecore.engine.training.loop import due, train
 from sparsecore.engine.training.trainer import Training
-from sparsecore.runs.store.blobs import decode, encode
 
 
 @pytest.fixture(autouse=True)

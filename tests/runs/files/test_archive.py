@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from sparsecore.engine.config import RunConfig
+from sparsecore.engine.training.blobs import decode, encode
 from sparsecore.engine.training.events import Checkpoint
 from sparsecore.engine.training.loop import train
 from sparsecore.runs.files.archive import Imported, export_run, import_run
@@ -35,7 +36,6 @@ from sparsecore.runs.files.archive_file import (
     file_digest,
 )
 from sparsecore.runs.store import catalogue
-from sparsecore.runs.store.blobs import decode, encode
 from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import metadata

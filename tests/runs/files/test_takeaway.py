@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 
 from sparsecore.__main__ import app
 from sparsecore.engine.config import RunConfig
+from sparsecore.engine.training.blobs import decode
 from sparsecore.runs.files import takeaway
 from sparsecore.runs.files.script import NoScript, run_script
 from sparsecore.runs.files.takeaway import Differs, NotReady, take_away
-from sparsecore.runs.store.blobs import decode
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers.worker import Worker
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from sparsecore.engine.config import RunConfig
+from sparsecore.engine.training.blobs import encode
 from sparsecore.runs.insights import overlap as module
 from sparsecore.runs.insights.overlap import Shared, Unlike, overlap, pairs, shared
-from sparsecore.runs.store.blobs import encode
 from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.store import Store
 
@@ -23,7 +23,7 @@ def frame(
         arrays[f"mask.{place}"] = np.packbits(bits.ravel(), bitorder="little")
         entries.append({"layer": place, "rows": bits.shape[0], "cols": bits.shape[1], "pool": [pool, pool]})
         layers.append({"name": f"fc{place + 1}", "shape": list(bits.shape), "prunable": place not in exempt})
-    return encode(arrays, {"type": "frame", "method": method, "matrices": entries, "layers": layers})
+    return encode(arrays, {"step": 0, "method": method, "matrices": entries, "layers": layers})
 
 
 def logged(store: Store, frames: dict[int, bytes]) -> str:

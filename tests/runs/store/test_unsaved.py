@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from sparsecore.engine.training import loop
+from sparsecore.engine.training.blobs import DTYPES, decode, encode, pieces
 from sparsecore.engine.training.events import Checkpoint
 from sparsecore.runs.store import unsaved as beside_module
-from sparsecore.runs.store.blobs import DTYPES, decode, encode, pieces
 from sparsecore.runs.store.saved_arrays import saved_arrays
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.unsaved import FOLDER, HEAD_BYTES, StateFiles, tidy

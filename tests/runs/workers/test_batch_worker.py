@@ -20,10 +20,10 @@ from sparsecore.engine.batch import loop as batched_training
 from sparsecore.engine.batch.grouping import NOTHING_TAKEN
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.tasks.sinc import Sinc
+from sparsecore.engine.training.blobs import decode, decode_meta
 from sparsecore.engine.training.events import Checkpoint, Ended, Event, Ready
 from sparsecore.engine.training.loop import train
 from sparsecore.runs.store import queue
-from sparsecore.runs.store.blobs import decode, decode_meta
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers import batch_worker
 from sparsecore.runs.workers.batch_worker import BatchWorker, claim_batch, is_batchable_here, train_batches

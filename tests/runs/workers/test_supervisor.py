@@ -16,11 +16,11 @@ import pytest
 import torch
 
 from sparsecore.engine.config import RunConfig
+from sparsecore.engine.training.blobs import decode
 from sparsecore.engine.training.events import Checkpoint
 from sparsecore.engine.training.loop import train
 from sparsecore.runs.store import database
 from sparsecore.runs.store import store as store_module
-from sparsecore.runs.store.blobs import decode
 from sparsecore.runs.store.run import LESSON
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored

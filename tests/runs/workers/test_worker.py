@@ -14,9 +14,9 @@ import torch
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.tasks.sinc import Sinc
 from sparsecore.engine.training import loop
+from sparsecore.engine.training.blobs import decode, decode_meta
 from sparsecore.engine.training.events import Checkpoint, Ended, Event, Frame, Ready
 from sparsecore.engine.training.loop import train
-from sparsecore.runs.store.blobs import decode, decode_meta
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers import worker as worker_module
 from sparsecore.runs.workers.worker import Worker

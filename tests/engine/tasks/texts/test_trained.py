@@ -16,8 +16,8 @@ from sparsecore.corpora.storage import delete, save
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.tasks.texts.grading import Grader
 from sparsecore.engine.tasks.vulnerabilities import Vulnerabilities
+from sparsecore.engine.training.blobs import decode
 from sparsecore.runs.insights.grader import NotTrained, grader, predict
-from sparsecore.runs.store.blobs import decode
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers.worker import Worker
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from sparsecore.runs.store.blobs import HEADER_BYTES, decode, decode_meta, encode
+from sparsecore.engine.training.blobs import HEADER_BYTES, decode, decode_meta, encode
 
 DTYPES = [np.uint8, np.uint16, np.uint32, np.int32, np.int64, np.float32, np.float64, np.bool_]
 
