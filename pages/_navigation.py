@@ -9,7 +9,8 @@ from sparsecore.dashboard.controls import ran_to_its_end, say, told_store, turn_
 from sparsecore.dashboard.pages import pages
 from sparsecore.dashboard.widgets import style_words
 from sparsecore.runs.store.database import StoreError
-from sparsecore.words import ASSETS, LANGUAGES, TAGS, best_language
+from sparsecore.settings import ASSETS
+from sparsecore.words import LANGUAGES, TAGS, best_language
 
 if "lang" not in st.session_state:
     linked = st.query_params.get("lang")

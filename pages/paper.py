@@ -10,7 +10,7 @@ from sparsecore.paper.comparison import compare
 from sparsecore.paper.reproduction import load_shipped
 from sparsecore.paper.stored_runs import load_shipped_pictures, plan_of
 from sparsecore.paper.thesis import SORTING
-from sparsecore.words import ASSETS
+from sparsecore.settings import ASSETS
 
 ICON = ":material/article:"
 ORDER = 30

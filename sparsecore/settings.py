@@ -1,4 +1,4 @@
-"""Every environment variable of sparsecore, sizes in bytes, and the environment of child processes.
+"""Folders of the program, every environment variable, sizes in bytes, the environment of child processes.
 
 The model reads `os.environ` without pydantic-settings: its import takes 100 ms, for which every command would
 wait.
@@ -24,7 +24,10 @@ from pydantic import (
 )
 
 PREFIX = "SPARSECORE_"
-PACKAGE_PARENT = Path(__file__).parents[1]
+PACKAGE = Path(__file__).parent
+# An installed package contains assets, pages and app.py; a checkout has them next to the package.
+ROOT = PACKAGE if (PACKAGE / "assets").is_dir() else PACKAGE.parent
+ASSETS, PAGES, APP = ROOT / "assets", ROOT / "pages", ROOT / "app.py"
 INSTALLED = ("site-packages", "dist-packages")  # Python searches these by itself
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -118,8 +121,8 @@ def child_environment(home: Path | None = None, store: str | None = None) -> dic
         they are not those of this process's environment.
     """
     paths = [os.environ.get("PYTHONPATH", "")]
-    if PACKAGE_PARENT.name not in INSTALLED:
-        paths.insert(0, str(PACKAGE_PARENT))
+    if PACKAGE.parent.name not in INSTALLED:
+        paths.insert(0, str(PACKAGE.parent))
     given = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONUTF8": "1"}
     # Naming the default folder would move the cache of compiled code, which follows an explicit home.
     if home is not None and home != default_home():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-ASSETS = Path(__file__).parents[1] / "assets"
+from sparsecore.settings import ASSETS
+
 LANGUAGES = {"en": "English", "zh": "中文"}
 Say = Callable[..., str]  # a key and values → the text in one language, as `speaker` returns it
 TAGS = {"en": "en", "zh": "zh-CN"}  # BCP 47: by them a browser picks its fonts, and a screen reader its voice

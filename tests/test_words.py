@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from sparsecore.engine.config import PARAMETERS
-from sparsecore.words import ASSETS, LANGUAGES, best_language, words
+from sparsecore.settings import ASSETS
+from sparsecore.words import LANGUAGES, best_language, words
 
 ROOT = Path(__file__).parents[1]
 

@@ -27,10 +27,9 @@ from sparsecore.runs.store.database import clock as database_clock
 from sparsecore.runs.store.disk import usage as taken
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import runs
-from sparsecore.settings import SettingError, Settings, default_home, read_setting, variable
+from sparsecore.settings import ASSETS, ROOT, SettingError, Settings, default_home, read_setting, variable
 
 Verdict = Literal["ok", "warning", "failed"]
-ROOT = Path(__file__).parents[2]
 OLDEST_PYTHON = (3, 11)
 TOO_LITTLE, LITTLE = 200 * 2**20, 2 * 2**30  # bytes of free disk: eight runs; a sweep of eighty
 TRIED_BYTES = 2**20  # written to the home folder and read back
@@ -96,17 +95,16 @@ def assets() -> Finding:
     """The files that pages load, and the words of both languages."""
     from sparsecore.dashboard.server.components import MODULES, STYLES
 
-    folder = ROOT / "assets"
     wanted = ["page.css", "icon.svg", "logo.svg", "paper/paper.css", "paper/tables.json"]
     wanted += dict.fromkeys(file for kind in (MODULES, STYLES) for files in kind.values() for file in files)
     wanted += ["words/en.json", "words/zh.json"]
-    empty = [name for name in wanted if not (folder / name).is_file() or not (folder / name).stat().st_size]
+    empty = [name for name in wanted if not (ASSETS / name).is_file() or not (ASSETS / name).stat().st_size]
     if empty:
         return Finding(
-            "assets", "failed", f"missing in {folder}: {', '.join(empty)}", "copy the program anew"
+            "assets", "failed", f"missing in {ASSETS}: {', '.join(empty)}", "copy the program anew"
         )
     spoken = [
-        json.loads((folder / "words" / f"{language}.json").read_text(encoding="utf-8")).keys()
+        json.loads((ASSETS / "words" / f"{language}.json").read_text(encoding="utf-8")).keys()
         for language in ("en", "zh")
     ]
     if spoken[0] != spoken[1]:

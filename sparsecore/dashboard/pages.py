@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-PAGES = Path(__file__).parents[2] / "pages"
+from sparsecore.settings import PAGES
+
 STATED = {"ICON": str, "ORDER": int}
 
 

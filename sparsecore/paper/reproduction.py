@@ -18,9 +18,9 @@ from sparsecore.paper.plan import FLOORS, Column, Plan, column_of
 from sparsecore.paper.thesis import FOLDER, TABLES
 from sparsecore.runs.sweeps.curves import KeptLayer, Point
 from sparsecore.runs.sweeps.spec import FINAL, FINISHED, Cell, Status
+from sparsecore.settings import PACKAGE, ROOT
 
 PACKAGES = ("torch", "numpy")  # packages that affect the results
-ROOT = Path(__file__).parents[2]
 # Changes to the program only: shipped data may be newer than the commit that produced them.
 CHANGED = ("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)assets/paper")
 
@@ -202,7 +202,9 @@ def command_for(plan: Plan) -> str:
 
 @cache
 def commit() -> str | None:
-    """Return the commit of this program, with `+changes` if files differ; None outside a repository."""
+    """Return the commit of this program, with `+changes` if files differ; None outside a checkout."""
+    if ROOT == PACKAGE:  # installed: a repository around it is not this program's
+        return None
     try:
         head, changed = _git("rev-parse", "HEAD"), _git(*CHANGED)
     except (OSError, subprocess.CalledProcessError):

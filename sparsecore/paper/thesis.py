@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, Literal
 
 from sparsecore.engine.config import Task
+from sparsecore.settings import ASSETS
 
-FOLDER = Path(__file__).parents[2] / "assets" / "paper"
+FOLDER = ASSETS / "paper"
 TABLES = ("3-1", "3-2", "3-4")  # tables of trained networks
 SORTING = "3-5"  # the table of times
 PAPER_WEIGHTS = 1_835_008  # "about 1.8 M": the number of weights sorted in Table 3-5 (DESIGN)

@@ -17,9 +17,9 @@ from pydantic import (
 )
 
 from sparsecore.engine.config import PARAMETERS, RunConfig
+from sparsecore.settings import ASSETS, PAGES
 
-FOLDER = Path(__file__).parents[2] / "assets" / "lessons"
-PAGES = Path(__file__).parents[2] / "pages"
+FOLDER = ASSETS / "lessons"
 FigureName = Literal["threshold", "nested", "descent", "subsets", "spirals", "storage", "retention"]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z]\w*$")]
 NonEmptyText = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]

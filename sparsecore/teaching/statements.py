@@ -7,9 +7,10 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from sparsecore.settings import ASSETS
 from sparsecore.teaching.lessons import BilingualText, LessonModel
 
-FILE = Path(__file__).parents[2] / "assets" / "theory" / "statements.json"
+FILE = ASSETS / "theory" / "statements.json"
 
 
 class Statement(LessonModel):

@@ -54,6 +54,7 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(ROOT / ".streamlit", root / ".streamlit")
     shutil.copy(ROOT / "requirements.txt", root)
     monkeypatch.setattr(checks, "ROOT", root)
+    monkeypatch.setattr(checks, "ASSETS", root / "assets")
     return root
 
 

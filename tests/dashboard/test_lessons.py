@@ -16,10 +16,11 @@ from sparsecore.engine.deploy.formats import stored_bytes
 from sparsecore.engine.tasks.points import best_accuracy, constant_rmse
 from sparsecore.runs.store.run import LESSON
 from sparsecore.runs.store.store import Store
+from sparsecore.settings import ASSETS
 from sparsecore.teaching.answers import count_answers
 from sparsecore.teaching.lessons import FOLDER, BilingualText, LessonError, lessons, read_lesson
 from sparsecore.teaching.statements import statements
-from sparsecore.words import ASSETS, LANGUAGES, speaker
+from sparsecore.words import LANGUAGES, speaker
 from tests.dashboard.opening import opened
 
 PAGES = Path(__file__).parents[2] / "pages"

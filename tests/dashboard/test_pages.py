@@ -9,7 +9,8 @@ from streamlit.testing.v1 import AppTest
 
 import sparsecore.words
 from sparsecore.dashboard.pages import PAGES, PageError, page_file, pages
-from sparsecore.words import ASSETS, LANGUAGES, words
+from sparsecore.settings import ASSETS
+from sparsecore.words import LANGUAGES, words
 
 NEW = """
 import streamlit as st

@@ -21,9 +21,8 @@ from sparsecore.commands.benchmarks.own_home import own_home
 from sparsecore.dashboard.server.live_route import tokens
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store.store import Store
-from sparsecore.settings import child_environment
+from sparsecore.settings import APP, child_environment
 
-APP = Path(__file__).parents[3] / "app.py"
 START_SECONDS = 60.0
 
 

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from sparsecore.words import ASSETS
+from sparsecore.settings import ASSETS
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from sparsecore.dashboard.server.static import KINDS, kept, pack
-from sparsecore.words import ASSETS
+from sparsecore.settings import ASSETS
 
 PATH = "/scripts/{file}"
 # What the views of the Lab and of Compare share, and what each has of its own, in the order of the module.

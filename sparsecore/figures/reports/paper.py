@@ -20,7 +20,8 @@ from sparsecore.paper.reproduction import Reproduction
 from sparsecore.paper.stored_runs import pictures_of, plan_of
 from sparsecore.paper.thesis import printed
 from sparsecore.runs.sweeps.curves import METRICS
-from sparsecore.words import ASSETS, LANGUAGES, Say, speaker
+from sparsecore.settings import ASSETS
+from sparsecore.words import LANGUAGES, Say, speaker
 
 # The file holds all that it shows: no policy lets it ask another place for anything.
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"

@@ -35,11 +35,10 @@ from sparsecore.runs.sweeps.executors import Listen, watch
 from sparsecore.runs.sweeps.spec import Cell
 from sparsecore.runs.workers.lost import HeartbeatMonitor
 from sparsecore.runs.workers.supervisor import STOP_SECONDS
-from sparsecore.settings import default_home
+from sparsecore.settings import PACKAGE, default_home
 
 GPUS_PER_RUN = 0.25  # networks of a few thousand weights leave most of a GPU idle
 OBJECT_STORE_BYTES = 80_000_000  # only kept texts go through it; by itself Ray takes 30 % of the memory
-PACKAGE = Path(__file__).parents[2]
 
 logger = logging.getLogger(__name__)
 

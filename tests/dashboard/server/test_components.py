@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from sparsecore.dashboard.server import components
-from sparsecore.words import ASSETS
+from sparsecore.settings import ASSETS
 
 MODULES = {name: [ASSETS / file for file in files] for name, files in components.MODULES.items()}
 DECLARED = re.compile(r"^(?:export default )?(?:async )?(?:const|let|class|function) (\w+)", re.MULTILINE)
