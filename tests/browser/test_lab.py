@@ -165,7 +165,7 @@ def test_reload_and_a_second_tab_show_the_same_run_and_settings(open_page):
     wait_for_steps(other, at)
     for tab in (page, other):
         assert run_id(tab) == run
-        expect(tab.locator(".sc-setting")).to_contain_text("ρ 0.2 (80 % sparsity) · seed 7")
+        expect(tab.locator(".sc-setting")).to_contain_text("ρ 0.2 (80 % sparse) · seed 7")
     stop(other)
     wait_for_state(page, "stopped")
     page.locator(".st-key-do_stop button:disabled").first.wait_for(state="attached")

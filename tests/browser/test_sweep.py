@@ -50,7 +50,7 @@ def test_a_tiny_sweep_trains_to_its_end_and_a_click_on_a_point_opens_its_run(ope
     page.wait_for_timeout(500)
     page.mouse.click(*page.evaluate(POINT, runs[1]))
     page.wait_for_url(f"**run={runs[1]}**")
-    expect(page.locator(".sc-setting")).to_contain_text("global · ρ 0.4 (60 % sparsity) · seed 0")
+    expect(page.locator(".sc-setting")).to_contain_text("global · ρ 0.4 (60 % sparse) · seed 0")
     page.get_by_role("link", name="Sweep").first.click()
     page.locator(".sp-grid").wait_for()
     assert f"sweep={sweep.id}" in page.url
