@@ -8,7 +8,7 @@ from sparsecore.dashboard.lab.transport import language_switch
 from sparsecore.dashboard.saved_figures import draw
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.visitor import tell_refusal
-from sparsecore.figures.leaderboard import entries_figure
+from sparsecore.figures.leaderboard import leaderboard_figure
 from sparsecore.teaching.challenge import CHALLENGES
 from sparsecore.teaching.leaderboard import leaderboard
 
@@ -47,4 +47,4 @@ with standing:
     else:
         st.info(say("challenge.empty"))
 if found:
-    draw(entries_figure(found, challenge, say=say), f"challenge_{task}", f"challenge-{task}")
+    draw(leaderboard_figure(found, challenge, say=say), f"challenge_{task}", f"challenge-{task}")

@@ -129,7 +129,7 @@ def _write_report(
     found: Reproduction, shown: dict[str, pictures.Picture], path: Path, languages: tuple[str, ...]
 ) -> None:
     from sparsecore.figures.reports.paper import (
-        report as make,  # plotly takes half a second: only when it is wanted
+        paper_report as make,  # plotly takes half a second: only when it is wanted
     )
 
     path.write_text(make(found, shown, languages), encoding="utf-8")

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from sparsecore.figures.style import LAYER_COLOURS, band, finished, legend_only, mean_line, run_points
+from sparsecore.figures.style import (
+    LAYER_COLOURS,
+    apply_layout,
+    interval_band,
+    legend_only,
+    mean_line,
+    run_points,
+)
 from sparsecore.runs.sweeps.curves import Point, means
 from sparsecore.words import Say
 
@@ -33,7 +40,7 @@ def layer_densities(
 
         tint = LAYER_COLOURS[place % len(LAYER_COLOURS)]
         shown, name = means(selected, share), layer_name(layer, say)
-        figure.add_trace(band(shown, tint, layer))
+        figure.add_trace(interval_band(shown, tint, layer))
         width, dash = max(1.5, MAX_WIDTH - 1.25 * place), "solid" if place < len(LAYER_COLOURS) else "dot"
         line = mean_line(shown, name, tint, say, width=width, dash=dash, legendgroup=layer)
         figure.add_trace(line.update(meta=f"layer {layer}"))
@@ -41,7 +48,7 @@ def layer_densities(
     _diagonal(figure, selected, say)
     y = {"title": {"text": say("figure.kept"), "standoff": 8}, "tickformat": ".0%", "range": [-0.03, 1.05]}
     title = say("figure.layers", method=say(f"method.{method}"))
-    return finished(figure, title, y, say, logarithmic=logarithmic)
+    return apply_layout(figure, title, y, say, logarithmic=logarithmic)
 
 
 def layer_name(name: str, say: Say) -> str:

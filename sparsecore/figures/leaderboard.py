@@ -1,4 +1,4 @@
-"""The challenge's entries: weights against the judge's metric, and the line that has to be reached."""
+"""The entries of the challenge: weights against the judge's metric, and the target."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from sparsecore.figures.style import COUNT_AXIS, colour, finished, legend_only
+from sparsecore.figures.style import COUNT_AXIS, apply_layout, colour, legend_only
 from sparsecore.teaching.challenge import Challenge
 from sparsecore.teaching.leaderboard import Entry
 from sparsecore.words import Say
 
 
-def entries_figure(found: Sequence[Entry], challenge: Challenge, *, say: Say) -> go.Figure:
-    """One point an entry, in its method's colour; entrants' names are in the table, not in the hover."""
+def leaderboard_figure(entries: Sequence[Entry], challenge: Challenge, *, say: Say) -> go.Figure:
+    """Draw one point per entry in its method's colour; names are in the table, not in the hover."""
     figure = go.Figure()
-    methods = tuple(dict.fromkeys(entry.run.config.method for entry in found))
+    methods = tuple(dict.fromkeys(entry.run.config.method for entry in entries))
     for method in methods:
-        own = [entry for entry in found if entry.run.config.method == method]
+        group = [entry for entry in entries if entry.run.config.method == method]
         figure.add_trace(
             go.Scatter(
-                x=[entry.nonzeros for entry in own],
-                y=[entry.value for entry in own],
+                x=[entry.nonzeros for entry in group],
+                y=[entry.value for entry in group],
                 mode="markers",
                 marker={"color": colour(method, methods), "size": 11},
                 name=say(f"method.{method}"),
-                customdata=[[entry.run.id, entry.rank] for entry in own],
+                customdata=[[entry.run.id, entry.rank] for entry in group],
                 hovertemplate=say("challenge.hover"),
             )
         )
@@ -36,4 +36,4 @@ def entries_figure(found: Sequence[Entry], challenge: Challenge, *, say: Say) ->
     if not challenge.lower:
         y["tickformat"] = ".1%"
     x = {"title": {"text": say("challenge.weights"), "standoff": 8}} | COUNT_AXIS
-    return finished(figure, say("challenge.figure"), y, say, logarithmic=True, x=x, columns=())
+    return apply_layout(figure, say("challenge.figure"), y, say, logarithmic=True, x=x, columns=())

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from sparsecore.engine.analysis.subset_regression import N_TRUE, Errors
-from sparsecore.figures.style import LAYER_COLOURS, faint, finished
+from sparsecore.figures.style import LAYER_COLOURS, apply_layout, with_opacity
 from sparsecore.runs.insights.retention import Foretold
 from sparsecore.words import Say
 
@@ -33,7 +33,7 @@ def descent(values: Mapping[float, np.ndarray], say: Say) -> go.Figure:
         tint = LAYER_COLOURS[place % len(LAYER_COLOURS)]
         figure.add_trace(_line(np.arange(len(value)), value, name, tint, dash=dash, meta="descent"))
     x, y = {"title": {"text": say("lessons.axis.step")}}, {"title": {"text": "f(wᵏ)"}, "rangemode": "tozero"}
-    return finished(figure, say("lessons.figure.descent"), y, say, logarithmic=False, x=x)
+    return apply_layout(figure, say("lessons.figure.descent"), y, say, logarithmic=False, x=x)
 
 
 def subset_errors(result: Errors, say: Say, *, tested: bool) -> go.Figure:
@@ -42,7 +42,7 @@ def subset_errors(result: Errors, say: Say, *, tested: bool) -> go.Figure:
         _line(result.sizes, result.train, say("figure.train"), TRAIN, mode="lines+markers", width=1.5)
     )
     if tested:
-        band = {"fill": "toself", "fillcolor": faint(TEST), "showlegend": False, "hoverinfo": "skip"}
+        band = {"fill": "toself", "fillcolor": with_opacity(TEST), "showlegend": False, "hoverinfo": "skip"}
         x, y = np.r_[result.sizes, result.sizes[::-1]], np.r_[result.high, result.low[::-1]]
         figure.add_trace(go.Scatter(x=x, y=y, mode="lines", line={"width": 0}, meta="band", **band))
         half = [[None, None, low, high] for low, high in zip(result.low, result.high, strict=True)]
@@ -56,7 +56,7 @@ def subset_errors(result: Errors, say: Say, *, tested: bool) -> go.Figure:
     x = {"title": {"text": say("lessons.axis.s")}, "dtick": 1}
     y = {"title": {"text": say("lessons.axis.rmse")}, "rangemode": "tozero"}
     title, columns = say("lessons.figure.subsets"), [say("lessons.column.low"), say("lessons.column.high")]
-    return finished(figure, title, y, say, logarithmic=False, x=x, columns=columns)
+    return apply_layout(figure, title, y, say, logarithmic=False, x=x, columns=columns)
 
 
 def spirals(points: np.ndarray, labels: np.ndarray, say: Say) -> go.Figure:
@@ -71,7 +71,7 @@ def spirals(points: np.ndarray, labels: np.ndarray, say: Say) -> go.Figure:
         )
     hidden = {"showgrid": False, "showticklabels": False, "range": [-1.15, 1.15], "constrain": "domain"}
     y = {"scaleanchor": "x", **hidden}
-    finished(figure, say("lessons.figure.spirals"), y, say, logarithmic=False, x=hidden)
+    apply_layout(figure, say("lessons.figure.spirals"), y, say, logarithmic=False, x=hidden)
     return figure.update_layout(legend={"y": -0.04}, height=SMALL, dragmode=False)
 
 
@@ -92,7 +92,7 @@ def ceiling(noises: np.ndarray, best: np.ndarray, here: tuple[float, float], say
     )
     x = {"title": {"text": say("lessons.axis.noise")}}
     y = {"title": {"text": say("live.metric.accuracy")}, "tickformat": ".0%", "range": [0.45, 1.06]}
-    finished(figure, say("lessons.figure.ceiling"), y, say, logarithmic=False, x=x)
+    apply_layout(figure, say("lessons.figure.ceiling"), y, say, logarithmic=False, x=x)
     return figure.update_layout(height=LOW)
 
 
@@ -105,7 +105,7 @@ def storage(densities: np.ndarray, sizes: Mapping[str, np.ndarray], say: Say, *,
             figure.add_trace(_line(densities, share, say(f"lessons.format.{name}"), FORMAT_COLOURS[name]))
     x = {"title": {"text": say("figure.density")}, "tickformat": ".0%"}
     y = {"title": {"text": say("lessons.axis.bytes")}, "tickformat": ".0%", "rangemode": "tozero"}
-    return finished(figure, say("lessons.figure.storage"), y, say, logarithmic=False, x=x)
+    return apply_layout(figure, say("lessons.figure.storage"), y, say, logarithmic=False, x=x)
 
 
 def speed(
@@ -127,7 +127,7 @@ def speed(
         "tickformat": "~g",
         "dtick": "D2",
     }
-    return finished(figure, say("lessons.figure.speed"), y, say, logarithmic=True, x=x)
+    return apply_layout(figure, say("lessons.figure.speed"), y, say, logarithmic=True, x=x)
 
 
 def retention(result: Foretold, say: Say) -> go.Figure:
@@ -142,4 +142,4 @@ def retention(result: Foretold, say: Say) -> go.Figure:
     figure.add_vline(x=result.last / 2, line={"color": "#7f7f7f", "dash": "dot"})
     x = {"title": {"text": say("lessons.axis.step")}}
     y = {"title": {"text": say("lessons.axis.foretold")}, "tickformat": ".0%", "range": [0, 1.03]}
-    return finished(figure, say("lessons.figure.retention"), y, say, logarithmic=False, x=x)
+    return apply_layout(figure, say("lessons.figure.retention"), y, say, logarithmic=False, x=x)

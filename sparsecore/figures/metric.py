@@ -1,4 +1,4 @@
-"""The metric against ρ: means with their intervals, single runs, dense, and what the thesis prints."""
+"""The metric against ρ: means with intervals, single runs, dense, and the printed results of the thesis."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from dataclasses import replace
 import plotly.graph_objects as go
 
 from sparsecore.figures.style import (
-    RUN,
-    band,
-    bars,
+    HOVER_TEMPLATE,
+    apply_layout,
     colour,
-    exact,
-    finished,
+    error_bars,
+    format_number,
+    interval_band,
     legend_only,
     mean_line,
     run_points,
-    scale,
+    value_range,
 )
 from sparsecore.paper.thesis import Printed
 from sparsecore.runs.sweeps.curves import Part, Point, by_method, means
 from sparsecore.words import Say
 
-WIDTHS = {"test": 3, "train": 1}  # test is bold, train thin
-THESIS = "thesis"  # the group of all its marks in the legend
-OPEN = "diamond-open"
+WIDTHS = {"test": 3, "train": 1}  # line widths: test is bold, train thin
+THESIS_GROUP = "thesis"  # legend group of all marks of the thesis
+THESIS_SYMBOL = "diamond-open"
 DASHES = {"test": "solid", "train": "dot"}
 
 
 def metric_curve(
-    found: Sequence[Point],
+    points: Sequence[Point],
     thesis: Sequence[Printed] = (),
     *,
     metric: str,
@@ -38,30 +38,30 @@ def metric_curve(
     parts: Sequence[Part] = ("test",),
     logarithmic: bool = False,
 ) -> go.Figure:
-    """The metric of finished runs against ρ, one colour a method.
+    """Draw the metric of finished runs against ρ, one colour per method.
 
-    A line through the means with the 95 % interval as a band, single runs as points (a click finds the run's
-    id in `customdata[0]`), collapsed ones as crosses, dense as a horizontal line, the thesis as open
-    diamonds. Beside test, train is thin and its intervals are bars.
+    A line connects the means, a band shows the 95 % interval, single runs are points with their id in
+    `customdata[0]`, and collapsed runs are crosses. Dense is a horizontal line, the thesis open diamonds.
+    With both parts, train is thin and its intervals are error bars.
     """
     figure = go.Figure()
-    methods = by_method(found)
-    span = _span(found, thesis)
-    for method, own in methods.items():
+    methods = by_method(points)
+    span = _density_range(points, thesis)
+    for method, group in methods.items():
         tint = colour(method, tuple(methods))
         for part in parts:
-            _draw(figure, own, part, method, tint, span, say, first=part == parts[0])
-    _thesis(figure, thesis, parts, say, alone=not found)
-    _keys(figure, found, thesis, parts, say)
-    y = {"title": {"text": say(f"live.metric.{metric}"), "standoff": 8}} | scale(figure)
+            _draw_method(figure, group, part, method, tint, span, say, first=part == parts[0])
+    _draw_thesis(figure, thesis, parts, say, alone=not points)
+    _legend_entries(figure, points, thesis, parts, say)
+    y = {"title": {"text": say(f"live.metric.{metric}"), "standoff": 8}} | value_range(figure)
     if metric != "rmse":
         y["tickformat"] = ".0%" if y["range"][1] - y["range"][0] > 0.05 else ".1%"
-    return finished(figure, say(f"figure.metric.{metric}"), y, say, logarithmic=logarithmic)
+    return apply_layout(figure, say(f"figure.metric.{metric}"), y, say, logarithmic=logarithmic)
 
 
-def _draw(
+def _draw_method(
     figure: go.Figure,
-    own: Sequence[Point],
+    group: Sequence[Point],
     part: Part,
     method: str,
     tint: str,
@@ -73,51 +73,51 @@ def _draw(
     def value(point: Point) -> float:
         return getattr(point, part)
 
-    told = _told(method, part, say)
-    shown = means(own, value)
-    line = mean_line(shown, told, tint, say, width=WIDTHS[part], dash=DASHES[part], legendgroup=method)
+    series = _series_name(method, part, say)
+    shown = means(group, value)
+    line = mean_line(shown, series, tint, say, width=WIDTHS[part], dash=DASHES[part], legendgroup=method)
     if method == "dense":
         line.update(x=span, y=line.y * 2, customdata=[*line.customdata] * 2)
         shown = [replace(mean, density=end) for mean in shown for end in span]
-    line.update(showlegend=first, meta=f"mean {part}", error_y=None if first else bars(shown))
+    line.update(showlegend=first, meta=f"mean {part}", error_y=None if first else error_bars(shown))
     if first:
-        figure.add_trace(band(shown, tint, method))
+        figure.add_trace(interval_band(shown, tint, method))
     figure.add_trace(line)
-    points = run_points(own, value, told, tint, say, legendgroup=method)
+    dots = run_points(group, value, series, tint, say, legendgroup=method)
     if part == "train":
-        points.marker.size = [size - 3 for size in points.marker.size]
-    figure.add_trace(points)
+        dots.marker.size = [size - 3 for size in dots.marker.size]
+    figure.add_trace(dots)
 
 
-def _told(method: str, part: Part, say: Say) -> str:
+def _series_name(method: str, part: Part, say: Say) -> str:
     name = say(f"method.{method}")
     return name if part == "test" else say("figure.part", name=name, part=say(f"figure.{part}"))
 
 
-def _span(found: Sequence[Point], thesis: Sequence[Printed]) -> tuple[float, float]:
-    """From the smallest to the largest ρ that is drawn: so long is the line of dense."""
-    densities = [point.density for point in found] + [printed.density for printed in thesis]
+def _density_range(points: Sequence[Point], thesis: Sequence[Printed]) -> tuple[float, float]:
+    """Return the smallest and largest ρ drawn, the ends of the dense line."""
+    densities = [point.density for point in points] + [printed.density for printed in thesis]
     return min(densities, default=0.05), 1.0
 
 
-def _thesis(
+def _draw_thesis(
     figure: go.Figure, thesis: Sequence[Printed], parts: Sequence[Part], say: Say, *, alone: bool
 ) -> None:
     for part in parts:
         for method in dict.fromkeys(printed.method for printed in thesis):
-            own = [printed for printed in thesis if printed.method == method]
+            group = [printed for printed in thesis if printed.method == method]
             size = 11 if part == "test" else 7
-            marker = {"symbol": OPEN, "size": size, "color": colour(method), "line": {"width": 1.5}}
+            marker = {"symbol": THESIS_SYMBOL, "size": size, "color": colour(method), "line": {"width": 1.5}}
             figure.add_trace(
                 go.Scatter(
-                    x=[printed.density for printed in own],
-                    y=[getattr(printed, part) for printed in own],
-                    customdata=[[None, _printed_sentence(printed, part, say)] for printed in own],
-                    name=_told(method, part, say),
+                    x=[printed.density for printed in group],
+                    y=[getattr(printed, part) for printed in group],
+                    customdata=[[None, _printed_sentence(printed, part, say)] for printed in group],
+                    name=_series_name(method, part, say),
                     mode="markers",
                     marker=marker,
-                    hovertemplate=RUN,
-                    legendgroup=method if alone else THESIS,
+                    hovertemplate=HOVER_TEMPLATE,
+                    legendgroup=method if alone else THESIS_GROUP,
                     showlegend=False,
                     meta=f"thesis {part}",
                 )
@@ -130,27 +130,29 @@ def _printed_sentence(printed: Printed, part: Part, say: Say) -> str:
         name=say(f"method.{printed.method}"),
         part=say(f"figure.{part}"),
         density=f"{printed.density:g}",
-        value=exact(getattr(printed, part)),
+        value=format_number(getattr(printed, part)),
         table=printed.table,
     )
 
 
-def _keys(
-    figure: go.Figure, found: Sequence[Point], thesis: Sequence[Printed], parts: Sequence[Part], say: Say
+def _legend_entries(
+    figure: go.Figure, points: Sequence[Point], thesis: Sequence[Printed], parts: Sequence[Part], say: Say
 ) -> None:
-    """The legend's entries for the marks: train's line, a collapsed run, the thesis."""
+    """Add legend entries for the marks: the training line, a collapsed run, the thesis."""
     grey = colour("dense")
-    if not found:
+    if not points:
         for method in dict.fromkeys(printed.method for printed in thesis):
-            key = {"symbol": OPEN, "size": 11, "color": colour(method)}
+            key = {"symbol": THESIS_SYMBOL, "size": 11, "color": colour(method)}
             name = say(f"method.{method}")
             figure.add_trace(legend_only(name, mode="markers", marker=key, legendgroup=method))
     elif len(parts) > 1:
         line = {"color": grey, "width": WIDTHS["train"], "dash": DASHES["train"]}
         figure.add_trace(legend_only(say("figure.train"), mode="lines", line=line))
-    if any(point.collapsed for point in found):
+    if any(point.collapsed for point in points):
         key = {"symbol": "x", "size": 10, "color": grey}
         figure.add_trace(legend_only(say("figure.collapsed"), mode="markers", marker=key))
-    if thesis and found:
-        key = {"symbol": OPEN, "size": 11, "color": grey}
-        figure.add_trace(legend_only(say("figure.thesis"), mode="markers", marker=key, legendgroup=THESIS))
+    if thesis and points:
+        key = {"symbol": THESIS_SYMBOL, "size": 11, "color": grey}
+        figure.add_trace(
+            legend_only(say("figure.thesis"), mode="markers", marker=key, legendgroup=THESIS_GROUP)
+        )

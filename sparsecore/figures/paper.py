@@ -1,4 +1,4 @@
-"""The counterparts of the paper's figures: pure functions from pictures of runs to a plotly figure."""
+"""Counterparts of the paper's figures: pure functions from pictures of runs to a plotly figure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from sparsecore.engine.training.frame_layout import FULL
 from sparsecore.engine.training.frame_reading import Matrix
-from sparsecore.figures.style import colour, faint
+from sparsecore.figures.style import colour, with_opacity
 from sparsecore.paper.pictures import Kind, PaperFigure, Picture
 from sparsecore.words import Say
 
@@ -20,70 +20,70 @@ TEXT_SIZE = 13
 CLASS_COLOURS = ("#0072b2", "#d55e00")  # Okabe–Ito blue and vermilion
 CHANCE_SCALE = [[0.0, CLASS_COLOURS[0]], [0.5, "#f4f4f4"], [1.0, CLASS_COLOURS[1]]]
 POINT_COLOUR = "#8a8a8a"
-NARROWEST = 5  # a matrix of one column is drawn as wide as so many, or its ticks overlap
+MIN_COLUMNS = 5  # minimum drawn width of a matrix in columns; narrower panels have overlapping ticks
 
 
 def paper_figure(figure: PaperFigure, pictures: Sequence[Picture], say: Say) -> go.Figure:
-    """The counterpart of one of the paper's figures, of the runs it shows, in their order."""
-    return DRAWN[figure.kind](pictures, say)
+    """Draw the counterpart of one of the paper's figures from the runs it shows, in order."""
+    return BUILDERS[figure.kind](pictures, say)
 
 
-def shot_name(picture: Picture, say: Say) -> str:
-    """A run in a few words: its method and ρ."""
+def run_name(picture: Picture, say: Say) -> str:
+    """Return a short name of a run: method and ρ."""
     if picture.method == "dense":
         return say("paper.figure.dense")
     return say("paper.figure.shot", method=say(f"method.{picture.method}"), density=f"{picture.density:g}")
 
 
 def counts(pictures: Sequence[Picture], say: Say) -> go.Figure:
-    """The steps after which each weight was kept, one map a layer with one scale for all: bright is often."""
+    """Draw the retention count of each weight, one panel per layer with a common scale; bright is often."""
     matrices = pictures[0].matrices
-    figure = _maps(matrices, say)
+    figure = _matrix_panels(matrices, say)
     most = max(int(matrix.array("count").max()) for matrix in matrices)
     for place, matrix in enumerate(matrices, start=1):
         times = say("paper.figure.times")
-        told = f"{say('paper.figure.from')} %{{x}}, {say('paper.figure.to')} %{{y}}: %{{z:,}} {times}"
+        hover = f"{say('paper.figure.from')} %{{x}}, {say('paper.figure.to')} %{{y}}: %{{z:,}} {times}"
         cells = go.Heatmap(
             z=matrix.array("count"),
             name=times,
             coloraxis="coloraxis",
-            hovertemplate=f"{told}<extra></extra>",
+            hovertemplate=f"{hover}<extra></extra>",
             xgap=1,
             ygap=1,
         )
         figure.add_trace(cells, row=1, col=place)
     bar = {"title": {"text": say("paper.figure.times"), "side": "right"}, "thickness": 12}
     figure.update_layout(coloraxis={"colorscale": "Viridis", "cmin": 0, "cmax": most, "colorbar": bar})
-    return _laid_out(figure)
+    return _with_layout(figure)
 
 
 def mask(pictures: Sequence[Picture], say: Say) -> go.Figure:
-    """Where the final weights are not zero, one map a layer, in the method's colour."""
+    """Draw the positions of the non-zero final weights, one panel per layer, in the method's colour."""
     matrices = pictures[0].matrices
-    figure = _maps(matrices, say)
+    figure = _matrix_panels(matrices, say)
     tint = colour(pictures[0].method)
     words = np.array([say("paper.figure.zero"), say("paper.figure.kept")])
     for place, matrix in enumerate(matrices, start=1):
         kept = matrix.mask.astype(np.uint8)
-        told = f"{say('paper.figure.from')} %{{x}}, {say('paper.figure.to')} %{{y}}: %{{text}}"
+        hover = f"{say('paper.figure.from')} %{{x}}, {say('paper.figure.to')} %{{y}}: %{{text}}"
         cells = go.Heatmap(
             z=kept,
             text=words[kept],
             name=say("paper.figure.kept"),
             zmin=0,
             zmax=1,
-            colorscale=[[0, faint("#808080", 0.14)], [1, tint]],
+            colorscale=[[0, with_opacity("#808080", 0.14)], [1, tint]],
             showscale=False,
-            hovertemplate=f"{told}<extra></extra>",
+            hovertemplate=f"{hover}<extra></extra>",
             xgap=1,
             ygap=1,
         )
         figure.add_trace(cells, row=1, col=place)
-    return _laid_out(figure)
+    return _with_layout(figure)
 
 
-def _maps(matrices: Sequence[Matrix], say: Say) -> go.Figure:
-    """One place a layer, as wide as it has columns, with its kept weights above it."""
+def _matrix_panels(matrices: Sequence[Matrix], say: Say) -> go.Figure:
+    """Return one panel per layer, as wide as its columns, titled with its number of kept weights."""
     titles = [
         say(
             "paper.figure.layer",
@@ -93,7 +93,7 @@ def _maps(matrices: Sequence[Matrix], say: Say) -> go.Figure:
         )
         for place, matrix in enumerate(matrices, start=1)
     ]
-    widths = [max(NARROWEST, matrix.shape[1]) for matrix in matrices]
+    widths = [max(MIN_COLUMNS, matrix.shape[1]) for matrix in matrices]
     figure = make_subplots(
         rows=1, cols=len(matrices), column_widths=widths, subplot_titles=titles, horizontal_spacing=0.09
     )
@@ -110,15 +110,15 @@ def _maps(matrices: Sequence[Matrix], say: Say) -> go.Figure:
 
 
 def fits(pictures: Sequence[Picture], say: Say) -> go.Figure:
-    """The fitted curve of each run over the training points, beside each other on equal axes."""
-    figure = _beside(pictures, say)
+    """Draw the fitted curve of each run over the training points, side by side on equal axes."""
+    figure = _side_by_side(pictures, say)
     for place, picture in enumerate(pictures, start=1):
         first, scene = place == 1, picture.scene
         (train_x, train_y), (grid_x, grid_y) = scene.curve("train"), scene.curve("grid")
         dots = {"color": POINT_COLOUR, "size": 4, "opacity": 0.5}
         dash = {"color": "#d55e00", "width": 2, "dash": "dash"}
         line = {"color": colour(picture.method), "width": 3}
-        name = shot_name(picture, say)
+        name = run_name(picture, say)
         traces = (
             go.Scatter(
                 x=train_x,
@@ -144,20 +144,20 @@ def fits(pictures: Sequence[Picture], say: Say) -> go.Figure:
             figure.add_trace(trace, row=1, col=place)
     figure.update_xaxes(title="x", zeroline=False)
     figure.update_yaxes(title="y", zeroline=False, matches="y")
-    return _laid_out(figure, legend=True)
+    return _with_layout(figure, legend=True)
 
 
 def points(pictures: Sequence[Picture], say: Say) -> go.Figure:
-    """The two spirals: training points filled, test points open."""
+    """Draw the two spirals: training points filled, test points open."""
     figure = go.Figure()
     for trace in _classes(pictures[0], say, size=5):
         figure.add_trace(trace)
-    return _laid_out(_square(figure), legend=True)
+    return _with_layout(_equal_axes(figure), legend=True)
 
 
 def boundaries(pictures: Sequence[Picture], say: Say) -> go.Figure:
-    """The probability of class 1 over the plane, with the points, for each run."""
-    figure = _beside(pictures, say)
+    """Draw the probability of class 1 over the plane with the points, one panel per run."""
+    figure = _side_by_side(pictures, say)
     for place, picture in enumerate(pictures, start=1):
         edge, cells = picture.meta["edge"], picture.meta["grid"]
         centres = (np.arange(cells) + 0.5) / cells * 2 * edge - edge
@@ -179,23 +179,23 @@ def boundaries(pictures: Sequence[Picture], say: Say) -> go.Figure:
         "tickformat": ".0%",
     }
     figure.update_layout(coloraxis={"colorscale": CHANCE_SCALE, "cmin": 0, "cmax": 1, "colorbar": bar})
-    return _laid_out(_square(figure), legend=True)
+    return _with_layout(_equal_axes(figure), legend=True)
 
 
 def _classes(picture: Picture, say: Say, size: int, *, legend: bool = True) -> list[go.Scatter]:
-    """The points of each class, each with a shape of its own."""
+    """Return the points of each class with a marker shape of its own."""
     xy, labels = picture.scene.classes
     tested = np.arange(len(labels)) >= picture.meta["train"]
     traces = []
     for number, shape in enumerate(("circle", "square")):
-        mine = labels == number
-        symbols = np.where(tested[mine], f"{shape}-open", shape)
+        selected = labels == number
+        symbols = np.where(tested[selected], f"{shape}-open", shape)
         edge = {"width": 0.5, "color": "#ffffff"}
         marker = {"size": size, "color": CLASS_COLOURS[number], "symbol": symbols.tolist(), "line": edge}
         traces.append(
             go.Scatter(
-                x=xy[mine, 0],
-                y=xy[mine, 1],
+                x=xy[selected, 0],
+                y=xy[selected, 1],
                 mode="markers",
                 marker=marker,
                 name=say("paper.figure.class", number=number),
@@ -208,7 +208,7 @@ def _classes(picture: Picture, say: Say, size: int, *, legend: bool = True) -> l
 
 
 def epochs(pictures: Sequence[Picture], say: Say) -> go.Figure:
-    """The test accuracy of text networks while they trained, each in its method's colour."""
+    """Draw the test accuracy of text runs during training, each in its method's colour."""
     figure = go.Figure()
     counted = all(picture.meta.get("steps_an_epoch") for picture in pictures)
     for picture in pictures:
@@ -220,21 +220,21 @@ def epochs(pictures: Sequence[Picture], say: Say) -> go.Figure:
                 mode="lines+markers",
                 marker={"size": 5},
                 line={"color": colour(picture.method), "width": 3},
-                name=shot_name(picture, say),
+                name=run_name(picture, say),
             )
         )
     figure.update_xaxes(title=say("paper.figure.epoch" if counted else "paper.figure.step"), zeroline=False)
     figure.update_yaxes(title=say("paper.figure.accuracy"), zeroline=False)
-    return _laid_out(figure, legend=True)
+    return _with_layout(figure, legend=True)
 
 
-def _beside(pictures: Sequence[Picture], say: Say) -> go.Figure:
-    names = [shot_name(picture, say) for picture in pictures]
+def _side_by_side(pictures: Sequence[Picture], say: Say) -> go.Figure:
+    names = [run_name(picture, say) for picture in pictures]
     return make_subplots(rows=1, cols=len(pictures), subplot_titles=names, horizontal_spacing=0.08)
 
 
-def _square(figure: go.Figure) -> go.Figure:
-    """The plane with equal units on both axes."""
+def _equal_axes(figure: go.Figure) -> go.Figure:
+    """Give both axes equal units."""
     figure.update_xaxes(title="x", zeroline=False, constrain="domain")
     figure.update_yaxes(title="y", zeroline=False, constrain="domain")
     for axis in list(figure.select_yaxes()):
@@ -242,7 +242,7 @@ def _square(figure: go.Figure) -> go.Figure:
     return figure
 
 
-def _laid_out(figure: go.Figure, *, legend: bool = False) -> go.Figure:
+def _with_layout(figure: go.Figure, *, legend: bool = False) -> go.Figure:
     figure.update_annotations(font_size=TEXT_SIZE)
     figure.update_layout(
         template="plotly_white",
@@ -256,7 +256,7 @@ def _laid_out(figure: go.Figure, *, legend: bool = False) -> go.Figure:
     return figure
 
 
-DRAWN: dict[Kind, Callable[[Sequence[Picture], Say], go.Figure]] = {
+BUILDERS: dict[Kind, Callable[[Sequence[Picture], Say], go.Figure]] = {
     "counts": counts,
     "mask": mask,
     "fit": fits,

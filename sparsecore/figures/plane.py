@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from sparsecore.engine.analysis.least_squares import LeastSquares, Points
-from sparsecore.figures.style import RUN, faint, finished, legend_only
+from sparsecore.figures.style import HOVER_TEMPLATE, apply_layout, legend_only, with_opacity
 from sparsecore.words import Say
 
 OPTIMAL, STATIONARY, BASIC, NEITHER = "optimal", "stationary", "basic", "neither"
@@ -96,7 +96,7 @@ def plane(
         figure.add_trace(_basins(ends, side, say))
     figure.add_trace(contours(problem.value(square), along))
     if ends is not None and (ends < 0).any():
-        grey = {"symbol": "square", "size": 12, "color": faint(NO_END, 0.35)}
+        grey = {"symbol": "square", "size": 12, "color": with_opacity(NO_END, 0.35)}
         figure.add_trace(legend_only(say("theory.no_rest"), mode="markers", marker=grey))
     figure.add_traces(_feasible_axes(side, say))
     figure.add_traces([_path(iterates, say) for iterates in paths])
@@ -105,7 +105,7 @@ def plane(
     axis = {"range": [-side, side], "showgrid": False, "constrain": "domain"}
     x, y = {"title": {"text": "w₁"}, **axis}, {"title": {"text": "w₂"}, "scaleanchor": "x", **axis}
     title = say("theory.figure.plane" if ends is None else "theory.figure.basins")
-    finished(figure, title, y, say, logarithmic=False, x=x, columns=columns_of(say, "k"))
+    apply_layout(figure, title, y, say, logarithmic=False, x=x, columns=columns_of(say, "k"))
     return figure.update_layout(height=PLANE_HEIGHT, legend={"y": -0.12}, dragmode=False)
 
 
@@ -127,7 +127,7 @@ def columns_of(say: Say, *more: str) -> list[str]:
 
 def _basins(ends: np.ndarray, side: float, say: Say) -> go.Heatmap:
     along = np.linspace(-side, side, ends.shape[0])
-    shades = [faint(NO_END, 0.35), *(faint(tint, 0.3) for tint in BASINS)]
+    shades = [with_opacity(NO_END, 0.35), *(with_opacity(tint, 0.3) for tint in BASINS)]
     share = 1 / len(shades)
     scale = [(share * (i + end), shade) for i, shade in enumerate(shades) for end in (0, 1)]
     drawn = np.minimum(ends, len(BASINS) - 1)
@@ -151,7 +151,7 @@ def _path(iterates: np.ndarray, say: Say) -> go.Scatter:
             [None, f"k = {k}<br>w = ({w[0]:.3g}, {w[1]:.3g})", None, None, None, k]
             for k, w in enumerate(iterates)
         ],
-        hovertemplate=RUN,
+        hovertemplate=HOVER_TEMPLATE,
         name=say("theory.iterates"),
         meta="path",
     )
@@ -171,7 +171,7 @@ def marks(points: Points, lipschitz: float, places: np.ndarray, say: Say, **opti
                     mode="markers",
                     marker=marker,
                     customdata=[[None, *_hover_row(points, i, say)] for i in own],
-                    hovertemplate=RUN,
+                    hovertemplate=HOVER_TEMPLATE,
                     name=say(f"theory.kind.{kind}"),
                     meta=kind,
                     **options,

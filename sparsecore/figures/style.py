@@ -1,4 +1,4 @@
-"""What all figures share: colours, axes, and the band, line and points of one method."""
+"""Shared parts of all figures: colours, axes, and the band, line and points of one method."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ OTHER_COLOURS = ("#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#f0e442")
 LAYER_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 BAND_OPACITY = 0.16
 HEIGHT = 440
-MOST_POINTS = 300  # of one trace: more lie on each other, and a browser would draw them for seconds
+MAX_POINTS = 300  # points per trace; more would overlap and take a browser seconds to draw
 DENSITY_TICKS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-COUNT_AXIS = {"type": "log", "tickformat": ",~r", "dtick": "D2"}  # of counts, with ticks at 1, 2 and 5
-RUN = "%{customdata[1]}<extra></extra>"  # hover: a sentence made beside the data
-COLUMNS = ("runs.seed", "figure.low", "figure.high", "figure.n")  # words of what `customdata` has from 2 on
+COUNT_AXIS = {"type": "log", "tickformat": ",~r", "dtick": "D2"}  # axis of counts, with ticks at 1, 2 and 5
+HOVER_TEMPLATE = "%{customdata[1]}<extra></extra>"  # the hover text is a finished sentence in `customdata`
+# Word keys of the columns of `customdata` from index 2 on.
+POINT_COLUMNS = ("runs.seed", "figure.low", "figure.high", "figure.n")
 
 
 def colour(method: str, methods: Sequence[str] = ()) -> str:
@@ -36,27 +37,27 @@ def colour(method: str, methods: Sequence[str] = ()) -> str:
     return OTHER_COLOURS[others.index(method) % len(OTHER_COLOURS) if method in others else 0]
 
 
-def faint(hexadecimal: str, opacity: float = BAND_OPACITY) -> str:
-    """A colour with an opacity.
+def with_opacity(hexadecimal: str, opacity: float = BAND_OPACITY) -> str:
+    """Return a colour with an opacity.
 
-    >>> faint("#e69f00", 0.5)
+    >>> with_opacity("#e69f00", 0.5)
     'rgba(230,159,0,0.5)'
     """
     red, green, blue = (int(hexadecimal[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity})"
 
 
-def exact(value: float) -> str:
-    """A number as a hover tells it: six significant digits, thousands separated.
+def format_number(value: float) -> str:
+    """Format a number for a hover: six significant digits; integers with thousands separators.
 
-    >>> exact(60500), exact(0.0762931999)
+    >>> format_number(60500), format_number(0.0762931999)
     ('60,500', '0.0762932')
     """
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
 
 
-def band(found: Sequence[Mean], tint: str, group: str) -> go.Scatter:
-    """The 95 % intervals as one area; where a single run has none the area is interrupted."""
+def interval_band(found: Sequence[Mean], tint: str, group: str) -> go.Scatter:
+    """Return the 95 % intervals as one area, interrupted where a single run has no interval."""
     x: list[float | None] = []
     y: list[float | None] = []
     for segment in _segments(found):
@@ -66,9 +67,9 @@ def band(found: Sequence[Mean], tint: str, group: str) -> go.Scatter:
         x=x,
         y=y,
         fill="toself",
-        fillcolor=faint(tint),
+        fillcolor=with_opacity(tint),
         mode="lines",
-        line={"width": 1, "color": faint(tint, 0.4)},
+        line={"width": 1, "color": with_opacity(tint, 0.4)},
         hoverinfo="skip",
         legendgroup=group,
         showlegend=False,
@@ -76,8 +77,8 @@ def band(found: Sequence[Mean], tint: str, group: str) -> go.Scatter:
     )
 
 
-def bars(found: Sequence[Mean]) -> dict[str, Any]:
-    """The 95 % intervals as bars on a line through the means."""
+def error_bars(found: Sequence[Mean]) -> dict[str, Any]:
+    """Return the 95 % intervals as error bars of the mean line."""
     halves = [0.0 if mean.high is None else mean.high - mean.mean for mean in found]
     return {"type": "data", "array": halves, "thickness": 1, "width": 3}
 
@@ -104,15 +105,15 @@ def mean_line(
     dash: str = "solid",
     **options: Any,
 ) -> go.Scatter:
-    """A line through the means; the hover tells each with its interval."""
-    told = [[None, mean_sentence(mean, name, say), None, mean.low, mean.high, mean.n] for mean in found]
+    """Return a line through the means; the hover shows each mean with its interval."""
+    rows = [[None, mean_sentence(mean, name, say), None, mean.low, mean.high, mean.n] for mean in found]
     line = {
         "x": [mean.density for mean in found],
         "y": [mean.mean for mean in found],
-        "customdata": told,
+        "customdata": rows,
         "mode": "lines",
         "line": {"color": tint, "width": width, "dash": dash},
-        "hovertemplate": RUN,
+        "hovertemplate": HOVER_TEMPLATE,
         "name": name,
         "meta": "mean",
     }
@@ -120,34 +121,34 @@ def mean_line(
 
 
 def mean_sentence(mean: Mean, name: str, say: Say) -> str:
-    """What a hover says of a mean."""
+    """Return the hover text of a mean."""
     if mean.low is None:
-        return say("figure.single", name=name, density=f"{mean.density:g}", value=exact(mean.mean))
-    low, high = exact(mean.low), exact(mean.high)
-    values = {"value": exact(mean.mean), "low": low, "high": high, "n": mean.n}
+        return say("figure.single", name=name, density=f"{mean.density:g}", value=format_number(mean.mean))
+    low, high = format_number(mean.low), format_number(mean.high)
+    values = {"value": format_number(mean.mean), "low": low, "high": high, "n": mean.n}
     return say("figure.mean", name=name, density=f"{mean.density:g}", **values)
 
 
 def run_sentence(point: Point, name: str, value: float, say: Say) -> str:
-    """What a hover says of one run."""
-    told = say(
+    """Return the hover text of a run."""
+    sentence = say(
         "figure.run",
         name=name,
         density=f"{point.density:g}",
-        value=exact(value),
+        value=format_number(value),
         seed=point.seed,
         run=point.run,
     )
-    return told + (f"<br>{say('figure.collapsed')}" if point.collapsed else "")
+    return sentence + (f"<br>{say('figure.collapsed')}" if point.collapsed else "")
 
 
-def stride(found: Sequence[Point]) -> int:
-    """Of so many runs every how many-th is drawn as a point: all, where they are not more than `MOST_POINTS`.
+def point_stride(found: Sequence[Point]) -> int:
+    """Return the stride at which runs are drawn as points: 1 up to `MAX_POINTS` runs.
 
-    >>> stride(range(300)), stride(range(301))
+    >>> point_stride(range(300)), point_stride(range(301))
     (1, 2)
     """
-    return -(-len(found) // MOST_POINTS) or 1
+    return -(-len(found) // MAX_POINTS) or 1
 
 
 def run_points(
@@ -160,11 +161,11 @@ def run_points(
     at: Callable[[Point], float] = lambda point: point.density,
     **options: Any,
 ) -> go.Scatter:
-    """Single runs, of very many every `stride`-th; a click finds the run's id in `customdata[0]`.
+    """Return single runs as points, every `point_stride`-th of many; collapsed runs are crosses.
 
-    A collapsed run is a cross.
+    `customdata[0]` is the run id, which a click reads.
     """
-    found = found[:: stride(found)]
+    found = found[:: point_stride(found)]
     marker = {
         "size": [10 if point.collapsed else 7 for point in found],
         "symbol": ["x" if point.collapsed else "circle" for point in found],
@@ -172,13 +173,13 @@ def run_points(
         "opacity": 0.75,
         "line": {"width": 0},
     }
-    stay = {"marker": {"opacity": 0.75}}  # a click opens a run; it must not fade the others
+    stay = {"marker": {"opacity": 0.75}}  # a click opens a run and must not fade the others
     return go.Scatter(
         x=[at(point) for point in found],
         y=[value(point) for point in found],
         customdata=[[point.run, run_sentence(point, name, value(point), say), point.seed] for point in found],
         mode="markers",
-        hovertemplate=RUN,
+        hovertemplate=HOVER_TEMPLATE,
         selected=stay,
         unselected=stay,
         name=name,
@@ -189,16 +190,19 @@ def run_points(
 
 
 def legend_only(name: str, **options: Any) -> go.Scatter:
-    """An entry of the legend that explains a mark, in a group of its own: one group would be stacked."""
+    """Return a legend entry that explains a mark.
+
+    It has a legend group of its own, because plotly stacks the entries of one group.
+    """
     entry = {"name": name, "legendgroup": name, "showlegend": True, "hoverinfo": "skip", "meta": "key"}
     return go.Scatter(x=[None], y=[None], **(entry | options))
 
 
-def scale(figure: go.Figure, *, zero: bool = False) -> dict[str, Any]:
-    """A range that shows every run and every printed value; with `zero` from 0 on.
+def value_range(figure: go.Figure, *, zero: bool = False) -> dict[str, Any]:
+    """Return a y range that shows every run and every printed value; with `zero` it starts at 0.
 
-    Intervals of two or three seeds can be many times as wide as the runs are apart: they are cut off by the
-    frame, and told in full by the hover.
+    Intervals of two or three seeds can be many times wider than the distance between runs: the frame cuts
+    them off, and the hover shows them in full.
     """
     values = [y for trace in figure.data if trace.mode == "markers" for y in trace.y or () if y is not None]
     low, high = min(values, default=0.0), max(values, default=1.0)
@@ -206,7 +210,7 @@ def scale(figure: go.Figure, *, zero: bool = False) -> dict[str, Any]:
     return {"range": [0 if zero else low - room, high + room]}
 
 
-def finished(
+def apply_layout(
     figure: go.Figure,
     title: str,
     y: dict[str, Any],
@@ -216,12 +220,12 @@ def finished(
     x: dict[str, Any] | None = None,
     columns: Sequence[str] | None = None,
 ) -> go.Figure:
-    """The figure with its title, its axes and a legend below, where it has the whole width.
+    """Set the figure's title, axes and legend, which lies below at full width.
 
-    columns: headers of what `customdata` has beside run and sentence; those of means and runs if left out.
+    columns: headers of `customdata` from index 2 on; by default those of means and runs.
     """
     figure.update_layout(
-        meta={"columns": [say(word) for word in COLUMNS] if columns is None else list(columns)},
+        meta={"columns": [say(word) for word in POINT_COLUMNS] if columns is None else list(columns)},
         template="plotly_white",
         title={"text": title, "x": 0, "xanchor": "left", "y": 1, "yanchor": "top", "pad": {"t": 8}},
         height=HEIGHT,
@@ -238,7 +242,7 @@ def finished(
 
 
 def density_axis(figure: go.Figure, say: Say, logarithmic: bool) -> dict[str, Any]:
-    """The axis of ρ: over what was trained, with ticks that are its usual values."""
+    """Return the ρ axis over the drawn range, with ticks at common values."""
     drawn = [x for trace in figure.data for x in (trace.x or ()) if x is not None] or [0.05, 1.0]
     low = min(drawn)
     title = {"text": say("figure.density"), "standoff": 8}

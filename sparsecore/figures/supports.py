@@ -20,7 +20,7 @@ from sparsecore.figures.plane import (
     kinds,
     marks,
 )
-from sparsecore.figures.style import finished
+from sparsecore.figures.style import apply_layout
 from sparsecore.words import Say
 
 MIN_LIPSCHITZ = 1e-3  # smaller values of L are drawn here, because the axis is logarithmic
@@ -58,7 +58,7 @@ def spectrum(points: Points, lipschitz: float, say: Say) -> go.Figure:
     x = {"title": {"text": say("theory.axis.least")}, "type": "log", "tickformat": "~g", "dtick": dtick}
     y = {"title": {"text": say("theory.axis.above")}, "range": [-0.06 * top, 1.08 * top]}
     title = say("theory.figure.spectrum")
-    return finished(figure, title, y, say, logarithmic=True, x=x, columns=columns_of(say))
+    return apply_layout(figure, title, y, say, logarithmic=True, x=x, columns=columns_of(say))
 
 
 def end_counts(values: Sequence[float], counts: Sequence[int], best: float, say: Say) -> go.Figure:
@@ -80,7 +80,7 @@ def end_counts(values: Sequence[float], counts: Sequence[int], best: float, say:
     x = {"title": {"text": say("theory.axis.ends")}, "type": "category"}
     y = {"title": {"text": say("theory.axis.starts")}}
     title = say("theory.figure.ends")
-    return finished(go.Figure(bars), title, y, say, logarithmic=False, x=x, columns=["f"])
+    return apply_layout(go.Figure(bars), title, y, say, logarithmic=False, x=x, columns=["f"])
 
 
 def three_planes(problem: LeastSquares, points: Points, lipschitz: float, say: Say) -> go.Figure:
@@ -103,7 +103,7 @@ def three_planes(problem: LeastSquares, points: Points, lipschitz: float, say: S
             in_legend.add(kind)
             figure.add_trace(trace, row=1, col=column)
     title, x = say("theory.figure.planes"), {"showgrid": False}
-    finished(figure, title, {}, say, logarithmic=False, x=x, columns=columns_of(say))
+    apply_layout(figure, title, {}, say, logarithmic=False, x=x, columns=columns_of(say))
     figure.update_yaxes(showgrid=False, range=[-side, side])
     figure.update_xaxes(range=[-side, side])
     return figure.update_layout(legend={"y": -0.1}, margin={"t": 72}, dragmode=False, height=400)
@@ -140,6 +140,6 @@ def along_axes(problem: LeastSquares, points: Points, lipschitz: float, say: Say
     places = np.stack([points.w.sum(axis=1), points.value], axis=1)
     figure.add_traces(marks(points, lipschitz, places, say))
     x, y = {"title": {"text": say("theory.axis.size")}}, {"title": {"text": "f(w)"}}
-    return finished(
+    return apply_layout(
         figure, say("theory.figure.axes"), y, say, logarithmic=False, x=x, columns=columns_of(say)
     )

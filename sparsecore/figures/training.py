@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from sparsecore.figures.layers import layer_name
-from sparsecore.figures.style import LAYER_COLOURS, colour, exact
+from sparsecore.figures.style import LAYER_COLOURS, colour, format_number
 from sparsecore.words import Say
 
 HEIGHT = 320
@@ -62,7 +62,12 @@ def _line(
     line: Sequence[tuple[int, float | None]], name: str, tint: str, width: float, say: Say
 ) -> go.Scatter:
     sentences = [
-        say("report.run.point", name=name, step=f"{step:,}", value="" if value is None else exact(value))
+        say(
+            "report.run.point",
+            name=name,
+            step=f"{step:,}",
+            value="" if value is None else format_number(value),
+        )
         for step, value in line
     ]
     return go.Scatter(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsecore.figures.reports.paper import report
+from sparsecore.figures.reports.paper import paper_report
 from sparsecore.paper import stored_runs
 from sparsecore.paper.pictures import figures_of
 from sparsecore.paper.plan import Plan
@@ -28,7 +28,7 @@ def path(store: Store, tmp_path: Path) -> Path:
         Worker(store, store.get(run), "test").work()
     written = tmp_path / "report.html"
     written.write_text(
-        report(stored_runs.load_reproduction(store, plan), stored_runs.load_pictures(store, plan)),
+        paper_report(stored_runs.load_reproduction(store, plan), stored_runs.load_pictures(store, plan)),
         encoding="utf-8",
     )
     return written

@@ -14,11 +14,11 @@ from sparsecore.figures import csv as tables
 from sparsecore.figures import lessons
 from sparsecore.figures.cost import run_seconds, weights_left
 from sparsecore.figures.csv import figure_csv
-from sparsecore.figures.front import pareto
 from sparsecore.figures.layers import layer_densities
-from sparsecore.figures.leaderboard import entries_figure
+from sparsecore.figures.leaderboard import leaderboard_figure
 from sparsecore.figures.metric import metric_curve
 from sparsecore.figures.paper import boundaries, counts, fits, mask
+from sparsecore.figures.pareto import pareto
 from sparsecore.figures.plane import half_width, plane
 from sparsecore.figures.supports import along_axes, end_counts, spectrum, three_planes
 from sparsecore.paper.pictures import Picture
@@ -40,7 +40,7 @@ def rows(figure: go.Figure, **wanted: str) -> list[dict[str, str]]:
     return [row for row in read(figure) if all(row[name] == value for name, value in wanted.items())]
 
 
-def test_a_mean_stands_with_its_interval_and_the_number_of_its_seeds():
+def test_a_mean_row_has_its_interval_and_number_of_seeds():
     (mean,) = rows(metric_curve(FOUND, metric="rmse", say=say), series="global", kind="mean")[1:]
     value, low, high = interval([0.08, 0.09, 0.10])
     assert mean["density ρ"] == "0.4"
@@ -48,19 +48,19 @@ def test_a_mean_stands_with_its_interval_and_the_number_of_its_seeds():
     assert (mean["number of seeds"], mean["Run"]) == ("3", "")
 
 
-def test_dense_is_one_row_at_its_own_density_however_long_its_line_is():
+def test_dense_is_one_row_at_its_own_density():
     (dense,) = rows(metric_curve(FOUND, metric="rmse", say=say), series="dense", kind="mean")
     assert dense["density ρ"] == "1.0"
 
 
-def test_every_run_is_a_row_with_its_id_its_seed_and_every_digit():
+def test_every_run_is_a_row_with_id_seed_and_full_precision():
     digits = [*FOUND, point("global", 0.2, 3, 0.0812345678901234)]
     found = rows(metric_curve(digits, metric="rmse", say=say), kind="run")
     assert {row["Run"]: float(row["RMSE"]) for row in found} == {each.run: each.test for each in digits}
     assert {row["Run"]: int(row["Seed"]) for row in found} == {each.run: each.seed for each in digits}
 
 
-def test_train_beside_test_says_so_in_every_row():
+def test_rows_name_the_part_if_both_are_drawn():
     figure = metric_curve(FOUND, printed("sinc"), metric="rmse", say=say, parts=("test", "train"))
     series = {row["series"] for row in read(figure)}
     assert series == {
@@ -70,20 +70,20 @@ def test_train_beside_test_says_so_in_every_row():
     assert float(half[LOW]) < float(half["RMSE"]) < float(half[HIGH])
 
 
-def test_what_the_thesis_prints_is_told_apart():
+def test_thesis_rows_have_a_kind_of_their_own():
     printed_curve = metric_curve([], printed("sinc"), metric="rmse", say=say)
     found = rows(printed_curve, kind="thesis", series="layer-wise")
     assert ("0.05", "0.6575") in [(row["density ρ"], row["RMSE"]) for row in found]
 
 
-def test_a_share_that_is_drawn_in_percent_says_what_1_is():
+def test_a_percent_axis_states_the_unit_of_its_values():
     (header,) = csv.reader(
         io.StringIO(figure_csv(layer_densities(FOUND, "global", say=say), say).split("\n")[0])
     )
     assert "density of the layer (1 = 100 %)" in header
 
 
-def test_a_map_has_a_row_a_cell_under_the_title_of_its_panel():
+def test_a_heatmap_has_one_row_per_cell_with_its_panel():
     picture = Picture("r", "global", 0.5, "demo", *matrices())
     kept = rows(counts([picture], say), panel="W2: 1 of 2")
     assert [(row["from neuron"], row["to neuron"], row["steps kept"]) for row in kept] == [
@@ -102,7 +102,7 @@ def matrices() -> tuple[dict, dict]:
     return arrays, {"step": 9, "matrices": entries, "layers": [{"name": "fc1"}, {"name": "fc2"}]}
 
 
-def test_contours_give_f_itself_and_not_the_scale_they_are_drawn_on():
+def test_contours_give_f_itself_not_the_drawn_scale():
     problem, found = computed.problem(*TWO_ENDS), computed.points(TWO_ENDS, 1)
     figure = plane(problem, found, 1.05, say)
     cell = rows(figure, series="f(w)")[100]
@@ -114,7 +114,7 @@ def test_contours_give_f_itself_and_not_the_scale_they_are_drawn_on():
     }
 
 
-def test_a_line_with_a_name_is_a_row_and_a_text_that_would_be_a_formula_is_none():
+def test_a_named_line_is_a_row_and_formulas_are_escaped():
     figure = go.Figure(go.Scatter(x=[1, 2], y=[-0.5, None], name='=HYPERLINK("x")'))
     figure.add_hline(y=0.08, name="limit")
     assert figure_csv(figure, say).splitlines()[1:] == [
@@ -124,7 +124,7 @@ def test_a_line_with_a_name_is_a_row_and_a_text_that_would_be_a_formula_is_none(
     ]
 
 
-def test_excel_reads_the_chinese_headers_of_a_file_for_people():
+def test_excel_reads_chinese_headers():
     data = figure_csv(metric_curve(FOUND, metric="rmse", say=speaker("zh")), speaker("zh"))
     assert data.encode(tables.EXCEL_ENCODING).startswith(b"\xef\xbb\xbf")
     assert data.startswith("系列,类别,密度 ρ,RMSE,编号,种子,95% 置信区间下限")
@@ -157,7 +157,7 @@ def every_figure() -> dict[str, go.Figure]:
         "seconds": run_seconds(FOUND, say=say),
         "weights": weights_left(FOUND, say=say),
         "pareto": pareto(FOUND, FOUND, metric="rmse", say=say),
-        "challenge": entries_figure([], CHALLENGES["sinc"], say=say),
+        "challenge": leaderboard_figure([], CHALLENGES["sinc"], say=say),
         "basins": plane(computed.problem(*TWO_ENDS), two, 1.05, say, paths=[path], ends=ends),
         "spectrum": spectrum(fifty, 1.05, say),
         "ends": end_counts([0.5, 0.25], [3, 4], 0.25, say),
@@ -176,7 +176,7 @@ def every_figure() -> dict[str, go.Figure]:
 
 
 @pytest.mark.parametrize("name", every_figure())
-def test_every_figure_of_ours_has_its_table(name: str):
+def test_every_figure_has_a_table(name: str):
     found = read(every_figure()[name])
     assert found
     assert all(None not in row and None not in row.values() for row in found)
@@ -184,7 +184,7 @@ def test_every_figure_of_ours_has_its_table(name: str):
         assert {"series"} < found[0].keys() or name == "ends"
 
 
-def test_the_middle_half_of_the_draws_stands_beside_their_mean():
+def test_the_subset_figure_has_the_middle_half_of_the_draws():
     figure = lessons.subset_errors(computed.subsets(20, 1.0, 0), say, tested=True)
     test = rows(figure, series="test")[0]
     low, high = (float(test[f"interquartile range, {end} end"]) for end in ("lower", "upper"))
@@ -192,6 +192,6 @@ def test_the_middle_half_of_the_draws_stands_beside_their_mean():
     assert rows(figure, series="noise floor")
 
 
-def test_a_kind_of_trace_that_no_figure_has_is_refused():
+def test_an_unknown_trace_type_is_refused():
     with pytest.raises(TypeError, match="type 'pie' has no rows"):
         figure_csv(go.Figure(go.Pie(values=[1])), say)

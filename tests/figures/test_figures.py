@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from sparsecore.figures.cost import run_seconds, weights_left
-from sparsecore.figures.front import pareto
 from sparsecore.figures.layers import layer_densities
 from sparsecore.figures.metric import metric_curve
-from sparsecore.figures.style import METHOD_COLOURS, MOST_POINTS, band, colour, stride
+from sparsecore.figures.pareto import pareto
+from sparsecore.figures.style import MAX_POINTS, METHOD_COLOURS, colour, interval_band, point_stride
 from sparsecore.paper.thesis import printed
 from sparsecore.runs.sweeps.curves import KeptLayer, Mean, Point, interval
 from sparsecore.words import words
@@ -68,17 +68,17 @@ def test_means_and_intervals_of_a_method_by_density():
     assert f"95 % interval {low:.6g} to {high:.6g}" in line.customdata[1][1]
 
 
-def test_every_run_is_a_point_with_its_id_and_a_collapsed_one_is_a_cross():
+def test_every_run_is_a_point_with_its_id_and_collapsed_runs_are_crosses():
     figure = metric_curve(FOUND, metric="rmse", say=say)
     runs = {
-        told[0]: (x, y)
+        row[0]: (x, y)
         for trace in traces(figure, "runs")
-        for told, x, y in zip(trace.customdata, trace.x, trace.y, strict=True)
+        for row, x, y in zip(trace.customdata, trace.x, trace.y, strict=True)
     }
     assert runs == {found.run: (found.density, found.test) for found in FOUND}
     dots = of(figure, "runs", "global")
     crosses = [
-        told[0] for told, symbol in zip(dots.customdata, dots.marker.symbol, strict=True) if symbol == "x"
+        row[0] for row, symbol in zip(dots.customdata, dots.marker.symbol, strict=True) if symbol == "x"
     ]
     assert crosses == ["g0.1s0"]
     assert "collapsed" in dots.customdata[3][1]
@@ -86,19 +86,19 @@ def test_every_run_is_a_point_with_its_id_and_a_collapsed_one_is_a_cross():
     assert "0.08<br>seed 0, run g0.4s0" in dots.customdata[0][1]
 
 
-def test_of_very_many_runs_some_are_drawn_from_every_density_and_the_means_are_of_all():
+def test_many_runs_are_thinned_evenly_but_means_use_all():
     many = [point("global", density, seed, seed) for density in (0.1, 0.2, 0.4) for seed in range(1_000)]
     figure = metric_curve(many, metric="rmse", say=say)
     drawn = of(figure, "runs", "global")
-    assert (stride(many), len(drawn.x)) == (10, MOST_POINTS)
+    assert (point_stride(many), len(drawn.x)) == (10, MAX_POINTS)
     assert {x: list(drawn.x).count(x) for x in (0.1, 0.2, 0.4)} == {0.1: 100, 0.2: 100, 0.4: 100}
-    assert len(drawn.customdata) == len(drawn.marker.symbol) == MOST_POINTS
+    assert len(drawn.customdata) == len(drawn.marker.symbol) == MAX_POINTS
     assert list(of(figure, "mean test", "global").y) == [499.5] * 3
     front = pareto(many, many, metric="rmse", say=say)
     assert all(len(trace.x) == len(trace.customdata) for trace in traces(front, "runs"))
 
 
-def test_dense_is_a_horizontal_line_over_all_that_is_drawn():
+def test_dense_is_a_horizontal_line_over_the_drawn_range():
     figure = metric_curve(FOUND, metric="rmse", say=say)
     line = of(figure, "mean test", "dense")
     assert (line.x, line.y) == ((0.1, 1.0), pytest.approx((0.073, 0.073)))
@@ -119,7 +119,7 @@ def test_each_method_has_its_colour_everywhere():
     assert len({colour(name, ("a", "b", "c")) for name in "abc"} | set(METHOD_COLOURS.values())) == 6
 
 
-def test_beside_test_train_is_thin_and_shares_the_legends_entry():
+def test_train_is_thin_and_shares_the_legend_entry_of_test():
     figure = metric_curve(FOUND, metric="rmse", say=say, parts=("test", "train"))
     test, train = (of(figure, f"mean {part}", "global") for part in ("test", "train"))
     assert test.line.width > train.line.width
@@ -130,18 +130,18 @@ def test_beside_test_train_is_thin_and_shares_the_legends_entry():
     assert "global, train" in train.customdata[0][1]
 
 
-def test_the_thesis_is_open_diamonds_that_no_click_opens():
+def test_thesis_points_are_open_diamonds_without_a_run():
     figure = metric_curve(FOUND, printed("sinc"), metric="rmse", say=say)
     marks = [
         trace for trace in traces(figure, "thesis test") if trace.marker.color == METHOD_COLOURS["layerwise"]
     ]
     assert dict(zip(marks[0].x, marks[0].y, strict=True))[0.05] == 0.6575
-    assert all(told[0] is None for told in marks[0].customdata)
+    assert all(row[0] is None for row in marks[0].customdata)
     assert "Table 3-1" in marks[0].customdata[0][1]
     assert marks[0].marker.symbol == "diamond-open"
 
 
-def test_with_no_run_the_thesis_alone_is_drawn_with_a_legend():
+def test_without_runs_the_thesis_is_drawn_with_a_legend():
     figure = metric_curve([], printed("vulnerabilities"), metric="accuracy", say=say, logarithmic=True)
     assert {trace.name for trace in traces(figure, "key")} == {"dense", "global", "layer-wise"}
     assert figure.layout.yaxis.tickformat == ".0%"
@@ -159,7 +159,7 @@ def test_the_axis_of_density_is_linear_or_logarithmic():
     assert "0.1" in logarithmic.ticktext
 
 
-def test_the_range_shows_every_run_and_is_not_blown_up_by_a_wide_interval():
+def test_the_range_shows_every_run_and_ignores_wide_intervals():
     wide = [point("global", 0.4, 0, 0.1), point("global", 0.4, 1, 0.9)]
     low, high = metric_curve(wide, metric="rmse", say=say).layout.yaxis.range
     assert low < 0.1 < 0.9 < high < 1.0
@@ -167,7 +167,7 @@ def test_the_range_shows_every_run_and_is_not_blown_up_by_a_wide_interval():
 
 def test_a_band_is_interrupted_where_a_single_run_has_no_interval():
     found = [Mean(0.1, 1, 0.5, 1.5, 2), Mean(0.2, 1, None, None, 1), Mean(0.4, 1, 0.9, 1.1, 3)]
-    area = band(found, "#000000", "a")
+    area = interval_band(found, "#000000", "a")
     assert list(area.x) == [0.1, 0.1, None, 0.4, 0.4, None]
     assert list(area.y) == [1.5, 0.5, None, 1.1, 0.9, None]
 
@@ -178,7 +178,7 @@ def test_the_density_of_every_layer_of_one_method():
     assert lines.keys() == {"W1", "W2"}
     assert list(lines["W1"].y) == [1.0, 1.0]
     assert list(lines["W2"].y) == pytest.approx([0.1, 0.4])
-    assert {told[0] for trace in traces(figure, "runs") for told in trace.customdata} == {
+    assert {row[0] for trace in traces(figure, "runs") for row in trace.customdata} == {
         found.run for found in FOUND if found.method == "global"
     }
     (uniform,) = traces(figure, "alike")
@@ -205,10 +205,10 @@ def test_time_and_nonzeros_of_every_run():
     assert list(of(left, "mean", "global").y) == [200, 500]
     assert seconds.layout.yaxis.range[0] == 0
     assert "1,100" not in seconds.to_json()
-    assert any("500" in told[1] for told in of(left, "mean", "global").customdata)
+    assert any("500" in row[1] for row in of(left, "mean", "global").customdata)
 
 
-def test_the_front_against_runs_of_one_density():
+def test_pareto_front_against_runs_of_one_density():
     searched = [
         point("layerwise", 0.2, 0, 0.09, run="a"),
         point("layerwise", 0.3, 0, 0.08, run="b"),
@@ -218,9 +218,9 @@ def test_the_front_against_runs_of_one_density():
     (front,) = traces(figure, "front")
     assert list(zip(front.x, front.y, strict=True)) == [(300, 0.09), (400, 0.08)]
     by_id = {
-        told[0]: x
+        row[0]: x
         for trace in traces(figure, "runs")
-        for told, x in zip(trace.customdata, trace.x, strict=True)
+        for row, x in zip(trace.customdata, trace.x, strict=True)
     }
     assert by_id["beaten"] == 450
     uniform = next(t for t in traces(figure, "uniform") if t.line.color == METHOD_COLOURS["global"])
@@ -229,18 +229,18 @@ def test_the_front_against_runs_of_one_density():
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("metric", ["rmse", "accuracy"])
-def test_both_languages_have_every_word(language, metric):
-    def told(key: str, **values) -> str:
+def test_figures_have_titles_in_both_languages(language, metric):
+    def translate(key: str, **values) -> str:
         return words(language)[key].format(**values)
 
     found = [replace(each, metric=metric) for each in FOUND]
     for figure in (
-        metric_curve(found, printed("sinc"), metric=metric, say=told, parts=("test", "train")),
-        layer_densities(found, "global", say=told),
-        layer_densities([], "global", say=told, logarithmic=True),
-        run_seconds(found, say=told),
-        weights_left(found, say=told, logarithmic=True),
-        pareto(found, found, metric=metric, say=told),
+        metric_curve(found, printed("sinc"), metric=metric, say=translate, parts=("test", "train")),
+        layer_densities(found, "global", say=translate),
+        layer_densities([], "global", say=translate, logarithmic=True),
+        run_seconds(found, say=translate),
+        weights_left(found, say=translate, logarithmic=True),
+        pareto(found, found, metric=metric, say=translate),
     ):
         assert figure.layout.title.text
         assert figure.layout.xaxis.title.text

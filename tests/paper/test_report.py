@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from sparsecore.figures.html import paper_tables
-from sparsecore.figures.reports.paper import report
+from sparsecore.figures.reports.paper import paper_report
 from sparsecore.paper import stored_runs
 from sparsecore.paper.comparison import compare
 from sparsecore.words import speaker
@@ -31,7 +31,7 @@ class Reader(HTMLParser):
 def page(trained) -> str:
     store, plans = trained
     plan = plans["3-1"]
-    return report(stored_runs.load_reproduction(store, plan), stored_runs.load_pictures(store, plan))
+    return paper_report(stored_runs.load_reproduction(store, plan), stored_runs.load_pictures(store, plan))
 
 
 def test_the_report_requests_nothing_from_the_network(page: str):
@@ -61,7 +61,7 @@ def test_the_report_contains_plotly_once_and_both_languages(page: str):
 
 def test_a_report_in_one_language_has_no_words_of_the_other(trained):
     store, plans = trained
-    page = report(stored_runs.load_reproduction(store, plans["3-1"]), {}, ("en",))
+    page = paper_report(stored_runs.load_reproduction(store, plans["3-1"]), {}, ("en",))
     body = page[page.index("<body>") :]
     assert not re.search(r"[\u4e00-\u9fff]", body)
 
@@ -76,7 +76,7 @@ def test_every_text_is_escaped(trained):
             "trials": tuple(t.model_copy(update={"run": EVIL, "reason": EVIL}) for t in found.trials),
         }
     )
-    page = report(hostile, {}, ("en",))
+    page = paper_report(hostile, {}, ("en",))
     assert EVIL not in page
     scripts = [a for tag, a in Reader(page).tags if tag == "img" or "onerror" in a]
     assert scripts == []
@@ -90,18 +90,20 @@ def test_every_text_is_escaped(trained):
             }
         )
     )
-    table = paper_tables.tables(collapsed, speaker("en"), lambda trial: f"/?run={EVIL}")
+    table = paper_tables.comparison_tables(collapsed, speaker("en"), lambda trial: f"/?run={EVIL}")
     assert EVIL not in table
     assert all(tag != "img" and tag != "script" for tag, _ in Reader(table).tags)
 
 
 def test_a_verdict_has_a_word_and_an_arrow_besides_its_colour(reproduction, similar):
-    table = paper_tables.tables(compare(reproduction(*similar("layerwise", 0.1, 0.07, 0.07))), speaker("en"))
+    table = paper_tables.comparison_tables(
+        compare(reproduction(*similar("layerwise", 0.1, 0.07, 0.07))), speaker("en")
+    )
     assert '<span class="sp-verdict sp-better">▲ −0.5963 better</span>' in table
 
 
 def test_every_cell_of_the_table_has_a_row(trained):
     store, plans = trained
     found = stored_runs.load_reproduction(store, plans["3-1"])
-    table = paper_tables.tables(compare(found), speaker("zh"))
+    table = paper_tables.comparison_tables(compare(found), speaker("zh"))
     assert table.count('<th scope="row">') == 11 + 11 + 1

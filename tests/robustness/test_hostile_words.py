@@ -17,7 +17,7 @@ from sparsecore.__main__ import app
 from sparsecore.commands import terminal
 from sparsecore.commands.terminal import OBEYED, seen
 from sparsecore.engine.config import RunConfig
-from sparsecore.figures.leaderboard import entries_figure
+from sparsecore.figures.leaderboard import leaderboard_figure
 from sparsecore.figures.reports.run import run_report
 from sparsecore.runs.store import catalogue
 from sparsecore.runs.store.log import LogEntry as Row
@@ -124,7 +124,7 @@ def test_no_name_is_in_a_figure_where_plotly_would_read_markup(store: Store):
         assert "evil" not in script
     for task, challenge in CHALLENGES.items():
         found = [Entry(1, store.get(run), PLOTLY[:MAX_NAME_LENGTH], "ann", 100, 0.99)]
-        figure = entries_figure(found, challenge, say=speaker("en")).to_json()
+        figure = leaderboard_figure(found, challenge, say=speaker("en")).to_json()
         assert "evil" not in figure
         assert "bold" not in figure, task
 

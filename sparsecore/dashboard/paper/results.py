@@ -10,7 +10,7 @@ from sparsecore.dashboard.session import the_store
 from sparsecore.figures.html import paper_tables
 from sparsecore.figures.metric import metric_curve
 from sparsecore.figures.paper import paper_figure
-from sparsecore.figures.reports.paper import report
+from sparsecore.figures.reports.paper import paper_report
 from sparsecore.paper import stored_runs
 from sparsecore.paper.comparison import Comparison
 from sparsecore.paper.pictures import Picture, figures_of
@@ -32,14 +32,14 @@ def tables(whole: Comparison, *, linked: bool) -> None:
     """How far down each method holds, the metric against ρ, and every cell with its reasons."""
     found = whole.reproduction
     st.markdown(f"**{say('paper.breaks.title')}**")
-    st.html(paper_tables.breaks(whole, say))
+    st.html(paper_tables.breaking_points(whole, say))
     curve = metric_curve(
         found.points(), printed(whole.table.task), metric=METRICS[whole.table.task], say=say, logarithmic=True
     )
     title = say("paper.curve.title")
     st.markdown(f"**{title}**")
     draw(curve.update_layout(title=None), "paper_curve", f"table-{found.table}-curve", title=title)
-    st.html(paper_tables.tables(whole, say, link if linked else paper_tables.no_link))
+    st.html(paper_tables.comparison_tables(whole, say, link if linked else paper_tables.no_link))
 
 
 def figures(plan: Plan, pictures: dict[str, Picture]) -> None:
@@ -60,7 +60,7 @@ def figures(plan: Plan, pictures: dict[str, Picture]) -> None:
 def settings(found: Reproduction) -> None:
     """What the thesis leaves open or misprints."""
     st.markdown(f"#### {say('paper.settings.title')}")
-    st.html(paper_tables.settings(found, say))
+    st.html(paper_tables.assumptions_table(found, say))
 
 
 def provenance(found: Reproduction, pictures: dict[str, Picture]) -> None:
@@ -69,7 +69,7 @@ def provenance(found: Reproduction, pictures: dict[str, Picture]) -> None:
         st.html(paper_tables.provenance(found, say))
         st.download_button(
             say("paper.download"),
-            lambda: report(found, pictures, tuple(LANGUAGES)),
+            lambda: paper_report(found, pictures, tuple(LANGUAGES)),
             f"sparsecore-{found.table}.html",
             "text/html",
             icon=":material/download:",

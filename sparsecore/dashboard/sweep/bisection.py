@@ -10,7 +10,7 @@ from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.jobs import Job, JobError, Pool
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.visitor import attempt, visitor
-from sparsecore.figures.style import exact
+from sparsecore.figures.style import format_number
 from sparsecore.runs.store.people import HOST, Person
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
@@ -112,7 +112,7 @@ def _state(store: Store, spec: SweepSpec, tolerance: float) -> None:
 
 
 def _answered(found: Smallest) -> None:
-    values = {"dense": exact(found.dense), "bound": exact(found.bound)}
+    values = {"dense": format_number(found.dense), "bound": format_number(found.bound)}
     metric = say(f"live.metric.{found.metric}")
     st.success(say("smallest.found", density=f"{found.density:g}", metric=metric, **values))
     st.dataframe(

@@ -15,7 +15,7 @@ from sparsecore.dashboard.data import kept
 from sparsecore.dashboard.lab.transport import devices
 from sparsecore.dashboard.session import the_store
 from sparsecore.engine.config import PARAMETERS, TEXTS, ConfigError, RunConfig
-from sparsecore.figures.html.sweep_grid import spans
+from sparsecore.figures.html.sweep_grid import number_ranges
 from sparsecore.paper.thesis import printed
 from sparsecore.runs.store.limits import require_all_fit
 from sparsecore.runs.sweeps import stored
@@ -102,7 +102,7 @@ def fill(sweep: stored.Sweep | None) -> None:
             if name not in GRID[1:]:
                 controls.put(name, getattr(config, name))
         densities = ", ".join(f"{density:g}" for density in spec.densities)
-        values = (list(spec.methods), densities, spans(spec.seeds))
+        values = (list(spec.methods), densities, number_ranges(spec.seeds))
         chosen.clear()
     else:
         values = (list(USUAL_METHODS), usual_densities(st.session_state["task"]), USUAL_SEEDS)

@@ -15,7 +15,7 @@ from sparsecore.dashboard.jobs import Job, Pool
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.sweep import results
 from sparsecore.dashboard.visitor import attempt, visitor
-from sparsecore.figures.front import pareto
+from sparsecore.figures.pareto import pareto
 from sparsecore.runs.store.people import Person
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored

@@ -15,7 +15,13 @@ from sparsecore.dashboard.sweep.results import cells_csv
 from sparsecore.dashboard.visitor import attempt, hint, may, visitor, whose
 from sparsecore.engine.config import PARAMETERS
 from sparsecore.figures.csv import EXCEL_ENCODING
-from sparsecore.figures.html.sweep_grid import grid, legend, notes, progress_bar, training
+from sparsecore.figures.html.sweep_grid import (
+    failure_notes,
+    grid_html,
+    legend_html,
+    progress_bar,
+    running_links,
+)
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.sweeps.spec import FINAL, FINISHED, Cell
 from sparsecore.runs.sweeps.stored import Sweep
@@ -107,9 +113,9 @@ def _state(sweep_id: str, fresh: list[list[Cell]]) -> None:
         elif any(cell.status not in FINISHED for cell in cells):
             _button("resume", ":material/resume:", stored.resume, sweep)
     language = st.session_state["lang"]
-    drawn = training(cells, say, language) + grid(cells, say, language)
+    drawn = running_links(cells, say, language) + grid_html(cells, say, language)
     with st.container(key=GRID):
-        st.html(progress_bar(cells, say) + drawn + legend(cells, say) + notes(cells, say))
+        st.html(progress_bar(cells, say) + drawn + legend_html(cells, say) + failure_notes(cells, say))
 
 
 def _button(action: str, icon: str, act: Callable[..., None], sweep: Sweep) -> None:

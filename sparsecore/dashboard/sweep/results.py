@@ -18,7 +18,7 @@ from sparsecore.figures.csv import EXCEL_ENCODING, as_csv
 from sparsecore.figures.layers import layer_densities
 from sparsecore.figures.metric import metric_curve
 from sparsecore.figures.reports.sweep import sweep_report
-from sparsecore.figures.style import stride
+from sparsecore.figures.style import point_stride
 from sparsecore.paper.thesis import printed
 from sparsecore.runs.sweeps.curves import METRICS, Part, Point, by_method
 from sparsecore.runs.sweeps.spec import Cell, SweepSpec
@@ -84,7 +84,7 @@ def _figures(
 def hints(found: Sequence[Point], spec: SweepSpec) -> str:
     """That points open runs, how many are drawn, and of which size the thesis's are."""
     told = [say("sweep.click")]
-    every = max(stride(own) for own in by_method(found).values())
+    every = max(point_stride(own) for own in by_method(found).values())
     if every > 1:
         told.append(say("sweep.thinned", n=every))
     if spec.parameters.get("size") != "paper":

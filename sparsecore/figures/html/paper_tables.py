@@ -1,6 +1,6 @@
-"""A comparison as HTML, for the page and the report: pure functions, in which every text is escaped.
+"""A comparison as HTML for the page and the report; every text is escaped.
 
-Their styles are in `assets/paper/paper.css`. Colour never stands alone: an arrow and a word say the same.
+Styles are in `assets/paper/paper.css`. Every colour comes with an arrow and a word.
 """
 
 from __future__ import annotations
@@ -26,33 +26,33 @@ from sparsecore.words import Say
 
 Link = Callable[[Trial], str | None]
 ARROWS = {"better": "▲", "worse": "▼", "even": "="}
-NONE = "–"
-# By whether a lowest ρ that holds is known, and one that does not.
-BROKEN = {(True, True): "at", (False, True): "first", (True, False): "never", (False, False): "unknown"}
-HEADS = ("density", "train", "test_paper", "test_ours", "difference", "state", "why")
+MISSING = "–"
+# Sentence by whether the lowest ρ that holds and the first that breaks are known.
+BREAK_KEYS = {(True, True): "at", (False, True): "first", (True, False): "never", (False, False): "unknown"}
+COLUMN_HEADS = ("density", "train", "test_paper", "test_ours", "difference", "state", "why")
 
 
 def no_link(_trial: Trial) -> None:
-    """Where a run cannot be opened."""
+    """Give a run no link."""
     return
 
 
-def tables(whole: Comparison, say: Say, link: Link = no_link) -> str:
-    """Every column of the table as one HTML table: a row a density, theirs, ours, and why they differ."""
+def comparison_tables(comparison: Comparison, say: Say, link: Link = no_link) -> str:
+    """Return one HTML table per column: a row per density with printed value, ours, and the reasons."""
     parts = []
-    widths = "<colgroup>" + "".join(f'<col class="sp-col-{head}">' for head in HEADS) + "</colgroup>"
+    widths = "<colgroup>" + "".join(f'<col class="sp-col-{head}">' for head in COLUMN_HEADS) + "</colgroup>"
     for column in COLUMNS:
-        cells = whole.column(column)
+        cells = comparison.column(column)
         if not cells:
             continue
         help_ = ""
         if column == "keep_alive":
-            floors = whole.reproduction.floors
+            floors = comparison.reproduction.floors
             help_ = say(
                 "paper.column.keep_alive.help", neuron=floors["keep_alive"], layer=floors["keep_alive_layer"]
             )
-        rows = "".join(_row(cell, whole, say, link) for cell in cells)
-        heads = "".join(f'<th scope="col">{escape(say(f"paper.head.{head}"))}</th>' for head in HEADS)
+        rows = "".join(_row(cell, comparison, say, link) for cell in cells)
+        heads = "".join(f'<th scope="col">{escape(say(f"paper.head.{head}"))}</th>' for head in COLUMN_HEADS)
         caption = f"<b>{escape(say(f'paper.column.{column}'))}</b> <small>{escape(help_)}</small>"
         parts.append(
             f'<table class="sp-paper sp-{column}"><caption>{caption}</caption>'
@@ -61,17 +61,17 @@ def tables(whole: Comparison, say: Say, link: Link = no_link) -> str:
     return "".join(parts) + f'<p class="sp-note">{escape(say("paper.interval"))}</p>'
 
 
-def _row(cell: ComparedCell, whole: Comparison, say: Say, link: Link) -> str:
+def _row(cell: ComparedCell, comparison: Comparison, say: Say, link: Link) -> str:
     table, test = cell.table, cell.test
-    why = [reason for reason in reasons(cell, whole) if reason.key != "missing"]  # its state says so
-    told = " ".join(reason.sentence(say) for reason in why)
+    why = [reason for reason in reasons(cell, comparison) if reason.key != "missing"]  # its state says so
+    sentences = " ".join(reason.sentence(say) for reason in why)
     values = {
         "train": f"{_paper(table, cell.train)} / {_mean(table, cell.train.ours)}",
         "test_paper": _paper(table, test),
         "test_ours": f"<b>{_mean(table, test.ours)}</b>",
         "difference": _difference(table, test, say),
         "state": _state(cell, say, link),
-        "why": escape(told),
+        "why": escape(sentences),
     }
     fields = "".join(
         f'<td class="sp-{name}" data-label="{escape(say(f"paper.head.{name}"))}">{value}</td>'
@@ -81,20 +81,20 @@ def _row(cell: ComparedCell, whole: Comparison, say: Say, link: Link) -> str:
 
 
 def _paper(table: PaperTable, side: Side) -> str:
-    return NONE if side.paper is None else table.format_value(side.paper)
+    return MISSING if side.paper is None else table.format_value(side.paper)
 
 
 def _mean(table: PaperTable, mean: MeanInterval | None) -> str:
-    """A mean with its interval."""
+    """Format a mean with its interval."""
     if mean is None:
-        return NONE
+        return MISSING
     interval = "" if mean.half is None else f" <small>± {table.format_value(mean.half)}</small>"
     return table.format_value(mean.mean) + interval
 
 
 def _difference(table: PaperTable, side: Side, say: Say) -> str:
     if side.verdict is None:
-        return NONE
+        return MISSING
     word = escape(say(f"paper.verdict.{side.verdict}"))
     value = table.format_value(side.difference, signed=True)
     return f'<span class="sp-verdict sp-{side.verdict}">{ARROWS[side.verdict]} {value} {word}</span>'
@@ -103,32 +103,32 @@ def _difference(table: PaperTable, side: Side, say: Say) -> str:
 def _state(cell: ComparedCell, say: Say, link: Link) -> str:
     counted = {"collapsed": len(cell.collapsed), "failed": len(cell.failed)}
     count = counted.get(cell.status, cell.finished)
-    told = escape(say(f"paper.status.{cell.status}", count=count, total=len(cell.trials)))
+    status = escape(say(f"paper.status.{cell.status}", count=count, total=len(cell.trials)))
     links = [
         f'<a href="{escape(address)}" target="_self">{escape(say("live.seed", seed=trial.seed))}</a>'
         for trial in cell.trials
         if (address := link(trial)) is not None
     ]
-    return f'<span class="sp-state sp-is-{cell.status}">{told}</span> <small>{" · ".join(links)}</small>'
+    return f'<span class="sp-state sp-is-{cell.status}">{status}</span> <small>{" · ".join(links)}</small>'
 
 
-def breaks(whole: Comparison, say: Say) -> str:
-    """How far down each method holds, as a list, and the rule that says so."""
-    rows = "".join(f"<li>{escape(text)}</li>" for text in breaking_sentences(whole, say))
-    lower = whole.table.lower_is_better
+def breaking_points(comparison: Comparison, say: Say) -> str:
+    """Return a list of the lowest ρ at which each method holds, and the rule."""
+    rows = "".join(f"<li>{escape(text)}</li>" for text in breaking_sentences(comparison, say))
+    lower = comparison.table.lower_is_better
     limit = f"{RMSE_HOLDS:g}" if lower else f"{ACCURACY_HOLDS:g}"
     rule = say(f"paper.breaks.rule.{'lower' if lower else 'higher'}", limit=limit)
     return f'<ul class="sp-breaks">{rows}</ul><p class="sp-note">{escape(rule)}</p>'
 
 
-def breaking_sentences(whole: Comparison, say: Say) -> list[str]:
-    """A sentence a column: down to which ρ it holds, and where it breaks."""
+def breaking_sentences(comparison: Comparison, say: Say) -> list[str]:
+    """Return one sentence per column: the lowest ρ at which it holds, and where it breaks."""
     found = []
     for column in COLUMNS:
-        if not whole.column(column):
+        if not comparison.column(column):
             continue
-        low, at = whole.breaks(column)
-        key = BROKEN[low is not None, at is not None]
+        low, at = comparison.breaks(column)
+        key = BREAK_KEYS[low is not None, at is not None]
         values = {"method": say(f"paper.column.{column}"), "low": _rho(low), "at": _rho(at)}
         found.append(say(f"paper.breaks.{key}", **values))
     return found
@@ -138,8 +138,8 @@ def _rho(density: float | None) -> str:
     return "" if density is None else f"{density:g}"
 
 
-def settings(found: Reproduction, say: Say) -> str:
-    """What the thesis leaves open or misprints beside what these runs do."""
+def assumptions_table(found: Reproduction, say: Say) -> str:
+    """Return a table of what the thesis leaves open or misprints, next to what these runs do."""
     rows = "".join(
         f'<tr><td data-label="{escape(say("paper.settings.thesis"))}">'
         f'<span class="sp-kind">{escape(say(f"paper.kind.{setting.kind}"))}</span> '
@@ -152,7 +152,7 @@ def settings(found: Reproduction, say: Say) -> str:
 
 
 def provenance(found: Reproduction, say: Say) -> str:
-    """The command, the commit, the versions, the devices and the count of runs behind the figures."""
+    """Return the command, commit, versions, devices and number of runs of a reproduction."""
     counts = {
         "total": len(found.trials),
         "done": sum(trial.status == "done" for trial in found.trials),
@@ -173,7 +173,7 @@ def provenance(found: Reproduction, say: Say) -> str:
 
 
 def sorting_table(found: dict[str, Any], say: Say) -> str:
-    """Table 3-5: the thesis's seconds, and every way measured here with its ratio to ours."""
+    """Return Table 3-5: the thesis's seconds, and each method measured here with its ratio to ours."""
     paper = {"way": "paper"} | found["paper"]
     rows = "".join(_sorting_row(row, say) for row in (paper, *found["rows"]))
     layerwise = say("paper.sorting.layerwise", blocks=found["blocks"])
@@ -195,7 +195,7 @@ def _sorting_row(row: dict[str, Any], say: Say) -> str:
 
 
 def sorting_sentences(found: dict[str, Any], say: Say) -> list[str]:
-    """What the thesis extrapolates to 7 billion weights, and what follows from the figures here."""
+    """Return the thesis's extrapolation to 7 billion weights, and that of the measurements here."""
     theirs, ours = found["paper"]["extrapolated_7B"], found["extrapolation"]
     return [
         say(
@@ -213,7 +213,7 @@ def sorting_sentences(found: dict[str, Any], say: Say) -> list[str]:
 
 
 def _three(value: float) -> str:
-    """Three significant digits, and every digit of a large number's whole part.
+    """Format three significant digits; large numbers keep all integer digits.
 
     >>> _three(0.00123456), _three(4155.4), _three(12.345)
     ('0.00123', '4,155', '12.3')

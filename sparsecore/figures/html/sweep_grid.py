@@ -1,6 +1,6 @@
-"""A sweep's cells as HTML: what waits, trains, ended, collapsed or failed, and why; a bar of the whole.
+"""A sweep's cells as HTML: the state and result of each, causes of failure, and a progress bar.
 
-Pure functions; styles are in `assets/page.css`. Colour never stands alone: every cell has a sign or a number.
+Styles are in `assets/page.css`. Every colour comes with a sign or a number.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from sparsecore.figures.layers import layer_name
 from sparsecore.runs.sweeps.spec import FINAL, FINISHED, Cell
 from sparsecore.words import Say
 
-MOST_CHIPS = 2_000  # more cells than a page can hold, each for itself
+MAX_CHIPS = 2_000  # with more cells, each grid place is one bar
 NUMBERED_SEEDS, NUMBERED_DENSITIES = 5, 22  # with more of either, cells are small squares without numbers
-LEVEL = 16  # densities whose names still fit beside each other; of more they stand upright
-TOLD = 6  # reasons in full below the grid
+MAX_LEVEL_LABELS = 16  # with more densities, their labels are vertical
+MAX_LISTED = 6  # running cells or reasons listed in full
 SIGNS = {"missing": "", "queued": "·", "paused": "‖", "stopped": "‖", "failed": "!"}
 
 
-def grid(cells: Sequence[Cell], say: Say, language: str) -> str:
-    """Densities across and methods down (on a phone the other way round), in each place its seeds.
+def grid_html(cells: Sequence[Cell], say: Say, language: str) -> str:
+    """Return the grid: densities across and methods down (transposed on a phone), one chip per seed.
 
-    Of more than `MOST_CHIPS` cells each place is a bar of what became of them.
+    With more than `MAX_CHIPS` cells each place is a progress bar.
     """
     places: dict[tuple[str, float], list[Cell]] = {}
     for cell in cells:
@@ -33,8 +33,8 @@ def grid(cells: Sequence[Cell], say: Say, language: str) -> str:
     methods = list(dict.fromkeys(method for method, _ in places if method != "dense")) or ["dense"]
     dense = any(method == "dense" for method, _ in places)
     small = "" if _numbered(cells) else " sp-small"
-    small += " sp-many" if len(densities) > LEVEL else ""
-    draw = _bar if len(cells) > MOST_CHIPS else _chips
+    small += " sp-many" if len(densities) > MAX_LEVEL_LABELS else ""
+    draw = _bar if len(cells) > MAX_CHIPS else _chips
     parts = ['<b class="sp-corner">ρ</b>', *(f"<b>{escape(say(f'method.{name}'))}</b>" for name in methods)]
     for density in densities:
         parts.append(f'<b class="sp-rho">{density:g}</b>')
@@ -52,8 +52,8 @@ def grid(cells: Sequence[Cell], say: Say, language: str) -> str:
 
 
 def _numbered(cells: Sequence[Cell]) -> bool:
-    """Whether there is room for a number in every cell."""
-    if len(cells) > MOST_CHIPS:
+    """Return whether every cell has room for a number."""
+    if len(cells) > MAX_CHIPS:
         return False
     seeds, densities = ({getattr(cell.config, name) for cell in cells} for name in ("seed", "density"))
     return len(seeds) <= NUMBERED_SEEDS and len(densities) <= NUMBERED_DENSITIES
@@ -64,7 +64,7 @@ def _chips(cells: Sequence[Cell], say: Say, language: str) -> str:
 
 
 def _bar(cells: Sequence[Cell], say: Say, language: str) -> str:
-    """One place of a large sweep."""
+    """Return one grid place of a large sweep as a progress bar."""
     if not cells:
         return ""
     config = cells[0].config
@@ -80,10 +80,10 @@ def _chip(cell: Cell, say: Say, language: str) -> str:
         share = done_share(cell)
         sign, fill = (f"{share:.0%}", f' style="--done:{share:.4f}"') if share is not None else ("…", "")
     elif cell.metric is not None and status in FINISHED:
-        sign = value(cell)
+        sign = metric_text(cell)
     if status == "collapsed":
         sign = f"{sign} ✕"
-    title = escape(f"{name(cell, say)}: {_told(cell, say)}")
+    title = escape(f"{cell_name(cell, say)}: {_status_text(cell, say)}")
     text = f'<span class="sp-chip" data-status="{status}" title="{title}"{fill}>{escape(sign)}</span>'
     if run is None or run.state == "queued":
         return text
@@ -91,40 +91,40 @@ def _chip(cell: Cell, say: Say, language: str) -> str:
     return f'<a href="{link}" target="_self" aria-label="{title}">{text}</a>'
 
 
-def training(cells: Sequence[Cell], say: Say, language: str) -> str:
-    """The runs that train now, each a link to see it live in the Lab; empty when none does."""
+def running_links(cells: Sequence[Cell], say: Say, language: str) -> str:
+    """Return links to the running cells in the Lab; empty if none is running."""
     running = [cell for cell in cells if cell.status == "running"]
     if not running:
         return ""
     links = [
-        f'<a href="/?run={cell.run.id}&lang={language}" target="_self">{escape(name(cell, say))}</a>'
-        for cell in running[:TOLD]
+        f'<a href="/?run={cell.run.id}&lang={language}" target="_self">{escape(cell_name(cell, say))}</a>'
+        for cell in running[:MAX_LISTED]
     ]
-    if len(running) > TOLD:
-        links.append(escape(say("sweep.training.more", n=len(running) - TOLD)))
+    if len(running) > MAX_LISTED:
+        links.append(escape(say("sweep.training.more", n=len(running) - MAX_LISTED)))
     return f'<p class="sp-training">{escape(say("sweep.training"))} {" · ".join(links)}</p>'
 
 
 def done_share(cell: Cell) -> float | None:
-    """How much of its steps a running cell has done; None where nobody knows how many there will be."""
+    """Return the share of completed steps of a running cell; None if the number of steps is unknown."""
     last = cell.config.max_steps
     return min(1.0, cell.run.step / last) if last and cell.run is not None else None
 
 
-def value(cell: Cell) -> str:
-    """The test metric of a finished cell in three digits; an accuracy in percent."""
+def metric_text(cell: Cell) -> str:
+    """Format the test metric of a finished cell with three digits; an accuracy in percent."""
     metric, _, test = cell.metric
     return f"{test:.3g}" if metric == "rmse" else f"{100 * test:.3g}"
 
 
-def name(cell: Cell, say: Say) -> str:
-    """A cell in a few words: method, ρ, seed."""
+def cell_name(cell: Cell, say: Say) -> str:
+    """Return a short name of a cell: method, ρ, seed."""
     method, seed = say(f"method.{cell.config.method}"), say("sweep.seed", seed=cell.config.seed)
     return f"{method} ρ {cell.config.density:g}, {seed}"
 
 
-def legend(cells: Sequence[Cell], say: Say) -> str:
-    """What the numbers in the cells are; empty before the first, and where there are none."""
+def legend_html(cells: Sequence[Cell], say: Say) -> str:
+    """Return what the numbers in the cells mean; empty if there are none."""
     metric = next((cell.metric[0] for cell in cells if cell.metric is not None), None)
     if metric is None or not _numbered(cells):
         return ""
@@ -132,17 +132,17 @@ def legend(cells: Sequence[Cell], say: Say) -> str:
     return f'<p class="sp-values">{escape(say(key, metric=say(f"live.metric.{metric}")))}</p>'
 
 
-def _told(cell: Cell, say: Say) -> str:
-    told = say(f"sweep.status.{cell.status}")
+def _status_text(cell: Cell, say: Say) -> str:
+    status = say(f"sweep.status.{cell.status}")
     if cell.metric is None:
-        return told
+        return status
     metric, train, test = cell.metric
     names = say(f"live.metric.{metric}"), say("figure.test"), say("figure.train")
-    return f"{told}, {names[0]} {names[1]} {test:.6g}, {names[2]} {train:.6g}"
+    return f"{status}, {names[0]} {names[1]} {test:.6g}, {names[2]} {train:.6g}"
 
 
 def progress_bar(cells: Sequence[Cell], say: Say, where: str = "") -> str:
-    """The share of these cells that is done: ended ones in parts, running ones by what they have done."""
+    """Return the progress of the cells: finished ones by status, running ones by their completed steps."""
     statuses = Counter(cell.status for cell in cells)
     count = {status: statuses[status] for status in FINAL}
     running = sum(done_share(cell) or 0.0 for cell in cells if cell.status == "running")
@@ -153,14 +153,14 @@ def progress_bar(cells: Sequence[Cell], say: Say, where: str = "") -> str:
         if share
     ]
     label = say("sweep.alt.progress", done=count["done"] + count["collapsed"], total=len(cells))
-    told = f'aria-label="{escape(label)}"'
+    attributes = f'aria-label="{escape(label)}"'
     if where:
-        told = f'aria-label="{escape(f"{where}: {label}")}" title="{escape(f"{where}: {label}")}"'
-    return f'<div class="sp-progress" role="img" {told}>{"".join(parts)}</div>'
+        attributes = f'aria-label="{escape(f"{where}: {label}")}" title="{escape(f"{where}: {label}")}"'
+    return f'<div class="sp-progress" role="img" {attributes}>{"".join(parts)}</div>'
 
 
-def notes(cells: Sequence[Cell], say: Say) -> str:
-    """Why cells collapsed or failed: a sentence for every cause, the first of them."""
+def failure_notes(cells: Sequence[Cell], say: Say) -> str:
+    """Return why cells collapsed or failed: one sentence per cause."""
     sentences = [
         (_reason(group, say), cell)
         for group in _causes([cell for cell in cells if cell.status in ("collapsed", "failed")])
@@ -168,14 +168,14 @@ def notes(cells: Sequence[Cell], say: Say) -> str:
     ]
     if not sentences:
         return ""
-    told = [f'<li data-status="{cell.status}">{escape(text)}</li>' for text, cell in sentences[:TOLD]]
-    if len(sentences) > TOLD:
-        told.append(f"<li>{escape(say('sweep.failed.more', n=len(sentences) - TOLD))}</li>")
-    return f'<ul class="sp-notes">{"".join(told)}</ul>'
+    items = [f'<li data-status="{cell.status}">{escape(text)}</li>' for text, cell in sentences[:MAX_LISTED]]
+    if len(sentences) > MAX_LISTED:
+        items.append(f"<li>{escape(say('sweep.failed.more', n=len(sentences) - MAX_LISTED))}</li>")
+    return f'<ul class="sp-notes">{"".join(items)}</ul>'
 
 
 def _causes(cells: Sequence[Cell]) -> list[list[Cell]]:
-    """Cells of one method and density that ended for the same cause, whatever their seed."""
+    """Group cells of one method and density that ended for the same cause, over their seeds."""
 
     def cause(cell: Cell) -> tuple:
         config, run = cell.config, cell.run
@@ -193,7 +193,7 @@ def _causes(cells: Sequence[Cell]) -> list[list[Cell]]:
 def _reason(group: Sequence[Cell], say: Say) -> str:
     config, run = group[0].config, group[0].run
     detail = run.detail or {}
-    seeds = say("sweep.seed", seed=spans(cell.config.seed for cell in group))
+    seeds = say("sweep.seed", seed=number_ranges(cell.config.seed for cell in group))
     cell = f"{say(f'method.{config.method}')} ρ {config.density:g}, {seeds}"
     step = f"{min((other.run.detail or {}).get('step', 0) for other in group):,}"
     if run.reason == "collapsed" and "layer" in detail:
@@ -205,10 +205,10 @@ def _reason(group: Sequence[Cell], say: Say) -> str:
     return say("sweep.note.failed", cell=cell, reason=run.error or "")
 
 
-def spans(numbers: Iterable[int]) -> str:
-    """Numbers in order; more than three in a row by their ends.
+def number_ranges(numbers: Iterable[int]) -> str:
+    """Format sorted numbers; more than three consecutive ones as a range.
 
-    >>> spans([7, 0, 1, 2, 3, 9, 10])
+    >>> number_ranges([7, 0, 1, 2, 3, 9, 10])
     '0–3, 7, 9, 10'
     """
     rows: list[list[int]] = []

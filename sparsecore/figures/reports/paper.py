@@ -1,4 +1,7 @@
-"""A reproduction as one HTML file: tables, reasons, settings, figures; it opens offline and prints well."""
+"""The report of a reproduction: one HTML file with tables, reasons, assumptions and figures.
+
+It opens offline and prints well. The other reports share its document and parts.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from sparsecore.runs.sweeps.curves import METRICS
 from sparsecore.settings import ASSETS
 from sparsecore.words import LANGUAGES, Say, speaker
 
-# The file holds all that it shows: no policy lets it ask another place for anything.
+# The file is self-contained: this policy forbids any request.
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 CONFIG = {"displaylogo": False, "responsive": True, "plotlyServerURL": ""}
 STYLE = """
@@ -49,17 +52,17 @@ figure { margin: 16px 0 24px; background: #fff; }
 """
 
 
-def report(
+def paper_report(
     found: Reproduction, pictures: Mapping[str, Picture], languages: Sequence[str] = tuple(LANGUAGES)
 ) -> str:
-    """The whole file, a part for each language; plotly's script stands in it once."""
-    whole = compare(found)
-    parts = "".join(_part(whole, pictures, language) for language in languages)
+    """Return the report, one section per language; plotly's script is included once."""
+    comparison = compare(found)
+    parts = "".join(_language_section(comparison, pictures, language) for language in languages)
     return document(found.table, parts, languages)
 
 
 def document(title: str, parts: str, languages: Sequence[str]) -> str:
-    """A file of a `<main id="en">` for each language, which opens without a network and prints."""
+    """Return an HTML file of `parts`, a `<main id="en">` per language, that needs no network."""
     links = "".join(f'<a href="#{name}">{escape(LANGUAGES[name])}</a>' for name in languages)
     title = escape(f"{title} · sparsecore")
     css = (ASSETS / "paper" / "paper.css").read_text(encoding="utf-8")
@@ -72,30 +75,29 @@ def document(title: str, parts: str, languages: Sequence[str]) -> str:
     )
 
 
-def _part(whole: Comparison, pictures: Mapping[str, Picture], language: str) -> str:
-    """Everything in one language."""
-    say, found = speaker(language), whole.reproduction
+def _language_section(comparison: Comparison, pictures: Mapping[str, Picture], language: str) -> str:
+    """Return the whole report in one language."""
+    say, found = speaker(language), comparison.reproduction
     sections = (
-        ("paper.figures.title", _figures(whole, pictures, say, language)),
-        ("paper.settings.title", paper_tables.settings(found, say)),
+        ("paper.figures.title", _figures(comparison, pictures, say, language)),
+        ("paper.settings.title", paper_tables.assumptions_table(found, say)),
     )
-    told = "".join(f"<section><h2>{escape(say(key))}</h2>{text}</section>" for key, text in sections)
     return (
         f'<main lang="{language}" id="{language}"><h1>{escape(say("paper.title"))}</h1>'
         f"<h2>{escape(say(f'paper.table.{found.table}'))}</h2>"
         f"<p>{escape(say(f'paper.about.{found.table}'))}</p>{paper_tables.provenance(found, say)}"
-        f"<h2>{escape(say('paper.breaks.title'))}</h2>{paper_tables.breaks(whole, say)}"
-        f"{paper_tables.tables(whole, say)}{told}</main>"
+        f"<h2>{escape(say('paper.breaks.title'))}</h2>{paper_tables.breaking_points(comparison, say)}"
+        f"{paper_tables.comparison_tables(comparison, say)}{sections_html(sections, say)}</main>"
     )
 
 
-def _figures(whole: Comparison, pictures: Mapping[str, Picture], say: Say, language: str) -> str:
-    """The curve against ρ, then the counterparts of the paper's figures whose runs are there."""
-    found, task = whole.reproduction, whole.table.task
+def _figures(comparison: Comparison, pictures: Mapping[str, Picture], say: Say, language: str) -> str:
+    """Return the curve against ρ, then the counterparts of the paper's figures that have runs."""
+    found, task = comparison.reproduction, comparison.table.task
     curve = metric_curve(
         found.points(), printed(task), metric=METRICS[task], say=say, logarithmic=True
     ).update_layout(title=None)
-    shown_figures = [drawn(curve, say("paper.curve.title"), f"{language}-curve")]
+    shown_figures = [figure_html(curve, say("paper.curve.title"), f"{language}-curve")]
     plan = plan_of(found)
     for figure in figures_of(found.table):
         shown = pictures_of(figure, plan, dict(pictures))
@@ -104,25 +106,30 @@ def _figures(whole: Comparison, pictures: Mapping[str, Picture], say: Say, langu
                 f"{say('paper.figure.number', number=figure.number)} · {say(f'paper.figure.{figure.number}')}"
             )
             shown_figures.append(
-                drawn(paper_figure(figure, shown, say), title, f"{language}-{figure.number}")
+                figure_html(paper_figure(figure, shown, say), title, f"{language}-{figure.number}")
             )
     return "".join(shown_figures)
 
 
-def drawn(figure: go.Figure, title: str, name: str) -> str:
-    """A figure under its title; `name` is its id in the file."""
+def figure_html(figure: go.Figure, title: str, name: str) -> str:
+    """Return a figure under its title; `name` is its id in the file."""
     html = to_html(figure, config=CONFIG, include_plotlyjs=False, full_html=False, div_id=name)
     return f"<figure><figcaption><h3>{escape(title)}</h3></figcaption>{html}</figure>"
 
 
-def facts(rows: Iterable[tuple[str, str]]) -> str:
-    """Names and their values, one below the other."""
-    told = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows)
-    return f'<dl class="sp-facts">{told}</dl>'
+def sections_html(sections: Iterable[tuple[str, str]], say: Say) -> str:
+    """Return titled sections, each given by the word key of its title and its HTML; skip empty ones."""
+    return "".join(f"<section><h2>{escape(say(key))}</h2>{html}</section>" for key, html in sections if html)
 
 
-def value_of(name: str, value: Any, say: Say) -> str:
-    """A parameter's value for a reader."""
+def fact_list(rows: Iterable[tuple[str, str]]) -> str:
+    """Return names and their values as a list."""
+    items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows)
+    return f'<dl class="sp-facts">{items}</dl>'
+
+
+def parameter_text(name: str, value: Any, say: Say) -> str:
+    """Format a parameter's value for the reader."""
     if PARAMETERS[name].choices:
         return say(f"{name}.{value}")
     return f"{value:g}" if isinstance(value, float) else str(value)

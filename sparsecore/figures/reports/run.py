@@ -1,4 +1,7 @@
-"""One run as one HTML file: what it was, what it reached, its figures; it opens offline and prints well."""
+"""The report of a run: one HTML file with results, figures and settings.
+
+It opens offline and prints well.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ from html import escape
 from typing import Any
 
 from sparsecore.figures import paper, training
-from sparsecore.figures.reports.paper import document, drawn, facts, value_of
-from sparsecore.figures.style import exact
+from sparsecore.figures.reports.paper import document, fact_list, figure_html, parameter_text, sections_html
+from sparsecore.figures.style import format_number
 from sparsecore.paper.pictures import Picture, picture_of
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import Store
@@ -21,15 +24,15 @@ PICTURED = {"fit": ("curve", paper.fits), "boundary": ("boundary", paper.boundar
 
 
 def run_report(store: Store, run: Run, languages: Sequence[str] = tuple(LANGUAGES)) -> str:
-    """The whole file, a part for each language; a run that has not ended is told as it is now."""
+    """Return the report, one section per language; an unfinished run is reported in its current state."""
     records = [(row.step, json.loads(row.payload)) for row in store.entries(run.id, ["record"])]
     picture = picture_of(store, run)
     changes = [(row.step, json.loads(row.payload)) for row in store.entries(run.id, ["change"])]
-    parts = "".join(_part(run, records, changes, picture, language) for language in languages)
+    parts = "".join(_language_section(run, records, changes, picture, language) for language in languages)
     return document(run.name or run.id, parts, languages)
 
 
-def _part(
+def _language_section(
     run: Run,
     records: Sequence[training.StepScalars],
     changes: Sequence[tuple[int, dict[str, Any]]],
@@ -39,23 +42,24 @@ def _part(
     say = speaker(language)
     note = f'<p style="white-space: pre-wrap">{escape(run.note)}</p>' if run.note else ""
     sections = [
-        ("report.run.reached", _reached(run, say)),
+        ("report.run.reached", _results(run, say)),
         ("report.run.layers", _layers(run, say)),
         ("report.run.figures", _figures(run, records, picture, say, language)),
         ("report.run.settings", _settings(run, changes, say)),
     ]
-    told = "".join(f"<section><h2>{escape(say(key))}</h2>{text}</section>" for key, text in sections if text)
     title = escape(run.name or say("report.run.title", run=run.id))
-    return f'<main lang="{language}" id="{language}"><h1>{title}</h1>{note}{told}</main>'
+    return (
+        f'<main lang="{language}" id="{language}"><h1>{title}</h1>{note}{sections_html(sections, say)}</main>'
+    )
 
 
-def _reached(run: Run, say: Say) -> str:
-    """How it ended, its metrics and what it keeps."""
+def _results(run: Run, say: Say) -> str:
+    """Return the ending, the metrics and the kept weights."""
     result = run.result or {}
     rows = [(say("runs.run"), run.id), (say("runs.state"), say(f"state.{run.reason or run.state}"))]
     rows += [(say("runs.step"), f"{run.step:,}")]
     for part, metrics in result.get("metrics", {}).items():
-        values = "  ".join(f"{name} {exact(value)}" for name, value in metrics.items())
+        values = "  ".join(f"{name} {format_number(value)}" for name, value in metrics.items())
         rows.append((say(f"report.run.{part}"), values))
     if result:
         kept = {"kept": f"{result['nonzeros']:,}", "budget": f"{result['budget']:,}"}
@@ -65,7 +69,7 @@ def _reached(run: Run, say: Say) -> str:
         rows.append((say("report.run.time"), f"{result['seconds']:.1f} s · {result['device']}"))
     if run.error:
         rows.append((say("state.failed"), run.error))
-    return facts(rows)
+    return fact_list(rows)
 
 
 def _layers(run: Run, say: Say) -> str:
@@ -86,7 +90,7 @@ def _layers(run: Run, say: Say) -> str:
 def _figures(
     run: Run, records: Sequence[training.StepScalars], picture: Picture | None, say: Say, language: str
 ) -> str:
-    """The curves of what was recorded, and the counterparts of the paper's figures of this one run."""
+    """Return the curves of the recorded scalars, and the paper's figures for this run."""
     method, metric, shown = run.config.method, METRICS[run.config.task], []
     if records:
         names = [row["name"] for row in (run.result or {}).get("layers", []) if row["name"] != "embedding"]
@@ -102,17 +106,18 @@ def _figures(
         found += [(f, draw) for f, (kind, draw) in PICTURED.items() if network[kind] is not None]
         shown += [(name, draw([picture], say)) for name, draw in found]
     return "".join(
-        drawn(figure, say(f"report.run.figure.{name}"), f"{language}-{name}") for name, figure in shown
+        figure_html(figure, say(f"report.run.figure.{name}"), f"{language}-{name}") for name, figure in shown
     )
 
 
 def _settings(run: Run, changes: Sequence[tuple[int, dict[str, Any]]], say: Say) -> str:
-    """Every parameter that has a value, and what was changed while it trained."""
+    """Return all parameters that have a value, and their changes during training."""
     values = {name: value for name, value in run.config.model_dump().items() if value is not None}
-    rows = [(say(f"parameter.{name}"), value_of(name, value, say)) for name, value in values.items()]
+    rows = [(say(f"parameter.{name}"), parameter_text(name, value, say)) for name, value in values.items()]
     for step, changed in changes:
-        told = (
-            f"{say(f'parameter.{name}')} = {value_of(name, value, say)}" for name, value in changed.items()
+        changes_text = (
+            f"{say(f'parameter.{name}')} = {parameter_text(name, value, say)}"
+            for name, value in changed.items()
         )
-        rows.append((say("report.run.changed", step=f"{step:,}"), ", ".join(told)))
-    return facts(rows)
+        rows.append((say("report.run.changed", step=f"{step:,}"), ", ".join(changes_text)))
+    return fact_list(rows)

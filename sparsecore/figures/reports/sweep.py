@@ -1,4 +1,7 @@
-"""A sweep as one HTML file: curves, layers, cost, means and every run; it opens offline and prints well."""
+"""The report of a sweep: one HTML file with curves, layers, cost, means and every run.
+
+It opens offline and prints well.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,8 @@ import plotly.graph_objects as go
 from sparsecore.figures.cost import run_seconds, weights_left
 from sparsecore.figures.layers import layer_densities
 from sparsecore.figures.metric import metric_curve
-from sparsecore.figures.reports.paper import document, drawn, facts, value_of
-from sparsecore.figures.style import exact
+from sparsecore.figures.reports.paper import document, fact_list, figure_html, parameter_text, sections_html
+from sparsecore.figures.style import format_number
 from sparsecore.paper.thesis import printed
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
@@ -24,27 +27,26 @@ from sparsecore.words import LANGUAGES, Say, speaker
 
 
 def sweep_report(store: Store, sweep: Sweep, languages: Sequence[str] = tuple(LANGUAGES)) -> str:
-    """The whole file, a part for each language; a sweep that has not ended is told as it is now."""
+    """Return the report, one section per language; an unfinished sweep is reported in its current state."""
     cells = stored.cells_of(store, sweep.spec)
-    parts = "".join(_part(sweep, cells, language) for language in languages)
+    parts = "".join(_language_section(sweep, cells, language) for language in languages)
     return document(sweep.id, parts, languages)
 
 
-def _part(sweep: Sweep, cells: Sequence[Cell], language: str) -> str:
+def _language_section(sweep: Sweep, cells: Sequence[Cell], language: str) -> str:
     say = speaker(language)
     sections = [
-        ("report.sweep.asked", _asked(sweep, cells, say)),
+        ("report.sweep.asked", _configuration(sweep, cells, say)),
         ("report.run.figures", _figures(sweep, points(cells), say, language)),
         ("report.sweep.cells", _means(cells, say)),
         ("report.sweep.runs", _runs(cells, say)),
     ]
-    told = "".join(f"<section><h2>{escape(say(key))}</h2>{text}</section>" for key, text in sections if text)
     title = escape(say("report.sweep.title", task=say(f"task.{sweep.spec.task}")))
-    return f'<main lang="{language}" id="{language}"><h1>{title}</h1>{told}</main>'
+    return f'<main lang="{language}" id="{language}"><h1>{title}</h1>{sections_html(sections, say)}</main>'
 
 
-def _asked(sweep: Sweep, cells: Sequence[Cell], say: Say) -> str:
-    """The grid, the parameters that are not the usual ones, and how many of its runs have ended."""
+def _configuration(sweep: Sweep, cells: Sequence[Cell], say: Say) -> str:
+    """Return the grid, the non-default parameters, and the number of finished runs."""
     spec, statuses = sweep.spec, [cell.status for cell in cells]
     counted = {
         "done": sum(status in FINISHED for status in statuses),
@@ -60,14 +62,17 @@ def _asked(sweep: Sweep, cells: Sequence[Cell], say: Say) -> str:
         (say("sweep.methods"), ", ".join(say(f"method.{name}") for name in spec.methods)),
         (say("sweep.densities"), ", ".join(f"{density:g}" for density in spec.densities)),
         (say("sweep.seeds"), ", ".join(str(seed) for seed in spec.seeds)),
-        *((say(f"parameter.{name}"), value_of(name, value, say)) for name, value in spec.parameters.items()),
+        *(
+            (say(f"parameter.{name}"), parameter_text(name, value, say))
+            for name, value in spec.parameters.items()
+        ),
         (say("report.sweep.seeds"), say("report.sweep.counted", **counted)),
     ]
-    return facts(rows)
+    return fact_list(rows)
 
 
 def _figures(sweep: Sweep, found: Sequence[Point], say: Say, language: str) -> str:
-    """Those of the Sweep page, over a logarithmic ρ; without a finished run what the thesis prints."""
+    """Return the figures of the Sweep page over a logarithmic ρ; without runs, the printed results."""
     spec, look = sweep.spec, {"say": say, "logarithmic": True}
     metric = found[0].metric if found else METRICS[spec.task]
     shown: dict[str, go.Figure] = {"metric": metric_curve(found, printed(spec.task), metric=metric, **look)}
@@ -78,21 +83,21 @@ def _figures(sweep: Sweep, found: Sequence[Point], say: Say, language: str) -> s
     note = (
         "" if spec.parameters.get("size") == "paper" or not printed(spec.task) else say("sweep.thesis.size")
     )
-    told = "".join(_titled(figure, f"{language}-{name}") for name, figure in shown.items())
-    return f'{told}<p class="sp-note">{escape(note)}</p>'
+    drawn = "".join(_titled(figure, f"{language}-{name}") for name, figure in shown.items())
+    return f'{drawn}<p class="sp-note">{escape(note)}</p>'
 
 
 def _titled(figure: go.Figure, name: str) -> str:
     title = figure.layout.title.text
-    return drawn(figure.update_layout(title=None, margin={"t": 8}), title, name)
+    return figure_html(figure.update_layout(title=None, margin={"t": 8}), title, name)
 
 
 def _means(cells: Sequence[Cell], say: Say) -> str:
     heads = ("runs.method", "ρ", "report.sweep.seeds", "report.sweep.mean", "report.sweep.interval")
     rows = []
     for row in summary(cells):
-        interval = "" if row["low"] is None else f"{exact(row['low'])} – {exact(row['high'])}"
-        mean = "" if row["test"] is None else exact(row["test"])
+        interval = "" if row["low"] is None else f"{format_number(row['low'])} – {format_number(row['high'])}"
+        mean = "" if row["test"] is None else format_number(row["test"])
         figures = (say(f"method.{row['method']}"), f"{row['density']:g}", str(row["n"]), mean, interval)
         rows.append((*figures, str(row["collapsed"] or ""), str(row["failed"] or "")))
     ends = ("sweep.status.collapsed", "sweep.status.failed")
@@ -101,7 +106,7 @@ def _means(cells: Sequence[Cell], say: Say) -> str:
 
 
 def _runs(cells: Sequence[Cell], say: Say) -> str:
-    """Every cell, with the name that somebody gave its run."""
+    """Return a table of all cells with the names of their runs."""
     columns = ("train", "test", "nonzeros", "nonzeros_all", "steps", "seconds", "ending")
     heads = ["runs.method", "ρ", "runs.seed", "runs.run", "runs.name"]
     heads += [f"sweep.table.{column}" for column in columns]
@@ -110,7 +115,7 @@ def _runs(cells: Sequence[Cell], say: Say) -> str:
 
 def _run(cell: Cell, say: Say) -> tuple[str, ...]:
     row, run = described(cell) | {"nonzeros_all": all_nonzeros(cell)}, cell.run
-    values = ["" if row[part] is None else exact(row[part]) for part in ("train", "test")]
+    values = ["" if row[part] is None else format_number(row[part]) for part in ("train", "test")]
     kept, left, steps = (
         "" if row[part] is None else f"{row[part]:,}" for part in ("nonzeros", "nonzeros_all", "steps")
     )
@@ -124,7 +129,10 @@ def _run(cell: Cell, say: Say) -> tuple[str, ...]:
 
 
 def _table(heads: Iterable[str], rows: Iterable[Sequence[str]], say: Say) -> str:
-    """Rows whose first cell is their name; a head without a dot in it is no word but a sign."""
+    """Return a table; the first cell of a row names it.
+
+    A head that contains a dot is a word key, any other is literal.
+    """
     head = "".join(f'<th scope="col">{escape(say(key) if "." in key else key)}</th>' for key in heads)
     body = "".join(
         f'<tr><th scope="row">{escape(first)}</th>'

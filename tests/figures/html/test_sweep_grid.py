@@ -7,13 +7,13 @@ import pytest
 from sparsecore.engine.config import RunConfig
 from sparsecore.figures.html import sweep_grid
 from sparsecore.figures.html.sweep_grid import (
-    TOLD,
+    MAX_LISTED,
     done_share,
-    grid,
-    legend,
-    notes,
+    failure_notes,
+    grid_html,
+    legend_html,
     progress_bar,
-    training,
+    running_links,
 )
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.sweeps.spec import Cell, SweepSpec
@@ -56,32 +56,32 @@ def chips(html: str) -> list[tuple[str, str]]:
         (cell(reason="stopped", result=result(0.2)), ("stopped", "‖")),
     ],
 )
-def test_every_state_has_a_sign_or_a_number(made, chip):
-    assert chips(grid([made], say, "en")) == [chip]
+def test_every_cell_state_has_a_sign_or_a_number(made, chip):
+    assert chips(grid_html([made], say, "en")) == [chip]
 
 
-def test_a_run_that_has_begun_is_a_link_to_the_lab_in_the_readers_language():
-    assert 'href="/?run=abc&lang=zh"' in grid([cell(result=result(0.1))], say, "zh")
-    assert "href" not in grid([cell(state="queued"), cell(seed=1)], say, "en")
+def test_a_started_run_links_to_the_lab_in_the_readers_language():
+    assert 'href="/?run=abc&lang=zh"' in grid_html([cell(result=result(0.1))], say, "zh")
+    assert "href" not in grid_html([cell(state="queued"), cell(seed=1)], say, "en")
 
 
-def test_the_runs_that_train_now_are_named_and_lead_to_the_lab():
+def test_running_cells_are_named_and_link_to_the_lab():
     made = [cell(density=0.4, seed=2, state="running", step=9), cell(state="queued"), cell(seed=1)]
-    html = training(made, say, "zh")
+    html = running_links(made, say, "zh")
     assert html.count("<a") == 1
     assert '<a href="/?run=abc&lang=zh" target="_self">' in html
     assert "ρ 0.4, seed 2" in html
-    assert training(made[1:], say, "en") == ""
+    assert running_links(made[1:], say, "en") == ""
 
 
-def test_of_many_that_train_at_once_the_first_are_named():
-    html = training([cell(seed=seed, state="running") for seed in range(TOLD + 3)], say, "en")
-    assert (html.count("<a"), "and 3 more" in html) == (TOLD, True)
+def test_only_the_first_of_many_running_cells_are_named():
+    html = running_links([cell(seed=seed, state="running") for seed in range(MAX_LISTED + 3)], say, "en")
+    assert (html.count("<a"), "and 3 more" in html) == (MAX_LISTED, True)
 
 
-def test_densities_are_columns_and_dense_is_one_place_for_all_methods():
+def test_densities_are_columns_and_dense_spans_all_methods():
     spec = SweepSpec(task="sinc", densities=(1.0, 0.4), seeds=(0, 1))
-    html = grid([Cell(config, None) for config in spec.configs()], say, "en")
+    html = grid_html([Cell(config, None) for config in spec.configs()], say, "en")
     assert re.findall(r"<b[^>]*>([^<]+)</b>", html) == ["ρ", "global", "layer-wise", "1", "0.4"]
     assert re.findall(r'class="(sp-place[^"]*)" data-method="(\w+)"', html) == [
         ("sp-place sp-span", "dense"),
@@ -92,32 +92,32 @@ def test_densities_are_columns_and_dense_is_one_place_for_all_methods():
     assert len(chips(html)) == 6
 
 
-def test_many_seeds_are_small_squares():
+def test_many_seeds_become_small_squares():
     cells = [cell(seed=seed) for seed in range(6)]
-    assert "sp-small" in grid(cells, say, "en")
-    assert "sp-small" not in grid(cells[:5], say, "en")
+    assert "sp-small" in grid_html(cells, say, "en")
+    assert "sp-small" not in grid_html(cells[:5], say, "en")
 
 
-def test_many_densities_are_small_squares_and_nothing_says_that_there_are_numbers():
+def test_many_densities_become_small_squares_without_a_legend():
     cells = [cell(density=round(0.02 * (place + 1), 2), result=result(0.1)) for place in range(23)]
-    assert "sp-small" in grid(cells, say, "en")
-    assert legend(cells, say) == ""
-    assert "sp-small" not in grid(cells[:22], say, "en")
-    assert legend(cells[:22], say) != ""
+    assert "sp-small" in grid_html(cells, say, "en")
+    assert legend_html(cells, say) == ""
+    assert "sp-small" not in grid_html(cells[:22], say, "en")
+    assert legend_html(cells[:22], say) != ""
 
 
-def test_of_very_many_cells_each_place_is_a_bar_that_tells_how_many_are_done(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sweep_grid, "MOST_CHIPS", 3)
+def test_a_huge_sweep_has_a_progress_bar_per_place(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sweep_grid, "MAX_CHIPS", 3)
     cells = [cell(seed=seed, result=result(0.1)) for seed in range(3)] + [cell(density=0.4)]
-    html = grid(cells, say, "en")
+    html = grid_html(cells, say, "en")
     assert chips(html) == []
     assert 'title="global ρ 0.1: 3 of 3 runs done"' in html
     assert 'title="global ρ 0.4: 0 of 1 runs done"' in html
-    assert legend(cells, say) == ""
-    assert len(chips(grid(cells[:3], say, "en"))) == 3
+    assert legend_html(cells, say) == ""
+    assert len(chips(grid_html(cells[:3], say, "en"))) == 3
 
 
-def test_the_bar_is_what_ended_and_what_running_cells_have_done():
+def test_the_progress_bar_counts_finished_and_partly_done_cells():
     cells = [
         cell(result=result(0.1)),
         cell(seed=1, reason="collapsed", result=result(0.3)),
@@ -130,16 +130,16 @@ def test_the_bar_is_what_ended_and_what_running_cells_have_done():
     assert "2 of 4 runs done" in html
 
 
-def test_nobody_knows_the_share_of_a_run_that_plans_epochs():
+def test_a_run_without_a_step_limit_has_no_progress_share():
     config = RunConfig(task="vulnerabilities", size="laptop")
     planned = Cell(config, run(config, state="running", step=10))
     assert done_share(planned) is None
-    assert chips(grid([planned], say, "en")) == [("running", "…")]
+    assert chips(grid_html([planned], say, "en")) == [("running", "…")]
 
 
-def test_causes_are_told_once_for_all_seeds_with_layer_and_step():
+def test_each_cause_is_listed_once_with_seeds_layer_and_step():
     collapsed = {"reason": "collapsed", "result": result(0.3)}
-    html = notes(
+    html = failure_notes(
         [
             *(cell(seed=seed, detail={"layer": "fc3", "step": 1}, **collapsed) for seed in (0, 1)),
             cell(density=0.2, detail={"step": 40}, **collapsed),
@@ -157,13 +157,15 @@ def test_causes_are_told_once_for_all_seeds_with_layer_and_step():
     ]
 
 
-def test_of_many_causes_the_first_are_told_and_the_rest_counted():
-    html = notes([cell(seed=seed, state="failed", reason=None, error=f"{seed}") for seed in range(9)], say)
+def test_only_the_first_of_many_causes_are_listed():
+    html = failure_notes(
+        [cell(seed=seed, state="failed", reason=None, error=f"{seed}") for seed in range(9)], say
+    )
     assert html.count("<li") == 7
     assert "and 3 more" in html
 
 
-def test_what_the_numbers_are_is_told_once_there_are_any():
-    assert legend([cell()], say) == ""
-    assert "RMSE" in legend([cell(result=result(0.1))], say)
-    assert "in %" in legend([cell(result=result(0.9, "accuracy"))], say)
+def test_the_legend_appears_with_the_first_number():
+    assert legend_html([cell()], say) == ""
+    assert "RMSE" in legend_html([cell(result=result(0.1))], say)
+    assert "in %" in legend_html([cell(result=result(0.9, "accuracy"))], say)

@@ -71,16 +71,16 @@ def test_hostile_text_stays_text(text):
         assert all(text not in (value or "") for name, value in parsed.attributes if name == "style")
 
 
-def test_direction_marks_of_a_text_end_with_it():
+def test_bidi_controls_are_isolated():
     assert "<bdi>\u202eevil</bdi>" in samples([("\u202eevil", 0)], say)
     assert "<bdi>\u202eevil</bdi>" in shaded_tokens([("\u202eevil", 1.0)], "高危", say)
 
 
-def test_a_long_sample_is_cut():
+def test_a_long_sample_is_truncated():
     assert len(ParsedMarkup(samples([("x" * 10_000, 0)], say)).text) < SAMPLE_CHARACTERS + 20
 
 
-def test_the_bar_has_a_part_for_every_grade_that_occurs_and_a_number_for_all():
+def test_the_grade_bar_shows_present_grades_and_all_counts():
     markup = grade_bar(dict(zip(GRADES, (1, 0, 3, 0), strict=True)), say)
     assert markup.count("flex:") == 2
     assert "low 低危 1 (25.0%)" in markup
@@ -89,7 +89,7 @@ def test_the_bar_has_a_part_for_every_grade_that_occurs_and_a_number_for_all():
         assert grade in parsed.text
 
 
-def test_probabilities_are_as_wide_as_they_are():
+def test_a_probability_bar_is_as_wide_as_its_probability():
     markup = probability_bars({"低危": 0.125, "高危": 0.875}, "高危", say)
     assert "width:12.5%" in markup
     assert "width:87.5%" in markup
@@ -109,12 +109,12 @@ def test_tokens_are_shaded_by_size_and_marked_by_sign():
     assert "Most influential words for high 高危: 注入" in markup
 
 
-def test_a_text_without_weights_is_shown_without_shade():
+def test_a_text_without_weights_has_no_shade():
     assert "/ 0.00)" in shaded_tokens([("x", 0.0)], "低危", say)
     assert "sp-tokens" in shaded_tokens([], "低危", say)
 
 
-def test_each_picture_is_a_table_too_with_every_digit():
+def test_every_picture_has_a_table_with_full_precision():
     _, grades = grade_table({"低危": 1, "高危": 2}, say)
     assert grades == [("low 低危", 1, 1 / 3), ("high 高危", 2, 2 / 3)]
     _, shares = probability_table({"低危": 0.1, "高危": 0.9}, say)

@@ -43,14 +43,14 @@ def test_a_report_has_the_figures_of_its_task_in_both_languages(store: Store, ta
     assert not re.search(r"\b(parameter|report|runs|state|figure)\.[a-z]", text)
 
 
-def test_it_asks_no_other_place_for_anything(store: Store):
+def test_the_report_requests_nothing_from_the_network(store: Store):
     page = run_report(store, store.get(trained(store)))
     assert page.count("default-src 'none'") == 1
     markup = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     assert not re.search(r'(?:src|href)="(?!#)', markup)
 
 
-def test_a_name_and_a_note_are_text_and_never_markup(store: Store):
+def test_name_and_note_are_escaped(store: Store):
     run = trained(store)
     catalogue.describe(store, run, name="<script>x</script>", note="</main><img src=x onerror=1>")
     page = run_report(store, store.get(run))
@@ -59,13 +59,13 @@ def test_a_name_and_a_note_are_text_and_never_markup(store: Store):
     assert "&lt;script&gt;x" in page
 
 
-def test_a_run_that_has_not_begun_has_a_report_without_figures(store: Store):
+def test_a_queued_run_has_a_report_without_figures(store: Store):
     page = run_report(store, store.get(store.create(RunConfig())))
     assert "<figure>" not in page
     assert "Queued" in page
 
 
-def test_the_command_writes_the_file_once(store: Store, tmp_path: Path):
+def test_the_report_command_does_not_overwrite_a_file(store: Store, tmp_path: Path):
     file, call = tmp_path / "run.html", CliRunner().invoke
     run = trained(store)
     assert call(app, ["report", run, str(file)]).exit_code == 0

@@ -40,7 +40,7 @@ def markup(page: str) -> str:
     return re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
 
 
-def test_both_languages_have_curves_layers_costs_means_and_every_run(store: Store, sweep: stored.Sweep):
+def test_the_report_has_all_figures_and_runs_in_both_languages(store: Store, sweep: stored.Sweep):
     page = sweep_report(store, sweep)
     for language in ("en", "zh"):
         assert set(re.findall(rf'id="{language}-([\w-]+)"', page)) == FIGURES
@@ -52,7 +52,7 @@ def test_both_languages_have_curves_layers_costs_means_and_every_run(store: Stor
     assert not re.search(r"\b(parameter|report|runs|state|figure|sweep)\.[a-z]", text)
 
 
-def test_the_means_are_those_of_the_runs_with_students_interval(store: Store, sweep: stored.Sweep):
+def test_means_have_students_t_interval(store: Store, sweep: stored.Sweep):
     cells = stored.cells_of(store, SPEC)
     dense = [cell.metric[2] for cell in cells if cell.config.method == "dense"]
     mean, low, high = interval(dense)
@@ -60,20 +60,20 @@ def test_the_means_are_those_of_the_runs_with_students_interval(store: Store, sw
     assert sweep_report(store, sweep, ("en",)).count(row) == 1
 
 
-def test_a_name_is_text_and_never_markup(store: Store, sweep: stored.Sweep):
+def test_a_run_name_is_escaped(store: Store, sweep: stored.Sweep):
     catalogue.describe(store, store.list()[-1].id, name="</td></main><img src=x onerror=alert(1)>", note=None)
     text = markup(sweep_report(store, sweep))
     assert "<img" not in text
     assert text.count("&lt;/td&gt;&lt;/main&gt;&lt;img") == 2
 
 
-def test_a_sweep_with_no_run_yet_shows_what_the_thesis_prints(store: Store):
+def test_a_sweep_without_runs_shows_the_printed_results(store: Store):
     page = sweep_report(store, stored.get(store, stored.begin(store, SPEC)), ("en",))
     assert re.findall(r'id="en-([\w-]+)"', page) == ["metric"]
     assert "0 finished" in markup(page)
 
 
-def test_the_command_takes_a_sweep_where_it_takes_a_run(store: Store, sweep: stored.Sweep, tmp_path: Path):
+def test_the_report_command_accepts_sweeps_and_runs(store: Store, sweep: stored.Sweep, tmp_path: Path):
     call = CliRunner().invoke
     for taken in (sweep.id, store.list()[-1].id):
         file = tmp_path / f"{taken}.html"

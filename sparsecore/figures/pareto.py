@@ -1,4 +1,4 @@
-"""The Pareto front of a search over densities a layer, against the uniform curve."""
+"""The Pareto front of a search over per-layer densities, against runs with one density."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from sparsecore.figures.style import COUNT_AXIS, colour, finished, run_points
+from sparsecore.figures.style import COUNT_AXIS, apply_layout, colour, run_points
 from sparsecore.runs.sweeps.curves import Point, by_method, front, lower_is_better
 from sparsecore.words import Say
 
@@ -17,58 +17,58 @@ FRONT_COLOUR = "#009e73"
 def pareto(
     searched: Sequence[Point], uniform: Sequence[Point], *, metric: str, say: Say, logarithmic: bool = True
 ) -> go.Figure:
-    """The test metric against the weights kept: every searched run, their front, and runs of one ρ.
+    """Draw the test metric against the kept weights: all searched runs, their front, and runs with one ρ.
 
-    Weights are those that are not zero, in all matrices, so that methods that spare a layer compare fairly.
+    Weights are the non-zeros of all matrices, so that methods that exempt a layer compare fairly.
     """
     figure = go.Figure()
-    for method, own in by_method(uniform).items():
-        told = say("figure.one_density", method=say(f"method.{method}"))
-        _line(figure, own, told, colour(method), "uniform", say, mean=True)
+    for method, points in by_method(uniform).items():
+        label = say("figure.one_density", method=say(f"method.{method}"))
+        _line(figure, points, label, colour(method), "uniform", say, mean=True)
     pairs = [(point.nonzeros, point.test) for point in searched]
     best = front(pairs, lower=lower_is_better(metric))
     _line(figure, [searched[i] for i in best], say("figure.front"), FRONT_COLOUR, "front", say)
     rest = [searched[i] for i in range(len(searched)) if i not in best]
     hollow = {"color": FRONT_COLOUR, "symbol": "circle-open", "size": 7}
     name = say("figure.searched")
-    dots = run_points(rest, _test, name, FRONT_COLOUR, say, at=_left, marker=hollow)
+    dots = run_points(rest, _test, name, FRONT_COLOUR, say, at=_nonzeros, marker=hollow)
     dots.update(name=name, showlegend=True)
     figure.add_trace(dots)
     y: dict[str, Any] = {"title": {"text": say(f"live.metric.{metric}"), "standoff": 8}}
     if metric != "rmse":
         y["tickformat"] = ".0%"
     x = {"title": {"text": say("figure.nonzeros"), "standoff": 8}} | (COUNT_AXIS if logarithmic else {})
-    return finished(figure, say("figure.pareto"), y, say, logarithmic=logarithmic, x=x)
+    return apply_layout(figure, say("figure.pareto"), y, say, logarithmic=logarithmic, x=x)
 
 
 def _test(point: Point) -> float:
     return point.test
 
 
-def _left(point: Point) -> float:
+def _nonzeros(point: Point) -> float:
     return point.nonzeros
 
 
 def _line(
     figure: go.Figure,
-    own: Sequence[Point],
+    points: Sequence[Point],
     name: str,
     tint: str,
-    what: str,
+    meta: str,
     say: Say,
     *,
     mean: bool = False,
 ) -> None:
-    """Runs with a line through them; with `mean` through their mean at each density."""
+    """Draw runs and a line through them; with `mean`, a line through their mean at each density."""
     by_density: dict[float, list[Point]] = {}
-    for place, point in enumerate(own):
+    for place, point in enumerate(points):
         by_density.setdefault(point.density if mean else place, []).append(point)
     groups = [
         (sum(p.nonzeros for p in group) / len(group), sum(p.test for p in group) / len(group))
         for group in by_density.values()
     ]
     through = sorted(groups)
-    dots = run_points(own, _test, name, tint, say, at=_left, legendgroup=name)
+    dots = run_points(points, _test, name, tint, say, at=_nonzeros, legendgroup=name)
     figure.add_trace(
         go.Scatter(
             x=[x for x, _ in through],
@@ -78,7 +78,7 @@ def _line(
             name=name,
             legendgroup=name,
             hoverinfo="skip",
-            meta=what,
+            meta=meta,
         )
     )
     figure.add_trace(dots)
