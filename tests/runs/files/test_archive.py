@@ -192,7 +192,7 @@ def test_a_run_that_had_not_ended_is_paused_and_goes_on_to_the_same_weights(stor
 
     steps: list[int] = []
     run = elsewhere.create(config(max_steps=60), worker="w")
-    worker = Worker(elsewhere, elsewhere.get(run), "w", listen=crash)
+    worker = Worker(elsewhere, elsewhere.get(run), "w", on_event=crash)
     elsewhere.command(run, "change", {"density": 0.2})  # saves a checkpoint
     with pytest.raises(Crash):
         worker.work()

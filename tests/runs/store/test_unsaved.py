@@ -49,7 +49,7 @@ def crashed(store: Store, at: int = 117) -> str:
     """A run whose process is gone before the step after so many; it waits for another."""
     run = begun(store, max_steps=STEPS)
     with pytest.raises(Crash):
-        work(store, run, listen=crash_at(at))
+        work(store, run, on_event=crash_at(at))
     assert files(store) == [f"{run}.0", f"{run}.1"]
     assert store.checkpoint(run)[0] < StateFiles(store, run).newest().step <= at
     store.recover(run, "w", "it is gone.")
@@ -60,7 +60,7 @@ def crashed(store: Store, at: int = 117) -> str:
 def goes_on_as_if_left_alone(store: Store, run: str, since: int) -> None:
     """Another worker goes on after this step, and nothing of the run is lost or told twice."""
     steps: list[int] = []
-    ended = work(store, run, "next", listen=lambda event: steps.append(getattr(event, "step", since)))
+    ended = work(store, run, "next", on_event=lambda event: steps.append(getattr(event, "step", since)))
     assert ended.step == STEPS
     assert min(steps) == since
     assert_same(saved(store, run)[1], straight(config(max_steps=STEPS)))
@@ -132,7 +132,7 @@ def test_a_run_that_crashes_again_and_again_but_gets_on_is_not_given_up(store: S
     for crash in range(5):
         name = "w" if crash == 0 else "next"
         with pytest.raises(Crash):
-            work(store, run, name, listen=crash_at(30 + 20 * crash))
+            work(store, run, name, on_event=crash_at(30 + 20 * crash))
         store.recover(run, name, "it is gone.")
         assert store.claim(run, "next")
     goes_on_as_if_left_alone(store, run, StateFiles(store, run).newest().step)
@@ -169,7 +169,7 @@ def test_where_no_file_can_be_written_the_store_takes_all(store: Store, monkeypa
     (store.home / FOLDER).write_text("this is no folder")
     run = begun(store, max_steps=STEPS)
     with pytest.raises(Crash):
-        work(store, run, listen=crash_at(117))
+        work(store, run, on_event=crash_at(117))
     assert 60 < store.checkpoint(run)[0] <= 117
 
 

@@ -131,7 +131,7 @@ def test_the_runs_of_a_batch_look_as_single_ones_do(store: Store, task: str):
 def test_a_listener_hears_of_every_run(store: Store):
     heard: list[tuple[str, Event]] = []
     runs = queued(store, 2, max_steps=3)
-    together(store, runs, listen=lambda run_id, event: heard.append((run_id, event)))
+    together(store, runs, on_event=lambda run_id, event: heard.append((run_id, event)))
     for run_id in runs:
         mine = [event for heard_of, event in heard if heard_of == run_id]
         assert [event.step for event in mine if isinstance(event, Ready)] == [0, 1, 2]
@@ -163,7 +163,7 @@ def test_all_beat_while_one_step_takes_long(store: Store, monkeypatch: pytest.Mo
                 time.sleep(0.2)
                 beats.append([store.get(each).heartbeat for each in runs])
 
-    together(store, runs, listen=slow)
+    together(store, runs, on_event=slow)
     assert all(later > earlier for earlier, later in zip(beats[0], beats[1], strict=True))
 
 
@@ -301,7 +301,7 @@ def test_a_batch_that_is_let_go_is_saved_and_single_workers_end_it_the_same(stor
         if run_id == runs[-1] and isinstance(event, Ready) and event.step == 30:
             gone.set()
 
-    together(store, runs, listen=go, gone=gone)
+    together(store, runs, on_event=go, gone=gone)
     for run_id in runs:
         left = store.get(run_id)
         assert (left.state, left.worker, left.result) == ("queued", None, None)
@@ -322,7 +322,7 @@ def test_a_killed_batch_goes_on_from_the_checkpoints_of_its_runs(
             raise Crash
 
     with pytest.raises(Crash):
-        together(store, runs, listen=crash)
+        together(store, runs, on_event=crash)
     assert all(0 < store.checkpoint(run_id)[0] <= 117 for run_id in runs)
     for run_id in runs:
         assert store.get(run_id).state == "running"

@@ -150,7 +150,7 @@ def test_the_weights_are_those_of_train_bit_for_bit(store: Store):
 
 def test_a_listener_hears_every_event(store: Store):
     heard: list[Event] = []
-    work(store, begun(store, max_steps=3), listen=heard.append)
+    work(store, begun(store, max_steps=3), on_event=heard.append)
     assert [event.step for event in heard if isinstance(event, Ready)] == [0, 1, 2]
     assert isinstance(heard[-1], Ended)
 
@@ -343,7 +343,7 @@ def test_a_crash_loses_only_what_came_after_the_last_checkpoint(
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.01)
     run = begun(store, max_steps=150)
     with pytest.raises(Crash):
-        work(store, run, listen=crash_at(117))
+        work(store, run, on_event=crash_at(117))
     assert store.get(run).state == "running"
     step, arrays = saved(store, run)
     assert 0 < step <= 117
@@ -361,7 +361,7 @@ def test_a_crash_before_the_first_checkpoint_begins_anew(store: Store, monkeypat
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 600.0)
     run = begun(store)
     with pytest.raises(Crash):
-        work(store, run, listen=crash_at(30))
+        work(store, run, on_event=crash_at(30))
     assert store.checkpoint(run) is None
     store.recover(run, "w", "it is gone.")
     store.claim(run, "next")
@@ -380,7 +380,7 @@ def test_a_crash_between_the_last_checkpoint_and_the_ending_changes_neither(
 
     run = begun(store)
     with pytest.raises(Crash):
-        work(store, run, listen=crash)
+        work(store, run, on_event=crash)
     store.recover(run, "w", "it is gone.")
     store.claim(run, "next")
     ended = work(store, run, "next")
@@ -396,7 +396,7 @@ def test_whoever_lost_the_run_writes_no_more_and_does_not_end_it(store: Store):
             store.claim(run, "new")
 
     run = begun(store)
-    assert work(store, run, listen=taken) is None
+    assert work(store, run, on_event=taken) is None
     assert (store.get(run).state, store.get(run).worker) == ("running", "new")
     assert store.entries(run, KINDS) == []
 
