@@ -145,6 +145,15 @@ def test_an_example_runs(example: str, names: dict):
         assert all(parameter.isfinite().all() for parameter in model.parameters())
 
 
+def test_architecture_says_what_each_dependency_is_for():
+    text = (documents.FOLDER / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE)
+    explained = {name for row in rows for name in re.sub(r" \((cluster|tests)\)", "", row).split(", ")}
+    for file in ("requirements.txt", "requirements-cluster.txt", "tests/requirements.txt"):
+        pinned = re.findall(r"^([\w-]+)", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
+        assert set(pinned) <= explained, file
+
+
 def test_readme_shows_the_library_in_six_lines():
     (example,) = [each.content for each in tokens(README) if each.info == "python"]
     assert len([line for line in example.splitlines() if line.strip()]) == 6
