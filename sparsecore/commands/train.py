@@ -60,7 +60,7 @@ def _train_here(store: Store, config: RunConfig) -> Run | None:
     run_id = store.create(config, origin="cli", worker=name)
     with _bar(f"{config.task} {run_id}", config.max_steps) as listen:
         try:
-            Worker(store, store.get(run_id), name, listen=listen, complain=_complain).work()
+            Worker(store, store.get(run_id), name, on_event=listen, on_store_error=_complain).work()
         except KeyboardInterrupt:
             eyes.print("Stopping: the run is saved as it is.")
             store.command(run_id, "stop")

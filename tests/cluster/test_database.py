@@ -139,7 +139,7 @@ def test_of_two_writers_to_a_run_the_second_is_numbered_after_the_first_has_comm
 
     writer = threading.Thread(target=second)
     with shared.engine.begin() as connection:
-        shared._mine_in(connection, run, "w", {"step": 1})
+        shared._update_own_in(connection, run, "w", {"step": 1})
         writer.start()
         started.wait()
         time.sleep(0.2)  # it waits for the row of the run

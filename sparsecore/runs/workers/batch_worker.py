@@ -183,7 +183,7 @@ class BatchWorker:
         while not self.done.wait(HEARTBEAT_SECONDS):
             renewal = update(runs).where(runs.c.worker == self.name)
             try:
-                with self.store.engine.resume_point() as connection:
+                with self.store.engine.begin() as connection:
                     connection.execute(renewal.values(heartbeat=clock(self.store.engine)))
             except StoreError:
                 continue  # the training raises it too, unless the database is back by then

@@ -343,7 +343,7 @@ def test_a_spare_that_dies_as_it_is_handed_a_run_loses_it_to_the_queue(store: St
     spare = supervisor._spare()
     spare.process.kill()
     spare.process.wait()
-    supervisor._hand(run, "queued")
+    supervisor._assign(run, "queued")
     assert store.get(run).state == "running"
     supervisor._reap()
     assert (store.get(run).state, store.get(run).worker) == ("queued", None)
