@@ -14,7 +14,7 @@ from sparsecore.corpora import segmentation
 from sparsecore.corpora.gzip_json import atomic_file
 
 PADDING, UNKNOWN = "<pad>", "<unk>"
-CACHE_VERSION = "2"  # of what is kept; another one is made anew
+CACHE_VERSION = "2"  # version of the cache files; files of another version are rebuilt
 
 
 @dataclass(frozen=True)

@@ -35,15 +35,15 @@ def kinds(points: Points, lipschitz: float) -> list[str]:
     """
     best = points.value <= points.value[0] + 1e-12
     stationary = points.stationary(lipschitz)
-    found = []
+    names = []
     for place in range(len(best)):
         if best[place]:
-            found.append(OPTIMAL)
+            names.append(OPTIMAL)
         elif stationary[place]:
-            found.append(STATIONARY)
+            names.append(STATIONARY)
         else:
-            found.append(BASIC if points.basic_feasible[place] else NEITHER)
-    return found
+            names.append(BASIC if points.basic_feasible[place] else NEITHER)
+    return names
 
 
 def half_width(points: Points) -> float:
@@ -159,10 +159,10 @@ def _path(iterates: np.ndarray, say: Say) -> go.Scatter:
 
 def marks(points: Points, lipschitz: float, places: np.ndarray, say: Say, **options: Any) -> list[go.Scatter]:
     """Return the points by kind at `places` (k, 2); the hover shows support, f and the least L."""
-    found = kinds(points, lipschitz)
+    names = kinds(points, lipschitz)
     traces = []
     for kind, marker in KINDS.items():
-        own = [i for i, is_ in enumerate(found) if is_ == kind]
+        own = [i for i, is_ in enumerate(names) if is_ == kind]
         if own:
             traces.append(
                 go.Scatter(

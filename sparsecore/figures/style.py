@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from sparsecore.runs.sweeps.curves import Mean, Point
 from sparsecore.words import Say
 
-# Okabe–Ito; a method has one colour everywhere.
+# Okabe–Ito palette; a method has the same colour in every figure.
 METHOD_COLOURS = {"dense": "#7f7f7f", "global": "#e69f00", "layerwise": "#0072b2"}
 OTHER_COLOURS = ("#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#f0e442")
 LAYER_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
@@ -56,11 +56,11 @@ def format_number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
 
 
-def interval_band(found: Sequence[Mean], tint: str, group: str) -> go.Scatter:
+def interval_band(means: Sequence[Mean], tint: str, group: str) -> go.Scatter:
     """Return the 95 % intervals as one area, interrupted where a single run has no interval."""
     x: list[float | None] = []
     y: list[float | None] = []
-    for segment in _segments(found):
+    for segment in _segments(means):
         x += [*(m.density for m in segment), *(m.density for m in reversed(segment)), None]
         y += [*(m.high for m in segment), *(m.low for m in reversed(segment)), None]
     return go.Scatter(
@@ -77,15 +77,15 @@ def interval_band(found: Sequence[Mean], tint: str, group: str) -> go.Scatter:
     )
 
 
-def error_bars(found: Sequence[Mean]) -> dict[str, Any]:
+def error_bars(means: Sequence[Mean]) -> dict[str, Any]:
     """Return the 95 % intervals as error bars of the mean line."""
-    halves = [0.0 if mean.high is None else mean.high - mean.mean for mean in found]
+    halves = [0.0 if mean.high is None else mean.high - mean.mean for mean in means]
     return {"type": "data", "array": halves, "thickness": 1, "width": 3}
 
 
-def _segments(found: Sequence[Mean]) -> Iterable[list[Mean]]:
+def _segments(means: Sequence[Mean]) -> Iterable[list[Mean]]:
     segment: list[Mean] = []
-    for mean in found:
+    for mean in means:
         if mean.low is not None:
             segment.append(mean)
         elif segment:
@@ -96,7 +96,7 @@ def _segments(found: Sequence[Mean]) -> Iterable[list[Mean]]:
 
 
 def mean_line(
-    found: Sequence[Mean],
+    means: Sequence[Mean],
     name: str,
     tint: str,
     say: Say,
@@ -106,10 +106,10 @@ def mean_line(
     **options: Any,
 ) -> go.Scatter:
     """Return a line through the means; the hover shows each mean with its interval."""
-    rows = [[None, mean_sentence(mean, name, say), None, mean.low, mean.high, mean.n] for mean in found]
+    rows = [[None, mean_sentence(mean, name, say), None, mean.low, mean.high, mean.n] for mean in means]
     line = {
-        "x": [mean.density for mean in found],
-        "y": [mean.mean for mean in found],
+        "x": [mean.density for mean in means],
+        "y": [mean.mean for mean in means],
         "customdata": rows,
         "mode": "lines",
         "line": {"color": tint, "width": width, "dash": dash},
@@ -142,17 +142,17 @@ def run_sentence(point: Point, name: str, value: float, say: Say) -> str:
     return sentence + (f"<br>{say('figure.collapsed')}" if point.collapsed else "")
 
 
-def point_stride(found: Sequence[Point]) -> int:
+def point_stride(points: Sequence[Point]) -> int:
     """Return the stride at which runs are drawn as points: 1 up to `MAX_POINTS` runs.
 
     >>> point_stride(range(300)), point_stride(range(301))
     (1, 2)
     """
-    return -(-len(found) // MAX_POINTS) or 1
+    return -(-len(points) // MAX_POINTS) or 1
 
 
 def run_points(
-    found: Sequence[Point],
+    points: Sequence[Point],
     value: Callable[[Point], float],
     name: str,
     tint: str,
@@ -165,19 +165,21 @@ def run_points(
 
     `customdata[0]` is the run id, which a click reads.
     """
-    found = found[:: point_stride(found)]
+    points = points[:: point_stride(points)]
     marker = {
-        "size": [10 if point.collapsed else 7 for point in found],
-        "symbol": ["x" if point.collapsed else "circle" for point in found],
+        "size": [10 if point.collapsed else 7 for point in points],
+        "symbol": ["x" if point.collapsed else "circle" for point in points],
         "color": tint,
         "opacity": 0.75,
         "line": {"width": 0},
     }
     stay = {"marker": {"opacity": 0.75}}  # a click opens a run and must not fade the others
     return go.Scatter(
-        x=[at(point) for point in found],
-        y=[value(point) for point in found],
-        customdata=[[point.run, run_sentence(point, name, value(point), say), point.seed] for point in found],
+        x=[at(point) for point in points],
+        y=[value(point) for point in points],
+        customdata=[
+            [point.run, run_sentence(point, name, value(point), say), point.seed] for point in points
+        ],
         mode="markers",
         hovertemplate=HOVER_TEMPLATE,
         selected=stay,

@@ -50,20 +50,20 @@ class Assumption:
         return say(f"paper.setting.{self.name}.ours", **self.values)
 
 
-def assumptions_of(found: Reproduction) -> list[Assumption]:
+def assumptions_of(reproduction: Reproduction) -> list[Assumption]:
     """Return the assumptions of a table, with the values of its runs."""
-    task = paper_table(found.table).task
-    config = RunConfig.parse({"task": task, "size": found.size} | found.parameters)
+    task = paper_table(reproduction.table).task
+    config = RunConfig.parse({"task": task, "size": reproduction.size} | reproduction.parameters)
     values = {
         "reach": f"{SINC_REACH:g}",
         "noise": f"{config.noise:g}",
         "ceiling": f"{100 * best_accuracy(PRINTED_ANGLE_NOISE):.1f}",
-        "runs": len(found.seeds),
-        "seeds": ", ".join(map(str, found.seeds)),
+        "runs": len(reproduction.seeds),
+        "seeds": ", ".join(map(str, reproduction.seeds)),
         "max_steps": "" if config.max_steps is None else f"{config.max_steps:,}",
         "theta": f"{config.theta:g}",
         "learning_rate": f"{config.learning_rate:g}",
-        "neuron": found.floors["keep_alive"],
-        "layer": found.floors["keep_alive_layer"],
+        "neuron": reproduction.floors["keep_alive"],
+        "layer": reproduction.floors["keep_alive_layer"],
     }
-    return [Assumption(name, kind, values) for name, kind in ASSUMPTIONS[found.table]]
+    return [Assumption(name, kind, values) for name, kind in ASSUMPTIONS[reproduction.table]]

@@ -16,7 +16,7 @@ Verdict = Literal["better", "worse", "even"]
 COLUMNS: tuple[Column, ...] = ("global", "layerwise", "keep_alive")
 
 # A method holds at a ρ if its test metric is within this margin of our own dense runs.
-RMSE_HOLDS = 1.25  # times
+RMSE_HOLDS = 1.25  # factor
 ACCURACY_HOLDS = 1.0  # percentage points; one text or point in a hundred
 
 

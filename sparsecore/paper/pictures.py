@@ -30,7 +30,7 @@ class PicturedRun:
 
 @dataclass(frozen=True)
 class PaperFigure:
-    """A figure of the paper: its table, what it draws, and the runs it shows."""
+    """A figure of the paper: its table, its kind, and the runs it shows."""
 
     number: str
     table: str
@@ -76,17 +76,17 @@ class Picture:
 
     @property
     def frame(self) -> Frame:
-        """The part of the run's last frame that is kept."""
+        """The stored part of the run's last frame."""
         return Frame(self.meta["step"], self.arrays, of_known_version(self.meta))
 
     @property
     def scene(self) -> Scene:
-        """The part of its scene that is kept."""
+        """The stored part of the run's scene."""
         return Scene(self.arrays, self.meta)
 
     @property
     def matrices(self) -> list[Matrix]:
-        """The weight matrices of a small network; none of one whose counts and masks are not kept."""
+        """The weight matrices of a small network; empty if counts and masks are not stored."""
         return [matrix for matrix in self.frame.matrices if matrix.array("count") is not None]
 
 

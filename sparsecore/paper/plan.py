@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sparsecore.engine.config import SIZES, TEXTS, ConfigError, RunConfig
-from sparsecore.paper.pictures import FIGURES, PicturedRun
+from sparsecore.paper.pictures import PicturedRun, figures_of
 from sparsecore.paper.thesis import PaperTable, paper_table
 from sparsecore.runs.sweeps.spec import SweepSpec
 
@@ -96,8 +96,7 @@ class Plan:
         """Return method and density of the small networks shown in the table's figures."""
         wanted = [
             (run.method, run.density)
-            for figure in FIGURES.values()
-            if figure.table == self.table
+            for figure in figures_of(self.table)
             for run in figure.runs
             if run.size == PICTURED_SIZE
         ]

@@ -166,10 +166,10 @@ def _size(facts: Facts) -> list[Reason]:
 
 
 def _texts(facts: Facts) -> list[Reason]:
-    found = facts.whole.reproduction
+    reproduction = facts.whole.reproduction
     if facts.whole.table.task != TEXTS or not facts.differs:
         return []
-    return [Reason("other_texts" if found.parameters.get("data") else "generated", cause=True)]
+    return [Reason("other_texts" if reproduction.parameters.get("data") else "generated", cause=True)]
 
 
 def _printed_constant(facts: Facts) -> list[Reason]:
@@ -190,10 +190,10 @@ def _printed_constant(facts: Facts) -> list[Reason]:
 
 def _printed_worse_than_constant(facts: Facts) -> list[Reason]:
     """The paper's RMSE exceeds that of a constant on our points: its test points are of another kind."""
-    theirs, found = facts.cell.test.paper, facts.whole.reproduction
+    theirs, reproduction = facts.cell.test.paper, facts.whole.reproduction
     if facts.whole.table.task != "sinc" or theirs is None or not facts.differs:
         return []
-    constant = constant_rmse(found.parameters.get("noise", NOISE["sinc"].default))
+    constant = constant_rmse(reproduction.parameters.get("noise", NOISE["sinc"].default))
     if theirs <= constant:
         return []
     values = {"value": facts.format_value(theirs), "constant": facts.format_value(constant)}
@@ -228,13 +228,13 @@ def _fits_better(facts: Facts) -> list[Reason]:
 
 def _angle_noise(facts: Facts) -> list[Reason]:
     """The printed noise of the spirals makes the printed accuracy impossible."""
-    theirs, found = facts.cell.test.paper, facts.whole.reproduction
+    theirs, reproduction = facts.cell.test.paper, facts.whole.reproduction
     if facts.whole.table.task != "spirals" or theirs is None or not facts.differs:
         return []
     ceiling = facts.whole.table.in_unit(best_accuracy(PRINTED_ANGLE_NOISE))
     if theirs <= ceiling:
         return []
-    ours = found.parameters.get("noise", NOISE["spirals"].default)
+    ours = reproduction.parameters.get("noise", NOISE["spirals"].default)
     return [Reason("angle_noise", {"ceiling": f"{ceiling:.1f}", "noise": f"{ours:g}"}, cause=True)]
 
 

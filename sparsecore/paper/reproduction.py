@@ -77,7 +77,7 @@ class Trial(ReproductionModel):
     def of(cls, cell: Cell) -> Trial:
         """Build the trial from the current state of a cell."""
         config, run = cell.config, cell.run
-        found: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "digest": config.digest(),
             "column": column_of(config),
             "density": config.density,
@@ -85,18 +85,18 @@ class Trial(ReproductionModel):
             "status": cell.status,
         }
         if run is None:
-            return cls(**found)
+            return cls(**fields)
         reason = f"failed: {run.error}" if run.state == "failed" else run.reason
-        found |= {"run": run.id, "reason": reason, "detail": run.detail or {}, "step": run.step}
+        fields |= {"run": run.id, "reason": reason, "detail": run.detail or {}, "step": run.step}
         if cell.metric is not None and cell.status in FINISHED:
             result, (name, train, test) = run.result, cell.metric
-            found |= {"metric": name, "train": train, "test": test}
-            found |= {name: result[name] for name in ("budget", "nonzeros", "seconds", "device")}
-            found["layers"] = tuple(
+            fields |= {"metric": name, "train": train, "test": test}
+            fields |= {name: result[name] for name in ("budget", "nonzeros", "seconds", "device")}
+            fields["layers"] = tuple(
                 TrialLayer(**{name: layer[name] for name in TrialLayer.model_fields})
                 for layer in result["layers"]
             )
-        return cls(**found)
+        return cls(**fields)
 
     def point(self) -> Point | None:
         """Return the trial as a point of the curves; None without a result."""
@@ -225,19 +225,19 @@ def versions() -> dict[str, str]:
 # -- shipped ----------------------------------------------------------------------------------------------
 
 
-def write_shipped(found: Reproduction, folder: Path = FOLDER) -> Path:
+def write_shipped(reproduction: Reproduction, folder: Path = FOLDER) -> Path:
     """Write a finished reproduction to a folder.
 
     Raises `ValueError` if runs are unfinished or the commit is unknown.
     """
-    open_ = sum(not trial.finished for trial in found.trials)
+    open_ = sum(not trial.finished for trial in reproduction.trials)
     if open_:
-        raise ValueError(f"{open_} of {len(found.trials)} runs have not ended: nothing is shipped.")
-    if found.commit is None:
+        raise ValueError(f"{open_} of {len(reproduction.trials)} runs have not ended: nothing is shipped.")
+    if reproduction.commit is None:
         raise ValueError("a shipped reproduction names its commit; this copy is in no git repository.")
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{found.table}.json"
-    rows = found.model_dump(mode="json", exclude_defaults=True)
+    path = folder / f"{reproduction.table}.json"
+    rows = reproduction.model_dump(mode="json", exclude_defaults=True)
     head = {name: value for name, value in rows.items() if name != "trials"}
     lines = ",\n".join(f"  {json.dumps(row, ensure_ascii=False)}" for row in rows["trials"])
     text = json.dumps(head, ensure_ascii=False, indent=1).removesuffix("\n}")

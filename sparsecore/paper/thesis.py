@@ -116,11 +116,11 @@ def printed(task: str) -> tuple[Printed, ...]:
     >>> printed("spirals")[1]
     Printed(table='3-2', method='global', density=0.9, train=0.9966, test=0.995)
     """
-    found = []
+    results = []
     for table in map(paper_table, TABLES):
         for density, row in table.rows.items() if table.task == task else ():
             for method in METHODS if density < 1 else METHODS[:1]:
                 name = "dense" if density == 1 else method
                 train, test = (table.in_shares(row[method][part]) for part in PARTS)
-                found.append(Printed(table.name, name, float(density), train, test))
-    return tuple(found)
+                results.append(Printed(table.name, name, float(density), train, test))
+    return tuple(results)

@@ -31,8 +31,8 @@ def count_answers(store: Store, lesson: str, choices: int) -> list[int]:
         select(guesses.c.choice, func.count()).where(guesses.c.lesson == lesson).group_by(guesses.c.choice)
     )
     with store.engine.connect() as connection:
-        found = dict(tuple(row) for row in connection.execute(query))
-    return [found.get(choice, 0) for choice in range(choices)]
+        counts = dict(tuple(row) for row in connection.execute(query))
+    return [counts.get(choice, 0) for choice in range(choices)]
 
 
 def answers_of(store: Store, owner: str) -> dict[str, int]:

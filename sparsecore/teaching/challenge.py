@@ -18,7 +18,7 @@ from sparsecore.engine.tasks.points import sinc_points, spiral_points
 MODEL = "model."  # prefix of a network's arrays in a checkpoint
 SEED = 20_261_122  # seed of the judge's points
 SINC_POINTS = 4_000  # the standard error of an RMSE near 0.08 is then under 0.001
-SPIRAL_DRAWS = 4  # of 2,000 points each: that of an accuracy near 99 % is 0.11 points
+SPIRAL_DRAWS = 4  # draws of 2,000 points; the standard error of an accuracy near 99 % is 0.11 points
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from sparsecore.runs.store.store import NOT_DELETED, Store
 from sparsecore.runs.store.tables import entries, runs
 from sparsecore.teaching.challenge import CHALLENGES, Judgement, NotJudged, judge
 
-MAX_NAME_LENGTH = 40  # characters
+MAX_NAME_LENGTH = 40  # maximum number of characters
 
 
 @dataclass(frozen=True)
@@ -52,18 +52,18 @@ def enter(store: Store, run_id: str, name: str, by: Person = HOST) -> Judgement:
     if run is None:
         raise NotJudged(f"there is no run {run_id}.")
     by.require(run.owner, run.origin, f"run {run_id}")
-    found = judge_run(store, run)
-    if found.passes:
+    judgement = judge_run(store, run)
+    if judgement.passes:
         facts = {
             "name": " ".join(strip_control(name).split())[:MAX_NAME_LENGTH] or run_id,
-            "nonzeros": found.nonzeros,
+            "nonzeros": judgement.nonzeros,
         }
-        facts |= {"value": found.value, "created": time.time()}
+        facts |= {"value": judgement.value, "created": time.time()}
         row = {"run_id": run_id, "task": run.config.task, "owner": run.owner or by.owner} | facts
         with store.engine.begin() as connection:
             entered = upsert(connection, entries).values(row)
             connection.execute(entered.on_conflict_do_update(index_elements=["run_id"], set_=facts))
-    return found
+    return judgement
 
 
 def withdraw(store: Store, run_id: str, by: Person = HOST) -> None:
@@ -87,13 +87,13 @@ def leaderboard(store: Store, task: str) -> list[Entry]:
     )
     with store.engine.connect() as connection:
         rows = list(connection.execute(query))
-    found: list[Entry] = []
+    board: list[Entry] = []
     seen: set[str] = set()
     for row in rows:
         # Runs without an owner, from the command line, count individually.
         if row.entrant is not None and row.entrant in seen:
             continue
         seen |= {row.entrant} if row.entrant is not None else set()
-        level = found[-1].rank if found and found[-1].nonzeros == row.nonzeros else len(found) + 1
-        found.append(Entry(level, Run.of(row), row.entrant_name, row.entrant, row.nonzeros, row.value))
-    return found
+        level = board[-1].rank if board and board[-1].nonzeros == row.nonzeros else len(board) + 1
+        board.append(Entry(level, Run.of(row), row.entrant_name, row.entrant, row.nonzeros, row.value))
+    return board

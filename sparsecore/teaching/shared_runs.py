@@ -16,23 +16,18 @@ def shared_run(store: Store, config: RunConfig, origin: str = LESSON) -> Run:
 
     It has no owner. Two people who open it at once get the same run.
     """
-    found = _newest(store, config, origin)
-    if found is not None:
-        return found
-    with store.engine.connect() as connection:
-        lock_tables(connection)
-        row = connection.execute(_query(config, origin)).first()
-        if row is None:
-            connection.execute(insert(runs).values(new_row(config, origin)))
-            row = connection.execute(_query(config, origin)).first()
-        connection.commit()
+    query = _query(config, origin)
+    with store.engine.connect() as connection:  # without a lock: most viewers find the run
+        row = connection.execute(query).first()
+    if row is None:
+        with store.engine.connect() as connection:
+            lock_tables(connection)
+            row = connection.execute(query).first()
+            if row is None:
+                connection.execute(insert(runs).values(new_row(config, origin)))
+                row = connection.execute(query).first()
+            connection.commit()
     return Run.of(row)
-
-
-def _newest(store: Store, config: RunConfig, origin: str) -> Run | None:
-    with store.engine.connect() as connection:
-        row = connection.execute(_query(config, origin)).first()
-    return None if row is None else Run.of(row)
 
 
 def _query(config: RunConfig, origin: str):

@@ -25,8 +25,8 @@ def teacher_view(store: Store) -> TeacherView | None:
     # Every viewer's server reads this, so it must not write.
     kept = select(settings.c.value).where(settings.c.name == SETTING)
     with store.engine.connect() as connection:
-        found = connection.execute(kept).scalar_one_or_none()
-    return TeacherView(**found) if found else None
+        value = connection.execute(kept).scalar_one_or_none()
+    return TeacherView(**value) if value else None
 
 
 def set_teacher_view(store: Store, view: TeacherView | None) -> None:

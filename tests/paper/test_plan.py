@@ -4,7 +4,7 @@ import pytest
 
 from sparsecore.engine.config import ConfigError
 from sparsecore.engine.tasks.points import SINC_REACH, constant_rmse
-from sparsecore.paper.pictures import FIGURES
+from sparsecore.paper.pictures import FIGURES, figures_of
 from sparsecore.paper.plan import FLOORS, KEPT_ALIVE_AT, Plan, column_of
 from sparsecore.paper.thesis import TABLES, paper_table
 
@@ -47,7 +47,7 @@ def test_every_figure_shows_runs_that_the_plan_trains():
     for table in TABLES:
         plan = Plan(table, seeds=(4, 5))
         trained = {config.digest() for config in plan.configs()}
-        for figure in (figure for figure in FIGURES.values() if figure.table == table):
+        for figure in figures_of(table):
             shown = {plan.config_of(run).digest() for run in figure.runs}
             assert shown <= trained, figure.number
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sparsecore.paper.pictures import FIGURES
+from sparsecore.paper.pictures import figures_of
 from sparsecore.paper.plan import KEPT_ALIVE_AT
 from sparsecore.paper.reproduction import Reproduction, command_for, load_shipped
 from sparsecore.paper.stored_runs import load_shipped_pictures, pictures_of, plan_of
@@ -50,7 +50,7 @@ def test_global_collapses_name_the_layer_and_minimum_counts_prevent_them(found):
 
 def test_every_figure_of_the_table_has_its_pictures(found):
     shown = load_shipped_pictures(found.table)
-    figures = [figure for figure in FIGURES.values() if figure.table == found.table]
+    figures = figures_of(found.table)
     assert figures
     for figure in figures:
         assert len(pictures_of(figure, plan_of(found), shown)) == len(figure.runs), figure.number

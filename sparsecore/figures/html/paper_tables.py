@@ -123,60 +123,60 @@ def breaking_points(comparison: Comparison, say: Say) -> str:
 
 def breaking_sentences(comparison: Comparison, say: Say) -> list[str]:
     """Return one sentence per column: the lowest ρ at which it holds, and where it breaks."""
-    found = []
+    sentences = []
     for column in COLUMNS:
         if not comparison.column(column):
             continue
         low, at = comparison.breaks(column)
         key = BREAK_KEYS[low is not None, at is not None]
         values = {"method": say(f"paper.column.{column}"), "low": _rho(low), "at": _rho(at)}
-        found.append(say(f"paper.breaks.{key}", **values))
-    return found
+        sentences.append(say(f"paper.breaks.{key}", **values))
+    return sentences
 
 
 def _rho(density: float | None) -> str:
     return "" if density is None else f"{density:g}"
 
 
-def assumptions_table(found: Reproduction, say: Say) -> str:
-    """Return a table of what the thesis leaves open or misprints, next to what these runs do."""
+def assumptions_table(reproduction: Reproduction, say: Say) -> str:
+    """Return a table of what the thesis leaves open or misprints and what these runs do instead."""
     rows = "".join(
         f'<tr><td data-label="{escape(say("paper.settings.thesis"))}">'
-        f'<span class="sp-kind">{escape(say(f"paper.kind.{setting.kind}"))}</span> '
-        f"{escape(setting.thesis(say))}</td>"
-        f'<td data-label="{escape(say("paper.settings.ours"))}">{escape(setting.chosen(say))}</td></tr>'
-        for setting in assumptions_of(found)
+        f'<span class="sp-kind">{escape(say(f"paper.kind.{assumption.kind}"))}</span> '
+        f"{escape(assumption.thesis(say))}</td>"
+        f'<td data-label="{escape(say("paper.settings.ours"))}">{escape(assumption.chosen(say))}</td></tr>'
+        for assumption in assumptions_of(reproduction)
     )
     heads = "".join(f"<th>{escape(say(f'paper.settings.{side}'))}</th>" for side in ("thesis", "ours"))
     return f'<table class="sp-paper sp-settings"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
 
 
-def provenance(found: Reproduction, say: Say) -> str:
+def provenance(reproduction: Reproduction, say: Say) -> str:
     """Return the command, commit, versions, devices and number of runs of a reproduction."""
     counts = {
-        "total": len(found.trials),
-        "done": sum(trial.status == "done" for trial in found.trials),
-        "collapsed": sum(trial.status == "collapsed" for trial in found.trials),
-        "failed": sum(trial.status == "failed" for trial in found.trials),
-        "open": sum(not trial.finished for trial in found.trials),
+        "total": len(reproduction.trials),
+        "done": sum(trial.status == "done" for trial in reproduction.trials),
+        "collapsed": sum(trial.status == "collapsed" for trial in reproduction.trials),
+        "failed": sum(trial.status == "failed" for trial in reproduction.trials),
+        "open": sum(not trial.finished for trial in reproduction.trials),
     }
     rows = {
-        "paper.provenance": f"<code>{escape(found.command)}</code>",
-        "paper.provenance.commit": escape(found.commit or say("paper.provenance.none")),
-        "paper.provenance.created": escape(found.created),
-        "paper.provenance.versions": escape(", ".join(f"{n} {v}" for n, v in found.versions.items())),
-        "paper.provenance.devices": escape(", ".join(found.devices)),
+        "paper.provenance": f"<code>{escape(reproduction.command)}</code>",
+        "paper.provenance.commit": escape(reproduction.commit or say("paper.provenance.none")),
+        "paper.provenance.created": escape(reproduction.created),
+        "paper.provenance.versions": escape(", ".join(f"{n} {v}" for n, v in reproduction.versions.items())),
+        "paper.provenance.devices": escape(", ".join(reproduction.devices)),
         "paper.provenance.runs": escape(say("paper.provenance.counted", **counts)),
     }
     terms = "".join(f"<dt>{escape(say(key))}</dt><dd>{value}</dd>" for key, value in rows.items() if value)
     return f'<dl class="sp-facts">{terms}</dl>'
 
 
-def sorting_table(found: dict[str, Any], say: Say) -> str:
+def sorting_table(measured: dict[str, Any], say: Say) -> str:
     """Return Table 3-5: the thesis's seconds, and each method measured here with its ratio to ours."""
-    paper = {"way": "paper"} | found["paper"]
-    rows = "".join(_sorting_row(row, say) for row in (paper, *found["rows"]))
-    layerwise = say("paper.sorting.layerwise", blocks=found["blocks"])
+    paper = {"way": "paper"} | measured["paper"]
+    rows = "".join(_sorting_row(row, say) for row in (paper, *measured["rows"]))
+    layerwise = say("paper.sorting.layerwise", blocks=measured["blocks"])
     heads = (say("paper.sorting.way"), say("paper.sorting.global"), layerwise)
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
     return f'<table class="sp-paper sp-sorting"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
@@ -194,9 +194,9 @@ def _sorting_row(row: dict[str, Any], say: Say) -> str:
     return f'<tr><th scope="row">{escape(say("paper.sorting." + row["way"]))}</th>{"".join(cells)}</tr>'
 
 
-def sorting_sentences(found: dict[str, Any], say: Say) -> list[str]:
+def sorting_sentences(measured: dict[str, Any], say: Say) -> list[str]:
     """Return the thesis's extrapolation to 7 billion weights, and that of the measurements here."""
-    theirs, ours = found["paper"]["extrapolated_7B"], found["extrapolation"]
+    theirs, ours = measured["paper"]["extrapolated_7B"], measured["extrapolation"]
     return [
         say(
             "paper.sorting.large.paper",

@@ -124,7 +124,7 @@ def cell_name(cell: Cell, say: Say) -> str:
 
 
 def legend_html(cells: Sequence[Cell], say: Say) -> str:
-    """Return what the numbers in the cells mean; empty if there are none."""
+    """Return an explanation of the numbers in the cells; empty if there are none."""
     metric = next((cell.metric[0] for cell in cells if cell.metric is not None), None)
     if metric is None or not _numbered(cells):
         return ""

@@ -53,12 +53,12 @@ figure { margin: 16px 0 24px; background: #fff; }
 
 
 def paper_report(
-    found: Reproduction, pictures: Mapping[str, Picture], languages: Sequence[str] = tuple(LANGUAGES)
+    reproduction: Reproduction, pictures: Mapping[str, Picture], languages: Sequence[str] = tuple(LANGUAGES)
 ) -> str:
     """Return the report, one section per language; plotly's script is included once."""
-    comparison = compare(found)
+    comparison = compare(reproduction)
     parts = "".join(_language_section(comparison, pictures, language) for language in languages)
-    return document(found.table, parts, languages)
+    return document(reproduction.table, parts, languages)
 
 
 def document(title: str, parts: str, languages: Sequence[str]) -> str:
@@ -77,15 +77,16 @@ def document(title: str, parts: str, languages: Sequence[str]) -> str:
 
 def _language_section(comparison: Comparison, pictures: Mapping[str, Picture], language: str) -> str:
     """Return the whole report in one language."""
-    say, found = speaker(language), comparison.reproduction
+    say, reproduction = speaker(language), comparison.reproduction
+    provenance = paper_tables.provenance(reproduction, say)
     sections = (
         ("paper.figures.title", _figures(comparison, pictures, say, language)),
-        ("paper.settings.title", paper_tables.assumptions_table(found, say)),
+        ("paper.settings.title", paper_tables.assumptions_table(reproduction, say)),
     )
     return (
         f'<main lang="{language}" id="{language}"><h1>{escape(say("paper.title"))}</h1>'
-        f"<h2>{escape(say(f'paper.table.{found.table}'))}</h2>"
-        f"<p>{escape(say(f'paper.about.{found.table}'))}</p>{paper_tables.provenance(found, say)}"
+        f"<h2>{escape(say(f'paper.table.{reproduction.table}'))}</h2>"
+        f"<p>{escape(say(f'paper.about.{reproduction.table}'))}</p>{provenance}"
         f"<h2>{escape(say('paper.breaks.title'))}</h2>{paper_tables.breaking_points(comparison, say)}"
         f"{paper_tables.comparison_tables(comparison, say)}{sections_html(sections, say)}</main>"
     )
@@ -93,13 +94,13 @@ def _language_section(comparison: Comparison, pictures: Mapping[str, Picture], l
 
 def _figures(comparison: Comparison, pictures: Mapping[str, Picture], say: Say, language: str) -> str:
     """Return the curve against ρ, then the counterparts of the paper's figures that have runs."""
-    found, task = comparison.reproduction, comparison.table.task
+    reproduction, task = comparison.reproduction, comparison.table.task
     curve = metric_curve(
-        found.points(), printed(task), metric=METRICS[task], say=say, logarithmic=True
+        reproduction.points(), printed(task), metric=METRICS[task], say=say, logarithmic=True
     ).update_layout(title=None)
     shown_figures = [figure_html(curve, say("paper.curve.title"), f"{language}-curve")]
-    plan = plan_of(found)
-    for figure in figures_of(found.table):
+    plan = plan_of(reproduction)
+    for figure in figures_of(reproduction.table):
         shown = pictures_of(figure, plan, dict(pictures))
         if shown:
             title = (

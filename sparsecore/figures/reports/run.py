@@ -19,8 +19,9 @@ from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps.curves import METRICS
 from sparsecore.words import LANGUAGES, Say, speaker
 
-WEIGHTS = {"counts": paper.counts, "mask": paper.mask}  # of a small network
-PICTURED = {"fit": ("curve", paper.fits), "boundary": ("boundary", paper.boundaries)}  # by kind of scene
+WEIGHTS = {"counts": paper.counts, "mask": paper.mask}  # figures of a small network's weights
+# figures by kind of scene
+PICTURED = {"fit": ("curve", paper.fits), "boundary": ("boundary", paper.boundaries)}
 
 
 def run_report(store: Store, run: Run, languages: Sequence[str] = tuple(LANGUAGES)) -> str:

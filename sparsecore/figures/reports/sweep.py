@@ -71,15 +71,15 @@ def _configuration(sweep: Sweep, cells: Sequence[Cell], say: Say) -> str:
     return fact_list(rows)
 
 
-def _figures(sweep: Sweep, found: Sequence[Point], say: Say, language: str) -> str:
+def _figures(sweep: Sweep, results: Sequence[Point], say: Say, language: str) -> str:
     """Return the figures of the Sweep page over a logarithmic ρ; without runs, the printed results."""
     spec, look = sweep.spec, {"say": say, "logarithmic": True}
-    metric = found[0].metric if found else METRICS[spec.task]
-    shown: dict[str, go.Figure] = {"metric": metric_curve(found, printed(spec.task), metric=metric, **look)}
-    if found:
-        methods = [method for method in by_method(found) if method != "dense"]
-        shown |= {f"layers-{method}": layer_densities(found, method, **look) for method in methods}
-        shown |= {"seconds": run_seconds(found, **look), "weights": weights_left(found, **look)}
+    metric = results[0].metric if results else METRICS[spec.task]
+    shown: dict[str, go.Figure] = {"metric": metric_curve(results, printed(spec.task), metric=metric, **look)}
+    if results:
+        methods = [method for method in by_method(results) if method != "dense"]
+        shown |= {f"layers-{method}": layer_densities(results, method, **look) for method in methods}
+        shown |= {"seconds": run_seconds(results, **look), "weights": weights_left(results, **look)}
     note = (
         "" if spec.parameters.get("size") == "paper" or not printed(spec.task) else say("sweep.thesis.size")
     )
