@@ -9,7 +9,7 @@ from sparsecore.dashboard.saved_figures import draw
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.visitor import tell_refusal
 from sparsecore.figures.leaderboard import leaderboard_figure
-from sparsecore.teaching.challenge import CHALLENGES
+from sparsecore.teaching.challenge import challenges
 from sparsecore.teaching.leaderboard import leaderboard
 
 ICON = ":material/trophy:"
@@ -21,14 +21,14 @@ with st.container(horizontal=True, vertical_alignment="center", horizontal_align
 
 task = st.segmented_control(
     say("parameter.task"),
-    list(CHALLENGES),
+    list(challenges()),
     format_func=lambda name: say(f"task.{name}"),
     required=True,
-    default=next(iter(CHALLENGES)),
+    default=next(iter(challenges())),
     key="challenge",
     bind="query-params",
 )
-challenge = CHALLENGES[task]
+challenge = challenges()[task]
 st.markdown(say(f"challenge.about.{task}", limit=metric_text(challenge, challenge.limit)))
 st.caption(say("challenge.judge"))
 

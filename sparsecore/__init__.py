@@ -1,10 +1,11 @@
 """Sparse optimisation in deep learning: train under ‖w‖₀ ≤ s, and watch it happen.
 
-Public names are handed on lazily (PEP 562): importing the package does not import torch, so that the
-server of the dashboard stays small.
+Public names are imported when they are first used (PEP 562): importing the package does not import torch, so
+that the server of the dashboard stays small. The class of every method is one of them, by its own name.
 """
 
 from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -12,8 +13,7 @@ _HOMES = {
     "Certificate": "sparsecore.engine.analysis.stationarity",
     "KeepAlive": "sparsecore.engine.sparsifier.keep_alive",
     "RunConfig": "sparsecore.engine.config",
-    "HardThreshold": "sparsecore.engine.methods.registry",
-    "Sparsifier": "sparsecore.engine.methods.registry",
+    "Sparsifier": "sparsecore.engine.sparsifier.base",
     "Projection": "sparsecore.engine.projection.project",
     "project_": "sparsecore.engine.projection.project",
     "stationarity": "sparsecore.engine.analysis.stationarity",
@@ -32,10 +32,18 @@ __all__ = sorted([*_HOMES, *_MODULES, "__version__"])
 def __getattr__(name: str) -> object:
     if name in _MODULES:
         return import_module(_MODULES[name])
-    if name not in _HOMES:
-        raise AttributeError(f"module 'sparsecore' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name[0].isupper() and (found := _methods().get(name)) is not None:
+        return found.load(__getattr__("Sparsifier"))
+    raise AttributeError(f"module 'sparsecore' has no attribute {name!r}")
+
+
+def _methods() -> dict[str, Any]:
+    """The cards of all methods, by the names of their classes."""
+    cards = import_module("sparsecore.engine.cards").methods()
+    return {card.class_.partition(".")[2]: card for card in cards.values()}
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted([*__all__, *_methods()])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -112,6 +113,12 @@ def default_home() -> Path:
 def corpora_folder() -> Path:
     """The folder of kept texts."""
     return default_home() / "corpora"
+
+
+@cache
+def extensions() -> tuple[Path, ...]:
+    """The folders of additional methods and tasks; read once a process, since every config asks for them."""
+    return tuple(folder.absolute() for folder in read_setting("extensions"))
 
 
 def child_environment(home: Path | None = None, store: str | None = None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The words of the screen in both languages, from `assets/words`."""
+"""The words of the screen in both languages, from `assets/words` and from the cards of methods and tasks."""
 
 from __future__ import annotations
 
@@ -14,12 +14,28 @@ Say = Callable[..., str]  # a key and values → the text in one language, as `s
 TAGS = {"en": "en", "zh": "zh-CN"}  # BCP 47: by them a browser picks its fonts, and a screen reader its voice
 
 
-@cache
+_sources: list[Callable[[str], dict[str, str]]] = []
+
+
+def add(source: Callable[[str], dict[str, str]]) -> None:
+    """Have words of another place too: those that `source` gives for a language, by their keys."""
+    _sources.append(source)
+    _all.cache_clear()
+
+
 def words(language: str) -> dict[str, str]:
     """Every word of a language by its key. Raises `KeyError` for a language we do not speak."""
     if language not in LANGUAGES:
         raise KeyError(f"no words in {language!r}; there are {', '.join(LANGUAGES)}.")
-    return json.loads((ASSETS / "words" / f"{language}.json").read_text(encoding="utf-8"))
+    return _all(language)
+
+
+@cache
+def _all(language: str) -> dict[str, str]:
+    found = json.loads((ASSETS / "words" / f"{language}.json").read_text(encoding="utf-8"))
+    for source in _sources:
+        found |= source(language)
+    return found
 
 
 def speaker(language: str) -> Say:

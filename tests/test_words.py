@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsecore.engine.config import PARAMETERS
+from sparsecore.engine.config import every_parameter
 from sparsecore.settings import ASSETS
 from sparsecore.words import LANGUAGES, best_language, words
 
@@ -22,9 +22,9 @@ def test_a_language_we_do_not_speak_is_an_error():
 
 
 def test_every_parameter_and_choice_has_its_words():
-    for name, parameter in PARAMETERS.items():
+    for parameter in every_parameter().values():
         assert {parameter.label_key, parameter.help_key} <= words("en").keys()
-        assert {f"{name}.{choice}" for choice in parameter.choices} <= words("en").keys()
+        assert {parameter.choice_key(choice) for choice in parameter.choices} <= words("en").keys()
 
 
 def test_every_key_that_a_live_view_says_exists():

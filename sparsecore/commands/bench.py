@@ -48,8 +48,8 @@ def projection(
 @app.command()
 def batch(
     models: Annotated[int, typer.Option(min=1, help="So many, trained together and one by one.")] = 16,
-    size: Annotated[Literal["demo", "paper"], typer.Option(help="Of the networks.")] = "paper",
-    task: Annotated[Literal["sinc", "spirals"], typer.Option(help="What they learn.")] = "sinc",
+    size: Annotated[str, typer.Option(help="Of the networks.")] = "paper",
+    task: Annotated[str, typer.Option(help="What they learn.")] = PARAMETERS["task"].default,
     device: Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")] = "auto",
     steps: Annotated[int, typer.Option(min=1, help="Of each model.")] = 200,
     rounds: Annotated[int, typer.Option(min=1, help="In which both ways take turns.")] = 5,
@@ -60,7 +60,7 @@ def batch(
 
     try:
         found = measure(models, size, task, device, steps, rounds)
-    except ValueError as error:  # a device that is not there
+    except ValueError as error:  # a device that is not there, or networks that cannot be a batch
         refuse(str(error))
     print_figures(found, as_json)
 

@@ -13,7 +13,9 @@ from sparsecore.commands.terminal import refuse, the_store
 from sparsecore.corpora.corpus import Corpus
 from sparsecore.corpora.reading import read_corpus
 from sparsecore.corpora.storage import StoredCorpus, lookup, save
-from sparsecore.engine.config import PARAMETERS, ConfigError, Parameter, RunConfig
+from sparsecore.engine.cards import tasks
+from sparsecore.engine.config import PARAMETERS, ConfigError, RunConfig, every_parameter
+from sparsecore.engine.parameters import Parameter
 from sparsecore.runs.store.store import Store
 from sparsecore.words import words
 
@@ -22,8 +24,9 @@ SOME_DATA = "0" * 16  # any name of texts, for a look at the other parameters
 
 DataFlag = Annotated[
     Path | None,
-    typer.Option("--data", help="For vulnerabilities: a file, or a name that `data list` gives."),
+    typer.Option("--data", help="For tasks on texts: a file, or a name that `data list` gives."),
 ]
+TaskArgument = Annotated[str, typer.Argument(help=f"One of {', '.join(tasks())}.")]
 
 
 def with_parameters(without: Collection[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -35,8 +38,8 @@ def with_parameters(without: Collection[str]) -> Callable[[Callable[..., None]],
         given = signature.parameters.values()
         first, *own = [p for p in given if p.kind is not inspect.Parameter.VAR_KEYWORD]
         flags = [
-            inspect.Parameter(row.name, keyword, default=row.default, annotation=_option(row))
-            for row in PARAMETERS.values()
+            inspect.Parameter(row.name, keyword, default=_default(row), annotation=_option(row))
+            for row in every_parameter().values()
             if row.name not in without
         ]
         parameters = [first, *flags, *(p.replace(kind=keyword) for p in own)]
@@ -47,9 +50,15 @@ def with_parameters(without: Collection[str]) -> Callable[[Callable[..., None]],
     return decorate
 
 
+def _default(row: Parameter) -> Any:
+    """What a flag has that is left out; sizes and what cards bring have the default of a card."""
+    return row.default if row.name in PARAMETERS and row.name != "size" else None
+
+
 def _option(row: Parameter) -> Any:
-    shown = row.default is not None
-    return Annotated[row.kind | None, typer.Option(row.flag, help=WORDS[row.help_key], show_default=shown)]
+    shown = _default(row) is not None
+    about = WORDS[row.help_key] + (f" One of {', '.join(row.choices)}." if row.choices else "")
+    return Annotated[row.kind | None, typer.Option(row.flag, help=about, show_default=shown)]
 
 
 def open_store(parameters: dict[str, Any], data: Path | None) -> tuple[Store, dict[str, Any]]:

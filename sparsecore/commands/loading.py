@@ -52,7 +52,7 @@ class Found(Mapping[str, TyperCommand]):
 
 
 class Program(TyperGroup):
-    """The group of all commands; an unusable database or cluster ends one with one sentence."""
+    """The group of all commands; an unusable database, cluster or card ends one with one sentence."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options | {"commands": Found()})
@@ -61,9 +61,10 @@ class Program(TyperGroup):
         try:
             return super().invoke(ctx)
         except RuntimeError as error:
+            from sparsecore.engine.cards import CardError
             from sparsecore.runs.store.errors import Unusable
 
-            if not isinstance(error, Unusable):
+            if not isinstance(error, CardError | Unusable):
                 raise
             from sparsecore.commands.terminal import FAILED, refuse
 

@@ -23,7 +23,8 @@ from sparsecore.commands.sweep import (
 )
 from sparsecore.commands.terminal import FAILED, JsonFlag, eyes, print_figures, refuse, show
 from sparsecore.corpora.corpus import CorpusError
-from sparsecore.engine.config import TEXTS, ConfigError
+from sparsecore.engine.cards import tasks
+from sparsecore.engine.config import PAPER_METHODS, ConfigError
 from sparsecore.figures.html.paper_tables import breaking_sentences, sorting_sentences
 from sparsecore.paper import pictures, stored_runs
 from sparsecore.paper.assumptions import assumptions_of
@@ -93,7 +94,7 @@ def _asked(
 ) -> tuple[Store, Plan]:
     """The store and what is asked for; a `ConfigError` or a `CorpusError` before anything is written."""
     task = paper_table(table).task
-    if data is not None and task != TEXTS:
+    if data is not None and not tasks()[task].reads_texts:
         raise ConfigError("data", str(data), f"left out: table {table} reads no texts")
     numbers, given = tuple(dict.fromkeys(read_list("seed", seeds))), changed(parameters)
     Plan(table, numbers, size, further, given).configs()
@@ -221,9 +222,7 @@ def _sort(as_json: bool) -> None:
     found = sorting()
     if as_json:
         return print_figures(found, True)
-    theirs = {"way": "heap sort, thesis"} | {
-        scope: found["paper"][scope] for scope in ("global", "layerwise")
-    }
+    theirs = {"way": "heap sort, thesis"} | {scope: found["paper"][scope] for scope in PAPER_METHODS}
     print_figures({"seconds": [theirs, *found["rows"]]}, False)
     say = speaker("en")
     show("\n".join(sorting_sentences(found, say)) + f" {found['measured_by']}")

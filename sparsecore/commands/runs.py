@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from sparsecore.commands.terminal import JsonFlag, RunId, eyes, refuse, seen, show, the_store
-from sparsecore.engine.config import Method, Task
+from sparsecore.engine.cards import methods, tasks
 from sparsecore.runs.store import catalogue, disk
 from sparsecore.runs.store.catalogue import STATES, RunFilter, find
 from sparsecore.runs.store.run import Run
@@ -20,7 +20,7 @@ from sparsecore.settings import parse_size, size_text
 
 app = typer.Typer()
 
-TASKS, METHODS = get_args(Task), get_args(Method)
+TASKS, METHODS = tuple(tasks()), tuple(methods())
 
 
 def _one_of(choices: tuple[str, ...]) -> Callable[[str | None], str | None]:

@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.status import Status
 from rich.table import Table
 
-from sparsecore.commands.flags import DataFlag, open_store, read_list, with_parameters
+from sparsecore.commands.flags import DataFlag, TaskArgument, open_store, read_list, with_parameters
 from sparsecore.commands.sweep import (
     AddressFlag,
     ExecutorFlag,
@@ -23,7 +23,8 @@ from sparsecore.commands.sweep import (
 )
 from sparsecore.commands.terminal import FAILED, JsonFlag, eyes, refuse, show
 from sparsecore.corpora.corpus import CorpusError
-from sparsecore.engine.config import ConfigError
+from sparsecore.engine.cards import taking
+from sparsecore.engine.config import PARAMETERS, ConfigError
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps.bisection import LOWEST, Bisection, NoBaseline
 from sparsecore.runs.sweeps.executors import Local
@@ -34,7 +35,8 @@ if TYPE_CHECKING:  # it imports torch and Optuna
 
 app = typer.Typer()
 
-TaskArgument = Annotated[str, typer.Argument(help="sinc, spirals or vulnerabilities.")]
+MethodFlag = Annotated[str, typer.Option(help=f"One of {', '.join(taking('density'))}.")]
+DEFAULT = PARAMETERS["method"].default
 SeedsFlag = Annotated[str, typer.Option(help="Averaged over; such as 0,1,2.")]
 
 
@@ -45,7 +47,7 @@ def smallest(
     tolerance: Annotated[
         float, typer.Option(min=0, help="How much worse than dense, as a share of the dense test metric.")
     ] = 0.05,
-    method: Annotated[Literal["global", "layerwise"], typer.Option(help="Of the constraint.")] = "layerwise",
+    method: MethodFlag = DEFAULT,
     seeds: SeedsFlag = "0",
     lowest: Annotated[float, typer.Option(help="The smallest density to look at.")] = LOWEST,
     data: DataFlag = None,
@@ -58,6 +60,8 @@ def smallest(
 ) -> None:
     """Find the smallest ρ within a tolerance of dense, by bisection. What exists is not trained again."""
     with _refusals():
+        if method not in taking("density"):
+            raise ConfigError("method", method, f"one of {', '.join(taking('density'))}")
         store, spec = _spec(task, (method,), lowest, seeds, parameters, data)
     trains = executor_of(store, executor, workers, address, gpus_per_run)
     with _working(f"{task}, {method}") as status, trains:
@@ -102,7 +106,7 @@ def search(
     worse than one that keeps no more weights was then.
     """
     with _refusals():
-        store, spec = _spec(task, ("layerwise",), 1.0, seeds, parameters, data)
+        store, spec = _spec(task, taking("layer_densities")[:1], 1.0, seeds, parameters, data)
     trains = executor_of(store, executor, workers, address, gpus_per_run)
     import optuna  # takes a second: not before the arguments are right
 

@@ -16,10 +16,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from sparsecore.commands.flags import DataFlag, open_store, read_list, with_parameters
+from sparsecore.commands.flags import DataFlag, TaskArgument, open_store, read_list, with_parameters
 from sparsecore.commands.terminal import FAILED, JsonFlag, eyes, refuse, show
 from sparsecore.corpora.corpus import CorpusError
-from sparsecore.engine.config import PARAMETERS, ConfigError
+from sparsecore.engine.config import PAPER_METHODS, PARAMETERS, ConfigError
 from sparsecore.figures.csv import as_csv
 from sparsecore.runs.store.limits import require_all_fit
 from sparsecore.runs.store.store import Store
@@ -49,8 +49,8 @@ BatchFlag = Annotated[
 @app.command()
 @with_parameters(without=(*GRID, "data"))
 def sweep(
-    task: Annotated[str, typer.Argument(help="sinc, spirals or vulnerabilities.")],
-    methods: Annotated[str, typer.Option(help="Such as global,layerwise.")] = "global,layerwise",
+    task: TaskArgument,
+    methods: Annotated[str, typer.Option(help="Such as global,layerwise.")] = ",".join(PAPER_METHODS),
     densities: Annotated[str, typer.Option(help="ρ; 1 is dense, trained once for all methods.")] = PAPER_GRID,
     seeds: Annotated[str, typer.Option(help="Such as 0,1,2.")] = "0",
     data: DataFlag = None,
@@ -84,7 +84,8 @@ def sweep(
 
 def changed(parameters: dict[str, Any]) -> dict[str, Any]:
     """Those that don't have their default."""
-    return {name: value for name, value in parameters.items() if value != PARAMETERS[name].default}
+    usual = {name: row.default for name, row in PARAMETERS.items()}
+    return {n: value for n, value in parameters.items() if value is not None and value != usual.get(n)}
 
 
 def executor_of(

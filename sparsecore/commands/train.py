@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from sparsecore.commands.flags import DataFlag, open_store, with_parameters
+from sparsecore.commands.flags import DataFlag, TaskArgument, open_store, with_parameters
 from sparsecore.commands.show import print_run
 from sparsecore.commands.terminal import FAILED, JsonFlag, eyes, refuse
 from sparsecore.corpora.corpus import CorpusError
@@ -28,7 +28,7 @@ app = typer.Typer()
 @app.command()
 @with_parameters(without=("task", "data"))
 def train(
-    task: Annotated[str, typer.Argument(help="sinc, spirals or vulnerabilities.")],
+    task: TaskArgument,
     data: DataFlag = None,
     as_json: JsonFlag = False,
     **parameters: Any,

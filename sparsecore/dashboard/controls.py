@@ -1,4 +1,4 @@
-"""The controls of a run: widgets from the table of parameters, their values in the URL, their errors.
+"""The settings of a run: their values in the session and in the URL, and what is wrong with them.
 
 Settings live in `st.session_state` under the parameters' names. The URL holds all of them, so that a link
 opens the same settings; a link that names only a run opens that run's.
@@ -7,7 +7,6 @@ opens the same settings; a link that names only a run opens that run's.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -16,15 +15,17 @@ from sparsecore.corpora import storage
 from sparsecore.corpora.corpus import CorpusError
 from sparsecore.dashboard.presses import forget_presses
 from sparsecore.dashboard.session import the_store
+from sparsecore.engine.cards import methods, tasks
 from sparsecore.engine.config import (
-    NOISE,
-    PAPER_DENSITIES,
+    FOLLOWING,
     PARAMETERS,
-    SIZES,
     TEXTUAL,
     ConfigError,
     RunConfig,
+    every_parameter,
+    parameters_of,
 )
+from sparsecore.engine.parameters import Parameter
 from sparsecore.runs.store.errors import StoreError
 from sparsecore.runs.store.limits import LimitExceeded
 from sparsecore.runs.store.run import Run
@@ -42,17 +43,6 @@ LINK_PROBLEMS = "link_problems"  # what did not fit in the link, and the value t
 # Never in a popover. They are not set to what they hold: that would undo, on the screen and for the next run
 # of the page, what was pressed since this run began.
 UNCOVERED = ("task", "method", "size", "density")
-# Their defaults follow the task and size.
-BY_TASK = (
-    "learning_rate",
-    "noise",
-    "theta",
-    "max_steps",
-    "schedule_steps",
-    "certificate",
-    "dropout",
-    "word_dropout",
-)
 
 
 def say(key: str, **values: Any) -> str:
@@ -90,18 +80,19 @@ def _from_url(run: Run | None) -> tuple[dict[str, Any], dict[str, ConfigError]]:
     base = run.config.model_dump() if run else {}
     given: dict[str, Any] = {}
     problems: dict[str, ConfigError] = {}
-    for name, parameter in PARAMETERS.items():
+    for name, parameter in every_parameter().items():
         if name not in st.query_params:
             continue
         try:
             value = parameter.read(st.query_params[name])
-            if run is None or name not in BY_TASK:
-                RunConfig.parse({"task": given.get("task", base.get("task", "sinc")), name: value})
+            if run is None or name not in FOLLOWING:
+                known = {each: (base | given).get(each) for each in ("task", "method")}
+                RunConfig.parse(known | {name: value})
             given[name] = value
         except ConfigError as error:
             problems[error.field] = error
     if {"task", "size"} & given.keys():
-        base = {name: value for name, value in base.items() if name not in BY_TASK}
+        base = {name: value for name, value in base.items() if name not in FOLLOWING}
     try:
         if given.get("data"):
             storage.load(given["data"], the_store().home / "corpora")
@@ -117,7 +108,7 @@ def _from_url(run: Run | None) -> tuple[dict[str, Any], dict[str, ConfigError]]:
 
 def present() -> dict[str, Any]:
     """The settings as the widgets hold them now."""
-    return {name: st.session_state.get(name) for name in PARAMETERS}
+    return {name: st.session_state.get(name) for name in every_parameter()}
 
 
 def hold(key: str, value: Any) -> None:
@@ -131,7 +122,7 @@ def hold(key: str, value: Any) -> None:
 def changed() -> list[str]:
     """The parameters that somebody has set since the page last ran to its end."""
     kept = st.session_state[SETTINGS]
-    return [name for name in PARAMETERS if st.session_state[name] != kept[name]]
+    return [name for name in every_parameter() if st.session_state.get(name) != kept.get(name)]
 
 
 def note(names: list[str]) -> None:
@@ -166,10 +157,9 @@ def ran_to_its_end() -> None:
     st.session_state[HELD] = st.session_state[HOLDING]
 
 
-def _show(name: str) -> dict[str, Any]:
-    """What every widget of a parameter is given; notes that it is on the screen."""
-    st.session_state[SHOWING] |= {name}
-    return {"label": say(f"parameter.{name}"), "help": say(f"parameter.{name}.help"), "key": name}
+def rows() -> dict[str, Parameter]:
+    """The parameters of the task and the method that are chosen, by name."""
+    return parameters_of(st.session_state["task"], st.session_state["method"])
 
 
 def keep() -> dict[str, Any]:
@@ -185,9 +175,10 @@ def keep() -> dict[str, Any]:
 def save() -> dict[str, Any]:
     """Keep the settings for other pages and put them into the URL; gives them."""
     settings = keep()
-    shown = {name: _text(value) for name, value in settings.items() if value is not None}
+    mine = rows()
+    shown = {name: _text(v) for name, v in settings.items() if v is not None and name in mine}
     shown["lang"] = st.session_state["lang"]
-    for name in (*PARAMETERS, "lang"):
+    for name in (*every_parameter(), "lang"):
         if name in shown and st.query_params.get(name) != shown[name]:
             st.query_params[name] = shown[name]
         elif name not in shown and name in st.query_params:
@@ -228,10 +219,11 @@ def told(error: ConfigError) -> str:
     """What is wrong with a value, in the reader's language."""
     if isinstance(error, LimitExceeded):
         return say(error.key, **error.values)
-    if error.field not in PARAMETERS:  # a limit that was set wrongly for the server
+    row = (every_parameter() | rows()).get(error.field)
+    if row is None:  # a limit that was set wrongly for the server
         return plain(error)
-    label = say(f"parameter.{error.field}")
-    return say("problem", label=label, value=plain(error.value), allowed=_allowed(error))
+    allowed = say(error.words) if error.words else _allowed(row)
+    return say("problem", label=say(row.label_key), value=plain(error.value), allowed=allowed)
 
 
 def told_store(error: StoreError) -> str:
@@ -241,69 +233,36 @@ def told_store(error: StoreError) -> str:
     return "\n\n".join((say("store.unreachable"), plain(error)))
 
 
-def _allowed(error: ConfigError) -> str:
-    name, parameter = error.field, PARAMETERS[error.field]
-    if name in TEXTUAL:
-        return say(f"allowed.{name}")
-    if name == "noise" and st.session_state.get("data"):
-        return say("allowed.no_noise")
-    if parameter.choices:
-        return say("allowed.one_of", choices=", ".join(parameter.choices))
-    bound = "allowed.above" if parameter.exclusive_minimum else "allowed.from"
-    low = say(bound, low=f"{parameter.minimum:,}")
-    high = NOISE[st.session_state["task"]].maximum if name == "noise" else parameter.maximum
-    return low if high is None else low + say("allowed.to", high=f"{high:,}")
+def _allowed(row: Parameter) -> str:
+    if row.name in TEXTUAL:
+        return say(f"allowed.{row.name}")
+    if row.name == "size":
+        return say("allowed.one_of", choices=", ".join(tasks()[st.session_state["task"]].sizes))
+    if row.choices:
+        return say("allowed.one_of", choices=", ".join(row.choices))
+    if row.text:
+        return say(f"{row.label_key}.allowed")
+    if row.minimum is None:
+        return say("allowed.number")
+    low = say("allowed.above" if row.exclusive_minimum else "allowed.from", low=f"{row.minimum:,}")
+    return low if row.maximum is None else low + say("allowed.to", high=f"{row.maximum:,}")
 
 
 def follow_task() -> None:
     """After another task or size: the parameters whose default depends on it take that default."""
     task, size = st.session_state["task"], st.session_state["size"]
-    if size not in SIZES[task]:
-        size = SIZES[task][0]
+    card = tasks()[task]
+    if size not in card.sizes:
+        size = next(iter(card.sizes))
         put("size", size)
     fresh = RunConfig(task=task, size=size)
-    for name in BY_TASK:
+    for name in (*FOLLOWING, *(card.own.keys() - PARAMETERS.keys())):
         put(name, getattr(fresh, name))
-    if task != "vulnerabilities":
+    if not card.reads_texts:
         put("data", None)
 
 
-def choice(name: str, on_change: Callable[[], None] | None = None) -> None:
-    """One of the table's choices, as a row of segments."""
-    sizes = SIZES[st.session_state["task"]]
-    st.segmented_control(
-        **_show(name),
-        options=sizes if name == "size" else PARAMETERS[name].choices,
-        format_func=lambda value: say(f"{name}.{value}"),
-        required=True,
-        on_change=on_change,
-    )
-    problem(name)
-
-
-def choices(name: str) -> dict[str, str]:
-    """The table's choices of a parameter, with their names for people."""
-    return {choice: say(f"{name}.{choice}") for choice in PARAMETERS[name].choices}
-
-
-def selection(name: str, options: dict[str, str], **more: Any) -> None:
-    """One of many, each with a name for people; with a `placeholder` it may also be none."""
-    if "placeholder" in more:
-        more["index"] = None
-    st.selectbox(**_show(name), options=options, format_func=lambda value: options.get(value, value), **more)
-    problem(name)
-
-
-def density_slider() -> None:
-    """Show ρ over the paper's values and the present one; the label adds the sparsity, 1 − ρ."""
-    density = st.session_state["density"]
-    sparsity = say("live.sparsity", share=f"{100 * (1 - density):.3g}")
-    words = _show("density") | {"label": f"{say('parameter.density')} · {sparsity}"}
-    st.select_slider(**words, options=sorted({*PAPER_DENSITIES, density}), format_func="{:g}".format)
-    problem("density")
-
-
-def number(name: str, **options: Any) -> None:
-    """A number of the table; what does not fit is told under the field, not cut off silently."""
-    st.number_input(**_show(name), value=None, **options)
-    problem(name)
+def follow_method() -> None:
+    """After another method: the parameters that it brings along take their defaults."""
+    for name, each in methods()[st.session_state["method"]].own.items():
+        put(name, each.default)

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from sparsecore.dashboard.controls import say
+from sparsecore.engine.cards import methods
 from sparsecore.engine.training.frame_reading import Scene
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import Store
@@ -30,7 +31,8 @@ def label(run: Run) -> str:
 def short(run: Run) -> str:
     """A run in as few words as a legend has room for: method and ρ."""
     method = say(f"method.{run.config.method}")
-    return method if run.config.method == "dense" else f"{method} ρ {run.config.density:g}"
+    takes = methods()[run.config.method].takes
+    return method if "density" not in takes else f"{method} ρ {run.config.density:g}"
 
 
 def curves(store: Store, run_id: str) -> dict[str, Any]:

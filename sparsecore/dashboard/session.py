@@ -7,7 +7,7 @@ from functools import cache
 
 import streamlit as st
 
-from sparsecore.engine.config import PARAMETERS, RunConfig
+from sparsecore.engine.config import RunConfig, parameters_of
 from sparsecore.runs.store.run import WELCOME, Run
 from sparsecore.runs.store.store import Store
 
@@ -72,7 +72,8 @@ def open_run(run_id: str) -> None:
 def differs_from(config: RunConfig, run: Run, follows: bool) -> bool:
     """Whether Train with this config would do something else than `run` does, which `follows` what is set."""
     here, there = config.model_dump(), run.config.model_dump() | the_store().changes(run.id)
-    live = {name for name, parameter in PARAMETERS.items() if parameter.live and run.active and follows}
+    rows = parameters_of(config.task, config.method)
+    live = {name for name, row in rows.items() if row.live and run.active and follows}
     if here["freeze_at"] is None:
         live |= {"freeze_at"}  # the button froze it, not a setting
-    return any(here[name] != there[name] for name in here.keys() - live)
+    return any(here[name] != there.get(name) for name in here.keys() - live)

@@ -1,7 +1,8 @@
 """`RunConfig`: everything that decides a run, and the one table of its parameters.
 
-The model's fields are the table. Widgets, the URL, validation and the command line's flags are all read
-from `PARAMETERS`; a parameter is written down once, here. Nothing in this file imports torch.
+The model's fields are the parameters that all runs share; `parameters_of` adds those that a task and a method
+bring along on their cards. Widgets, the URL, validation and the command line's flags are all read from these
+rows; a parameter is written down once. Nothing in this file imports torch.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Callable, Set
+from functools import cache
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -17,143 +20,101 @@ from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-Task = Literal["sinc", "spirals", "vulnerabilities"]
-Size = Literal["demo", "laptop", "paper"]
-Method = Literal["dense", "global", "layerwise"]
+from sparsecore.engine.card_parts import Group
+from sparsecore.engine.cards import CardError, methods, tasks
+from sparsecore.engine.parameters import ConfigError, Parameter, Table, of_card, refuse_misnamed
+from sparsecore.settings import extensions
+
 Schedule = Literal["constant", "linear", "cubic", "cosine", "cyclic"]
 Mode = Literal["iht", "latent"]
 Certificate = Literal["off", "end", "live"]
-Split = Literal["random", "time"]
-Watch = Literal["validation", "test"]
-Precision = Literal["auto", "float32"]
-
-TEXTS = "vulnerabilities"
-# The middle size is for real texts on two cores; the other tasks' networks train in a minute at any size.
-SIZES: dict[str, tuple[str, ...]] = {
-    "sinc": ("demo", "paper"),
-    "spirals": ("demo", "paper"),
-    TEXTS: ("demo", "laptop", "paper"),
-}
 
 # The retention ratios of the thesis: Tables 3-1 and 3-2 stop at 0.05, Table 3-4 goes down to 0.01.
 PAPER_DENSITIES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-
-
-@dataclass(frozen=True)
-class Noise:
-    """What `noise` means for a task: its default and its largest sensible value."""
-
-    default: float
-    maximum: float
-
-
-NOISE: dict[str, Noise] = {
-    "sinc": Noise(0.005, 1.0),  # variance of the Gaussian on y (thesis, section 3.1)
-    "spirals": Noise(0.1, 3.0),  # standard deviation of the angle, in radians
-    "vulnerabilities": Noise(0.0, 0.9),  # share of labels replaced by another grade
-}
-
-# A small network learns in seconds only with a larger step than the thesis's 1e-3.
-LEARNING_RATE = {
-    ("sinc", "demo"): 1e-2,
-    ("spirals", "demo"): 1e-2,
-    (TEXTS, "demo"): 3e-3,
-    (TEXTS, "laptop"): 1e-3,
-    (TEXTS, "paper"): 1e-4,
-}
-PAPER_LEARNING_RATE = 1e-3
-MAX_STEPS = {
-    ("sinc", "demo"): 20_000,
-    ("spirals", "demo"): 20_000,
-    (TEXTS, "demo"): 2_000,
-    (TEXTS, "laptop"): None,  # so many epochs as the size plans
-    (TEXTS, "paper"): 20_000,
-}
-PAPER_MAX_STEPS = 16_000
-# ‖Δw‖ grows with the number of weights: the thesis's 1e-3 would end a network of 300 within two seconds.
-# Where the learning rate falls to 0 by plan, a small step says nothing.
-THETA = {"demo": 1e-5, "laptop": 0.0}
-PAPER_THETA = 1e-3
+PAPER_METHODS = ("global", "layerwise")
+TASK, METHOD = "sinc", "layerwise"  # where a config names none
 WHOLE = TypeAdapter(int)  # reads what the fields read: 7, 7.0, "7", "0_7"
 SCHEDULE_SHARE = 4  # the density settles after this part of a run: a quarter of its steps
-# A certificate costs one pass over all training data: nothing beside a full-batch step, an epoch elsewhere.
-CERTIFICATE = {(TEXTS, "demo"): "end", (TEXTS, "laptop"): "off", (TEXTS, "paper"): "off"}
-FULL_BATCH_CERTIFICATE = "live"
-# Of tens of thousands of real texts a network soon knows each by its rare words.
-WORD_DROPOUT = {(TEXTS, "laptop"): 0.1}
-DROPOUT = {(TEXTS, "laptop"): 0.2}
-USUAL_DROPOUT = 0.1
-
+# Every config has carried the parameters of this task since before there were cards; its JSON and its digest
+# keep them.
+CARRIED_FROM = "vulnerabilities"
 
 # What parameters that are text take, to stand after "must be".
 TEXTUAL = {
     "device": "auto, cpu, mps, cuda or cuda:N",
-    "data": "the name of a kept data set (16 hexadecimal digits)",
     "layer_densities": "layers with densities greater than 0 and at most 1, such as fc1=0.5,fc2=0.1",
 }
 
 
-class ConfigError(ValueError):
-    """A parameter was given a value it does not take.
+def _field(
+    default: Any,
+    *,
+    live: bool = False,
+    usual: Any = None,
+    step: float | None = None,
+    group: Group | None = None,
+    **bounds: Any,
+) -> Any:
+    """A shared parameter; `usual` is what it is where its default is None and no card says otherwise."""
+    return Field(
+        default, json_schema_extra={"live": live, "usual": usual, "step": step, "group": group}, **bounds
+    )
 
-    `field` names it, `value` is what was given, `allowed` says in English what would be right.
-    """
 
-    def __init__(self, field: str, value: Any, allowed: str) -> None:
-        self.field, self.value, self.allowed = field, value, allowed
-        super().__init__(f"{field} must be {allowed}; got {value!r}.")
-
-
-def _field(default: Any, *, live: bool = False, **bounds: Any) -> Any:
-    return Field(default, json_schema_extra={"live": live}, **bounds)
+def _carried(name: str) -> Any:
+    """A parameter of the task that all configs carry."""
+    card = tasks()[CARRIED_FROM]
+    more = {"usual": card.parameters[name].default, "carried": True}
+    return Field(of_card(card, name).default, json_schema_extra=more)
 
 
 class RunConfig(BaseModel):
     """Everything that decides a run: the same config on the same machine gives the same weights.
 
-    `noise`, `learning_rate`, `theta`, `max_steps`, `schedule_steps`, `certificate`, `dropout` and
-    `word_dropout` left out take the default of the task and size. `max_steps` and `schedule_steps` stay None
-    where the size plans a number of epochs: the task knows their steps. `split` to `precision` are for
-    texts; the other tasks ignore them. `layer_densities` gives layers a density of their own, such as
-    "fc1=0.5,fc2=0.1".
+    What is left out takes the default of the method, the task and its size. `max_steps` and `schedule_steps`
+    stay None where the size plans its steps: the task knows how many. Parameters of a method or a task are
+    attributes too; those of others are left out, but for `data` to `precision`, which every config carries.
+    `layer_densities` gives layers a density of their own, such as "fc1=0.5,fc2=0.1".
 
     >>> RunConfig(task="sinc", size="paper").learning_rate
     0.001
     >>> RunConfig.parse({"density": 1.5})
     Traceback (most recent call last):
     ...
-    sparsecore.engine.config.ConfigError: density must be greater than 0 and at most 1; got 1.5.
+    sparsecore.engine.parameters.ConfigError: density must be greater than 0 and at most 1; got 1.5.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="allow")
 
-    task: Task = _field("sinc")
-    size: Size = _field("demo")
-    method: Method = _field("layerwise", live=True)
+    task: str = _field(TASK)
+    size: str = _field("demo")
+    method: str = _field(METHOD, live=True)
     density: float = _field(0.4, live=True, gt=0, le=1)
-    seed: int = _field(0, ge=0, le=2**31 - 1)
-    learning_rate: float = _field(None, live=True, gt=0, le=10)
-    noise: float = _field(None, ge=0)
-    theta: float = _field(None, ge=0, le=1e6)
-    max_steps: int | None = _field(None, ge=1, le=10_000_000)
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$")] = _field("auto")
-    schedule: Schedule = _field("constant")
-    schedule_start: float = _field(1.0, gt=0, le=1)
-    schedule_steps: int | None = _field(None, ge=1, le=10_000_000)
-    mode: Mode = _field("iht")
-    keep_alive: int = _field(0, live=True, ge=0, le=100_000)
-    keep_alive_layer: int = _field(0, live=True, ge=0, le=10_000_000)
-    freeze_at: int | None = _field(None, live=True, ge=1, le=10_000_000)
-    freeze_settled: int = _field(0, ge=0, le=10_000_000)
-    certificate: Certificate = _field(None)
-    data: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")] | None = _field(None)
-    split: Split = _field("random")
-    watch: Watch = _field("validation")
-    class_weights: float = _field(0.1, ge=0, le=1)
-    label_smoothing: float = _field(0.05, ge=0, le=0.5)
-    dropout: float = _field(None, ge=0, le=0.9)
-    word_dropout: float = _field(None, ge=0, le=0.9)
-    precision: Precision = _field("auto")
+    seed: int = _field(0, ge=0, le=2**31 - 1, step=1, group="training")
+    learning_rate: float = _field(None, usual=1e-3, live=True, gt=0, le=10, step=1e-3, group="training")
+    noise: float = _field(None, usual=0.0, ge=0, step=0.01, group="training")
+    theta: float = _field(None, usual=1e-3, ge=0, le=1e6, step=1e-4, group="training")
+    max_steps: int | None = _field(None, usual=16_000, ge=1, le=10_000_000, step=1_000, group="training")
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$")] = _field(
+        "auto", group="training"
+    )
+    schedule: Schedule = _field("constant", group="constraint")
+    schedule_start: float = _field(1.0, gt=0, le=1, step=0.05, group="constraint")
+    schedule_steps: int | None = _field(None, ge=1, le=10_000_000, step=500, group="constraint")
+    mode: Mode = _field("iht", group="constraint")
+    keep_alive: int = _field(0, live=True, ge=0, le=100_000, step=1, group="constraint")
+    keep_alive_layer: int = _field(0, live=True, ge=0, le=10_000_000, step=10, group="constraint")
+    freeze_at: int | None = _field(None, live=True, ge=1, le=10_000_000, step=100, group="constraint")
+    freeze_settled: int = _field(0, ge=0, le=10_000_000, step=100, group="constraint")
+    certificate: Certificate = _field(None, usual="live", group="training")
+    data: Any = _carried("data")
+    split: Any = _carried("split")
+    watch: Any = _carried("watch")
+    class_weights: Any = _carried("class_weights")
+    label_smoothing: Any = _carried("label_smoothing")
+    dropout: Any = _carried("dropout")
+    word_dropout: Any = _carried("word_dropout")
+    precision: Any = _carried("precision")
     layer_densities: str | None = _field(None)
 
     @model_validator(mode="before")
@@ -162,44 +123,41 @@ class RunConfig(BaseModel):
         if not isinstance(given, dict):
             return given
         given = {name: value for name, value in given.items() if value is not None}
-        task, size = given.get("task", "sinc"), given.get("size", "demo")
-        if not (isinstance(task, str) and isinstance(size, str)):
-            return given  # nothing has a default then; pydantic says what is wrong
-        filled = {
-            "learning_rate": LEARNING_RATE.get((task, size), PAPER_LEARNING_RATE),
-            "max_steps": MAX_STEPS.get((task, size), PAPER_MAX_STEPS),
-            "theta": THETA.get(size, PAPER_THETA),
-            "noise": NOISE[task].default if task in NOISE else 0.0,
-            "certificate": CERTIFICATE.get((task, size), FULL_BATCH_CERTIFICATE),
-            "dropout": DROPOUT.get((task, size), USUAL_DROPOUT),
-            "word_dropout": WORD_DROPOUT.get((task, size), 0.0),
-        }
-        filled |= given
+        table = _table_for(given.get("task", TASK), given.get("method", METHOD))
+        size = given.get("size", table.usual_size)
+        if not isinstance(size, str) or size not in table.defaults:
+            raise ConfigError("size", size, _sizes_allowed(size, table))
+        if strangers := given.keys() - table.rows.keys():
+            _refuse_unknown(strangers, given)
+            given = {name: value for name, value in given.items() if name not in strangers}
+        filled = table.check(table.defaults[size] | {"size": size} | given)
         if "schedule_steps" not in filled and filled["max_steps"] is not None:
-            with contextlib.suppress(ValidationError):  # what is no number is told of max_steps itself
+            with contextlib.suppress(ValidationError):  # what is no number is refused as `max_steps`
                 filled["schedule_steps"] = quarter(WHOLE.validate_python(filled["max_steps"]))
         return filled
 
     @model_validator(mode="after")
     def _check_together(self) -> RunConfig:
-        if self.size not in SIZES[self.task]:
-            raise ConfigError("size", self.size, f"one of {', '.join(SIZES[self.task])} for {self.task}")
-        if self.noise > NOISE[self.task].maximum:
-            raise ConfigError("noise", self.noise, f"from 0 to {NOISE[self.task].maximum:g} for {self.task}")
-        if self.data is not None and self.task != TEXTS:
+        table = _table_for(self.task, self.method)
+        for row in table.narrowed:
+            value = getattr(self, row.name)
+            if not row.minimum <= value <= row.maximum:
+                raise ConfigError(row.name, value, f"from {row.minimum:g} to {row.maximum:g} for {self.task}")
+        if self.data is not None and "data" not in table.brought:
             raise ConfigError("data", self.data, f"left out: {self.task} reads no texts")
-        if self.data is not None and self.noise > 0:
-            raise ConfigError("noise", self.noise, "0 with a file: label noise is for the built-in corpus")
-        if self.split == "time" and self.task == TEXTS and self.data is None:
-            raise ConfigError("split", self.split, "random without a file: generated texts have no dates")
+        for rule, words in table.rules:
+            if broken := rule.broken(self.__dict__ | self.model_extra):
+                raise ConfigError(*broken, rule.otherwise.en, words)
         if self.layer_densities is not None:
             self._check_layer_densities(self.layer_densities)
         return self
 
     def _check_layer_densities(self, given: str) -> None:
         densities_of_layers(given)
-        if self.method == "global":
-            raise ConfigError("layer_densities", given, "left out: a global budget is one for all layers")
+        card = methods()[self.method]
+        if card.constrained and "layer_densities" not in card.takes:
+            allowed = f"left out: a {self.method} budget is one for all layers"
+            raise ConfigError("layer_densities", given, allowed)
         if self.schedule != "constant":
             raise ConfigError("layer_densities", given, "left out: a schedule moves one density for all")
 
@@ -226,7 +184,11 @@ class RunConfig(BaseModel):
 
         What has its default is not hashed: a parameter that later versions add leaves old digests valid.
         """
-        canonical = json.dumps(self.model_dump(exclude_defaults=True), sort_keys=True)
+        given = self.model_dump(exclude_defaults=True)
+        for name, value in self.model_extra.items():
+            if value == parameters_of(self.task, self.method)[name].default:
+                del given[name]
+        canonical = json.dumps(given, sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
@@ -263,50 +225,32 @@ def explain(error: ValidationError) -> ConfigError:
     return ConfigError(name, first["input"], PARAMETERS[name].allowed)
 
 
-@dataclass(frozen=True)
-class Parameter:
-    """One row of the table: what a widget, a flag and an error message need to know of a parameter."""
+def sizes() -> dict[str, None]:
+    """The names of all sizes, in the order of the tasks that have most of them."""
+    cards = sorted(tasks().values(), key=lambda card: -len(card.sizes))
+    return {size: None for card in cards for size in card.sizes}
 
-    name: str
-    kind: type
-    default: Any
-    minimum: float | None
-    maximum: float | None
-    exclusive_minimum: bool
-    choices: tuple[str, ...]
-    live: bool
 
-    @property
-    def label_key(self) -> str:
-        return f"parameter.{self.name}"
+CHOICES: dict[str, Callable[[], Any]] = {"task": tasks, "method": methods, "size": sizes}
 
-    @property
-    def help_key(self) -> str:
-        return f"parameter.{self.name}.help"
 
-    @property
-    def flag(self) -> str:
-        return "--" + self.name.replace("_", "-")
+def _table_for(task: Any, method: Any) -> Table:
+    if isinstance(task, str) and isinstance(method, str):
+        return _table(task, method, extensions())
+    wrong, known = ("task", tasks()) if not isinstance(task, str) else ("method", methods())
+    raise ConfigError(wrong, task if wrong == "task" else method, f"one of {', '.join(known)}")
 
-    @property
-    def allowed(self) -> str:
-        """What values it takes, in English, to stand after "must be"."""
-        if self.choices:
-            return "one of " + ", ".join(self.choices)
-        if self.kind is str:
-            return TEXTUAL[self.name]
-        number = "a whole number, " if self.kind is int else ""
-        if self.minimum is None:
-            return number + "a number"
-        low = ("greater than" if self.exclusive_minimum else "at least") + f" {self.minimum:g}"
-        return number + (low if self.maximum is None else f"{low} and at most {self.maximum:,.12g}")
 
-    def read(self, text: str) -> Any:
-        """The value that a URL's or a form's text means; a `ConfigError` if it means none."""
-        try:
-            return self.kind(text)
-        except ValueError:
-            raise ConfigError(self.name, text, self.allowed) from None
+def _sizes_allowed(size: Any, table: Table) -> str:
+    mine = size in sizes() if isinstance(size, str) else False
+    return f"one of {', '.join(table.defaults)} for {table.task}" if mine else f"one of {', '.join(sizes())}"
+
+
+def _refuse_unknown(names: Set[str], given: dict[str, Any]) -> None:
+    """What another task or method takes is left out; what nobody takes is refused."""
+    for name in given:
+        if name in names and name not in every_parameter():
+            raise ConfigError(name, given[name], f"one of {', '.join(every_parameter())}")
 
 
 def _bare(annotation: Any) -> Any:
@@ -317,6 +261,10 @@ def _bare(annotation: Any) -> Any:
 
 
 def _parameter(name: str, field: FieldInfo) -> Parameter:
+    """The row of a shared parameter."""
+    more = field.json_schema_extra
+    if "carried" in more:
+        return of_card(tasks()[CARRIED_FROM], name)
     bare = _bare(field.annotation)
     choices = get_args(bare) if get_origin(bare) is Literal else ()
     bounds = {type(mark): mark for mark in field.metadata}
@@ -328,11 +276,50 @@ def _parameter(name: str, field: FieldInfo) -> Parameter:
         minimum=None if low is None else (low.gt if isinstance(low, Gt) else low.ge),
         maximum=bounds[Le].le if Le in bounds else None,
         exclusive_minimum=isinstance(low, Gt),
-        choices=choices,
-        live=field.json_schema_extra["live"],
+        offered=lambda: tuple(CHOICES[name]() if name in CHOICES else choices),
+        text=TEXTUAL.get(name, ""),
+        live=more["live"],
+        step=more["step"],
+        group=more["group"],
     )
 
 
 PARAMETERS: dict[str, Parameter] = {
     name: _parameter(name, field) for name, field in RunConfig.model_fields.items()
 }
+_USUAL = {
+    name: field.json_schema_extra["usual"]
+    for name, field in RunConfig.model_fields.items()
+    if field.json_schema_extra.get("usual") is not None
+}
+# What follows the task and its size, so that it has no one default.
+FOLLOWING = (*(name for name in _USUAL if PARAMETERS[name].default is None), "schedule_steps")
+
+
+def parameters_of(task: str, method: str) -> dict[str, Parameter]:
+    """The parameters of the runs of a task and a method, by name."""
+    return _table(task, method, extensions()).rows
+
+
+@cache
+def _table(task: str, method: str, folders: tuple[Path, ...]) -> Table:
+    for name, value, known in (("task", task, tasks()), ("method", method, methods())):
+        if value not in known:
+            raise ConfigError(name, value, f"one of {', '.join(known)}")
+        refuse_misnamed(known[value], PARAMETERS)
+    cards = tasks()[task], methods()[method]
+    for name in sorted(cards[0].own.keys() & cards[1].own.keys()):
+        raise CardError(f"{cards[0].path}: {name} is a parameter of the method {method} too; rename one.")
+    return Table.of(PARAMETERS, _USUAL, *cards)
+
+
+def every_parameter() -> dict[str, Parameter]:
+    """All parameters that there are: those that all runs share, then those that cards bring, each once."""
+    return _every(extensions())
+
+
+@cache
+def _every(folders: tuple[Path, ...]) -> dict[str, Parameter]:
+    cards = (*tasks().values(), *methods().values())
+    brought = {name: of_card(card, name) for card in cards for name in card.own}
+    return PARAMETERS | {name: row for name, row in brought.items() if name not in PARAMETERS}

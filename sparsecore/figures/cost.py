@@ -40,7 +40,7 @@ def _against_density(points: Sequence[Point], value: Callable[[Point], float], s
     figure = go.Figure()
     methods = by_method(points)
     for method, group in methods.items():
-        tint, name, shown = colour(method, tuple(methods)), say(f"method.{method}"), means(group, value)
+        tint, name, shown = colour(method), say(f"method.{method}"), means(group, value)
         figure.add_trace(interval_band(shown, tint, method))
         figure.add_trace(mean_line(shown, name, tint, say, legendgroup=method))
         figure.add_trace(run_points(group, value, name, tint, say, legendgroup=method))

@@ -23,7 +23,7 @@ def leaderboard_figure(entries: Sequence[Entry], challenge: Challenge, *, say: S
                 x=[entry.nonzeros for entry in group],
                 y=[entry.value for entry in group],
                 mode="markers",
-                marker={"color": colour(method, methods), "size": 11},
+                marker={"color": colour(method), "size": 11},
                 name=say(f"method.{method}"),
                 customdata=[[entry.run.id, entry.rank] for entry in group],
                 hovertemplate=say("challenge.hover"),

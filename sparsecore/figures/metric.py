@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import plotly.graph_objects as go
 
+from sparsecore.engine.cards import in_percent, methods, reference
 from sparsecore.figures.style import (
     HOVER_TEMPLATE,
     apply_layout,
@@ -41,20 +42,21 @@ def metric_curve(
     """Draw the metric of finished runs against ρ, one colour per method.
 
     A line connects the means, a band shows the 95 % interval, single runs are points with their id in
-    `customdata[0]`, and collapsed runs are crosses. Dense is a horizontal line, the thesis open diamonds.
+    `customdata[0]`, and collapsed runs are crosses. A method without a density is a horizontal
+    line, the thesis open diamonds.
     With both parts, train is thin and its intervals are error bars.
     """
     figure = go.Figure()
-    methods = by_method(points)
+    drawn = by_method(points)
     span = _density_range(points, thesis)
-    for method, group in methods.items():
-        tint = colour(method, tuple(methods))
+    for method, group in drawn.items():
+        tint = colour(method)
         for part in parts:
             _draw_method(figure, group, part, method, tint, span, say, first=part == parts[0])
     _draw_thesis(figure, thesis, parts, say, alone=not points)
     _legend_entries(figure, points, thesis, parts, say)
     y = {"title": {"text": say(f"live.metric.{metric}"), "standoff": 8}} | value_range(figure)
-    if metric != "rmse":
+    if in_percent(metric):
         y["tickformat"] = ".0%" if y["range"][1] - y["range"][0] > 0.05 else ".1%"
     return apply_layout(figure, say(f"figure.metric.{metric}"), y, say, logarithmic=logarithmic)
 
@@ -76,7 +78,7 @@ def _draw_method(
     series = _series_name(method, part, say)
     shown = means(group, value)
     line = mean_line(shown, series, tint, say, width=WIDTHS[part], dash=DASHES[part], legendgroup=method)
-    if method == "dense":
+    if "density" not in methods()[method].takes:
         line.update(x=span, y=line.y * 2, customdata=[*line.customdata] * 2)
         shown = [replace(mean, density=end) for mean in shown for end in span]
     line.update(showlegend=first, meta=f"mean {part}", error_y=None if first else error_bars(shown))
@@ -95,7 +97,7 @@ def _series_name(method: str, part: Part, say: Say) -> str:
 
 
 def _density_range(points: Sequence[Point], thesis: Sequence[Printed]) -> tuple[float, float]:
-    """Return the smallest and largest ρ drawn, the ends of the dense line."""
+    """Return the smallest and largest ρ drawn, the ends of the line of a method without one."""
     densities = [point.density for point in points] + [printed.density for printed in thesis]
     return min(densities, default=0.05), 1.0
 
@@ -139,7 +141,7 @@ def _legend_entries(
     figure: go.Figure, points: Sequence[Point], thesis: Sequence[Printed], parts: Sequence[Part], say: Say
 ) -> None:
     """Add legend entries for the marks: the training line, a collapsed run, the thesis."""
-    grey = colour("dense")
+    grey = colour(reference())
     if not points:
         for method in dict.fromkeys(printed.method for printed in thesis):
             key = {"symbol": THESIS_SYMBOL, "size": 11, "color": colour(method)}

@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from sparsecore.engine.cards import methods
 from sparsecore.engine.training.frame_layout import FULL
 from sparsecore.engine.training.frame_reading import Matrix
 from sparsecore.figures.style import colour, with_opacity
@@ -30,7 +31,7 @@ def paper_figure(figure: PaperFigure, pictures: Sequence[Picture], say: Say) -> 
 
 def run_name(picture: Picture, say: Say) -> str:
     """Return a short name of a run: method and ρ."""
-    if picture.method == "dense":
+    if not methods()[picture.method].constrained:
         return say("paper.figure.dense")
     return say("paper.figure.shot", method=say(f"method.{picture.method}"), density=f"{picture.density:g}")
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from sparsecore.engine.cards import in_percent, lower_is_better
 from sparsecore.figures.style import COUNT_AXIS, apply_layout, colour, run_points
-from sparsecore.runs.sweeps.curves import Point, by_method, front, lower_is_better
+from sparsecore.runs.sweeps.curves import Point, by_method, front
 from sparsecore.words import Say
 
 FRONT_COLOUR = "#009e73"
@@ -35,7 +36,7 @@ def pareto(
     dots.update(name=name, showlegend=True)
     figure.add_trace(dots)
     y: dict[str, Any] = {"title": {"text": say(f"live.metric.{metric}"), "standoff": 8}}
-    if metric != "rmse":
+    if in_percent(metric):
         y["tickformat"] = ".0%"
     x = {"title": {"text": say("figure.nonzeros"), "standoff": 8}} | (COUNT_AXIS if logarithmic else {})
     return apply_layout(figure, say("figure.pareto"), y, say, logarithmic=logarithmic, x=x)

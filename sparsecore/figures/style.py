@@ -8,12 +8,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from sparsecore.engine.cards import methods
 from sparsecore.runs.sweeps.curves import Mean, Point
 from sparsecore.words import Say
 
-# Okabe–Ito palette; a method has the same colour in every figure.
-METHOD_COLOURS = {"dense": "#7f7f7f", "global": "#e69f00", "layerwise": "#0072b2"}
-OTHER_COLOURS = ("#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#f0e442")
 LAYER_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 BAND_OPACITY = 0.16
 HEIGHT = 440
@@ -25,16 +23,13 @@ HOVER_TEMPLATE = "%{customdata[1]}<extra></extra>"  # the hover text is a finish
 POINT_COLUMNS = ("runs.seed", "figure.low", "figure.high", "figure.n")
 
 
-def colour(method: str, methods: Sequence[str] = ()) -> str:
-    """The method's colour; one that has none of its own takes the next after them.
+def colour(method: str) -> str:
+    """The method's colour, the same in every figure.
 
-    >>> colour("global"), colour("new", ("dense", "new"))
-    ('#e69f00', '#009e73')
+    >>> colour("global")
+    '#e69f00'
     """
-    if method in METHOD_COLOURS:
-        return METHOD_COLOURS[method]
-    others = [name for name in methods if name not in METHOD_COLOURS]
-    return OTHER_COLOURS[others.index(method) % len(OTHER_COLOURS) if method in others else 0]
+    return methods()[method].colour
 
 
 def with_opacity(hexadecimal: str, opacity: float = BAND_OPACITY) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from sparsecore.engine.cards import tasks
 from sparsecore.engine.training.blobs import decode, encode
 from sparsecore.engine.training.frame_layout import PICTURES, indexed
 from sparsecore.engine.training.frame_reading import Frame, Matrix, Scene, of_known_version
@@ -58,7 +59,7 @@ FIGURES = {
 # Arrays kept of the scene and the last frame. Counts and masks are kept for small networks only, which are
 # drawn weight by weight.
 SHOWN = [PICTURES[kind] for kind in ("curve", "boundary")]
-KEPT_ARRAYS = {array.name for shown in SHOWN for array in (*shown.scene, shown.drawn)} - {"test.x", "test.y"}
+KEPT_ARRAYS = {array.name for shown in SHOWN for array in (*shown.scene, *shown.drawn)} - {"test.x", "test.y"}
 KEPT_META = ("step", "matrices", "layers", "edge", "grid", "train", "steps_an_epoch", "budget", "nonzeros")
 KEPT_META += ("version",)
 
@@ -98,7 +99,7 @@ def picture_of(store: Store, run: Run) -> Picture | None:
     scene, last = Scene.read(scenes[0].payload), Frame.read(frame.payload)
     arrays = {name: array for name, array in (scene.arrays | last.arrays).items() if name in KEPT_ARRAYS}
     exact = all(matrix.exact for matrix in last.matrices)
-    if exact and run.config.size == "demo" and run.config.task != "vulnerabilities":
+    if exact and run.config.size == "demo" and not tasks()[run.config.task].reads_texts:
         for matrix in last.matrices:
             arrays |= indexed(matrix.index, {name: matrix.array(name) for name in ("count", "mask")})
     arrays |= _epochs(store, run)
@@ -109,7 +110,7 @@ def picture_of(store: Store, run: Run) -> Picture | None:
 
 def _epochs(store: Store, run: Run) -> dict[str, np.ndarray]:
     """Return the test accuracy of a text run at each measurement."""
-    if run.config.task != "vulnerabilities":
+    if not tasks()[run.config.task].reads_texts:
         return {}
     rows = [(row.step, json.loads(row.payload).get("metrics")) for row in store.entries(run.id, ["record"])]
     measured = [(step, metrics["test"]["accuracy"]) for step, metrics in rows if metrics]

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sparsecore.engine.config import SIZES, TEXTS, ConfigError, RunConfig
+from sparsecore.engine.cards import methods, tasks
+from sparsecore.engine.config import PAPER_METHODS, ConfigError, RunConfig
 from sparsecore.paper.pictures import PicturedRun, figures_of
 from sparsecore.paper.thesis import PaperTable, paper_table
 from sparsecore.runs.sweeps.spec import SweepSpec
 
-METHODS = ("global", "layerwise")
 FURTHER = (0.02, 0.01, 0.005)  # densities below the printed ones, to find where each method breaks
 KEPT_ALIVE_AT = 0.05  # lowest printed ρ of Tables 3-1 and 3-2, where a global budget empties a layer
 # One weight per neuron cuts no neuron off; this many per layer let the last layer still learn.
@@ -42,12 +42,13 @@ class Plan:
     def specs(self) -> dict[str, SweepSpec]:
         """Return the sweeps of the table by name; raise `ConfigError` for a size that the task lacks."""
         task = self.paper.task
-        if self.size not in SIZES[task]:
-            raise ConfigError("size", self.size, f"one of {', '.join(SIZES[task])} for {task}")
+        sizes = tasks()[task].sizes
+        if self.size not in sizes:
+            raise ConfigError("size", self.size, f"one of {', '.join(sizes)} for {task}")
         further = tuple(rho for rho in FURTHER if self.further and rho not in self.paper.rows)
         shared = self._shared() | {"size": self.size}
         specs = {
-            "grid": self._spec(METHODS, (*self.paper.densities, *further), self.seeds, shared),
+            "grid": self._spec(PAPER_METHODS, (*self.paper.densities, *further), self.seeds, shared),
             "kept_alive": self._spec(("global",), (KEPT_ALIVE_AT, *further), self.seeds, shared | FLOORS),
         }
         for number, (method, density) in enumerate(self._pictured_runs()):
@@ -79,7 +80,7 @@ class Plan:
 
     def _shared(self) -> dict[str, Any]:
         # The thesis stops its text networks early on the test texts; the reproduction does the same.
-        return ({"watch": "test"} if self.paper.task == TEXTS else {}) | self.parameters
+        return ({"watch": "test"} if "watch" in tasks()[self.paper.task].parameters else {}) | self.parameters
 
     def _spec(
         self, methods: Iterable[str], densities: Iterable[float], seeds: Iterable[int], given: dict[str, Any]
@@ -105,6 +106,5 @@ class Plan:
 
 def column_of(config: RunConfig) -> Column:
     """Return the table column of a run."""
-    if config.method == "dense":
-        return "dense"
-    return "keep_alive" if config.keep_alive or config.keep_alive_layer else config.method
+    floors = methods()[config.method].constrained and (config.keep_alive or config.keep_alive_layer)
+    return "keep_alive" if floors else config.method

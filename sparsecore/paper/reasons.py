@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
-from sparsecore.engine.config import NOISE, TEXTS
+from sparsecore.engine.cards import tasks
 from sparsecore.engine.tasks.points import best_accuracy, constant_rmse
 from sparsecore.paper.comparison import ComparedCell, Comparison
 from sparsecore.paper.reproduction import Trial
@@ -47,6 +47,12 @@ class Facts:
     @property
     def differs(self) -> bool:
         return self.cell.test.verdict in ("better", "worse")
+
+    @property
+    def noise(self) -> float:
+        """The noise of our runs, in the task's own unit."""
+        usual = tasks()[self.whole.table.task].parameters["noise"].default
+        return self.whole.reproduction.parameters.get("noise", usual)
 
     def format_value(self, value: float) -> str:
         return self.whole.table.format_value(value)
@@ -94,7 +100,7 @@ def _collapsed(facts: Facts) -> list[Reason]:
         steps = _steps([trial.detail.get("step", trial.step) for trial in trials])
         values = {"count": len(trials), "total": len(cell.trials), "steps": steps}
         # Past an emptied Transformer block the residual stream still carries the input.
-        empty = "empty_block" if facts.whole.table.task == TEXTS else "empty"
+        empty = "empty_block" if tasks()[facts.whole.table.task].reads_texts else "empty"
         if layer is None:
             found.append(Reason("constant", values, cause=True))
         else:
@@ -167,7 +173,7 @@ def _size(facts: Facts) -> list[Reason]:
 
 def _texts(facts: Facts) -> list[Reason]:
     reproduction = facts.whole.reproduction
-    if facts.whole.table.task != TEXTS or not facts.differs:
+    if not tasks()[facts.whole.table.task].reads_texts or not facts.differs:
         return []
     return [Reason("other_texts" if reproduction.parameters.get("data") else "generated", cause=True)]
 
@@ -190,10 +196,10 @@ def _printed_constant(facts: Facts) -> list[Reason]:
 
 def _printed_worse_than_constant(facts: Facts) -> list[Reason]:
     """The paper's RMSE exceeds that of a constant on our points: its test points are of another kind."""
-    theirs, reproduction = facts.cell.test.paper, facts.whole.reproduction
+    theirs = facts.cell.test.paper
     if facts.whole.table.task != "sinc" or theirs is None or not facts.differs:
         return []
-    constant = constant_rmse(reproduction.parameters.get("noise", NOISE["sinc"].default))
+    constant = constant_rmse(facts.noise)
     if theirs <= constant:
         return []
     values = {"value": facts.format_value(theirs), "constant": facts.format_value(constant)}
@@ -228,14 +234,13 @@ def _fits_better(facts: Facts) -> list[Reason]:
 
 def _angle_noise(facts: Facts) -> list[Reason]:
     """The printed noise of the spirals makes the printed accuracy impossible."""
-    theirs, reproduction = facts.cell.test.paper, facts.whole.reproduction
+    theirs = facts.cell.test.paper
     if facts.whole.table.task != "spirals" or theirs is None or not facts.differs:
         return []
     ceiling = facts.whole.table.in_unit(best_accuracy(PRINTED_ANGLE_NOISE))
     if theirs <= ceiling:
         return []
-    ours = reproduction.parameters.get("noise", NOISE["spirals"].default)
-    return [Reason("angle_noise", {"ceiling": f"{ceiling:.1f}", "noise": f"{ours:g}"}, cause=True)]
+    return [Reason("angle_noise", {"ceiling": f"{ceiling:.1f}", "noise": f"{facts.noise:g}"}, cause=True)]
 
 
 def _step_limit(facts: Facts) -> list[Reason]:

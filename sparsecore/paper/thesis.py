@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-from sparsecore.engine.config import Task
+from sparsecore.engine.config import PAPER_METHODS
 from sparsecore.settings import ASSETS
 
 FOLDER = ASSETS / "paper"
@@ -19,7 +19,6 @@ PERCENT = 100.0
 
 Part = Literal["train", "test"]
 PARTS: tuple[Part, ...] = ("train", "test")
-METHODS = ("global", "layerwise")
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class PaperTable:
     """
 
     name: str
-    task: Task
+    task: str
     metric: str
     lower_is_better: bool
     percent: bool
@@ -80,7 +79,7 @@ def paper_table(name: str) -> PaperTable:
         raise KeyError(f"{name!r} is not one of {', '.join(TABLES)}.")
     table = tables()[name]
     percent = table["metric"].endswith("%")
-    rows = {row["density"]: {method: row[method] for method in METHODS} for row in table["rows"]}
+    rows = {row["density"]: {method: row[method] for method in PAPER_METHODS} for row in table["rows"]}
     return PaperTable(
         name,
         table["task"],
@@ -119,7 +118,7 @@ def printed(task: str) -> tuple[Printed, ...]:
     results = []
     for table in map(paper_table, TABLES):
         for density, row in table.rows.items() if table.task == task else ():
-            for method in METHODS if density < 1 else METHODS[:1]:
+            for method in PAPER_METHODS if density < 1 else PAPER_METHODS[:1]:
                 name = "dense" if density == 1 else method
                 train, test = (table.in_shares(row[method][part]) for part in PARTS)
                 results.append(Printed(table.name, name, float(density), train, test))

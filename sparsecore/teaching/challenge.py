@@ -12,13 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from sparsecore.engine.config import NOISE
-from sparsecore.engine.tasks.points import sinc_points, spiral_points
+from sparsecore.engine.cards import tasks
 
 MODEL = "model."  # prefix of a network's arrays in a checkpoint
 SEED = 20_261_122  # seed of the judge's points
-SINC_POINTS = 4_000  # the standard error of an RMSE near 0.08 is then under 0.001
-SPIRAL_DRAWS = 4  # draws of 2,000 points; the standard error of an accuracy near 99 % is 0.11 points
 
 
 @dataclass(frozen=True)
@@ -35,10 +32,13 @@ class Challenge:
         return value <= self.limit if self.lower else value >= self.limit
 
 
-CHALLENGES = {
-    "spirals": Challenge("spirals", "accuracy", 0.99, lower=False),
-    "sinc": Challenge("sinc", "rmse", 0.08, lower=True),
-}
+def challenges() -> dict[str, Challenge]:
+    """The challenge of every task that has one, by the task's name."""
+    found = [card for card in tasks().values() if card.challenge is not None]
+    return {
+        card.name: Challenge(card.name, card.metric.name, card.challenge.limit, card.metric.lower)
+        for card in sorted(found, key=lambda card: card.challenge.place)
+    }
 
 
 class NotJudged(ValueError):
@@ -59,26 +59,24 @@ def judge(task: str, arrays: Mapping[str, np.ndarray]) -> Judgement:
 
     Raises `NotJudged` unless the arrays are a multilayer perceptron of the task with finite weights.
     """
-    challenge, layers = CHALLENGES[task], _layers(arrays)
-    points, targets = _points(task)
-    outputs = _forward(layers, points)
-    if task == "sinc":
-        value = float(np.sqrt(np.mean((outputs[:, 0] - targets) ** 2)))
-    else:
-        value = float(np.mean(outputs.argmax(axis=1) == targets))
+    challenge, layers = challenges()[task], _layers(arrays)
+    card = tasks()[task]
+    noise, points_of = card.parameters["noise"].default, card.find(card.challenge.points)
+    points, targets = points_of(np.random.default_rng(SEED), noise)
+    value = JUDGED[challenge.metric](_forward(layers, points), targets)
     nonzeros = sum(int(np.count_nonzero(weight)) for weight, _ in layers)
     return Judgement(nonzeros, value, challenge.passes(value))
 
 
-def _points(task: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the inputs (N, widths[0]) and their targets."""
-    stream = np.random.default_rng(SEED)
-    if task == "sinc":
-        x, y = sinc_points(stream, SINC_POINTS, NOISE["sinc"].default)
-        return x[:, None], y
-    draws = [spiral_points(stream, NOISE["spirals"].default) for _ in range(SPIRAL_DRAWS)]
-    points, labels = zip(*draws, strict=True)
-    return np.concatenate(points), np.concatenate(labels)
+def _rmse(outputs: np.ndarray, targets: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((outputs[:, 0] - targets) ** 2)))
+
+
+def _accuracy(outputs: np.ndarray, targets: np.ndarray) -> float:
+    return float(np.mean(outputs.argmax(axis=1) == targets))
+
+
+JUDGED = {"rmse": _rmse, "accuracy": _accuracy}  # how the judge computes a metric
 
 
 def _layers(arrays: Mapping[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:

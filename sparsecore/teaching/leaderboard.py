@@ -14,7 +14,7 @@ from sparsecore.runs.store.plain_text import strip_control
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import NOT_DELETED, Store
 from sparsecore.runs.store.tables import entries, runs
-from sparsecore.teaching.challenge import CHALLENGES, Judgement, NotJudged, judge
+from sparsecore.teaching.challenge import Judgement, NotJudged, challenges, judge
 
 MAX_NAME_LENGTH = 40  # maximum number of characters
 
@@ -33,7 +33,7 @@ class Entry:
 
 def judge_run(store: Store, run: Run) -> Judgement:
     """Judge a run by the weights of its last checkpoint; raise `NotJudged` if it has no result yet."""
-    if run.config.task not in CHALLENGES:
+    if run.config.task not in challenges():
         raise NotJudged(f"there is no challenge on {run.config.task}.")
     kept = store.checkpoint(run.id)
     if run.state != "ended" or kept is None:
@@ -77,7 +77,7 @@ def withdraw(store: Store, run_id: str, by: Person = HOST) -> None:
 
 def leaderboard(store: Store, task: str) -> list[Entry]:
     """Return each person's best entry on a task: fewest weights, then better metric, then earlier entry."""
-    better = entries.c.value if CHALLENGES[task].lower else -entries.c.value
+    better = entries.c.value if challenges()[task].lower else -entries.c.value
     own = (entries.c.name.label("entrant_name"), entries.c.owner.label("entrant"))
     query = (
         select(*own, entries.c.nonzeros, entries.c.value, runs)

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from sparsecore.engine.config import PARAMETERS, RunConfig
+from sparsecore.engine.config import RunConfig, every_parameter
 from sparsecore.settings import ASSETS, PAGES
 
 FOLDER = ASSETS / "lessons"
@@ -94,7 +94,7 @@ class NextStep(LessonModel):
 
     def query_values(self) -> dict[str, Any]:
         """Return the query as values, as the Lab reads them from a link."""
-        return {name: PARAMETERS[name].read(value) for name, value in self.query.items()}
+        return {name: every_parameter()[name].read(value) for name, value in self.query.items()}
 
 
 class Lesson(LessonModel):

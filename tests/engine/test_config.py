@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sparsecore.engine.cards import tasks
 from sparsecore.engine.config import (
-    NOISE,
     PAPER_DENSITIES,
     PARAMETERS,
     ConfigError,
@@ -173,7 +173,7 @@ def test_the_texts_of_a_link_are_read_by_the_table():
         PARAMETERS["seed"].read("seven")
 
 
-@pytest.mark.parametrize("task", NOISE)
+@pytest.mark.parametrize("task", tasks())
 @pytest.mark.parametrize("size", ["demo", "paper"])
 def test_every_paper_density_is_allowed_for_every_task(task: str, size: str):
     for density in PAPER_DENSITIES:

@@ -122,7 +122,7 @@ RANK = """
 import sys, torch, torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
-from sparsecore.engine.methods.registry import HardThreshold
+from sparsecore.engine.methods.hard_threshold import HardThreshold
 rank, store, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 torch.set_num_threads(1)
 dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)

@@ -24,7 +24,7 @@ from sparsecore.figures.supports import along_axes, end_counts, spectrum, three_
 from sparsecore.paper.pictures import Picture
 from sparsecore.paper.thesis import printed
 from sparsecore.runs.sweeps.curves import interval
-from sparsecore.teaching.challenge import CHALLENGES
+from sparsecore.teaching.challenge import challenges
 from sparsecore.words import speaker
 from tests.figures.test_figures import FOUND, point
 
@@ -157,7 +157,7 @@ def every_figure() -> dict[str, go.Figure]:
         "seconds": run_seconds(FOUND, say=say),
         "weights": weights_left(FOUND, say=say),
         "pareto": pareto(FOUND, FOUND, metric="rmse", say=say),
-        "challenge": leaderboard_figure([], CHALLENGES["sinc"], say=say),
+        "challenge": leaderboard_figure([], challenges()["sinc"], say=say),
         "basins": plane(computed.problem(*TWO_ENDS), two, 1.05, say, paths=[path], ends=ends),
         "spectrum": spectrum(fifty, 1.05, say),
         "ends": end_counts([0.5, 0.25], [3, 4], 0.25, say),

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 
+from sparsecore.engine.cards import methods
 from sparsecore.figures.cost import run_seconds, weights_left
 from sparsecore.figures.layers import layer_densities
 from sparsecore.figures.metric import metric_curve
 from sparsecore.figures.pareto import pareto
-from sparsecore.figures.style import MAX_POINTS, METHOD_COLOURS, colour, interval_band, point_stride
+from sparsecore.figures.style import MAX_POINTS, colour, interval_band, point_stride
 from sparsecore.paper.thesis import printed
 from sparsecore.runs.sweeps.curves import KeptLayer, Mean, Point, interval
 from sparsecore.words import words
@@ -113,10 +114,9 @@ def test_each_method_has_its_colour_everywhere():
         weights_left(FOUND, say=say),
     ):
         for trace in figure.data:
-            if trace.legendgroup in METHOD_COLOURS and trace.meta.startswith("mean"):
-                assert trace.line.color == METHOD_COLOURS[trace.legendgroup]
+            if trace.legendgroup in methods() and trace.meta.startswith("mean"):
+                assert trace.line.color == methods()[trace.legendgroup].colour
     assert colour("dense") == "#7f7f7f"
-    assert len({colour(name, ("a", "b", "c")) for name in "abc"} | set(METHOD_COLOURS.values())) == 6
 
 
 def test_train_is_thin_and_shares_the_legend_entry_of_test():
@@ -132,9 +132,7 @@ def test_train_is_thin_and_shares_the_legend_entry_of_test():
 
 def test_thesis_points_are_open_diamonds_without_a_run():
     figure = metric_curve(FOUND, printed("sinc"), metric="rmse", say=say)
-    marks = [
-        trace for trace in traces(figure, "thesis test") if trace.marker.color == METHOD_COLOURS["layerwise"]
-    ]
+    marks = [trace for trace in traces(figure, "thesis test") if trace.marker.color == colour("layerwise")]
     assert dict(zip(marks[0].x, marks[0].y, strict=True))[0.05] == 0.6575
     assert all(row[0] is None for row in marks[0].customdata)
     assert "Table 3-1" in marks[0].customdata[0][1]
@@ -223,7 +221,7 @@ def test_pareto_front_against_runs_of_one_density():
         for row, x in zip(trace.customdata, trace.x, strict=True)
     }
     assert by_id["beaten"] == 450
-    uniform = next(t for t in traces(figure, "uniform") if t.line.color == METHOD_COLOURS["global"])
+    uniform = next(t for t in traces(figure, "uniform") if t.line.color == colour("global"))
     assert list(uniform.y) == pytest.approx([0.35, 0.09])
 
 

@@ -26,7 +26,7 @@ from sparsecore.runs.store.plain_text import strip_control
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import runs
 from sparsecore.runs.workers.worker import Worker
-from sparsecore.teaching.challenge import CHALLENGES
+from sparsecore.teaching.challenge import challenges
 from sparsecore.teaching.leaderboard import MAX_NAME_LENGTH, Entry
 from sparsecore.words import speaker
 
@@ -122,7 +122,7 @@ def test_no_name_is_in_a_figure_where_plotly_would_read_markup(store: Store):
     assert "<b>bold" not in text
     for script in re.findall(r"Plotly\.newPlot\(.*?</script>", scripts, flags=re.DOTALL):
         assert "evil" not in script
-    for task, challenge in CHALLENGES.items():
+    for task, challenge in challenges().items():
         found = [Entry(1, store.get(run), PLOTLY[:MAX_NAME_LENGTH], "ann", 100, 0.99)]
         figure = leaderboard_figure(found, challenge, say=speaker("en")).to_json()
         assert "evil" not in figure

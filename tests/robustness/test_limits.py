@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 
 from sparsecore.__main__ import app
 from sparsecore.dashboard import session
-from sparsecore.engine.config import SIZES, ConfigError, RunConfig
-from sparsecore.engine.tasks.memory import needed, parameters
-from sparsecore.engine.tasks.sizes import TEXT_SIZES, WIDTHS
-from sparsecore.engine.tasks.texts.shapes import SHAPES
+from sparsecore.engine.cards import tasks
+from sparsecore.engine.config import ConfigError, RunConfig
+from sparsecore.engine.tasks.memory import needed
+from sparsecore.engine.tasks.texts.shapes import Shape
 from sparsecore.runs.store import limits
 from sparsecore.runs.store.limits import LimitExceeded
 from sparsecore.runs.store.run import Run
@@ -30,7 +30,7 @@ from sparsecore.runs.workers.worker import Worker
 from sparsecore.words import words
 
 ROOT = Path(__file__).parents[2]
-EVERY = [RunConfig(task=task, size=size) for task, sizes in SIZES.items() for size in sizes]
+EVERY = [RunConfig(task=task, size=size) for task, card in tasks().items() for size in card.sizes]
 LARGEST = RunConfig(task="vulnerabilities", size="paper")
 TOO_FAR_OFF = 3.0  # times what a run really takes: then people would be refused for nothing
 # The whole life of a run in a worker of its own, which tells the most memory that it ever had.
@@ -68,15 +68,16 @@ def ended_by(store: Store, config: RunConfig, monkeypatch: pytest.MonkeyPatch, n
 
 
 @pytest.mark.parametrize("config", EVERY, ids=lambda config: f"{config.task}-{config.size}")
-def test_the_parameters_are_those_of_the_real_network(config: RunConfig):
+def test_the_weights_of_the_card_are_those_of_the_real_network(config: RunConfig):
     from sparsecore.engine.tasks.networks import Perceptron
 
+    size = tasks()[config.task].sizes[config.size]
     with torch.device("meta"):
-        if config.task in WIDTHS:
-            network = Perceptron(WIDTHS[config.task][config.size])
+        if "widths" in size.network:
+            network = Perceptron(size.network["widths"])
         else:
-            network = SHAPES[config.size].network(TEXT_SIZES[config.size].vocabulary, 0.0)
-    assert parameters(config) == sum(weights.numel() for weights in network.parameters())
+            network = Shape.of(config).network(size.network["vocabulary"], 0.0)
+    assert size.weights == sum(weights.numel() for weights in network.parameters())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is told in other units elsewhere")

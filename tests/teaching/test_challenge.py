@@ -7,7 +7,7 @@ import torch
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.tasks.points import sinc, spiral_points
 from sparsecore.engine.training.trainer import Training
-from sparsecore.teaching.challenge import CHALLENGES, NotJudged, judge
+from sparsecore.teaching.challenge import NotJudged, challenges, judge
 
 
 def network(*layers: tuple[list[list[float]], list[float]]) -> dict[str, np.ndarray]:
@@ -35,7 +35,7 @@ def test_predicting_one_class_has_accuracy_one_half():
     assert judge("spirals", network(([[0.0, 0.0], [0.0, 0.0]], [1.0, 0.0]))).value == 0.5
 
 
-@pytest.mark.parametrize("task", CHALLENGES)
+@pytest.mark.parametrize("task", challenges())
 def test_the_judge_agrees_with_the_network(task: str):
     training = Training(RunConfig.parse({"task": task, "method": "global", "density": 0.3}))
     for _ in range(300):
@@ -71,7 +71,7 @@ def test_arrays_that_are_no_network_of_the_task_are_refused(arrays: dict[str, np
 
 
 def test_equality_passes_the_limit():
-    assert CHALLENGES["sinc"].passes(0.08)
-    assert not CHALLENGES["sinc"].passes(0.0801)
-    assert CHALLENGES["spirals"].passes(0.99)
-    assert not CHALLENGES["spirals"].passes(0.9899)
+    assert challenges()["sinc"].passes(0.08)
+    assert not challenges()["sinc"].passes(0.0801)
+    assert challenges()["spirals"].passes(0.99)
+    assert not challenges()["spirals"].passes(0.9899)

@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 
+from sparsecore.engine.batch.grouping import fits
 from sparsecore.engine.batch.loop import train_many
-from sparsecore.engine.config import RunConfig
+from sparsecore.engine.config import PAPER_METHODS, RunConfig
 from sparsecore.engine.devices import resolve_device
 from sparsecore.engine.training.loop import train
 
 DENSITIES = (0.4, 0.2, 0.1, 0.05)
-METHODS = ("layerwise", "global")
 
 
 def batch(
@@ -33,6 +33,8 @@ def batch(
     """
     shared = {"task": task, "size": size, "max_steps": steps, "theta": 0.0, "device": device}
     configs = [RunConfig.parse(shared | _own(place)) for place in range(models)]
+    if not all(fits(config) for config in configs):
+        raise ValueError(f"networks of {task} do not train as one batch.")
     where = resolve_device(device)
     ways = {"one_by_one": lambda: _one_by_one(configs), "batch": lambda: _batch(configs)}
     times: dict[str, list[float]] = {name: [] for name in ways}
@@ -59,8 +61,8 @@ def _own(place: int) -> dict[str, Any]:
     """What one of the models has for itself."""
     return {
         "seed": place,
-        "method": METHODS[place % len(METHODS)],
-        "density": DENSITIES[place // len(METHODS) % len(DENSITIES)],
+        "method": PAPER_METHODS[place % len(PAPER_METHODS)],
+        "density": DENSITIES[place // len(PAPER_METHODS) % len(DENSITIES)],
     }
 
 

@@ -18,6 +18,7 @@ from sparsecore.corpora.corpus import Corpus
 from sparsecore.corpora.storage import save
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.tasks.texts.scores import confuse, scores
+from sparsecore.engine.tasks.texts.shapes import Shape
 from sparsecore.engine.tasks.vulnerabilities import Vulnerabilities, builtin_corpus
 from sparsecore.engine.training.events import Ended, Ready, Scene
 from sparsecore.engine.training.loop import train
@@ -67,7 +68,7 @@ def text(
     if unknown or not rows or not seeds:
         raise ValueError(f"rows must be some of {', '.join(ROWS)}, and seeds one or more; got {unknown}.")
     given = {"task": "vulnerabilities", "size": "laptop"} | parameters
-    name = (corpus or builtin_corpus(given["size"])).name
+    name = (corpus or builtin_corpus(Shape.of(RunConfig.parse(given)))).name
     if corpus is not None:
         given["data"] = save(corpus, home / "corpora")
     jobs = [_Job(row, _config(row, given, seed), home) for seed in seeds for row in rows]

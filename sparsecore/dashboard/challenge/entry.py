@@ -8,6 +8,7 @@ from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.labels import label
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.visitor import attempt, visitor
+from sparsecore.engine.cards import in_percent
 from sparsecore.runs.store.people import Person
 from sparsecore.runs.store.run import Run
 from sparsecore.teaching.challenge import Challenge, Judgement, NotJudged
@@ -21,11 +22,11 @@ NAME = "challenge_name"  # in the session: what the visitor called himself last
 def metric_text(challenge: Challenge, value: float) -> str:
     """A metric as people read it.
 
-    >>> from sparsecore.teaching.challenge import CHALLENGES
-    >>> metric_text(CHALLENGES["spirals"], 0.99125), metric_text(CHALLENGES["sinc"], 0.0799)
+    >>> from sparsecore.teaching.challenge import challenges
+    >>> metric_text(challenges()["spirals"], 0.99125), metric_text(challenges()["sinc"], 0.0799)
     ('99.1 %', '0.0799')
     """
-    return f"{value:.4f}" if challenge.lower else f"{100 * value:.1f} %"
+    return f"{100 * value:.1f} %" if in_percent(challenge.metric) else f"{value:.4f}"
 
 
 def candidates(task: str, person: Person) -> list[Run]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import get_args
 
 import streamlit as st
 
@@ -11,7 +10,8 @@ from sparsecore.dashboard.controls import hold, plain, say
 from sparsecore.dashboard.labels import label
 from sparsecore.dashboard.session import note_begun, the_store
 from sparsecore.dashboard.visitor import attempt, visitor
-from sparsecore.engine.config import RunConfig, Task
+from sparsecore.engine.cards import tasks
+from sparsecore.engine.config import RunConfig
 from sparsecore.runs.insights.pairs import counterparts, has_begun, newest_pair, partner
 from sparsecore.runs.store.catalogue import RunFilter, count, find
 from sparsecore.runs.store.run import Run
@@ -102,7 +102,7 @@ def choose(first: Run, second: Run | None) -> None:
 
 def _task(task: str) -> None:
     """Of the tasks that have runs."""
-    known = [name for name in get_args(Task) if name == task or count(the_store(), RunFilter(task=name))]
+    known = [name for name in tasks() if name == task or count(the_store(), RunFilter(task=name))]
     names = {name: say(f"task.{name}") for name in known}
     hold(TASK, task)
     st.segmented_control(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -12,28 +13,31 @@ from sparsecore.corpora.storage import StoredCorpus, remove, saved_at, stored_co
 from sparsecore.dashboard import controls, widgets
 from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.data.incoming import JUST_KEPT, facts, grades, translated
+from sparsecore.engine.cards import tasks
 
+PAGE = Path(__file__).parents[3] / "pages" / "data.py"
 REMOVING = "removing"  # in the session: the texts that were asked to be removed
 REFUSED = "remove_refused"
 
 
-def treatment() -> None:
-    """How texts are divided, and what is done for rare grades and against overfitting."""
-    for name in ("split", "watch"):
-        controls.selection(name, controls.choices(name))
-    for name in ("class_weights", "label_smoothing", "dropout", "word_dropout"):
-        controls.number(name, format="%g", step=0.05)
-
-
-def choose(folder: Path) -> None:
-    """Which texts a run trains on: kept ones, or the generated ones."""
+def choose(folder: Path, shown: dict[str, Any]) -> None:
+    """Which texts a run trains on: kept ones, or the generated ones; `shown` is given to the widget."""
     options = {each.id: f"{each.name} ({each.inspection.rows:,})" for each in stored_corpora(folder)}
     chosen = st.session_state.get("data")
     if chosen is not None:
         options.setdefault(chosen, chosen)  # of a link: the field below says that it is gone
-    controls.selection("data", options, placeholder=say("data.builtin"), on_change=_no_noise)
+    st.selectbox(
+        **shown,
+        options=options,
+        index=None,
+        format_func=lambda value: options.get(value, value),
+        placeholder=say("data.builtin"),
+        on_change=_no_noise,
+    )
+    controls.problem("data")
     if chosen is None:
         st.caption(say("data.builtin.help"))
+    st.page_link(PAGE, label=say("data.link"), icon=":material/upload_file:")
 
 
 def _no_noise() -> None:
@@ -43,7 +47,7 @@ def _no_noise() -> None:
 
 def train_on(key: str) -> None:
     """Set up a run on kept texts, for the Lab."""
-    controls.put("task", "vulnerabilities")
+    controls.put("task", next(name for name, card in tasks().items() if card.reads_texts))
     controls.follow_task()
     controls.put("data", key)
     controls.put("noise", 0.0)

@@ -11,6 +11,7 @@ from sparsecore.dashboard.lab.transport import train
 from sparsecore.dashboard.pages import page_file
 from sparsecore.dashboard.presses import press
 from sparsecore.dashboard.session import the_store
+from sparsecore.engine.cards import methods
 from sparsecore.engine.config import PAPER_DENSITIES, RunConfig
 from sparsecore.runs.store.run import WELCOME, Run
 
@@ -34,9 +35,10 @@ def cures(config: RunConfig) -> dict[str, dict[str, Any]]:
     """
     larger = [density for density in PAPER_DENSITIES if density > config.density]
     found: dict[str, dict[str, Any]] = {}
-    if config.method == "global":
-        found["layerwise"] = {"method": "layerwise"}
-    if not config.keep_alive and not config.keep_alive_layer:
+    card = methods()[config.method]
+    if card.cure is not None:
+        found[card.cure] = {"method": card.cure}
+    if "keep_alive" in card.takes and not config.keep_alive and not config.keep_alive_layer:
         found["floor"] = FLOORS.get(config.size, FLOOR)
     if larger and not found:
         found["density"] = {"density": larger[0]}
@@ -72,11 +74,14 @@ def _as_it_ended(run: Run) -> RunConfig:
 
 def _button(name: str, config: RunConfig, run: Run, icon: str, **change: Any) -> None:
     word = f"cure.floor.{next(iter(change))}" if name == "floor" else f"cure.{name}"
+    about = f"cure.{name}.help"
+    if name in methods():
+        word, about = f"method.{name}", f"card.method.{name}.about"
     st.button(
         say(word, n=next(iter(change.values()), "")),
         icon=icon,
         key=f"cure_{name}",
-        help=say(f"cure.{name}.help"),
+        help=say(about),
         **press(_train, run, config),
     )
 

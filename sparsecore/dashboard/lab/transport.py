@@ -11,7 +11,8 @@ from sparsecore.dashboard.controls import hold, put, say
 from sparsecore.dashboard.presses import press
 from sparsecore.dashboard.session import WELCOME, begun_here, note_begun, open_begun, the_store
 from sparsecore.dashboard.visitor import account_menu, attempt, hint, may, refuse, visitor
-from sparsecore.engine.config import PARAMETERS, RunConfig
+from sparsecore.engine.cards import methods
+from sparsecore.engine.config import PARAMETERS, RunConfig, parameters_of
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import Store
 from sparsecore.words import LANGUAGES
@@ -31,7 +32,7 @@ def transport(run: Run, frozen: bool) -> None:
     mine = run.origin != WELCOME and may(run)
     paused, running = mine and run.state == "paused", mine and run.state == "running"
     method = the_store().changes(run.id).get("method", run.config.method)
-    freezable = (paused or running) and method != "dense"
+    freezable = (paused or running) and "freeze_at" in methods()[method].takes
     with st.container(horizontal=True, key="transport", gap="xsmall"):
         _button("train", ":material/play_arrow:", "T", press(train, run.id), type="primary")
         _ask_button(run, "resume" if paused else "pause", "P", enabled=paused or running)
@@ -98,7 +99,8 @@ def tell_changes(shown: Run | None, config: RunConfig) -> None:
     Not in a callback, for which see `presses`; a page that is broken off here sends it again.
     """
     names = controls.changed()
-    live = {name: getattr(config, name) for name in names if PARAMETERS[name].live}
+    rows = parameters_of(config.task, config.method)
+    live = {name: getattr(config, name) for name in names if name in rows and rows[name].live}
     if live and shown is not None and shown.active and shown.origin != WELCOME and may(shown):
         attempt(the_store().command, shown.id, "change", live, by=visitor())
     controls.note(names)

@@ -8,7 +8,7 @@ from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.sweep.form import WORKERS, Misread, duration, read_seeds
 from sparsecore.dashboard.visitor import attempt, may, visitor
-from sparsecore.engine.config import SIZES
+from sparsecore.engine.cards import tasks
 from sparsecore.figures.html.sweep_grid import progress_bar
 from sparsecore.paper import stored_runs
 from sparsecore.paper.plan import Plan
@@ -63,7 +63,7 @@ def source(has_shipped: bool) -> str:
 
 def asked(table: str) -> Plan | None:
     """The plan of the choices; None where the seeds cannot be read, which is told beside them."""
-    sizes = SIZES[paper_table(table).task]
+    sizes = list(tasks()[paper_table(table).task].sizes)
     with st.container(horizontal=True, vertical_alignment="bottom", key="paper_choices"):
         size = st.segmented_control(
             say("paper.run.size"),

@@ -7,6 +7,7 @@ import streamlit as st
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.saved_figures import draw
 from sparsecore.dashboard.session import the_store
+from sparsecore.engine.cards import tasks
 from sparsecore.figures.html import paper_tables
 from sparsecore.figures.metric import metric_curve
 from sparsecore.figures.paper import paper_figure
@@ -17,7 +18,6 @@ from sparsecore.paper.pictures import Picture, figures_of
 from sparsecore.paper.plan import Plan
 from sparsecore.paper.reproduction import Reproduction, Trial
 from sparsecore.paper.thesis import printed
-from sparsecore.runs.sweeps.curves import METRICS
 from sparsecore.words import LANGUAGES
 
 
@@ -34,7 +34,11 @@ def tables(whole: Comparison, *, linked: bool) -> None:
     st.markdown(f"**{say('paper.breaks.title')}**")
     st.html(paper_tables.breaking_points(whole, say))
     curve = metric_curve(
-        found.points(), printed(whole.table.task), metric=METRICS[whole.table.task], say=say, logarithmic=True
+        found.points(),
+        printed(whole.table.task),
+        metric=tasks()[whole.table.task].metric.name,
+        say=say,
+        logarithmic=True,
     )
     title = say("paper.curve.title")
     st.markdown(f"**{title}**")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any
 
 import streamlit as st
 
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.visitor import whose
-from sparsecore.engine.config import Method, Task
+from sparsecore.engine.cards import methods, tasks
 from sparsecore.runs.store.catalogue import STATES, RunFilter, count, find
 from sparsecore.runs.store.people import Person
 from sparsecore.runs.store.run import Run
@@ -32,8 +32,8 @@ def wanted(person: Person) -> RunFilter:
             icon=":material/search:",
             width=260,
         )
-        task = _choice("task", get_args(Task))
-        method = _choice("method", get_args(Method))
+        task = _choice("task", list(tasks()))
+        method = _choice("method", list(methods()))
         state = _choice("state", STATES)
         only = st.pills(
             say("runs.only"),

@@ -10,6 +10,8 @@ from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.jobs import Job, JobError, Pool
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.visitor import attempt, visitor
+from sparsecore.engine.cards import taking
+from sparsecore.engine.config import PARAMETERS
 from sparsecore.figures.style import format_number
 from sparsecore.runs.store.people import HOST, Person
 from sparsecore.runs.store.store import Store
@@ -66,8 +68,8 @@ def smallest(spec: SweepSpec | None) -> None:
             key=TOLERANCE,
             width=260,
         )
-        methods = ("layerwise", "global")
-        options = {"required": True, "default": methods[0], "key": METHOD}
+        methods = taking("density")
+        options = {"required": True, "default": PARAMETERS["method"].default, "key": METHOD}
         st.segmented_control(
             say("sweep.methods"), methods, format_func=lambda name: say(f"method.{name}"), **options
         )

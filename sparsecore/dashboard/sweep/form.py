@@ -11,10 +11,11 @@ import streamlit as st
 
 from sparsecore.dashboard import controls
 from sparsecore.dashboard.controls import plain, say
-from sparsecore.dashboard.data import kept
-from sparsecore.dashboard.lab.transport import devices
+from sparsecore.dashboard.parameters import choice, columns
 from sparsecore.dashboard.session import the_store
-from sparsecore.engine.config import PARAMETERS, TEXTS, ConfigError, RunConfig
+from sparsecore.engine.cards import methods, tasks
+from sparsecore.engine.config import PAPER_METHODS, PARAMETERS, ConfigError, RunConfig, every_parameter
+from sparsecore.engine.parameters import of_card
 from sparsecore.figures.html.sweep_grid import number_ranges
 from sparsecore.paper.thesis import printed
 from sparsecore.runs.store.limits import require_all_fit
@@ -24,7 +25,7 @@ from sparsecore.runs.sweeps.spec import FINISHED, GRID, Cell, SweepSpec
 METHODS, DENSITIES, SEEDS = "sweep_methods", "sweep_densities", "sweep_seeds"
 CHOSEN = "sweep_chosen"  # in the session: the choices of the grid, which outlive their widgets
 FILLED = "sweep_filled"  # in the session: the sweep whose spec the choices were last filled from
-USUAL_METHODS, USUAL_SEEDS = ("global", "layerwise"), "0, 1, 2"
+USUAL_SEEDS = "0, 1, 2"
 LARGEST = 10_000  # runs of a sweep that a page still shows at once
 WORKERS = os.cpu_count() or 1
 EXAMPLE = SweepSpec(
@@ -33,9 +34,6 @@ EXAMPLE = SweepSpec(
     seeds=(0, 1, 2),
     parameters={"size": "demo", "max_steps": 2_000},
 )
-BESIDE = ("learning_rate", "noise", "max_steps", "theta")
-CONSTRAINT = ("keep_alive", "keep_alive_layer", "freeze_at", "freeze_settled")
-FRACTIONS = ("learning_rate", "noise", "theta")
 
 
 class Misread(ValueError):
@@ -98,14 +96,14 @@ def fill(sweep: stored.Sweep | None) -> None:
     if sweep is not None and st.session_state.get(FILLED) != sweep.id:
         st.session_state[FILLED], spec = sweep.id, sweep.spec
         config = spec.configs()[0]
-        for name in PARAMETERS:
+        for name, value in config.model_dump().items():
             if name not in GRID[1:]:
-                controls.put(name, getattr(config, name))
+                controls.put(name, value)
         densities = ", ".join(f"{density:g}" for density in spec.densities)
         values = (list(spec.methods), densities, number_ranges(spec.seeds))
         chosen.clear()
     else:
-        values = (list(USUAL_METHODS), usual_densities(st.session_state["task"]), USUAL_SEEDS)
+        values = (list(PAPER_METHODS), usual_densities(st.session_state["task"]), USUAL_SEEDS)
     for key, value in zip((METHODS, DENSITIES, SEEDS), values, strict=True):
         controls.hold(key, chosen.setdefault(key, value))
 
@@ -122,10 +120,10 @@ def _follow_task() -> None:
 def choices() -> None:
     """Task, methods, size; densities and seeds; everything else behind More."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="choices"):
-        controls.choice("task", on_change=_follow_task)
+        choice("task", on_change=_follow_task)
         st.pills(
             say("sweep.methods"),
-            [name for name in PARAMETERS["method"].choices if name != "dense"],
+            [name for name, card in methods().items() if card.constrained],
             selection_mode="multi",
             format_func=lambda name: say(f"method.{name}"),
             help=say("sweep.methods.help"),
@@ -133,50 +131,14 @@ def choices() -> None:
             on_change=_note,
             args=(METHODS,),
         )
-        controls.choice("size", on_change=controls.follow_task)
+        choice("size", on_change=controls.follow_task)
         with st.popover(say("more"), icon=":material/tune:"):
-            _others()
+            columns(st.session_state[METHODS] or PAPER_METHODS, without=GRID)
     left, right = st.columns([3, 1])
     for column, key, word in ((left, DENSITIES, "densities"), (right, SEEDS, "seeds")):
         with column:
             options = {"help": say(f"sweep.{word}.help"), "key": key, "on_change": _note, "args": (key,)}
             st.text_input(say(f"sweep.{word}"), **options)
-
-
-def _others() -> None:
-    """What all runs of the sweep share."""
-    groups = [_training, _constraint]
-    if st.session_state["task"] == TEXTS:
-        groups.insert(0, _texts)
-    for column, group in zip(st.columns(len(groups)), groups, strict=True):
-        with column:
-            group()
-
-
-def _texts() -> None:
-    st.caption(say("more.texts"))
-    kept.choose(the_store().home / "corpora")
-    kept.treatment()
-
-
-def _training() -> None:
-    st.caption(say("more.training"))
-    for name in BESIDE:
-        if name != "noise" or not st.session_state.get("data"):  # kept texts have labels of their own
-            step = {"format": "%g", "step": 1e-3} if name in FRACTIONS else {"step": 1000}
-            controls.number(name, **step)
-    controls.selection("device", devices(the_store()))
-
-
-def _constraint() -> None:
-    st.caption(say("more.constraint"))
-    controls.selection("schedule", controls.choices("schedule"))
-    if st.session_state["schedule"] != "constant":
-        controls.number("schedule_start", format="%g", step=0.05)
-        controls.number("schedule_steps", step=500)
-    controls.choice("mode")
-    for name in CONSTRAINT:
-        controls.number(name, step=1)
 
 
 def asked() -> tuple[SweepSpec | None, str]:
@@ -205,17 +167,29 @@ def asked() -> tuple[SweepSpec | None, str]:
 
 
 def _changed(config: RunConfig) -> dict[str, Any]:
-    """The size, and what is not as usual for the task and size."""
+    """The size, and what is not as usual for the task and size; also of what the methods bring."""
     usual = RunConfig(task=config.task, size=config.size, max_steps=config.max_steps)
     steps = RunConfig(task=config.task, size=config.size).max_steps
     changed = {name: getattr(config, name) for name in PARAMETERS if name not in GRID}
     if config.schedule == "constant":
         del changed["schedule_steps"]  # nothing changes in them
-    return {
+    changed = {
         name: value
         for name, value in changed.items()
         if name == "size" or value != (steps if name == "max_steps" else getattr(usual, name))
     }
+    return changed | _brought(config)
+
+
+def _brought(config: RunConfig) -> dict[str, Any]:
+    """What is not as usual of the parameters that the task and the chosen methods bring."""
+    found = {}
+    for card in (tasks()[config.task], *(methods()[name] for name in st.session_state[METHODS])):
+        for name in card.own.keys() - PARAMETERS.keys():
+            value = st.session_state.get(name)
+            if value is not None and value != of_card(card, name).default:
+                found[name] = value
+    return found
 
 
 def plan(spec: SweepSpec, known: Sequence[Cell] | None = None) -> str:
@@ -247,5 +221,7 @@ def _shown(value: Any) -> str:
 def differences(spec: SweepSpec) -> str:
     """The shared parameters that are not as usual, in words; empty when all are."""
     others = {name: value for name, value in spec.parameters.items() if name != "size"}
-    told = ", ".join(f"{say(f'parameter.{name}')} {_shown(value)}" for name, value in others.items())
+    told = ", ".join(
+        f"{say(every_parameter()[name].label_key)} {_shown(value)}" for name, value in others.items()
+    )
     return say("sweep.differs", changes=told) if told else ""

@@ -15,6 +15,7 @@ from sparsecore.dashboard.jobs import Job, Pool
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.sweep import results
 from sparsecore.dashboard.visitor import attempt, visitor
+from sparsecore.engine.cards import taking
 from sparsecore.figures.pareto import pareto
 from sparsecore.runs.store.people import Person
 from sparsecore.runs.store.store import Store
@@ -52,7 +53,7 @@ def key(store: Store, spec: SweepSpec, trials: int) -> tuple[str, str, int]:
 
 def _question(spec: SweepSpec) -> SweepSpec:
     """What a search takes of a spec: not its methods and densities."""
-    return spec.model_copy(update={"methods": ("layerwise",), "densities": (1.0,)})
+    return spec.model_copy(update={"methods": tuple(taking("layer_densities")[:1]), "densities": (1.0,)})
 
 
 def search(spec: SweepSpec | None, drawn_for: SweepSpec | None, view: dict[str, Any]) -> None:

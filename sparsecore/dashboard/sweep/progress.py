@@ -13,7 +13,7 @@ from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.sweep.form import WORKERS, duration
 from sparsecore.dashboard.sweep.results import cells_csv
 from sparsecore.dashboard.visitor import attempt, hint, may, visitor, whose
-from sparsecore.engine.config import PARAMETERS
+from sparsecore.engine.config import every_parameter
 from sparsecore.figures.csv import EXCEL_ENCODING
 from sparsecore.figures.html.sweep_grid import (
     failure_notes,
@@ -43,7 +43,7 @@ def linked_sweep() -> Sweep | None:
     asked = st.query_params.get("sweep")
     wanted = asked or st.session_state.get(LOOKED_AT)
     found = stored.get(the_store(), wanted) if wanted else None
-    if found is None and not asked and not PARAMETERS.keys() & st.query_params.keys():
+    if found is None and not asked and not every_parameter().keys() & st.query_params.keys():
         found = next(iter(stored.recent(the_store(), 1)), None)
     if found is not None:
         open_sweep(found.id)

@@ -13,6 +13,7 @@ from sparsecore.dashboard import saved_figures
 from sparsecore.dashboard.controls import OTHER_SETTINGS, say
 from sparsecore.dashboard.pages import page_file
 from sparsecore.dashboard.session import LOOKED_AT, the_store
+from sparsecore.engine.cards import methods, tasks
 from sparsecore.figures.cost import run_seconds, weights_left
 from sparsecore.figures.csv import EXCEL_ENCODING, as_csv
 from sparsecore.figures.layers import layer_densities
@@ -20,7 +21,7 @@ from sparsecore.figures.metric import metric_curve
 from sparsecore.figures.reports.sweep import sweep_report
 from sparsecore.figures.style import point_stride
 from sparsecore.paper.thesis import printed
-from sparsecore.runs.sweeps.curves import METRICS, Part, Point, by_method
+from sparsecore.runs.sweeps.curves import Part, Point, by_method
 from sparsecore.runs.sweeps.spec import Cell, SweepSpec
 from sparsecore.runs.sweeps.stored import Sweep
 from sparsecore.runs.sweeps.summary import all_nonzeros, described
@@ -68,12 +69,12 @@ def _figures(
 ) -> list[list[tuple[str, go.Figure]]]:
     """By name the figure of the metric; the layers of each method; the two of the cost."""
     look = {"say": speaker(language), "logarithmic": logarithmic}
-    metric = found[0].metric if found else METRICS[task]
+    metric = found[0].metric if found else tasks()[task].metric.name
     drawn = [("metric", metric_curve(found, printed(task), metric=metric, parts=parts, **look))]
     if not found:
         return [drawn]
-    methods = [method for method in by_method(found) if method != "dense"]
-    layers = [(f"layers_{name}", layer_densities(found, name, **look)) for name in methods]
+    cut = [method for method in by_method(found) if methods()[method].constrained]
+    layers = [(f"layers_{name}", layer_densities(found, name, **look)) for name in cut]
     return [
         drawn,
         layers,

@@ -139,7 +139,7 @@ def stationarity(
     no gradient, a broken closure, and a gradient or weight that is not finite, which it names. A frozen
     support is lifted meanwhile, so that gradients off it are seen.
 
-    >>> from sparsecore.engine.methods.registry import HardThreshold
+    >>> from sparsecore.engine.methods.hard_threshold import HardThreshold
     >>> layer = nn.Linear(2, 1, bias=False)
     >>> sparsifier = HardThreshold(0.5).attach(layer, torch.optim.SGD(layer.parameters()))
     >>> nn.init.zeros_(layer.weight).data[0, 0] = 3.0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sparsecore.engine.cards import methods, tasks
 from sparsecore.engine.config import RunConfig
 
-TASKS = ("sinc", "spirals")  # a perceptron each, and the whole training set at every step
 LARGEST = 64  # models: past that a GPU is busy, and a batch has more to lose
 LOOKED_THROUGH = 20 * LARGEST  # queued runs among which a batch is put together
 NOTHING_TAKEN = 3  # the exit code of a batch process that found no run to take
@@ -16,13 +16,13 @@ ANYWHERE = "--anywhere"  # the flag that lets it take the runs of every device
 def fits(config: RunConfig) -> bool:
     """Whether a run of this config can be one of a batch.
 
-    Sinc and spirals can, dense, global and layerwise, with any density, schedule of it, seed, noise, learning
-    rate, θ and number of steps. Apart stay the texts (their networks are large and their batches of unequal
-    length), the latent mode (a second copy of the weights), floors under the budget (`keep_alive`,
-    `keep_alive_layer`) and supports that freeze.
+    The cards of its task and its method say so, with any density, schedule of it, seed, noise, learning rate,
+    θ and number of steps. Apart stay the latent mode (a second copy of the weights), floors under the budget
+    (`keep_alive`, `keep_alive_layer`) and supports that freeze.
     """
     free = config.keep_alive == config.keep_alive_layer == config.freeze_settled == 0
-    return config.task in TASKS and config.mode == "iht" and free and config.freeze_at is None
+    both = tasks()[config.task].batches and methods()[config.method].batches is not None
+    return both and config.mode == "iht" and free and config.freeze_at is None
 
 
 def batchable(configs: Sequence[RunConfig], largest: int = LARGEST) -> list[list[int]]:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from sparsecore.engine.batch.supports import Held, Supports
+from sparsecore.engine.cards import methods
 from sparsecore.engine.training.endings import Ending
 from sparsecore.engine.training.trainer import Training
 
@@ -54,6 +55,7 @@ class Stack:
         ends = list(accumulate(self.sizes, initial=0))
         self.supports = Supports(
             [training.sparsifier for training in given],
+            [methods()[training.config.method].batches == "largest" for training in given],
             [slice(*ends) for ends in pairwise(ends)][: len(given[0].sparsifier.layers)],
             _side_by_side([training.sparsifier.masks for training in given]),
             _side_by_side([training.sparsifier.counts for training in given]),

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from sparsecore.engine.batch.projection import Cuts, cut_rows_, kept_of_parts, to_magnitudes, with_nan
-from sparsecore.engine.methods.dense import Dense
 from sparsecore.engine.sparsifier.base import Sparsifier
 
 
@@ -47,8 +46,9 @@ class _Part(NamedTuple):
 class Supports:
     """Masks and retention counts of stacked models, and who of them keeps how many.
 
-    rules: the sparsifier of each row, those of one method side by side; each a `Dense` or a plain
-    `HardThreshold`. columns: where each weight matrix lies in a row, from 0 on without gaps.
+    rules: the sparsifier of each row, those of one method side by side. is_cut: of each row, whether the
+    largest |w| of each group stay, or all. columns: where each weight matrix lies in a row, from 0 on without
+    gaps.
     masks: bool, counts: int32, (N, K) over all weight matrices.
     is_steady: whether every budget stays what it is, so that it is asked for once.
     """
@@ -56,6 +56,7 @@ class Supports:
     def __init__(
         self,
         rules: Sequence[Sparsifier],
+        is_cut: Sequence[bool],
         columns: Sequence[slice],
         masks: Tensor,
         counts: Tensor,
@@ -66,9 +67,10 @@ class Supports:
         self._sizes = [column.stop - column.start for column in columns]
         self._parts: list[_Part] = []
         start = 0
-        for _, members in groupby(rules, key=lambda rule: (type(rule), rule.members())):
-            mine = list(members)
-            self._parts.append(_part(slice(start, start + len(mine)), mine, columns))
+        pairs = zip(rules, is_cut, strict=True)
+        for (cut, _), members in groupby(pairs, key=lambda pair: (pair[1], pair[0].members())):
+            mine = [rule for rule, _ in members]
+            self._parts.append(_part(slice(start, start + len(mine)), mine, columns, is_cut=cut))
             start += len(mine)
         self._keep: list[list[Tensor]] | None = None
 
@@ -124,8 +126,8 @@ class Supports:
         return Held(sound, kept, thresholds, changed), place
 
 
-def _part(rows: slice, rules: list[Sparsifier], columns: Sequence[slice]) -> _Part:
-    if isinstance(rules[0], Dense):
+def _part(rows: slice, rules: list[Sparsifier], columns: Sequence[slice], *, is_cut: bool) -> _Part:
+    if not is_cut:
         return _Part(rows, rules, [], list(columns))
     groups = []
     for name, places in rules[0].members().items():

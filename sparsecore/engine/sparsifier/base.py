@@ -10,9 +10,10 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from sparsecore.engine.config import RunConfig
 from sparsecore.engine.frozen.layers import FrozenLayers
 from sparsecore.engine.projection.project import NotANumber, Projection, Projector, project_
-from sparsecore.engine.sparsifier.layers import Layer, Selection, find_layers
+from sparsecore.engine.sparsifier.layers import Layer, Selection, find_layers, innermost, refuse_strangers
 
 
 class NonFiniteWeights(ArithmeticError):
@@ -48,7 +49,10 @@ class Sparsifier(ABC):
     jaccard: overlap of the supports of the last two steps, |A∩B| / |A∪B|; 1 when nothing moved.
     freeze_at, freeze_settled: freeze by itself at this step, or after so many steps without a move.
     frozen: the layers whose support is fixed; None while it may move.
+    density: ρ at the present step; 1 without a constraint.
     """
+
+    density: float = 1.0
 
     def __init__(self, layers: Selection | None = None) -> None:
         self.selection = layers
@@ -79,6 +83,16 @@ class Sparsifier(ABC):
 
     # -- what a method overrides --------------------------------------------------------------------------
 
+    @classmethod
+    def arguments(cls, config: RunConfig) -> dict[str, Any]:
+        """What the class is made with for a run, besides what its card gives and brings."""
+        return {}
+
+    def follow(self, config: RunConfig, before: RunConfig, own: Sequence[str] = ()) -> None:
+        """Take over live parameters that have changed since `before`; `own` are those of its card."""
+        for name in own:
+            setattr(self, name, getattr(config, name))
+
     @abstractmethod
     def groups(self, layers: Sequence[Layer]) -> list[str | None]:
         """The budget that each layer shares, None for an exempt one."""
@@ -93,6 +107,14 @@ class Sparsifier(ABC):
 
     def reserved(self, group: str, places: Sequence[int], keep: int) -> list[Tensor] | None:
         """Masks of the weights of these layers that survive in any case, within the budget; None for none."""
+        return None
+
+    def relaxed(self) -> list[str]:
+        """The groups whose reserved weights are more than their budget, and so give way."""
+        return []
+
+    def before_cut(self, place: int) -> Tensor | None:
+        """The iterate of a layer before the last cut, if the method keeps one apart from the weight."""
         return None
 
     def due(self) -> bool:
@@ -147,12 +169,12 @@ class Sparsifier(ABC):
         """
         if self.attached:
             raise ValueError("this sparsifier is attached already; detach() it first.")
-        optimizer = _innermost(optimizer)
+        optimizer = innermost(optimizer)
         found = find_layers(model, self.selection, blocks)
         if not any(layer.prunable for layer in found):
             raise ValueError("the model has no weights to prune: no linear or convolution layer was chosen.")
         layers = [replace(layer, group=group) for layer, group in zip(found, self.groups(found), strict=True)]
-        _refuse_strangers(layers, optimizer)
+        refuse_strangers(layers, optimizer)
         self.layers = layers
         self._counts = [torch.zeros_like(layer.weight, dtype=torch.int32) for layer in self.layers]
         self.masks = [torch.ones_like(layer.weight, dtype=torch.bool) for layer in self.layers]
@@ -319,28 +341,10 @@ class Sparsifier(ABC):
             if computed := state.get("frozen_layers"):  # states saved before there was a choice have none
                 self.frozen.choose(computed)
 
-    def __getstate__(self) -> dict[str, Any]:
-        # Hooks belong to one optimiser object; a copy hooks the optimiser that was copied with it.
+    def __getstate__(self) -> dict[str, Any]:  # a copy hooks the optimiser that was copied with it
         return self.__dict__ | {"_handles": [], "_projectors": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if self.optimizer is not None:
             self._hook(self.optimizer)
-
-
-def _innermost(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-    """The optimiser whose step runs the hooks: Accelerate and Lightning wrap it as `.optimizer`."""
-    while isinstance(inner := getattr(optimizer, "optimizer", None), torch.optim.Optimizer):
-        optimizer = inner
-    return optimizer
-
-
-def _refuse_strangers(layers: Sequence[Layer], optimizer: torch.optim.Optimizer) -> None:
-    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-    strangers = [layer.name for layer in layers if layer.group is not None and id(layer.weight) not in held]
-    if strangers:
-        raise ValueError(
-            f"the optimiser does not hold the weight of {', '.join(strangers)}: build it over the same "
-            "model's parameters, or leave these layers out."
-        )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+import torch
 from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
@@ -144,3 +145,21 @@ def _prefixes(name: str) -> Iterator[str]:
     parts = name.split(".")
     for depth in range(1, len(parts) + 1):
         yield ".".join(parts[:depth])
+
+
+def innermost(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """The optimiser whose step runs the hooks: Accelerate and Lightning wrap it as `.optimizer`."""
+    while isinstance(inner := getattr(optimizer, "optimizer", None), torch.optim.Optimizer):
+        optimizer = inner
+    return optimizer
+
+
+def refuse_strangers(layers: Sequence[Layer], optimizer: torch.optim.Optimizer) -> None:
+    """Raise `ValueError` when the optimiser does not hold a weight under the constraint."""
+    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    strangers = [layer.name for layer in layers if layer.group is not None and id(layer.weight) not in held]
+    if strangers:
+        raise ValueError(
+            f"the optimiser does not hold the weight of {', '.join(strangers)}: build it over the same "
+            "model's parameters, or leave these layers out."
+        )

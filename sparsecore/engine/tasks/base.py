@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sparsecore.engine.cards import tasks
 from sparsecore.engine.config import RunConfig
 
 Arrays = dict[str, np.ndarray]
@@ -25,16 +26,15 @@ class Task(ABC):
     """One task of a run. Everything random in it follows from the config's seed.
 
     model: the network, on `device`, with PyTorch's initial weights for the seed.
+    size: what the card says of the config's size.
     blocks: glob patterns of the modules that each count as one layer.
-    record_every: steps between two records of loss and sparsity.
-    measure_every: steps between two measurements of the metrics.
+    record_every: steps between two records of loss and sparsity, of the card.
+    measure_every: steps between two measurements of the metrics; as often, unless a task says otherwise.
     patience: measurements without a better `watched` metric after which training ends; None for never.
     planned_steps: of the size's plan, the last step of a config that names none; None without a plan.
     """
 
     blocks: tuple[str, ...] = ()
-    record_every = 20
-    measure_every = 20
     patience: int | None = None
     planned_steps: int | None = None
 
@@ -42,6 +42,15 @@ class Task(ABC):
 
     def __init__(self, config: RunConfig, device: torch.device, home: Path | None = None) -> None:
         self.config, self.device, self.home = config, device, home
+        self.size = tasks()[config.task].sizes[config.size]
+        self.record_every = self.measure_every = self.size.record_every
+
+    @classmethod
+    def network_of(cls, config: RunConfig, weights: Mapping[str, np.ndarray]) -> nn.Module:
+        """The network of a run with these weights, on the CPU; a task that needs texts builds it without."""
+        model = cls(config, torch.device("cpu")).model
+        model.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
+        return model.eval()
 
     @abstractmethod
     def loss(self, step: int) -> Tensor:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sparsecore.engine.tasks.sizes import Pool
+Pool = Literal["flat", "mean", "both"]
 
 PAIR_SCALE = 0.3  # of a pair's first vector beside a word's: most pairs tell little
 PAIR_PRIME = 1_000_003  # spreads pairs over the rows of their table

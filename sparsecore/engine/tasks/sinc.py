@@ -14,7 +14,6 @@ from sparsecore.engine.config import RunConfig
 from sparsecore.engine.tasks.base import Arrays, Metrics, Task
 from sparsecore.engine.tasks.networks import Perceptron
 from sparsecore.engine.tasks.points import SINC_REACH, sinc, sinc_points
-from sparsecore.engine.tasks.sizes import WIDTHS
 
 POINTS = 300  # training points (thesis); as many fresh test points, which the thesis does not give
 GRID = 320  # points of the drawn curve
@@ -33,7 +32,7 @@ class Sinc(Task):
         self.x, self.y = (self.tensor(part[:, None]) for part in self.train)
         self.test_x = self.tensor(self.test[0][:, None])
         self.grid = np.linspace(-SINC_REACH, SINC_REACH, GRID, dtype=np.float32)
-        self.model = self.initialise(lambda: Perceptron(WIDTHS["sinc"][config.size]))
+        self.model = self.initialise(lambda: Perceptron(self.size.network["widths"]))
 
     def loss(self, step: int) -> Tensor:
         return self.criterion(self.model(self.x), self.y)

@@ -14,7 +14,6 @@ from sparsecore.engine.config import RunConfig
 from sparsecore.engine.tasks.base import Arrays, Metrics, Task
 from sparsecore.engine.tasks.networks import Perceptron
 from sparsecore.engine.tasks.points import best_accuracy, spiral_points
-from sparsecore.engine.tasks.sizes import WIDTHS
 
 TRAIN_SHARE = 0.8
 GRID = 64  # cells a side of the drawn decision boundary
@@ -35,7 +34,7 @@ class Spirals(Task):
         self.x, self.test_x = self.tensor(self.points).split([cut, len(labels) - cut])
         self.y, self.test_y = self.tensor(self.labels, torch.int64).split([cut, len(labels) - cut])
         self.grid = self.tensor(_square())
-        self.model = self.initialise(lambda: Perceptron(WIDTHS["spirals"][config.size]))
+        self.model = self.initialise(lambda: Perceptron(self.size.network["widths"]))
 
     def loss(self, step: int) -> Tensor:
         return self.criterion(self.model(self.x), self.y)

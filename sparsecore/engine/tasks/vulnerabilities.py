@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from sparsecore.engine.tasks.networks import TextClassifier
 from sparsecore.engine.tasks.texts.batches import by_length, waste
 from sparsecore.engine.tasks.texts.grading import VOCABULARY, evaluating, logits_of
 from sparsecore.engine.tasks.texts.scores import confuse, scores, weights_of
-from sparsecore.engine.tasks.texts.shapes import SHAPES, pace
+from sparsecore.engine.tasks.texts.shapes import Shape, pace
 from sparsecore.engine.tasks.texts.splits import Parts, random_split, time_split
 
 PATIENCE = 5  # measurements without a better accuracy (thesis, section 3.3.3: epochs)
@@ -38,13 +38,12 @@ class Vulnerabilities(Task):
     """
 
     blocks = ("blocks.*",)
-    record_every = 5
     patience = PATIENCE
     model: TextClassifier
 
     def __init__(self, config: RunConfig, device: torch.device, home: Path | None = None) -> None:
         super().__init__(config, device, home)
-        self.shape = SHAPES[config.size]
+        self.shape = Shape.of(config)
         self.corpus = self._corpus()
         self.chosen = self._choose()
         labels = np.array([self.corpus.labels[i] for i in self.chosen])
@@ -61,9 +60,15 @@ class Vulnerabilities(Task):
         self._epoch: tuple[int, list[np.ndarray]] = (-1, [])
         self._confusion = np.zeros((len(GRADES),) * 2, dtype=np.int32)
 
+    @classmethod
+    def network_of(cls, config: RunConfig, weights: Mapping[str, np.ndarray]) -> TextClassifier:
+        model = Shape.of(config).network(len(weights["embedding.weight"]), dropout=0.0)
+        model.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
+        return model.eval()
+
     def _corpus(self) -> Corpus:
         if self.config.data is None:
-            return builtin_corpus(self.config.size, self.config.noise)
+            return builtin_corpus(self.shape, self.config.noise)
         if self.home is None:
             raise ValueError("texts of a file need a home folder to be read from.")
         return load(self.config.data, self.home / "corpora")
@@ -202,6 +207,6 @@ class Vulnerabilities(Task):
             return logits_of(self.model, self.tokens, self.lengths, rows)
 
 
-def builtin_corpus(size: str, noise: float = 0.0) -> Corpus:
+def builtin_corpus(shape: Shape, noise: float = 0.0) -> Corpus:
     """The generated texts of a size, with this share of labels replaced."""
-    return generate(SHAPES[size].generated, BUILT_IN_SEED, noise)
+    return generate(shape.generated, BUILT_IN_SEED, noise)

@@ -7,7 +7,6 @@ import math
 import torch
 from torch import Tensor, nn
 
-from sparsecore.engine.methods.hard_threshold import HardThreshold
 from sparsecore.engine.sparsifier.base import Sparsifier
 
 
@@ -61,7 +60,7 @@ def uncut(
         if layer.group is None or sparsifier.kept[place] == layer.weight.numel():
             found.append(None)
             continue
-        z = sparsifier.iterate(place) if isinstance(sparsifier, HardThreshold) else None
+        z = sparsifier.before_cut(place)
         if z is None:
             z = adam_moved(saved[id(layer.weight)], optimizer.state[layer.weight], optimizer.defaults, rate)
         found.append(z)

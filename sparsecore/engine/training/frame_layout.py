@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from sparsecore.engine.config import Method
+from sparsecore.engine.cards import methods
 
 VERSION = 2
 SPREAD_BINS = 64
@@ -109,6 +109,15 @@ Time = Annotated[float, Field(ge=0, le=1e11)]
 Number = float | None  # None where the value is no finite number
 Metrics = dict[Name, dict[Name, float]]
 MOST_LAYERS = 200
+
+
+def _known_method(name: str) -> str:
+    if name not in methods():
+        raise ValueError("there is no such method here")
+    return name
+
+
+Method = Annotated[str, AfterValidator(_known_method)]
 
 
 class Described(BaseModel):
@@ -241,11 +250,16 @@ class Confusion(SceneMeta):
 
 
 class PictureKind(NamedTuple):
-    """A kind of picture: its scene's description and arrays, and the array that a frame draws over it."""
+    """A kind of picture: its scene's description and arrays, and the arrays that a frame draws over it."""
 
     meta: type[SceneMeta]
     scene: tuple[Array, ...]
-    drawn: Array
+    drawn: tuple[Array, ...]
+
+
+def picture_kind(kind: str) -> PictureKind:
+    """The layout of a kind of picture; of one that only its task knows, no more than that it has a scene."""
+    return PICTURES.get(kind, PictureKind(SceneMeta, (), ()))
 
 
 PICTURE = "picture."  # how the names of the arrays that a task draws in each frame begin
@@ -256,16 +270,16 @@ PICTURES = {
         tuple(
             Array(f"{part}.{axis}", FLOATS, (part,)) for part in ("train", "test", "grid") for axis in "xy"
         ),
-        Array(f"{PICTURE}fit", FLOATS, ("grid",)),
+        (Array(f"{PICTURE}fit", FLOATS, ("grid",)),),
     ),
     "boundary": PictureKind(
         Boundary,
         (Array("points", FLOATS, ("points", 2)), Array("labels", WHOLE, ("points",))),
-        Array(f"{PICTURE}chance", WHOLE, ("cells",)),
+        (Array(f"{PICTURE}chance", WHOLE, ("cells",)),),
     ),
     "confusion": PictureKind(
         Confusion,
         (Array("labels", (*WHOLE, "int32"), ("grades",)),),
-        Array(f"{PICTURE}confusion", (*WHOLE, "int32"), ("grades", "grades")),
+        (Array(f"{PICTURE}confusion", (*WHOLE, "int32"), ("grades", "grades")),),
     ),
 }

@@ -19,6 +19,7 @@ from sparsecore.engine.training.frame_layout import (
     VERSION,
     Array,
     FrameMeta,
+    picture_kind,
 )
 
 Shape = TypeVar("Shape")
@@ -95,7 +96,7 @@ class Frame:
 
     def picture(self, kind: str) -> np.ndarray | None:
         """What the network computes, over a scene of this kind; None where the frame has no such picture."""
-        return self.arrays.get(PICTURES[kind].drawn.name)
+        return self.arrays.get(PICTURES[kind].drawn[0].name)
 
 
 @dataclass(frozen=True)
@@ -152,8 +153,11 @@ def fitting(shape: type[Shape], given: Any) -> Shape:
 def check_scene(scene: Scene, kind: str) -> None:
     """Check a scene of this kind of picture. Raises Misfit."""
     _check_readable(scene.arrays)
-    sides = fitting(PICTURES[kind].meta, scene.meta).sides()
-    _check_arrays(scene.arrays, PICTURES[kind].scene, sides)
+    layout = picture_kind(kind)
+    meta = fitting(layout.meta, scene.meta)
+    if meta.kind != kind:
+        raise Misfit("it is a picture of another kind than its task has")
+    _check_arrays(scene.arrays, layout.scene, meta.sides())
 
 
 def check_frame(frame: Frame, scene: Scene) -> None:
@@ -168,10 +172,10 @@ def check_frame(frame: Frame, scene: Scene) -> None:
             raise Misfit("it draws a matrix of no layer")
     for matrix in frame.matrices:
         _check_matrix(matrix)
-    picture = PICTURES[scene.meta["kind"]]
+    picture = picture_kind(scene.meta["kind"])
     sides = fitting(picture.meta, scene.meta).sides()
     _check_arrays(scene.arrays, picture.scene, sides)
-    _check_arrays(frame.arrays, (picture.drawn,), sides)
+    _check_arrays(frame.arrays, picture.drawn, sides)
 
 
 def _check_readable(arrays: Mapping[str, np.ndarray]) -> None:

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from sparsecore.engine.analysis.stationarity import stationarity
-from sparsecore.engine.config import PARAMETERS, RunConfig
+from sparsecore.engine.cards import methods
+from sparsecore.engine.config import RunConfig, parameters_of
 from sparsecore.engine.devices import resolve_device
 from sparsecore.engine.methods import registry
-from sparsecore.engine.methods.hard_threshold import HardThreshold
 from sparsecore.engine.sparsifier.base import NonFiniteWeights, Sparsifier
 from sparsecore.engine.tasks import registry as tasks
+from sparsecore.engine.tasks.base import Metrics
 from sparsecore.engine.training import checkpoint as checkpointing
 from sparsecore.engine.training.before_step import BeforeStep, uncut
 from sparsecore.engine.training.endings import Ending, Endings
@@ -50,7 +51,7 @@ class Training:
         self.rate: float | None = None
         self.seconds = 0.0
         self.loss = self.update = math.nan
-        self.measured: tasks.Metrics = {}
+        self.measured: Metrics = {}
         self.ending: Ending | None = None
         self.endings = Endings(self.task, config.theta)
         self.certificate: dict[str, Any] | None = None
@@ -152,8 +153,8 @@ class Training:
         self._set_learning_rate()
         if config.method != before.method:
             self._change_method()
-        elif isinstance(self.sparsifier, HardThreshold):
-            self._change_rule(self.sparsifier, before)
+        else:
+            registry.follow(self.sparsifier, config, before)
 
     def _change_method(self) -> None:
         """Another sparsifier on the same network; the retention counts and the steps go on."""
@@ -165,17 +166,6 @@ class Training:
             mine.copy_(theirs)
         self._recorded_masks = self._masks()
         self.endings.empty_since.clear()
-
-    def _change_rule(self, sparsifier: HardThreshold, before: RunConfig) -> None:
-        config = self.config
-        sparsifier.keep_alive, sparsifier.freeze_at = registry.floors_of(config), config.freeze_at
-        if config.density != before.density:
-            sparsifier.unfreeze()  # a frozen support is chosen anew, once, for another density
-            sparsifier.density = registry.density_of(config)
-        elif config.freeze_at is None and before.freeze_at is not None:
-            sparsifier.unfreeze()
-        elif config.freeze_at is not None and 0 < sparsifier.step >= config.freeze_at:
-            sparsifier.freeze()
 
     def frame(self) -> Frame:
         """The picture of this step."""
@@ -202,7 +192,7 @@ class Training:
             "frozen": self.sparsifier.frozen is not None,
             "still": self.sparsifier.still,
             "certificate": self.certificate,
-            "relaxed": self._relaxed(),
+            "relaxed": self.sparsifier.relaxed(),
             "learning_rate": self.config.learning_rate,
             **more,
         }
@@ -215,13 +205,9 @@ class Training:
         return uncut(self.sparsifier, self.before, self.optimizer, self.rate)
 
     def _density(self) -> float:
-        """The density asked for at this step."""
-        rule = self.sparsifier
-        return rule.density if isinstance(rule, HardThreshold) else self.config.density
-
-    def _relaxed(self) -> list[str]:
-        """The groups in which `keep_alive` asks for more than the budget."""
-        return self.sparsifier.relaxed() if isinstance(self.sparsifier, HardThreshold) else []
+        """The density that is set for this step; of a method without one, that of the config."""
+        takes = "density" in methods()[self.config.method].takes
+        return self.sparsifier.density if takes else self.config.density
 
     def _thresholds(self) -> dict[str, float | None]:
         return {group: _finite(value) for group, value in self.sparsifier.thresholds.items()}
@@ -233,7 +219,7 @@ class Training:
         constrained = self.sparsifier.constrained()
         nonzeros = sum(row["nonzeros"] for row in rows if row["prunable"])
         return {
-            "density_target": 1.0 if self.config.method == "dense" else self._density(),
+            "density_target": self.sparsifier.density,
             "budget": sum(self.sparsifier.budgets().values()),
             "nonzeros": nonzeros,
             "density": nonzeros / constrained,
@@ -262,7 +248,8 @@ class Training:
     def restore(self, saved: Checkpoint) -> None:
         """Go on from a checkpoint of a run with the same fixed parameters."""
         live = RunConfig.parse(saved.meta["config"])
-        self.change({name: getattr(live, name) for name, row in PARAMETERS.items() if row.live})
+        rows = parameters_of(live.task, live.method)
+        self.change({name: getattr(live, name) for name, row in rows.items() if row.live})
         rest = saved.meta["sparsifier"]
         checkpointing.load(saved.arrays, rest, self.task.model, self.optimizer, self.sparsifier)
         self.before.save()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from html import escape
 from typing import Any
 
+from sparsecore.engine.config import PAPER_METHODS
 from sparsecore.paper.assumptions import assumptions_of
 from sparsecore.paper.comparison import (
     ACCURACY_HOLDS,
@@ -184,7 +185,7 @@ def sorting_table(measured: dict[str, Any], say: Say) -> str:
 
 def _sorting_row(row: dict[str, Any], say: Say) -> str:
     cells = []
-    for scope in ("global", "layerwise"):
+    for scope in PAPER_METHODS:
         ratio = row.get(f"{scope}_over_ours")
         over = "" if ratio is None else f" <small>{_three(ratio)} {escape(say('paper.sorting.over'))}</small>"
         label = escape(say(f"paper.column.{scope}"))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
 
+from sparsecore.engine.cards import in_percent, reference
 from sparsecore.figures.layers import layer_name
 from sparsecore.runs.sweeps.spec import FINAL, FINISHED, Cell
 from sparsecore.words import Say
@@ -30,23 +31,26 @@ def grid_html(cells: Sequence[Cell], say: Say, language: str) -> str:
     for cell in cells:
         places.setdefault((cell.config.method, cell.config.density), []).append(cell)
     densities = sorted({density for _, density in places}, reverse=True)
-    methods = list(dict.fromkeys(method for method, _ in places if method != "dense")) or ["dense"]
-    dense = any(method == "dense" for method, _ in places)
+    bare = reference()
+    others = list(dict.fromkeys(method for method, _ in places if method != bare))
+    # Where no other method has a cell at ρ = 1, that of the reference stands for all of them.
+    spans_all = (bare, 1.0) in places and not any((method, 1.0) in places for method in others)
+    shown = others if others and (spans_all or (bare, 1.0) not in places) else [*others, bare]
     small = "" if _numbered(cells) else " sp-small"
     small += " sp-many" if len(densities) > MAX_LEVEL_LABELS else ""
     draw = _bar if len(cells) > MAX_CHIPS else _chips
-    parts = ['<b class="sp-corner">ρ</b>', *(f"<b>{escape(say(f'method.{name}'))}</b>" for name in methods)]
+    parts = ['<b class="sp-corner">ρ</b>', *(f"<b>{escape(say(f'method.{name}'))}</b>" for name in shown)]
     for density in densities:
         parts.append(f'<b class="sp-rho">{density:g}</b>')
-        if dense and density == 1:
-            drawn = draw(places["dense", density], say, language)
-            parts.append(f'<div class="sp-place sp-span" data-method="dense">{drawn}</div>')
+        if spans_all and density == 1:
+            drawn = draw(places[bare, density], say, language)
+            parts.append(f'<div class="sp-place sp-span" data-method="{bare}">{drawn}</div>')
             continue
-        for method in methods:
+        for method in shown:
             drawn = draw(places.get((method, density), ()), say, language)
             parts.append(f'<div class="sp-place" data-method="{method}">{drawn}</div>')
     label = escape(say("sweep.alt.grid"))
-    style = f"--methods:{len(methods)};--densities:{len(densities)}"
+    style = f"--methods:{len(shown)};--densities:{len(densities)}"
     head = f'<div class="sp-grid{small}" role="group" aria-label="{label}" style="{style}">'
     return f"{head}{''.join(parts)}</div>"
 
@@ -114,7 +118,7 @@ def done_share(cell: Cell) -> float | None:
 def metric_text(cell: Cell) -> str:
     """Format the test metric of a finished cell with three digits; an accuracy in percent."""
     metric, _, test = cell.metric
-    return f"{test:.3g}" if metric == "rmse" else f"{100 * test:.3g}"
+    return f"{100 * test:.3g}" if in_percent(metric) else f"{test:.3g}"
 
 
 def cell_name(cell: Cell, say: Say) -> str:
@@ -128,7 +132,7 @@ def legend_html(cells: Sequence[Cell], say: Say) -> str:
     metric = next((cell.metric[0] for cell in cells if cell.metric is not None), None)
     if metric is None or not _numbered(cells):
         return ""
-    key = "sweep.values" if metric == "rmse" else "sweep.values.percent"
+    key = "sweep.values.percent" if in_percent(metric) else "sweep.values"
     return f'<p class="sp-values">{escape(say(key, metric=say(f"live.metric.{metric}")))}</p>'
 
 

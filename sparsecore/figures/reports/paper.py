@@ -13,7 +13,8 @@ import plotly.graph_objects as go
 from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
-from sparsecore.engine.config import PARAMETERS
+from sparsecore.engine.cards import tasks
+from sparsecore.engine.config import every_parameter
 from sparsecore.figures.html import paper_tables
 from sparsecore.figures.metric import metric_curve
 from sparsecore.figures.paper import paper_figure
@@ -22,7 +23,6 @@ from sparsecore.paper.pictures import Picture, figures_of
 from sparsecore.paper.reproduction import Reproduction
 from sparsecore.paper.stored_runs import pictures_of, plan_of
 from sparsecore.paper.thesis import printed
-from sparsecore.runs.sweeps.curves import METRICS
 from sparsecore.settings import ASSETS
 from sparsecore.words import LANGUAGES, Say, speaker
 
@@ -96,7 +96,7 @@ def _figures(comparison: Comparison, pictures: Mapping[str, Picture], say: Say, 
     """Return the curve against ρ, then the counterparts of the paper's figures that have runs."""
     reproduction, task = comparison.reproduction, comparison.table.task
     curve = metric_curve(
-        reproduction.points(), printed(task), metric=METRICS[task], say=say, logarithmic=True
+        reproduction.points(), printed(task), metric=tasks()[task].metric.name, say=say, logarithmic=True
     ).update_layout(title=None)
     shown_figures = [figure_html(curve, say("paper.curve.title"), f"{language}-curve")]
     plan = plan_of(reproduction)
@@ -131,6 +131,7 @@ def fact_list(rows: Iterable[tuple[str, str]]) -> str:
 
 def parameter_text(name: str, value: Any, say: Say) -> str:
     """Format a parameter's value for the reader."""
-    if PARAMETERS[name].choices:
-        return say(f"{name}.{value}")
+    row = every_parameter()[name]
+    if row.choices:
+        return say(row.choice_key(value))
     return f"{value:g}" if isinstance(value, float) else str(value)

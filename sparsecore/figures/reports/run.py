@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from sparsecore.engine.cards import tasks
 from sparsecore.figures import paper, training
 from sparsecore.figures.reports.paper import document, fact_list, figure_html, parameter_text, sections_html
 from sparsecore.figures.style import format_number
 from sparsecore.paper.pictures import Picture, picture_of
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import Store
-from sparsecore.runs.sweeps.curves import METRICS
 from sparsecore.words import LANGUAGES, Say, speaker
 
 WEIGHTS = {"counts": paper.counts, "mask": paper.mask}  # figures of a small network's weights
@@ -92,7 +92,7 @@ def _figures(
     run: Run, records: Sequence[training.StepScalars], picture: Picture | None, say: Say, language: str
 ) -> str:
     """Return the curves of the recorded scalars, and the paper's figures for this run."""
-    method, metric, shown = run.config.method, METRICS[run.config.task], []
+    method, metric, shown = run.config.method, tasks()[run.config.task].metric.name, []
     if records:
         names = [row["name"] for row in (run.result or {}).get("layers", []) if row["name"] != "embedding"]
         names = names[: len(records[0][1]["density"])]

@@ -11,6 +11,7 @@ from html import escape
 
 import plotly.graph_objects as go
 
+from sparsecore.engine.cards import methods, tasks
 from sparsecore.figures.cost import run_seconds, weights_left
 from sparsecore.figures.layers import layer_densities
 from sparsecore.figures.metric import metric_curve
@@ -19,7 +20,7 @@ from sparsecore.figures.style import format_number
 from sparsecore.paper.thesis import printed
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
-from sparsecore.runs.sweeps.curves import METRICS, Point, by_method, points
+from sparsecore.runs.sweeps.curves import Point, by_method, points
 from sparsecore.runs.sweeps.spec import FINISHED, Cell
 from sparsecore.runs.sweeps.stored import Sweep
 from sparsecore.runs.sweeps.summary import all_nonzeros, described, summary
@@ -74,11 +75,11 @@ def _configuration(sweep: Sweep, cells: Sequence[Cell], say: Say) -> str:
 def _figures(sweep: Sweep, results: Sequence[Point], say: Say, language: str) -> str:
     """Return the figures of the Sweep page over a logarithmic ρ; without runs, the printed results."""
     spec, look = sweep.spec, {"say": say, "logarithmic": True}
-    metric = results[0].metric if results else METRICS[spec.task]
+    metric = results[0].metric if results else tasks()[spec.task].metric.name
     shown: dict[str, go.Figure] = {"metric": metric_curve(results, printed(spec.task), metric=metric, **look)}
     if results:
-        methods = [method for method in by_method(results) if method != "dense"]
-        shown |= {f"layers-{method}": layer_densities(results, method, **look) for method in methods}
+        cut = [method for method in by_method(results) if methods()[method].constrained]
+        shown |= {f"layers-{method}": layer_densities(results, method, **look) for method in cut}
         shown |= {"seconds": run_seconds(results, **look), "weights": weights_left(results, **look)}
     note = (
         "" if spec.parameters.get("size") == "paper" or not printed(spec.task) else say("sweep.thesis.size")

@@ -9,7 +9,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from sparsecore.engine.config import PARAMETERS, TEXTS, RunConfig
+from sparsecore.engine.cards import tasks
+from sparsecore.engine.config import RunConfig, parameters_of
 from sparsecore.engine.training.blobs import HEADER_BYTES, decode
 from sparsecore.engine.training.frame_layout import saved_names
 from sparsecore.engine.training.frame_reading import (
@@ -30,7 +31,6 @@ SLACK = 2  # a log may have this many times what it is thinned to
 FEW = {"scene": 1, "change": 10_000}  # rows of the kinds that are never thinned
 RESERVED = {"kind", "step"}  # the live route puts these before a record's own names
 SAVED = ("BOOL", "I32", "F32")  # dtypes of a layer's mask, counts and weights in a checkpoint
-KINDS = {"sinc": "curve", "spirals": "boundary", TEXTS: "confusion"}  # of a task's scene
 
 
 def manifest_values(data: bytes, form: str) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def _check_ending(run: shapes.ArchivedRun, config: RunConfig) -> None:
     if ended:
         fitting(shapes.DETAILS[run.reason], run.detail)
     if run.result is not None:
-        fitting(shapes.TextResult if config.task == TEXTS else shapes.Result, run.result)
+        fitting(shapes.TextResult if "weights" in run.result else shapes.Result, run.result)
 
 
 def _check_log(found: shapes.Manifest) -> None:
@@ -93,7 +93,7 @@ class Contents:
         match entry.kind:
             case "scene":
                 self.scene = Scene(*_decoded(payload))
-                check_scene(self.scene, KINDS[self.config.task])
+                check_scene(self.scene, tasks()[self.config.task].picture)
             case "frame":
                 arrays, meta = _decoded(payload)
                 frame = Frame(entry.step, arrays, meta)
@@ -107,7 +107,8 @@ class Contents:
     def _check_change(self, values: Any) -> None:
         if not isinstance(values, dict) or not values:
             raise Misfit("it changes nothing")
-        if any(name not in PARAMETERS or not PARAMETERS[name].live for name in values):
+        rows = parameters_of(self.config.task, str(values.get("method", self.config.method)))
+        if any(name not in rows or not rows[name].live for name in values):
             raise Misfit("it changes what no run lets change")
         RunConfig.parse(self.config.model_dump() | values)
 

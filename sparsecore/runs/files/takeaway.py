@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from sparsecore.engine.config import TEXTS, RunConfig
+from sparsecore.engine.cards import tasks
+from sparsecore.engine.config import RunConfig
 from sparsecore.engine.deploy import onnx_graph, onnx_run, sparse_files
+from sparsecore.engine.tasks.base import Task
 from sparsecore.engine.tasks.networks import PAIR_PRIME, Perceptron, TextClassifier
-from sparsecore.engine.tasks.texts.shapes import SHAPES
 from sparsecore.engine.training.blobs import decode
 from sparsecore.runs.store.store import Store
 
@@ -71,7 +72,7 @@ def take_away(
     arrays = decode(saved[1])[0]
     weights = {n.removeprefix(PREFIX): a for n, a in arrays.items() if n.startswith(PREFIX)}
     matrices = [name for name, array in weights.items() if array.ndim == 2 and name not in TABLES]
-    network = _network(config, weights)
+    network = tasks()[config.task].load(Task).network_of(config, weights)
     makers: dict[str, tuple[str, Callable[[], bytes]]] = {
         "csr": (f"{run_id}-csr.zip", lambda: sparse_files.csr(weights, matrices)),
         "bitmask": (f"{run_id}-bitmask.safetensors", lambda: sparse_files.bitmask(weights, matrices)),
@@ -101,18 +102,6 @@ def onnx_of(network: Perceptron | TextClassifier, weights: dict[str, np.ndarray]
         pair_prime=PAIR_PRIME,
     )
     return onnx_graph.text_classifier(weights, shape)
-
-
-def _network(config: RunConfig, weights: dict[str, np.ndarray]) -> Perceptron | TextClassifier:
-    """The run's network in PyTorch with its final weights; its size is that of the weights."""
-    if config.task == TEXTS:
-        network = SHAPES[config.size].network(len(weights["embedding.weight"]), dropout=0.0)
-    else:
-        depth = len(weights) // 2
-        shapes = [weights[f"fc{place}.weight"].shape for place in range(1, depth + 1)]
-        network = Perceptron([shapes[0][1], *(rows for rows, _ in shapes)])
-    network.load_state_dict({name: torch.from_numpy(np.array(a)) for name, a in weights.items()})
-    return network.eval()
 
 
 def _checked(network: Perceptron | TextClassifier, model: bytes) -> tuple[float, int]:

@@ -5,6 +5,7 @@ Imports torch, so a server asks for it in another process: `python -m sparsecore
 
 from __future__ import annotations
 
+from sparsecore.engine.cards import tasks
 from sparsecore.engine.tasks.texts.grading import Grader, Prediction
 from sparsecore.engine.training.blobs import decode
 from sparsecore.runs.store.store import Store
@@ -22,7 +23,7 @@ def grader(store: Store, run_id: str) -> Grader:
     run = store.get(run_id)
     if run is None:
         raise NotTrained(f"there is no run {run_id!r}; python -m sparsecore runs lists them.")
-    if run.config.task != "vulnerabilities":
+    if not tasks()[run.config.task].reads_texts:
         raise NotTrained(f"run {run_id} learned {run.config.task}; only a run on texts can grade.")
     found = store.checkpoint(run_id)
     if found is None:

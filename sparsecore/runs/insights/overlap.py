@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from sparsecore.engine.cards import methods
 from sparsecore.engine.training.frame_reading import Frame, Matrix
 from sparsecore.runs.store.store import Store
 
@@ -185,7 +186,7 @@ def _count(first: Frame | None, second: Frame | None) -> _Counts | None:
 
 
 def _is_constrained(frame: Frame, matrix: Matrix) -> bool:
-    return matrix.layer["prunable"] and frame.meta["method"] != "dense"
+    return matrix.layer["prunable"] and methods()[frame.meta["method"]].constrained
 
 
 def _over_time(steps: np.ndarray, counts: Sequence[_Counts]) -> Overlap:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sparsecore.engine.config import RunConfig
+from sparsecore.engine.cards import methods, reference
+from sparsecore.engine.config import PAPER_METHODS, RunConfig
 from sparsecore.runs.store.run import Run
-
-COUNTERPART = {"global": "layerwise", "layerwise": "global", "dense": "layerwise"}
 
 
 def partner(run: Run, others: Sequence[Run]) -> Run | None:
@@ -40,10 +39,11 @@ def _pair(runs: Sequence[Run]) -> tuple[Run, Run] | None:
 def counterparts(run: Run | None) -> list[RunConfig]:
     """What to train for a pair that differs in the method alone: both, or what a run lacks beside it."""
     if run is None:
-        return [RunConfig(method=method) for method in ("global", "layerwise")]
-    settings = run.config.model_dump() | {"method": COUNTERPART[run.config.method]}
-    if settings["method"] == "global":
-        settings["layer_densities"] = None  # a global budget is one for all layers
+        return [RunConfig(method=method) for method in PAPER_METHODS]
+    method = methods()[run.config.method].partner or reference()
+    settings = run.config.model_dump() | {"method": method}
+    if "layer_densities" not in methods()[method].takes:
+        settings["layer_densities"] = None
     return [RunConfig.parse(settings)]
 
 
@@ -54,5 +54,5 @@ def has_begun(run: Run) -> bool:
 
 def _distance(run: Run, other: Run) -> tuple[bool, bool, int]:
     here, there = run.config.model_dump(), other.config.model_dump()
-    differing = sum(here[name] != there[name] for name in here)
+    differing = sum(here.get(name) != there.get(name) for name in here | there)
     return run.config.size != other.config.size, not differing, differing

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.engine import Row
 
-from sparsecore.engine.config import PARAMETERS, ConfigError, RunConfig
+from sparsecore.engine.config import ConfigError, RunConfig, every_parameter
 from sparsecore.runs.store import queue
 from sparsecore.runs.store.database import StoreDatabase, lock_tables, upsert
 from sparsecore.runs.store.limits import require_fit
@@ -290,8 +290,9 @@ class Store(StoreDatabase):
             by.require(run.owner, run.origin, f"run {run_id}")
 
     def _check_change(self, run_id: str, values: dict[str, Any]) -> None:
+        known = every_parameter()
         for name, value in values.items():
-            if name not in PARAMETERS or not PARAMETERS[name].live:
+            if name not in known or not known[name].live:
                 raise ConfigError(name, value, "left alone while it trains")
         run = self.get(run_id)
         if run is not None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sparsecore.engine.cards import lower_is_better
 from sparsecore.engine.config import PAPER_DENSITIES
 from sparsecore.runs.store.people import HOST, Person
 from sparsecore.runs.store.store import Store
@@ -14,7 +15,6 @@ from sparsecore.runs.sweeps import stored
 from sparsecore.runs.sweeps.executors import Executor
 from sparsecore.runs.sweeps.spec import Cell, SweepSpec
 
-LOWER_IS_BETTER = ("rmse", "rmse_clean")  # of the tasks' metrics; the others are shares of what is right
 ORIGIN = "smallest"
 CLOSE_ENOUGH = 1.1  # the bisection ends when the bracket's ends are this near to each other
 LOWEST = 0.005  # below the thesis's 0.01: where its methods break
@@ -107,12 +107,12 @@ def worst(metric: str, dense: float, tolerance: float) -> float:
     >>> worst("rmse", 0.08, 0.25), worst("accuracy", 0.96, 0.25)
     (0.1, 0.72)
     """
-    return dense * (1 + tolerance if metric in LOWER_IS_BETTER else 1 - tolerance)
+    return dense * (1 + tolerance if lower_is_better(metric) else 1 - tolerance)
 
 
 def is_worse(metric: str, value: float, bound: float) -> bool:
     """Whether a value of the metric is worse than another."""
-    return value > bound if metric in LOWER_IS_BETTER else value < bound
+    return value > bound if lower_is_better(metric) else value < bound
 
 
 def between(low: float, high: float) -> float | None:

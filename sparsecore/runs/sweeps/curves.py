@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from math import isfinite, sqrt
 from typing import Literal
 
+from sparsecore.engine.cards import reference
 from sparsecore.runs.store.run import KeptLayer
-from sparsecore.runs.sweeps.bisection import LOWER_IS_BETTER
 from sparsecore.runs.sweeps.spec import FINISHED, Cell
 
 Part = Literal["train", "test"]
 CONFIDENCE = 0.95
-METRICS = {"sinc": "rmse", "spirals": "accuracy", "vulnerabilities": "accuracy"}  # the first of each task
 
 
 @dataclass(frozen=True)
@@ -115,20 +114,11 @@ def means(found: Iterable[Point], value: Callable[[Point], float]) -> list[Mean]
 
 
 def by_method(found: Iterable[Point]) -> dict[str, list[Point]]:
-    """The points of each method, dense first, in the order of the methods' first points."""
+    """The points of each method, the reference first, in the order of the methods' first points."""
     grouped: dict[str, list[Point]] = {}
     for point in found:
         grouped.setdefault(point.method, []).append(point)
-    return dict(sorted(grouped.items(), key=lambda item: item[0] != "dense"))
-
-
-def lower_is_better(metric: str) -> bool:
-    """Whether a smaller value of this metric is the better one.
-
-    >>> lower_is_better("rmse"), lower_is_better("accuracy")
-    (True, False)
-    """
-    return metric in LOWER_IS_BETTER
+    return dict(sorted(grouped.items(), key=lambda item: item[0] != reference()))
 
 
 def front(values: Sequence[tuple[float, float]], *, lower: bool) -> list[int]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Row, select
 
+from sparsecore.engine.cards import tasks
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store import queue
 from sparsecore.runs.store.run import IMPORT
@@ -24,19 +25,6 @@ STARTING_SECONDS = 0.5  # of a run, before its first step and after its last
 # A run sets the pace of others once its steps, or the time they took, outweigh its start and end: one that
 # collapsed at once would make every step as long as those.
 PACE_STEPS, PACE_SECONDS = 500, 30.0
-# Seconds a step where no run has ended yet: layerwise, ρ = 0.4, with records, on one of two cores. Measured
-# side by side with sinc at paper size while other programs ran, and scaled to what that takes alone; texts at
-# paper size are guessed from the number of their multiplications.
-STEP_SECONDS = {
-    ("sinc", "demo"): 0.0007,
-    ("sinc", "paper"): 0.0018,
-    ("spirals", "demo"): 0.0009,
-    ("spirals", "paper"): 0.0065,
-    ("vulnerabilities", "demo"): 0.015,
-    ("vulnerabilities", "laptop"): 0.33,
-    ("vulnerabilities", "paper"): 4.0,
-}
-PLANNED_STEPS = 1_000  # where the size plans epochs: three of 44,000 texts in batches of 128
 
 
 @dataclass(frozen=True)
@@ -152,8 +140,8 @@ class Guess:
         if alike:
             nearest = min(alike, key=lambda density: abs(math.log(density / config.density)))
             return STARTING_SECONDS + sum(alike[nearest]) / len(alike[nearest])
-        pace = self.pace or STEP_SECONDS[config.task, config.size]
-        return STARTING_SECONDS + pace * (config.max_steps or PLANNED_STEPS)
+        size = tasks()[config.task].sizes[config.size]
+        return STARTING_SECONDS + (self.pace or size.seconds) * (config.max_steps or size.planned)
 
 
 def _spread(seconds: Sequence[float], workers: int) -> float:

@@ -16,15 +16,16 @@ import torch
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
+from sparsecore.engine.cards import lower_is_better, reference, taking
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.devices import resolve_device
-from sparsecore.engine.methods.hard_threshold import HardThreshold
+from sparsecore.engine.sparsifier.constrained import Constrained
 from sparsecore.engine.sparsifier.layers import group_sizes
 from sparsecore.engine.tasks import registry
 from sparsecore.runs.store.people import HOST, Person
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
-from sparsecore.runs.sweeps.bisection import LOWER_IS_BETTER, is_worse
+from sparsecore.runs.sweeps.bisection import is_worse
 from sparsecore.runs.sweeps.executors import Cancelled, Executor
 from sparsecore.runs.sweeps.spec import FINAL, Cell, SweepSpec
 
@@ -73,7 +74,7 @@ class Search:
     ) -> None:
         """spec: the task, seeds and parameters; its densities and methods are left aside."""
         self.store, self.executor, self.spec, self.by = store, executor, spec, by
-        self.sizes = prunable(spec.config("dense", 1.0, spec.seeds[0]), store.home)
+        self.sizes = prunable(spec.config(reference(), 1.0, spec.seeds[0]), store.home)
         self.trials: list[Trial] = []
         self.metric: str | None = None
         self.curves: dict[str, dict[int, float]] = {}
@@ -97,7 +98,7 @@ class Search:
             for trial, mine in zip(asked, batch, strict=True):
                 self._judge(mine)
                 if mine.ended == "finished":
-                    sign = 1 if self.metric in LOWER_IS_BETTER else -1
+                    sign = 1 if lower_is_better(self.metric) else -1
                     self.study.tell(trial, [sign * mine.test, mine.kept])
                 else:
                     hopeless = mine.ended == "hopeless"
@@ -119,7 +120,7 @@ class Search:
         text = ",".join(f"{name}={density:g}" for name, density in densities.items())
         overall = float(f"{kept / sum(self.sizes.values()):.3g}")  # every layer is named: only shown
         update = {
-            "methods": ("layerwise",),
+            "methods": tuple(taking("layer_densities")[:1]),
             "densities": (overall,),
             "parameters": self.spec.parameters | {"layer_densities": text},
         }
@@ -190,7 +191,7 @@ class Search:
     def _far_worse(self, value: float, rival: float | None) -> bool:
         if rival is None:
             return False
-        margin = 1 + MARGIN if self.metric in LOWER_IS_BETTER else 1 - MARGIN
+        margin = 1 + MARGIN if lower_is_better(self.metric) else 1 - MARGIN
         return is_worse(self.metric, value, rival * margin)
 
     def _early(self, cell: Cell) -> float | None:
@@ -211,5 +212,5 @@ def prunable(config: RunConfig, home: Path) -> dict[str, int]:
     """The layers that can have a density of their own, and how many weights each has."""
     task = registry.build(config, resolve_device("cpu"), home)
     optimizer = torch.optim.SGD(task.model.parameters(), lr=1.0)
-    whole = HardThreshold(1.0, scope="layer", exempt=()).attach(task.model, optimizer, blocks=task.blocks)
+    whole = Constrained(1.0, scope="layer", exempt=()).attach(task.model, optimizer, blocks=task.blocks)
     return group_sizes(whole.layers)

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sparsecore.engine.config import PARAMETERS, ConfigError, Method, RunConfig, Task
+from sparsecore.engine.cards import methods, reference
+from sparsecore.engine.config import PAPER_METHODS, ConfigError, RunConfig, every_parameter
 from sparsecore.runs.store.run import Run
 
 Status = Literal["missing", "queued", "running", "paused", "done", "collapsed", "failed", "stopped"]
@@ -33,8 +34,8 @@ class SweepSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    task: Task
-    methods: tuple[Method, ...] = Field(("global", "layerwise"), min_length=1)
+    task: str
+    methods: tuple[str, ...] = Field(PAPER_METHODS, min_length=1)
     densities: tuple[float, ...] = Field(min_length=1)
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     parameters: dict[str, Any] = Field(default_factory=dict)
@@ -46,15 +47,13 @@ class SweepSpec(BaseModel):
     @property
     def size(self) -> int:
         """How many cells the grid has."""
-        methods = {method for method in self.methods if method != "dense"}
-        densities = {density for density in self.densities if density != 1}
-        dense = "dense" in self.methods or 1 in self.densities
-        return (len(methods) * len(densities) + dense) * len(set(self.seeds))
+        places = {_place(method, density) for method in self.methods for density in self.densities}
+        return len(places) * len(set(self.seeds))
 
     def by_digest(self) -> dict[str, RunConfig]:
         """The same, each under its digest. A `ConfigError` names the first value that does not fit."""
         for name in self.parameters:
-            if name in GRID or name not in PARAMETERS:
+            if name in GRID or name not in every_parameter():
                 raise ConfigError(
                     name, self.parameters[name], "a parameter of a run that the grid leaves open"
                 )
@@ -68,12 +67,21 @@ class SweepSpec(BaseModel):
     def __hash__(self) -> int:
         return hash(self.model_dump_json())
 
-    def config(self, method: Method, density: float, seed: int) -> RunConfig:
+    def config(self, method: str, density: float, seed: int) -> RunConfig:
         """The config of one cell."""
-        if density == 1 or method == "dense":
-            method, density = "dense", 1.0
+        method, density = _place(method, density)
         given = {"task": self.task, "method": method, "density": density, "seed": seed}
         return RunConfig.parse(self.parameters | given)
+
+
+def _place(method: str, density: float) -> tuple[str, float]:
+    """Method and density of a cell: a method without a density has one cell, and ρ = 1 is no constraint."""
+    card = methods().get(method)
+    if card is None:
+        return method, density  # the config refuses it
+    if "density" not in card.takes:
+        return method, 1.0
+    return (reference(), 1.0) if density == 1 else (method, density)
 
 
 @lru_cache(maxsize=4)  # a page asks for the same again and again, and thousands take a second to make

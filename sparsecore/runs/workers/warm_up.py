@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch
 
+from sparsecore.engine.cards import CardError, TaskCard, tasks
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.devices import devices
 from sparsecore.engine.projection.project import project_
 from sparsecore.engine.projection.small import FEW
-from sparsecore.engine.tasks.registry import TASKS
 from sparsecore.engine.training.trainer import Training
 from sparsecore.runs.store.errors import StoreError
 from sparsecore.runs.store.store import Store
@@ -23,7 +23,6 @@ from sparsecore.runs.workers.assignments import Assignment, Assignments
 from sparsecore.runs.workers.worker import POLL_SECONDS, Worker, free_memory, one_thread
 
 NICENESS = 5  # pages stay responsive while every core trains
-LARGE_TASK = "vulnerabilities"  # the task with a demo network of more than `FEW` weights
 
 logger = logging.getLogger(__name__)
 
@@ -59,13 +58,21 @@ def _compile() -> None:
 def _load(home: Path, assigned: threading.Event) -> None:
     """Load what runs need, until there is an assignment."""
     compiling = threading.Thread(target=_compile, daemon=True)
-    for task in TASKS:
-        if task == LARGE_TASK:  # only this network needs the compiled loops
+    cards = [card for card in tasks().values() if card.warm_up]
+    for card in sorted(cards, key=_first_weights):
+        if _first_weights(card) > FEW and not compiling.ident:  # a smaller network needs no compiled loops
             compiling.start()
             while compiling.is_alive() and not assigned.is_set():
                 compiling.join(POLL_SECONDS)
         if not assigned.is_set():
-            _warm_up(home, task)
+            try:
+                _warm_up(home, card.name)
+            except CardError as error:  # runs of it will fail with the same sentence; others need not
+                logger.warning("Worker: %s", error)
+
+
+def _first_weights(card: TaskCard) -> int:
+    return next(iter(card.sizes.values())).weights
 
 
 def _publish_devices(store: Store) -> None:

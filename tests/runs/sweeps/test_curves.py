@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from sparsecore.engine.cards import lower_is_better
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps.curves import (
@@ -14,7 +15,6 @@ from sparsecore.runs.sweeps.curves import (
     by_method,
     front,
     interval,
-    lower_is_better,
     means,
     points,
 )

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event, insert, update
 
+from sparsecore.engine.cards import tasks
 from sparsecore.engine.config import ConfigError, RunConfig
 from sparsecore.runs.store import catalogue
 from sparsecore.runs.store.log import LogEntry
@@ -240,7 +241,7 @@ def test_the_time_left_is_that_of_finished_cells_nearest_in_density():
 def test_a_run_of_few_steps_does_not_set_the_pace_of_the_others():
     collapsed = cell(0.05, "ended", 4, seconds=0.4, method="global", max_steps=50_000)
     waiting = cell(max_steps=50_000)
-    usual = estimates.STARTING_SECONDS + 50_000 * estimates.STEP_SECONDS["sinc", "demo"]
+    usual = estimates.STARTING_SECONDS + 50_000 * tasks()["sinc"].sizes["demo"].seconds
     assert stored.progress([collapsed, waiting]).seconds_left == pytest.approx(usual)
     whole = cell(0.4, "ended", 50_000, seconds=100.0, method="global", max_steps=50_000)
     known = estimates.STARTING_SECONDS + 100.0
@@ -272,7 +273,7 @@ def test_there_is_time_left_exactly_while_something_is_unfinished(states: list[s
 def test_an_estimate_comes_from_finished_runs_of_the_store_and_spares_what_exists(store: Store):
     spec = grid(parameters={"max_steps": 100})
     guessed = stored.estimate(store, spec)
-    pace = estimates.STEP_SECONDS["sinc", "demo"]
+    pace = tasks()["sinc"].sizes["demo"].seconds
     assert guessed == pytest.approx(6 * (estimates.STARTING_SECONDS + 100 * pace))
     for config in grid(parameters={"max_steps": 100}, seeds=(7,)).configs():
         end_of(store, config, seconds=20.0)
@@ -282,7 +283,9 @@ def test_an_estimate_comes_from_finished_runs_of_the_store_and_spares_what_exist
     assert stored.estimate(store, spec, 3) == pytest.approx(estimates.STARTING_SECONDS + 20.0)
 
 
-@pytest.mark.parametrize(("task", "size"), list(estimates.STEP_SECONDS))
+@pytest.mark.parametrize(
+    ("task", "size"), [(card.name, size) for card in tasks().values() for size in card.sizes]
+)
 def test_every_task_and_size_has_an_estimate_before_any_run(store: Store, task: str, size: str):
     spec = SweepSpec(task=task, densities=(0.4,), parameters={"size": size})
     assert stored.estimate(store, spec) > 0

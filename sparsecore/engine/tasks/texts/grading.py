@@ -17,7 +17,7 @@ from sparsecore.corpora.tokens import Tokens, encode, tokenize, tokenize_uncache
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.tasks.networks import TextClassifier
 from sparsecore.engine.tasks.texts.scores import confuse, per_class, scores
-from sparsecore.engine.tasks.texts.shapes import SHAPES, Shape
+from sparsecore.engine.tasks.texts.shapes import Shape
 
 VOCABULARY = "vocabulary"  # among the arrays that a task keeps in a checkpoint
 AT_ONCE = 256  # texts
@@ -88,7 +88,7 @@ class Grader:
                 "the run keeps no vocabulary: only runs on texts can grade, trained since they do."
             )
         words = unpack_words(arrays[f"task.{VOCABULARY}"])
-        shape = SHAPES[config.size]
+        shape = Shape.of(config)
         model = shape.network(len(words), dropout=0.0)
         weights = {name.removeprefix("model."): a for name, a in arrays.items() if name.startswith("model.")}
         model.load_state_dict({name: torch.from_numpy(np.array(a)) for name, a in weights.items()})

@@ -3,19 +3,48 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
+from dataclasses import dataclass
 
 from sparsecore.corpora.corpus import GRADES
+from sparsecore.engine.cards import tasks
 from sparsecore.engine.config import RunConfig
-from sparsecore.engine.tasks.networks import TextClassifier
-from sparsecore.engine.tasks.sizes import TEXT_SIZES, TextSize
+from sparsecore.engine.tasks.networks import Pool, TextClassifier
 
 
-class Shape(TextSize):
-    """A size that can build its network."""
+@dataclass(frozen=True)
+class Shape:
+    """The network, the amount of text and the plan of a size, as the task's card has them.
+
+    texts: the most that take part; None for all. generated: how many are made where no file is given.
+    min_count: a rarer word is unknown. batch: texts of a step. evaluated: texts of a part that are scored
+    while it trains. pool, scaled, even, pairs: of `TextClassifier`. epochs: the planned number, in which the
+    learning rate rises over `warm_up` epochs and falls to 0 along a cosine; None for one rate and no plan.
+    """
+
+    generated: int
+    vocabulary: int
+    length: int
+    width: int
+    hidden: int
+    blocks: int
+    batch: int
+    evaluated: int
+    texts: int | None = None
+    min_count: int = 1
+    pool: Pool = "flat"
+    scaled: bool = False
+    even: bool = False
+    pairs: int = 0
+    epochs: int | None = None
+    warm_up: float = 0.0
+
+    @classmethod
+    def of(cls, config: RunConfig) -> Shape:
+        """The shape of a config's task and size."""
+        return cls(**tasks()[config.task].sizes[config.size].network)
 
     def network(self, vocabulary: int, dropout: float) -> TextClassifier:
-        """A network of this size for so many words."""
+        """A network of this size for a vocabulary of this many words."""
         return TextClassifier(
             vocabulary,
             self.length,
@@ -29,13 +58,6 @@ class Shape(TextSize):
             even=self.even,
             pairs=self.pairs,
         )
-
-
-def _shape(size: TextSize) -> Shape:
-    return Shape(**{field.name: getattr(size, field.name) for field in fields(size)})
-
-
-SHAPES = {name: _shape(size) for name, size in TEXT_SIZES.items()}
 
 
 def pace(shape: Shape, config: RunConfig, steps_an_epoch: int, step: int) -> float:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.tasks.texts.batches import by_length, waste
 from sparsecore.engine.tasks.texts.scores import confuse, per_class, scores, weights_of
-from sparsecore.engine.tasks.texts.shapes import SHAPES, pace
+from sparsecore.engine.tasks.texts.shapes import Shape, pace
 
-PLAN = replace(SHAPES["laptop"], epochs=4, warm_up=1.0)
 LAPTOP = RunConfig(task="vulnerabilities", size="laptop")
+PLAN = replace(Shape.of(LAPTOP), epochs=4, warm_up=1.0)
 
 
 @given(st.integers(1, 400), st.integers(1, 70), st.integers(0, 9))
@@ -57,7 +57,8 @@ def test_fewer_steps_are_the_same_plan_faster():
 
 
 def test_a_size_without_a_plan_keeps_its_rate():
-    assert {pace(SHAPES["demo"], RunConfig(), 10, step) for step in (0, 5, 10_000)} == {1.0}
+    demo = RunConfig(task="vulnerabilities")
+    assert {pace(Shape.of(demo), demo, 10, step) for step in (0, 5, 10_000)} == {1.0}
 
 
 def test_scores_of_a_confusion_matrix_by_hand():

@@ -10,7 +10,6 @@ from sparsecore.corpora.corpus import Corpus
 from sparsecore.corpora.generator import generate
 from sparsecore.corpora.storage import save
 from sparsecore.engine.config import RunConfig
-from sparsecore.engine.tasks.texts import shapes
 from sparsecore.engine.tasks.texts.shapes import Shape
 from sparsecore.engine.training.loop import train
 from sparsecore.engine.training.trainer import Training
@@ -36,7 +35,7 @@ TINY = Shape(
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(shapes.SHAPES, "laptop", TINY)
+    monkeypatch.setattr(Shape, "of", lambda config: TINY)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,100 @@
+"""The widgets of parameters, made from the rows of their table, in columns by what they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
+
+import streamlit as st
+
+from sparsecore.dashboard import controls
+from sparsecore.dashboard.controls import problem, put, say
+from sparsecore.dashboard.data import kept
+from sparsecore.dashboard.lab.transport import devices
+from sparsecore.dashboard.session import the_store
+from sparsecore.engine.cards import methods, tasks
+from sparsecore.engine.config import PAPER_DENSITIES, PARAMETERS, parameters_of
+from sparsecore.engine.parameters import Parameter
+
+GROUPS = ("task", "training", "constraint")
+SCHEDULE = ("schedule_start", "schedule_steps")  # without a schedule they change nothing
+
+
+def _show(row: Parameter) -> dict[str, Any]:
+    """What every widget of a parameter is given; notes that it is on the screen."""
+    st.session_state[controls.SHOWING] |= {row.name}
+    if row.name not in PARAMETERS and st.session_state.get(row.name) is None:
+        put(row.name, row.default)  # brought by a method or a task that has only now been chosen
+    return {"label": say(row.label_key), "help": say(row.help_key), "key": row.name}
+
+
+def choice(name: str, on_change: Callable[[], None] | None = None) -> None:
+    """One of the choices of task, method or size, as a row of segments."""
+    options = tasks()[st.session_state["task"]].sizes if name == "size" else PARAMETERS[name].choices
+    st.segmented_control(
+        **_show(PARAMETERS[name]),
+        options=list(options),
+        format_func=lambda value: say(f"{name}.{value}"),
+        required=True,
+        on_change=on_change,
+    )
+    problem(name)
+
+
+def density_slider() -> None:
+    """Show ρ over the paper's values and the present one; the label adds the sparsity, 1 − ρ."""
+    density = st.session_state["density"]
+    sparsity = say("live.sparsity", share=f"{100 * (1 - density):.3g}")
+    words = _show(PARAMETERS["density"]) | {"label": f"{say('parameter.density')} · {sparsity}"}
+    st.select_slider(**words, options=sorted({*PAPER_DENSITIES, density}), format_func="{:g}".format)
+    problem("density")
+
+
+def columns(names: Iterable[str], without: Collection[str] = ()) -> None:
+    """A column for each group of parameters of the chosen task and these methods."""
+    task = st.session_state["task"]
+    rows = {row.name: row for name in names for row in _rows(task, name) if row.name not in without}
+    shown = {group: [row for row in rows.values() if row.group == group] for group in GROUPS}
+    drawn = [group for group in GROUPS if shown[group] or group == "constraint"]
+    for column, group in zip(st.columns(len(drawn)), drawn, strict=True):
+        with column:
+            st.caption(say(f"task.{task}" if group == "task" else f"more.{group}"))
+            if not shown[group]:
+                st.write(say("rule.none"))
+            for row in shown[group]:
+                _widget(row)
+
+
+def _rows(task: str, method: str) -> list[Parameter]:
+    """What can be set of a run: shared parameters that its method takes, and those of its two cards."""
+    cards = tasks()[task], methods()[method]
+    return [
+        row
+        for name, row in parameters_of(task, method).items()
+        if row.words in [card.key(name) for card in cards]
+        or (not row.words and (row.group != "constraint" or name in methods()[method].takes))
+    ]
+
+
+def _widget(row: Parameter) -> None:
+    if row.name in SCHEDULE and st.session_state["schedule"] == "constant":
+        return
+    if row.name == "noise" and st.session_state.get("data"):
+        return  # kept texts have labels of their own
+    if row.is_kept:
+        kept.choose(the_store().home / "corpora", _show(row))
+    elif row.name == "device":
+        _selection(row, devices(the_store()))
+    elif row.choices:
+        _selection(row, {choice: say(row.choice_key(choice)) for choice in row.choices})
+    elif row.kind is str:
+        st.text_input(**_show(row))
+    else:
+        st.number_input(**_show(row), value=None, step=row.step, format="%g" if row.kind is float else "%d")
+    if not row.is_kept:
+        problem(row.name)
+
+
+def _selection(row: Parameter, options: dict[str, str]) -> None:
+    """One of many, each with a name for people."""
+    st.selectbox(**_show(row), options=options, format_func=lambda value: options.get(value, value))
