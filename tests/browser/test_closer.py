@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from sparsecore.engine.config import RunConfig
-from sparsecore.engine.training.blobs import decode, encode
+from sparsecore.engine.training.blobs import decode
 from sparsecore.engine.training.events import Frame, Record, Scene
 from sparsecore.engine.training.loop import train
 from sparsecore.runs.store.log import LogEntry
@@ -30,8 +30,8 @@ def ended(store: Store, *, without: tuple[str, ...] = (), **parameters) -> str:
     ticks, rows = itertools.count(), []
     for event in train(config, clock=lambda: next(ticks) * 0.02):
         match event:
-            case Scene(arrays, meta):
-                rows.append(LogEntry("scene", 0, encode(arrays, meta | {"type": "scene"})))
+            case Scene():
+                rows.append(LogEntry("scene", 0, event.blob()))
             case Record(step, values):
                 rows.append(LogEntry("record", step, json.dumps(values).encode()))
             case Frame(step, arrays, meta):
@@ -39,7 +39,7 @@ def ended(store: Store, *, without: tuple[str, ...] = (), **parameters) -> str:
                     {name: value for name, value in part.items() if name.split(".")[0] not in without}
                     for part in (arrays, meta)
                 )
-                rows.append(LogEntry("frame", step, encode(arrays, meta | {"type": "frame"})))
+                rows.append(LogEntry("frame", step, Frame(step, arrays, meta).blob()))
     run = store.create(config, worker="test")
     store.write(run, "test", event.step, rows)
     store.finish(run, "test", event.step, event.reason, event.detail, event.result)

@@ -1,10 +1,10 @@
 """A run as one file: exported from one store, imported into another, the same frames and the same weights.
 
-An archive holds the run's config, log, checkpoint and ending, and its name, note and pin (`archive_file` is
-how, `archive_checks` what). The latter are no part of what run it is: each store may call it what it likes.
-A damaged or hostile one is refused whole: all of it is hashed and checked before the first row is written,
-and the rows are written in one transaction. Nothing is unpacked, no name in the file is ever a path, and no
-pickle is read.
+An archive holds the run's config, log, checkpoint and ending, and its labels: name, note and pin. The labels
+do not identify the run: each store may have its own. `archive_file` has the format of the file,
+`archive_checks` what it may contain. A damaged or hostile archive is refused whole: all of it is hashed and
+checked before the first row is written, and the rows are written in one transaction. Nothing is unpacked, no
+name in the file is ever a path, and no pickle is read.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from sparsecore.runs.store.tables import checkpoints, log, runs
 
 FORMAT, VERSION = "sparsecore run", 1
 MAX_MANIFEST = 8 * checks.MB
-ROWS_AT_ONCE = 8  # of the log, on their way between the store and the file
+ROWS_AT_ONCE = 8  # of the log, in memory between the store and the file
 ID_LENGTH = 8
 KEPT = ("config", "created", "started", "step")
 ENDING = ("reason", "detail", "result", "ended")
-TOLD = (runs.c.name, runs.c.note, runs.c.pinned.is_(True).label("pinned"))
+LABELS = (runs.c.name, runs.c.note, runs.c.pinned.is_(True).label("pinned"))
 PLACED = ("kind", "step", "nth", "stride", "size")
 
 Progress = Callable[[int, int], None]
@@ -51,7 +51,7 @@ Cancelled = Callable[[], bool]
 
 @dataclass(frozen=True)
 class Imported:
-    """The run that an archive is in this store; `new` is False where it was there already."""
+    """The run of an archive in this store; `new` is False if the store had it already."""
 
     run: str
     new: bool
@@ -60,17 +60,17 @@ class Imported:
 
 
 def export_run(store: Store, run_id: str, file: BinaryIO) -> None:
-    """Write a run to an empty file that can be read and sought; one that still trains as it is now.
+    """Write a run as it is now to an empty file that can be read and sought.
 
-    Raises KeyError when there is no such run, ArchiveError when it is too large.
+    Raises KeyError for an unknown run, ArchiveError for one that is too large.
     """
     writing = Writing(file)
     with _snapshot(store.engine) as connection:
         manifest = _described(connection, run_id, writing)
         if manifest is None:
             raise KeyError(run_id)
-        told = connection.execute(select(*TOLD).where(runs.c.id == run_id)).mappings().one()
-    manifest["told"] = dict(told)
+        labels = connection.execute(select(*LABELS).where(runs.c.id == run_id)).mappings().one()
+    manifest["told"] = dict(labels)
     writing.begin(MANIFEST)
     writing.write(json.dumps(manifest, ensure_ascii=False, allow_nan=False).encode())
     writing.close()
@@ -83,11 +83,11 @@ def import_run(
     cancelled: Cancelled = lambda: False,
     owner: str | None = None,
 ) -> Imported | None:
-    """Take the run of an archive into the store, or find it there; None when it was `cancelled`.
+    """Import the run of an archive, or find it in the store; None if `cancelled`.
 
-    It keeps its id unless another run has that, and belongs to `owner` as if he had begun it; one that was
-    here already keeps the name that it has here. One that had not ended is paused, and goes on when it is
-    resumed. Raises ArchiveError for a file that is refused: nothing has changed then.
+    The run keeps its id unless another run has it, and belongs to `owner`. A run that the store has already
+    keeps its labels there. A run that had not ended is paused, and continues when it is resumed. Raises
+    ArchiveError for a file that is refused; nothing has changed then.
     """
     reading = Reading(file)
     manifest, config = _manifest(reading)
@@ -113,7 +113,7 @@ def import_run(
 
 @contextmanager
 def _snapshot(engine: Engine) -> Iterator[Connection]:
-    """A connection that sees the store as it is now, whatever is written meanwhile."""
+    """A connection that sees the store as it is now, without later writes."""
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN")
@@ -123,7 +123,7 @@ def _snapshot(engine: Engine) -> Iterator[Connection]:
 
 
 def _described(connection: Connection, run_id: str, writing: Writing | None = None) -> dict[str, Any] | None:
-    """The manifest of a stored run, whose log and checkpoint are written on the way; None without a run."""
+    """The manifest of a stored run, None for an unknown one; writes its log and checkpoint on the way."""
     query = select(runs).where(runs.c.id == run_id, runs.c.deleted.is_(None))
     row = connection.execute(query).mappings().first()
     if row is None:
@@ -167,7 +167,7 @@ def _checkpoint_of(connection: Connection, run_id: str, writing: Writing | None)
 
 @contextmanager
 def _refusing(where: str) -> Iterator[None]:
-    """What does not fit refuses the file; `where` says in which part of it."""
+    """Refuse the file if a part of it does not fit; `where` names the part."""
     try:
         yield
     except (Misfit, ConfigError) as error:
@@ -177,7 +177,7 @@ def _refusing(where: str) -> Iterator[None]:
 
 
 def _manifest(reading: Reading) -> tuple[Manifest, RunConfig]:
-    """What the archive says of itself, once its sizes are those of the file."""
+    """The manifest and the config, if the sizes are those of the file."""
     if reading.size(MANIFEST) > MAX_MANIFEST:
         raise damaged()
     with _refusing("manifest"):
@@ -218,17 +218,17 @@ def _checkpoint(reading: Reading, manifest: Manifest) -> bytes:
 def _enter(
     store: Store, reading: Reading, manifest: Manifest, config: RunConfig, owner: str | None
 ) -> Imported:
-    """Write the run under the first of its ids that is free, or find it under one."""
-    given = manifest.model_dump(exclude={"told"})
+    """Write the run under the first of its ids that is free, or find it under one of them."""
+    given = manifest.model_dump(exclude={"labels"})
     given["run"]["config"] = config.model_dump()
     for name in _ids(given):
         given["run"]["id"] = name
         found = Imported(name, False, given["run"]["state"], name != manifest.run.id)
         with store.engine.connect() as connection:
             there = _described(connection, name)
-        if there is None and _written(store, reading, manifest, given, owner):
+        if there is None and _write(store, reading, manifest, given, owner):
             return Imported(name, True, found.state, found.renamed)
-        if there is None:  # another import was quicker under this id
+        if there is None:  # another import has written a run of this id meanwhile
             with store.engine.connect() as connection:
                 there = _described(connection, name)
         if json.loads(json.dumps(there)) == given:
@@ -237,7 +237,7 @@ def _enter(
 
 
 def _ids(given: dict[str, Any]) -> Iterator[str]:
-    """The run's own id, then others that follow from what it is: the same archive finds the same run."""
+    """The run's own id, then ids derived from its content: the same archive finds the same run."""
     yield given["run"]["id"]
     of = json.dumps(given, sort_keys=True).encode()
     turn = 0
@@ -247,13 +247,13 @@ def _ids(given: dict[str, Any]) -> Iterator[str]:
         turn += 1
 
 
-def _written(
+def _write(
     store: Store, reading: Reading, manifest: Manifest, given: dict[str, Any], owner: str | None
 ) -> bool:
-    """Write all of it in one transaction; False when there is a run of this id by now."""
+    """Write all rows in one transaction; False if the store has a run of this id by now."""
     row = {name: value for name, value in given["run"].items() if value is not None}
     row |= {"digest": RunConfig(**row["config"]).digest(), "origin": IMPORT, "owner": owner}
-    row |= manifest.told.model_dump()
+    row |= manifest.labels.model_dump()
     try:
         with store.engine.begin() as connection:
             connection.execute(insert(runs).values(row))

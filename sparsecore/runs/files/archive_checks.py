@@ -7,7 +7,7 @@ of this machine; the file cannot show whether its figures are true.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 from sparsecore.engine.cards import tasks
 from sparsecore.engine.config import RunConfig, parameters_of
@@ -150,15 +150,16 @@ def _opened(payload: bytes) -> tuple[dict[str, shapes.Placed], dict[str, Any]]:
     length = int.from_bytes(payload[:HEADER_BYTES], "little")
     if len(payload) < HEADER_BYTES or length > min(MAX_HEADER, len(payload) - HEADER_BYTES):
         raise Misfit("it is no blob of arrays")
-    header = fitting(shapes.Header, read(payload[HEADER_BYTES : HEADER_BYTES + length], MAX_HEADER))
-    places, at = header.__pydantic_extra__, 0
+    header = read(payload[HEADER_BYTES : HEADER_BYTES + length], MAX_HEADER)
+    described = header.pop("__metadata__", None) if isinstance(header, dict) else None
+    meta = read(fitting(dict[Literal["meta"], str], described).get("meta", "").encode())
+    if not isinstance(meta, dict):
+        raise Misfit("its description is none")
+    places, at = fitting(dict[str, shapes.Placed], header), 0
     for placed in sorted(places.values(), key=lambda placed: placed.data_offsets):
         if placed.data_offsets != [at, at + placed.size]:
             raise Misfit("its arrays do not lie one after the other")
         at += placed.size
     if HEADER_BYTES + length + at != len(payload):
         raise Misfit("it is longer or shorter than its arrays")
-    meta = read(header.metadata.meta.encode())
-    if not isinstance(meta, dict):
-        raise Misfit("its description is none")
     return places, meta

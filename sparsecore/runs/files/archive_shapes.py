@@ -146,19 +146,6 @@ class Placed(Exact):
         return prod(self.shape) * np.dtype(DTYPES[self.dtype]).itemsize
 
 
-class Meta(Exact):
-    """The description in a blob's header."""
-
-    meta: str
-
-
-class Header(Described):
-    """The header of a blob: its description, and the place of each array by name."""
-
-    metadata: Annotated[Meta, Field(alias="__metadata__")]
-    __pydantic_extra__: dict[str, Placed]
-
-
 # -- the manifest ---------------------------------------------------------------------------------------
 
 
@@ -202,7 +189,7 @@ def _as_kept(clean: Callable[[str], str | None], text: str) -> str:
     return text
 
 
-class Told(Exact):
+class Labels(Exact):
     """The name, note and pin that a user gave the run, as a store would keep them."""
 
     name: Annotated[str, AfterValidator(partial(_as_kept, clean_name))] | None = None
@@ -216,6 +203,6 @@ class Manifest(Exact):
     format: Literal["sparsecore run"]
     version: Literal[1]
     run: ArchivedRun
-    told: Told = Told()
+    labels: Annotated[Labels, Field(alias="told")] = Labels()
     log: Annotated[list[ArchivedEntry], Field(max_length=20_000)]
     checkpoint: ArchivedCheckpoint | None
