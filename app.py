@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware import Middleware
 
 from sparsecore.dashboard.help import documents
-from sparsecore.dashboard.server import components
+from sparsecore.dashboard.server import scripts
 from sparsecore.dashboard.server.identity import GiveOwner
 from sparsecore.dashboard.server.live_route import LiveRoute
 from sparsecore.dashboard.server.static import PackedScripts
@@ -69,7 +69,11 @@ def _purge() -> None:
 
 app = st.App(
     Path(__file__).parent / "pages" / "_navigation.py",
-    routes=[*live.routes(), components.route(), documents.route()],
-    middleware=[Middleware(PackedScripts), Middleware(GiveOwner, store=store)],
+    routes=[*live.routes(), scripts.route(), documents.route()],
+    middleware=[
+        Middleware(PackedScripts),
+        Middleware(scripts.PreloadScripts),
+        Middleware(GiveOwner, store=store),
+    ],
     lifespan=lifespan,
 )

@@ -93,10 +93,11 @@ def packages() -> Finding:
 
 def assets() -> Finding:
     """The files that pages load, and the words of both languages."""
-    from sparsecore.dashboard.server.components import MODULES, STYLES
+    from sparsecore.dashboard.server.scripts import ENTRIES, graph, style_of
 
     wanted = ["page.css", "icon.svg", "logo.svg", "paper/paper.css", "paper/tables.json"]
-    wanted += dict.fromkeys(file for kind in (MODULES, STYLES) for files in kind.values() for file in files)
+    roots = [root for entry in ENTRIES for root in (entry, style_of(entry))]
+    wanted += dict.fromkeys(f"views/{file}" for root in roots for file in graph(root, ASSETS / "views"))
     wanted += ["words/en.json", "words/zh.json"]
     empty = [name for name in wanted if not (ASSETS / name).is_file() or not (ASSETS / name).stat().st_size]
     if empty:

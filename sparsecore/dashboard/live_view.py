@@ -50,7 +50,7 @@ def live_view(run: Run, frozen: bool | None = None) -> None:
     }
     # Not isolated: Plotly's style sheet goes into the document, and does not reach into a shadow root.
     place(
-        "live",
+        "lab/view.js",
         "live",
         told,
         on_state_change=lambda: None,

@@ -59,7 +59,7 @@ def control(key: str, name: str, title: str | None, csv: Callable[[], bytes]) ->
         words = {word: say(f"save.{word}") for word in ("png", "svg", "gone")}
         source = f"{PLOTLY_PATH}?v={plotly.__version__}"
         about = {"figure": key, "name": name, "title": title, "plotly": source, "words": words}
-        place("save", f"save_{key}_pictures", about, isolated=True)
+        place("saving/save_buttons.js", f"save_{key}_pictures", about, isolated=True)
         options = {"key": f"save_{key}_csv", "width": "stretch", "on_click": "ignore"}
         st.download_button(say("save.csv"), csv, f"{name}.csv", "text/csv", **options)
 

@@ -1,6 +1,9 @@
 // Who is compared: the letter and line of a run, its state, its facts, and what went wrong.
 
-class Card {
+import { factsOf, noticeOf, queuedOf } from "../shared/captions.js";
+import { make, setText } from "../shared/dom.js";
+
+export class Card {
   constructor(host, letter, place) {
     this.node = make("section", "cp-card", host);
     const head = make("div", "cp-card-head", this.node);

@@ -1,5 +1,9 @@
 // Curves of two runs on the same axes: the first solid, the second dashed.
 
+import { layerName } from "../shared/captions.js";
+import { LAYER_COLOURS, react } from "../shared/charts.js";
+import { fitRows, logAxis } from "../shared/metric_chart.js";
+
 const DASHES = ["solid", "dash"];
 const MOST_LAYERS = 6; // in a legend; of more layers the lines are told by the pointer
 
@@ -23,7 +27,7 @@ function sharedMarks(view, time) {
 }
 
 // Loss above the scores; train thin, test bold.
-function drawFits(view, node) {
+export function drawFits(view, node) {
   const time = sharedTime(view);
   const { say } = view;
   const name = view.sides[0].metricName();
@@ -50,7 +54,7 @@ function fitOf(view, side, place, scores, time) {
 }
 
 // Jaccard of the two masks: over the constrained layers bold, a layer each thin, and what chance would give.
-function drawOverlap(view, node) {
+export function drawOverlap(view, node) {
   const { say } = view;
   const { arrays, meta } = view.overlap;
   const time = sharedTime(view);
@@ -76,7 +80,7 @@ function layerLine(place, dash) {
 }
 
 // The share of its weights that each layer keeps, in both runs; a block of a Transformer is one layer.
-function drawDensities(view, node) {
+export function drawDensities(view, node) {
   const { say } = view;
   const time = sharedTime(view);
   const order = new Map();
@@ -110,7 +114,7 @@ function blocksOf({ frame }) {
 }
 
 // One range of x and y for both pictures of a curve: that of the data.
-function spanOf(sides) {
+export function spanOf(sides) {
   const scenes = sides.map(({ scene }) => scene).filter((scene) => scene?.meta.kind === "curve");
   if (!scenes.length) return undefined;
   const range = (names) => {

@@ -1,16 +1,20 @@
 // Two masks of one matrix laid on each other: what both keep, what only one keeps, what neither does.
 
-const KINDS = ["both", "first", "second", "neither"];
+import { layerName } from "../shared/captions.js";
+import { make, setText } from "../shared/dom.js";
+import { MatrixPicture } from "../shared/matrix_picture.js";
+
+export const KINDS = ["both", "first", "second", "neither"];
 
 // Whether the matrices of two frames can be laid on each other, one by one.
-function alike(first, second) {
+export function alike(first, second) {
   const shapes = ({ masks }) => JSON.stringify(masks.map(({ layer }) => [layer.name, layer.shape]));
   return shapes(first) === shapes(second);
 }
 
 // For every cell the shares of its weights that both keep, and that only one does; and the numbers of weights.
 // Of blocks of weights only by how much one keeps more is known (`known` is false), unless `bits` tell.
-function difference(first, second, bits) {
+export function difference(first, second, bits) {
   const { layer, rows, cols, pool, place } = first;
   const found = { layer, rows, cols, pool, place, exact: first.exact, known: first.exact || Boolean(bits), kept: [first.layer.kept, second.layer.kept] };
   const shares = first.exact ? cellByCell(first, second) : bits ? countBlocks(first, bits) : moreThan(first, second);
@@ -60,7 +64,7 @@ function countsOf({ layer, both, first, second, numbers }) {
 }
 
 // |A∩B| / |A∪B|; 1 where no weight is kept.
-function jaccard({ both, first, second }) {
+export function jaccard({ both, first, second }) {
   const either = both + first + second;
   return either ? both / either : 1;
 }
@@ -68,13 +72,13 @@ function jaccard({ both, first, second }) {
 const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 
 // The colours of the four kinds, each apart from the others in lightness or for every kind of colour vision.
-function kindColours(view) {
+export function kindColours(view) {
   const { ink, paper } = view.ink();
   const [first, second] = view.tints.map(rgb);
   return { both: ink, first, second, neither: paper };
 }
 
-class DifferencePicture extends MatrixPicture {
+export class DifferencePicture extends MatrixPicture {
   constructor(host, view) {
     super(host, view, ["difference"]);
     this.kept.className = "cp-counts sc-dim";

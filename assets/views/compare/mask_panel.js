@@ -1,10 +1,14 @@
 // "Which weights do both keep?": a picture a weight matrix, the totals, and what the pictures can not tell.
 
+import { make, setText } from "../shared/dom.js";
+import { FEW, matrixSizes } from "../shared/matrix_picture.js";
+import { alike, difference, DifferencePicture, jaccard, kindColours, KINDS } from "./difference.js";
+
 const THIN = 2; // a matrix of so few columns is narrower than its caption,
 const CAPTION = 64; // by so many pixels
 const PHONE = 400;
 
-class DifferencePanel {
+export class DifferencePanel {
   constructor(view, panel) {
     const { figure, title, plot } = panel;
     Object.assign(this, { view, panel, title, plot });

@@ -1,6 +1,9 @@
 // The replay of both runs: over every step at which either keeps a frame, by slider, play and the arrow keys.
 
-class CompareReplay extends ReplayBar {
+import { ReplayBar } from "../shared/replay_bar.js";
+import { turnOf } from "../shared/reserved_keys.js";
+
+export class CompareReplay extends ReplayBar {
   constructor(view) {
     super(view, "sc-replay cp-replay");
     this.onKey = (event) => this.#key(event);

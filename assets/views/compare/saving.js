@@ -1,6 +1,10 @@
 // Every figure of the comparison is saved as those of the live view are.
 
-function compareSaves(view) {
+import { layerName } from "../shared/captions.js";
+import { cellsOf, isLarge, matricesPicture } from "../shared/matrix_saving.js";
+import { plotSave, SaveMenu, SHARE } from "../shared/save_menu.js";
+
+export function compareSaves(view) {
   const { outputPanels: [first, second], fitPanel, overlapPanel, densityPanel, difference } = view;
   const plots = { "output-a": first, "output-b": second, learning: fitPanel, overlap: overlapPanel, densities: densityPanel };
   return [

@@ -1,9 +1,11 @@
 // The step that both runs are looked at: their newest, or the one that the reader went to.
 
+import { CALM_EVERY } from "../shared/replay_bar.js";
+
 const FRAME_PATIENCE = 2000; // ms; a frame that has not come by then was thinned out of the log
 const TELL_AFTER = 600; // the address follows when the slider rests
 
-class Aim {
+export class Aim {
   constructor(view) {
     this.view = view;
     Object.assign(this, { follows: true, looked: 0, shown: 0, asking: null });

@@ -1,5 +1,10 @@
 // One of the two runs that are compared: what the live route says of it, and the frames that were fetched.
 
+import { readBlob, readMatrices } from "../shared/blobs.js";
+import { metricOf } from "../shared/captions.js";
+import { METHOD_COLOURS } from "../shared/charts.js";
+import { Connection } from "../shared/connection.js";
+
 const CACHED_MASKS = 400; // frames of a run, without values and counts
 const SECOND_COLOURS = { dense: "#009e73", global: "#56b4e9", layerwise: "#d55e00" }; // where both runs have one method
 
@@ -16,7 +21,7 @@ function slim(blob) {
   return { meta: blob.meta, arrays: Object.fromEntries(pictures), masks };
 }
 
-class Side {
+export class Side {
   constructor(view) {
     this.view = view;
     this.say = view.say;
@@ -152,7 +157,7 @@ class Side {
 }
 
 // The colours of two runs: those of their methods; the second of one method takes another.
-function tintsOf(sides) {
+export function tintsOf(sides) {
   const [first, second] = sides.map((side) => side.config?.method ?? "dense");
   return [METHOD_COLOURS[first], first === second ? SECOND_COLOURS[second] : METHOD_COLOURS[second]];
 }

@@ -1,5 +1,17 @@
 // Two runs side by side at one step: builds its nodes once, then changes them in place.
 
+import { drawOutput } from "../shared/charts.js";
+import { make, setText, Tip } from "../shared/dom.js";
+import { MountedView, mounting } from "../shared/mounting.js";
+import { Paced } from "../shared/pacing.js";
+import { Card } from "./card.js";
+import { drawDensities, drawFits, drawOverlap, spanOf } from "./curves.js";
+import { DifferencePanel } from "./mask_panel.js";
+import { CompareReplay } from "./replay.js";
+import { compareSaves } from "./saving.js";
+import { Aim } from "./seeking.js";
+import { Side, tintsOf } from "./side.js";
+
 const CURVES_EVERY = 300; // ms
 const OUTPUT_EVERY = 120;
 const OVERLAP_EVERY = 2000; // while a run trains: the server counts what is new

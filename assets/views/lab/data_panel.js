@@ -1,8 +1,11 @@
 // What goes in: the data's own picture, and of texts a few and where they come from.
 
+import { drawData } from "../shared/charts.js";
+import { make, setText } from "../shared/dom.js";
+
 const SAMPLES = 4;
 
-function drawScene(view, { title, plot }, list, outputTitle) {
+export function drawScene(view, { title, plot }, list, outputTitle) {
   const { meta } = view.scene;
   setText(title, view.say(`live.title.data.${meta.kind}`));
   setText(outputTitle, view.say(`live.title.output.${meta.kind}`));

@@ -1,5 +1,11 @@
 // One matrix with every weight a pixel, in a dialog: Esc or the button closes it.
 
+import { readMatrices } from "../shared/blobs.js";
+import { make, setText, Tip } from "../shared/dom.js";
+import { MatrixPicture, PLATES } from "../shared/matrix_picture.js";
+import { isLarge, matricesPicture, matricesTable } from "../shared/matrix_saving.js";
+import { SaveMenu } from "../shared/save_menu.js";
+
 const WIDEST_ROW = 1024; // a longer row is drawn as several lines: no screen and no canvas is wider
 
 // A wide matrix as one of whole lines of a row each; its cells stay in their order.
@@ -10,7 +16,7 @@ function folded(matrix) {
   return { ...matrix, rows: matrix.rows * parts, cols: matrix.cols / parts, width: matrix.cols };
 }
 
-class FullMatrix {
+export class FullMatrix {
   constructor(view) {
     this.view = view;
     this.dialog = make("dialog", "sc-full", view.root);

@@ -1,13 +1,18 @@
 // The network as a graph: a line for every kept weight, drawn in place; neurons are buttons over it.
 
-const LARGEST_LAYER = 32; // neurons a layer; the lines of more run together
+import { make, mix, setText } from "../shared/dom.js";
+import { NEGATIVE, POSITIVE } from "../shared/matrix_picture.js";
+import { isDead, keptText, keptWeights, NeuronCard, sized } from "./neuron_card.js";
+import { Thumbnails } from "./thumbnails.js";
+
+export const LARGEST_LAYER = 32; // neurons a layer; the lines of more run together
 const NEURON = 24; // pixels a neuron has for itself
 const THICKEST = 5;
 const FAINT = 0.1; // of lines that stand back
 const NAMES = 18; // pixels above the neurons for the layers' names
 
 // Why these matrices are no graph that a person could read; "" when they are one.
-function whyNoGraph(matrices, scene) {
+export function whyNoGraph(matrices, scene) {
   if (!scene) return "waiting";
   if (scene.meta.kind === "confusion") return "texts";
   const widths = [matrices[0].cols, ...matrices.map(({ rows }) => rows)];
@@ -15,7 +20,7 @@ function whyNoGraph(matrices, scene) {
   return chained && Math.max(...widths) <= LARGEST_LAYER ? "" : "large";
 }
 
-class Graph {
+export class Graph {
   constructor(view, host, changed) {
     Object.assign(this, { view, host, changed, pointed: null, held: null, focused: [0, 0], rows: [] });
     this.box = make("div", "sc-graph", host);

@@ -1,5 +1,8 @@
 // "What was cut?": the weights of a layer before the projection and after it, with the threshold.
 
+import { METHOD_COLOURS, react } from "../shared/charts.js";
+import { make, setText } from "../shared/dom.js";
+
 const TICKS = [0, 0.01, 0.05, 0.1, 0.25, 0.5, 1]; // shares of the edge that have a label
 const FEW_TICKS = [0, 0.05, 0.25, 1];
 const NARROW = 560; // pixels
@@ -9,7 +12,7 @@ const rooted = (value, edge) => Math.sign(value) * Math.sqrt(Math.abs(value) / e
 const unrooted = (place, edge) => Math.sign(place) * place * place * edge;
 const short = (value) => String(Number(value.toPrecision(2))).replace("-", "−");
 
-class Spread {
+export class Spread {
   constructor(view, { figure, title, plot }) {
     Object.assign(this, { view, title, plot, buttons: [] });
     this.choice = make("div", "sc-switch");

@@ -1,9 +1,12 @@
 // Keys for where nothing is typed: Space, R and the arrows. The buttons' own letters are Streamlit's.
 
+import { make, setText } from "../shared/dom.js";
+import { modified, taken, TAKES_KEYS, TAKES_SPACE, turnOf } from "../shared/reserved_keys.js";
+
 const PATIENCE = 2000; // ms, for a page that is busy
 const RETRY_EVERY = 50;
 
-class Keys {
+export class Keys {
   constructor(view) {
     this.view = view;
     this.legend = make("p", "sc-keys", view.root);

@@ -1,6 +1,6 @@
 // The layer that is looked at: pointed at, or held by a press. Every picture of it follows.
 
-class LayerChoice {
+export class LayerChoice {
   constructor(changed) {
     Object.assign(this, { changed, pointed: null, held: null });
   }

@@ -1,15 +1,21 @@
 // What one neuron computes: its output over the input, from the weights and biases of a frame.
 
+import { chartLayout, METHOD_COLOURS, planeOf, square } from "../shared/charts.js";
+import { make, mix, setText } from "../shared/dom.js";
+import { plotPicture } from "../shared/figure_saving.js";
+import { COUNT_COLOURS, VIRIDIS } from "../shared/matrix_picture.js";
+import { paperOf, plotTable, SaveMenu } from "../shared/save_menu.js";
+
 const PLANE_SIDE = 48; // cells a side of the small heat map
 const CARD = { curve: [184, 104], boundary: [104, 104] }; // CSS pixels
 const SAVED_CARD = { clientWidth: 480, clientHeight: 360 }; // as a figure with axes
-const FLAT = 1e-6; // a smaller range over the whole input is no range
+export const FLAT = 1e-6; // a smaller range over the whole input is no range
 
 const sigmoid = (value) => 1 / (1 + Math.exp(-value));
 
 // The inputs of a task as one array each: the drawn x, every so many of it, or a square of so many cells a side,
 // row by row from the lowest y.
-function taskInputs({ meta, arrays }, side, stride = 1) {
+export function taskInputs({ meta, arrays }, side, stride = 1) {
   if (meta.kind === "curve") return [arrays["grid.x"].filter((_, place) => place % stride === 0)];
   const at = (cell) => ((cell + 0.5) / side) * 2 * meta.edge - meta.edge;
   const cells = Array.from({ length: side ** 2 }, (_, cell) => cell);
@@ -29,7 +35,7 @@ function weighted({ cols, value, bias }, row, inputs) {
 }
 
 // The outputs of all neurons at every point, by layer, the inputs first; sigmoids inside, none at the end.
-function neuronOutputs(matrices, inputs) {
+export function neuronOutputs(matrices, inputs) {
   const layers = [inputs];
   matrices.forEach((matrix, place) => {
     const rows = Array.from({ length: matrix.rows }, (_, row) => weighted(matrix, row, layers[place]));
@@ -39,7 +45,7 @@ function neuronOutputs(matrices, inputs) {
 }
 
 // How many weights into and out of a neuron are kept; null where it has no such side.
-function keptWeights(matrices, { layer, index }) {
+export function keptWeights(matrices, { layer, index }) {
   const sum = (matrix, cells) => cells(matrix).reduce((all, cell) => all + matrix.kept[cell], 0);
   const row = ({ cols }) => Array.from({ length: cols }, (_, col) => index * cols + col);
   const column = ({ rows, cols }) => Array.from({ length: rows }, (_, at) => at * cols + index);
@@ -50,10 +56,10 @@ function keptWeights(matrices, { layer, index }) {
 }
 
 // A hidden neuron is dead when nothing reaches it or nothing leaves it; inputs and outputs are never called so.
-const isDead = ({ into, out }) => into === 0 || out === 0;
+export const isDead = ({ into, out }) => into === 0 || out === 0;
 
 // The card below the graph: the chosen neuron's function, and what is known of it in words.
-class NeuronCard {
+export class NeuronCard {
   constructor(view, host) {
     this.view = view;
     this.card = make("div", "sc-neuron-card", host);
@@ -134,7 +140,7 @@ class NeuronCard {
   }
 }
 
-const rangeOf = (output) => [output.reduce((a, b) => Math.min(a, b)), output.reduce((a, b) => Math.max(a, b))];
+export const rangeOf = (output) => [output.reduce((a, b) => Math.min(a, b)), output.reduce((a, b) => Math.max(a, b))];
 
 // As many decimals as the range has use for.
 function rangeText({ say }, [low, high]) {
@@ -144,7 +150,7 @@ function rangeText({ say }, [low, high]) {
   return say("live.neuron.range", { low: told(low), high: told(high) });
 }
 
-function keptText({ say, number }, matrices, { layer }, { into, out }) {
+export function keptText({ say, number }, matrices, { layer }, { into, out }) {
   const parts = [];
   if (into !== null) parts.push(say("live.neuron.into", { kept: number(into), all: number(matrices[layer - 1].cols) }));
   if (out !== null) parts.push(say("live.neuron.out", { kept: number(out), all: number(matrices[layer].rows) }));
@@ -152,7 +158,7 @@ function keptText({ say, number }, matrices, { layer }, { into, out }) {
 }
 
 // A canvas of this size on the page and in its own pixels, touched only where that changes.
-function sized(canvas, [width, height], [across, down]) {
+export function sized(canvas, [width, height], [across, down]) {
   if (canvas.style.width !== `${width}px`) canvas.style.width = `${width}px`;
   if (canvas.style.height !== `${height}px`) canvas.style.height = `${height}px`;
   if (canvas.width !== across) canvas.width = across;
@@ -178,7 +184,7 @@ function paintCurve(context, output, [low, high], view, sharp) {
 }
 
 // Cells row by row from the lowest y, which is the image's last line.
-function planeImage(output, [low, high], side) {
+export function planeImage(output, [low, high], side) {
   const image = new ImageData(side, side);
   const room = high - low < FLAT ? Infinity : high - low;
   output.forEach((value, cell) => {

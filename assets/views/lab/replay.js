@@ -1,8 +1,10 @@
 // The replay of a run: over every kept frame, and to the step that a class is led to.
 
+import { ReplayBar } from "../shared/replay_bar.js";
+
 const LEAD_EVERY = 500; // ms; where a class is led, the step that the teacher looks at
 
-class Replay extends ReplayBar {
+export class Replay extends ReplayBar {
   constructor(view) {
     super(view, "sc-replay");
   }

@@ -1,10 +1,13 @@
 // Every neuron of the graph as a small picture of what it computes.
 
+import { METHOD_COLOURS } from "../shared/charts.js";
+import { FLAT, neuronOutputs, planeImage, rangeOf, taskInputs } from "./neuron_card.js";
+
 const THUMBNAIL = 18; // pixels a side
 const THUMBNAIL_CELLS = 12; // of the plane, a side
 const THUMBNAIL_STRIDE = 10; // points of the drawn x for one of a small curve
 
-class Thumbnails {
+export class Thumbnails {
   constructor() {
     this.plane = new OffscreenCanvas(THUMBNAIL_CELLS, THUMBNAIL_CELLS);
   }

@@ -1,5 +1,23 @@
 // The live view: builds its nodes once, then changes them in place with every frame.
 
+import { readBlob, readMatrices } from "../shared/blobs.js";
+import { certificateOf, changeLabel, describeCharts, factsOf, layerName, metricOf, noticeOf, queuedOf } from "../shared/captions.js";
+import { drawOutput, drawSparsity } from "../shared/charts.js";
+import { Connection } from "../shared/connection.js";
+import { make, setText, Tip } from "../shared/dom.js";
+import { CompareChoice, drawFit } from "../shared/metric_chart.js";
+import { MountedView, mounting } from "../shared/mounting.js";
+import { Paced } from "../shared/pacing.js";
+import { CALM_EVERY } from "../shared/replay_bar.js";
+import { drawScene } from "./data_panel.js";
+import { FullMatrix } from "./full_matrix.js";
+import { Spread } from "./histogram.js";
+import { Keys } from "./keys.js";
+import { LayerChoice } from "./layer_choice.js";
+import { Replay } from "./replay.js";
+import { attachSaves } from "./saving.js";
+import { Plates } from "./weights_panel.js";
+
 const CURVES_EVERY = 300; // ms; curves and pictures of points need no more than three drawings a second
 const OUTPUT_EVERY = 120;
 const POINTED_EVERY = 60; // of what follows the pointer

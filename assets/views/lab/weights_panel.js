@@ -1,8 +1,12 @@
 // "Which weights survive?": the matrices, or the network as a graph with the matrices small below it.
 
+import { make, setText } from "../shared/dom.js";
+import { FEW, MatrixPicture, matrixSizes, NEGATIVE, PLATES, POSITIVE, SMALL, VIRIDIS } from "../shared/matrix_picture.js";
+import { Graph, LARGEST_LAYER, whyNoGraph } from "./graph.js";
+
 const WHY_NO_GRAPH = { texts: "live.graph.texts", large: "live.graph.large" };
 
-class Plates {
+export class Plates {
   constructor(view, { figure, title, plot }) {
     Object.assign(this, { view, title, plot, shape: "matrices", pictures: [] });
     plot.parentElement.className = "sc-plates-box";

@@ -1,12 +1,14 @@
 // A picture of HTML as it is seen: its boxes of colour and its lines of text, each where it stands, as an SVG.
 
+import { escaped } from "../shared/figure_saving.js";
+
 const NO_XML = /[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu;
 const CLEAR = /^transparent$|^rgba\(.*, 0\)$/;
 const FILLED = /^linear-gradient\(to right, (rgba?\([^)]*\)) ([\d.]+)%/; // a cell that fills up
 const MARGIN = 12; // pixels
 
 // node: what is drawn, as wide as it stands on the page; gives { svg, width, height }.
-function htmlPicture(node) {
+export function htmlPicture(node) {
   const box = node.getBoundingClientRect();
   const [width, height] = [box.width + 2 * MARGIN, box.height + 2 * MARGIN];
   const pen = { left: box.left - MARGIN, top: box.top - MARGIN, parts: [], clips: 0 };

@@ -1,5 +1,8 @@
 // PNG and SVG of the figure of a page whose key is `figure`: sparsecore/dashboard/figure_files.py.
 
+import { framed, plotPicture, savePicture } from "../shared/figure_saving.js";
+import { htmlPicture } from "./html_picture.js";
+
 const FORMATS = ["png", "svg"];
 
 function built(parent) {

@@ -4,7 +4,7 @@ const ARRAY_KINDS = {
   F32: Float32Array, F64: Float64Array, U8: Uint8Array, U16: Uint16Array, U32: Uint32Array, I32: Int32Array,
 };
 
-function readBlob(buffer) {
+export function readBlob(buffer) {
   const length = Number(new DataView(buffer).getBigUint64(0, true));
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, length)));
   const arrays = {};
@@ -18,7 +18,7 @@ function readBlob(buffer) {
 
 // The matrices of a frame: for every cell its count, the share kept (0 or 1 when exact) and its value; the
 // biases of its rows, where the frame has them.
-function readMatrices({ meta, arrays }) {
+export function readMatrices({ meta, arrays }) {
   return meta.matrices.map((entry, index) => {
     const [down, across] = entry.pool;
     const rows = Math.ceil(entry.rows / down);

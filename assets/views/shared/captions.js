@@ -3,7 +3,7 @@
 const STILL = 100; // steps without a move of the support before it is worth a word
 
 // Setting, step, weights kept, metric, seconds, support: one text each, in the order of the status line.
-function factsOf(view) {
+export function factsOf(view) {
   const { config, say, number } = view;
   const meta = view.frame?.meta;
   const density = config ? Number((meta?.density ?? config.density).toPrecision(3)) : 1;
@@ -33,7 +33,7 @@ function supportFact({ say, number }, meta) {
 }
 
 // Where the present weights stand with the conditions of an optimum, in one line.
-function certificateOf(view, found) {
+export function certificateOf(view, found) {
   if (!found) return "";
   const short = (value) => (value === null ? "∞" : value.toPrecision(3));
   const on = short(Math.max(found.max_gradient_on, found.max_gradient_free));
@@ -44,7 +44,7 @@ function certificateOf(view, found) {
 }
 
 // What was changed by hand at a step, as short as a chart can hold.
-function changeLabel({ say }, row) {
+export function changeLabel({ say }, row) {
   const shown = { density: "ρ", learning_rate: "lr", keep_alive: "≥", keep_alive_layer: "≥" };
   return Object.entries(row).filter(([name]) => !["kind", "step"].includes(name)).map(([name, value]) => {
     if (name === "method") return say(`method.${value}`);
@@ -54,7 +54,7 @@ function changeLabel({ say }, row) {
 }
 
 // What went wrong and what cures it; empty while all is well.
-function noticeOf(view, shown) {
+export function noticeOf(view, shown) {
   const { say, number } = view;
   const { detail, error } = view.status ?? {};
   if (shown === "collapsed") return say(`live.collapsed.${detail.what}`, { layer: layerName(say, detail.layer ?? ""), step: number(detail.step) });
@@ -68,17 +68,17 @@ function noticeOf(view, shown) {
   return groups.length ? say("live.relaxed", { groups: groups.join(", ") }) : "";
 }
 
-function layerName(say, name) {
+export function layerName(say, name) {
   const block = name.match(/^blocks\.(\d+)(?:\.(\w+))?$/);
   if (block) return `${say("live.block_name", { number: Number(block[1]) + 1 })} ${block[2] ? say(`live.layer.${block[2]}`) : ""}`.trim();
   return name.replace(/^fc(\d+)$/, "W$1").replace(/^head$/, say("live.layer.head"));
 }
 
 // The first score of a run's task.
-const metricOf = (config) => (config?.task === "sinc" ? "rmse" : "accuracy");
+export const metricOf = (config) => (config?.task === "sinc" ? "rmse" : "accuracy");
 
 // The place of a queued run, and about when it begins.
-function queuedOf({ status, say }) {
+export function queuedOf({ status, say }) {
   const { place, wait } = status;
   if (wait === null || wait < 1) return say("live.queued", { place });
   const [unit, seconds] = wait < 120 ? ["seconds", 1] : wait < 7200 ? ["minutes", 60] : ["hours", 3600];
@@ -86,7 +86,7 @@ function queuedOf({ status, say }) {
 }
 
 // The charts in words, for who does not see them: what each asks, and the fact that answers it.
-function describeCharts({ facts, dataPanel, outputPanel, fitPanel, sparsityPanel, spreadPanel }) {
+export function describeCharts({ facts, dataPanel, outputPanel, fitPanel, sparsityPanel, spreadPanel }) {
   const [setting, , kept, metric] = facts.map((fact) => fact.textContent);
   const answers = [[dataPanel, setting], [outputPanel, metric], [fitPanel, metric], [sparsityPanel, kept], [spreadPanel, kept]];
   for (const [{ title, plot }, fact] of answers) {

@@ -1,11 +1,11 @@
 // Curves and pictures by Plotly, updated in place with Plotly.react; uirevision keeps the reader's zoom.
 
-const METHOD_COLOURS = { dense: "#7f7f7f", global: "#e69f00", layerwise: "#0072b2" }; // Okabe–Ito
-const LAYER_COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"];
+export const METHOD_COLOURS = { dense: "#7f7f7f", global: "#e69f00", layerwise: "#0072b2" }; // Okabe–Ito
+export const LAYER_COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"];
 const CLASS_COLOURS = ["#0072b2", "#d55e00"];
 const CONFIG = { displayModeBar: false, responsive: false, showTips: false };
 
-function chartLayout(view, more) {
+export function chartLayout(view, more) {
   const { text, line, font } = view.theme();
   const axis = { gridcolor: line, zerolinecolor: line, linecolor: line, automargin: true, title: { standoff: 6 } };
   const layout = {
@@ -28,13 +28,13 @@ function chartLayout(view, more) {
   return layout;
 }
 
-function react(view, node, traces, layout) {
+export function react(view, node, traces, layout) {
   if (!window.Plotly || !node.isConnected || !node.clientWidth) return;
   window.Plotly.react(node, traces, chartLayout(view, layout), CONFIG);
 }
 
 // What runs along the curves: epochs where the task has them, else steps.
-function timeline(view) {
+export function timeline(view) {
   const perEpoch = view.scene?.meta.steps_an_epoch;
   return perEpoch
     ? { title: view.say("live.epoch_axis"), at: (step) => step / perEpoch }
@@ -42,7 +42,7 @@ function timeline(view) {
 }
 
 // A line at the step that is looked at, and one wherever a parameter was changed by hand.
-function marks(view) {
+export function marks(view) {
   const upright = { type: "line", yref: "paper", y0: 0, y1: 1, layer: "below" };
   const { text, soft } = view.theme();
   const { at } = timeline(view);
@@ -57,7 +57,7 @@ function marks(view) {
   return { shapes: [...changed, ...looking], annotations: notes };
 }
 
-function drawSparsity(view, node) {
+export function drawSparsity(view, node) {
   const { records, say } = view;
   const time = timeline(view);
   const steps = records.map((row) => time.at(row.step));
@@ -84,7 +84,7 @@ function drawSparsity(view, node) {
   });
 }
 
-function drawData(view, node) {
+export function drawData(view, node) {
   const { meta, arrays } = view.scene;
   const say = view.say;
   if (meta.kind === "curve") {
@@ -100,10 +100,10 @@ function drawData(view, node) {
   }
 }
 
-const square = (meta, title) => ({ title, constrain: "domain", range: [-meta.edge, meta.edge], nticks: 5, zeroline: false });
+export const square = (meta, title) => ({ title, constrain: "domain", range: [-meta.edge, meta.edge], nticks: 5, zeroline: false });
 
 // Values of a square of cells, row by row from the lowest y, and where they lie, for a heat map.
-function planeOf({ edge }, values) {
+export function planeOf({ edge }, values) {
   const side = Math.sqrt(values.length);
   const step = (2 * edge) / side;
   const z = Array.from({ length: side }, (_, row) => Array.from(values.subarray(row * side, (row + 1) * side)));
@@ -125,7 +125,7 @@ function spiralPoints(view, size) {
   });
 }
 
-function drawOutput(view, node, frame) {
+export function drawOutput(view, node, frame) {
   const { meta, arrays } = view.scene;
   const say = view.say;
   if (meta.kind === "curve") {

@@ -3,7 +3,7 @@
 const CROWDED = 4429; // the route's code for: so many watch already
 const CROWDED_RETRY = 10000; // milliseconds
 
-class Connection {
+export class Connection {
   constructor(path, hear) {
     Object.assign(this, { path, hear, failures: 0, wanted: true });
     this.onVisibility = () => (document.hidden ? this.#drop() : this.open());

@@ -1,20 +1,23 @@
 // What every view is made of: nodes, a tip that follows the pointer, words and colours.
 
-function make(tag, className, parent) {
+export function make(tag, className, parent) {
   const node = document.createElement(tag);
   if (className) node.className = className;
   parent?.append(node);
   return node;
 }
 
-function setText(node, text) {
+export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
+
+// A colour between two, each [r, g, b].
+export const mix = (from, to, share) => from.map((channel, i) => Math.round(channel + (to[i] - channel) * share));
 
 // What tells one theme from another.
 const themeOf = (style) => style.color + style.getPropertyValue("--st-background-color");
 
-class Tip {
+export class Tip {
   constructor(root) {
     this.root = root;
     this.node = make("div", "sc-tip", root);
@@ -36,7 +39,7 @@ class Tip {
 }
 
 // A root in the page, and what is drawn into it needs to know: words, numbers, the colours of the theme.
-class Surface {
+export class Surface {
   constructor(parent, className) {
     this.root = make("div", className, parent);
     this.number = (value) => new Intl.NumberFormat(this.language === "zh" ? "zh-CN" : "en").format(value);

@@ -1,6 +1,8 @@
 // Files that are made in the browser: pictures as they are seen, and tables. Shared by the live view and by the
 // control of the other pages' figures (sparsecore/dashboard/figure_files.py).
 
+import { loadPlotly } from "./plotly.js";
+
 const PICTURE_SCALE = 3; // of a PNG, so that it prints well
 const HEAD = 52; // pixels above a picture, for its title and what it is of
 const FORMULA = /^[=+\-@\t\r\n＝＋－＠]/; // how a spreadsheet's formula begins, as OWASP lists it
@@ -23,14 +25,14 @@ function csvOf(header, rows) {
   return `\ufeff${[header, ...rows].map((row) => row.map(cell).join(",")).join("\n")}\n`;
 }
 
-function saveTable(name, header, rows) {
+export function saveTable(name, header, rows) {
   saveBlob(new Blob([csvOf(header, rows)], { type: "text/csv" }), `${name}.csv`);
 }
 
-const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
+export const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
 
 // A Plotly figure as it is on the page, with the reader's zoom: { svg, width, height }.
-async function plotPicture(node, source, paper) {
+export async function plotPicture(node, source, paper) {
   await loadPlotly(source);
   const [width, height] = [node.clientWidth, node.clientHeight];
   const layout = { ...structuredClone(node.layout), autosize: false, width, height, paper_bgcolor: paper };
@@ -47,7 +49,7 @@ function fitting(text, size, weight, font, width) {
 }
 
 // The same under a title and a line that says what it is of, on the page's ground.
-function framed({ svg, width, height }, { title, note, ink, soft, paper, font }) {
+export function framed({ svg, width, height }, { title, note, ink, soft, paper, font }) {
   const line = (text, y, size, colour, weight) => (
     `<text x="8" y="${y}" font-size="${fitting(text, size, weight, font, width - 16)}" font-weight="${weight}" fill="${colour}">${escaped(text)}</text>`
   );
@@ -59,7 +61,7 @@ function framed({ svg, width, height }, { title, note, ink, soft, paper, font })
   return { svg: text, width, height: height + head };
 }
 
-async function savePicture({ svg, width, height }, format, name) {
+export async function savePicture({ svg, width, height }, format, name) {
   const drawn = new Blob([svg], { type: "image/svg+xml" });
   if (format === "svg") {
     saveBlob(drawn, `${name}.svg`);

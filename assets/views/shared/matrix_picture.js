@@ -1,22 +1,22 @@
 // Weight matrices as pictures: one canvas pixel a weight, drawn in place; zoom and hover are kept by the nodes.
 
-const VIRIDIS = [
+import { make, mix, setText } from "./dom.js";
+
+export const VIRIDIS = [
   [68, 1, 84], [72, 40, 120], [62, 74, 137], [49, 104, 142], [38, 130, 142],
   [31, 158, 137], [53, 183, 121], [110, 206, 88], [181, 222, 43], [253, 231, 37],
 ];
-const NEGATIVE = [33, 102, 172]; // blue against orange: told apart by every kind of colour vision
-const POSITIVE = [230, 97, 1];
-const PLATES = { both: ["count", "mask"], count: ["count"], mask: ["mask"], value: ["value"], outline: ["outline"] };
-const FEW = 4; // so many matrices stand side by side, count above mask; more are packed in rows
+export const NEGATIVE = [33, 102, 172]; // blue against orange: told apart by every kind of colour vision
+export const POSITIVE = [230, 97, 1];
+export const PLATES = { both: ["count", "mask"], count: ["count"], mask: ["mask"], value: ["value"], outline: ["outline"] };
+export const FEW = 4; // so many matrices stand side by side, count above mask; more are packed in rows
 const STANDING = [156, 280]; // pixels, two pictures of a matrix above each other, and one
-const SMALL = [80, 112]; // below the graph
+export const SMALL = [80, 112]; // below the graph
 const FEW_KEPT = 0.01;
 const OUTLINE_CELLS = 4096; // larger matrices have cells of a pixel or two: the pruned are dimmed instead
 const OUTLINE_SCALE = 8;
 const WIDE = 900; // pixels: from here on few matrices are drawn so much larger
 const GROWN = 1.5;
-
-const mix = (from, to, share) => from.map((channel, i) => Math.round(channel + (to[i] - channel) * share));
 
 function viridis(share) {
   const place = Math.max(0, Math.min(1, share)) * (VIRIDIS.length - 1);
@@ -24,9 +24,9 @@ function viridis(share) {
   return mix(VIRIDIS[low], VIRIDIS[low + 1], place - low);
 }
 
-const COUNT_COLOURS = Array.from({ length: 256 }, (_, i) => viridis(i / 255));
+export const COUNT_COLOURS = Array.from({ length: 256 }, (_, i) => viridis(i / 255));
 
-class MatrixPicture {
+export class MatrixPicture {
   constructor(host, view, kinds = ["count", "mask", "value", "outline"]) {
     this.view = view;
     this.zoom = { scale: 1, x: 0, y: 0 };
@@ -219,7 +219,7 @@ function paint(canvas, matrix, kind, step, { ink, paper }, reversed) {
 }
 
 // A line wherever a kept weight borders on a pruned one.
-function drawOutline(context, { rows, cols, kept }, scale, ink) {
+export function drawOutline(context, { rows, cols, kept }, scale, ink) {
   context.strokeStyle = `rgb(${ink.join(" ")})`;
   context.lineWidth = 2;
   context.beginPath();
@@ -241,7 +241,7 @@ function drawOutline(context, { rows, cols, kept }, scale, ink) {
 
 // How large each matrix is drawn, at most `most` pixels high where few stand side by side: one scale for all,
 // thin ones wide enough to point at.
-function matrixSizes(matrices, mode, width, most = STANDING) {
+export function matrixSizes(matrices, mode, width, most = STANDING) {
   const few = matrices.length <= FEW;
   const stacked = PLATES[mode].length > 1;
   const tallest = Math.max(...matrices.map((matrix) => matrix.rows));

@@ -1,11 +1,15 @@
 // The weight matrices as one picture, laid out as on the page, and as one table.
 
+import { escaped } from "./figure_saving.js";
+import { drawOutline } from "./matrix_picture.js";
+import { embedded } from "./save_menu.js";
+
 const VECTOR_CELLS = 10_000; // a matrix with more is embedded as a picture: as rectangles it would be megabytes
 
-const isLarge = ({ matrix }) => matrix.rows * matrix.cols > VECTOR_CELLS;
+export const isLarge = ({ matrix }) => matrix.rows * matrix.cols > VECTOR_CELLS;
 
 // pictures: MatrixPicture objects; more: other nodes of the figure, namely words and the colour ramp.
-function matricesPicture(view, pictures, more) {
+export function matricesPicture(view, pictures, more) {
   const words = pictures.flatMap(({ title, kept }) => [title, kept]).concat(more.filter((node) => !node.classList.contains("sc-ramp")));
   const ports = pictures.flatMap((picture) => Object.entries(picture.plates).map(([kind, plate]) => ({ picture, kind, ...plate }))).filter(({ port }) => !port.hidden);
   const ramps = more.filter((node) => node.classList.contains("sc-ramp"));
@@ -84,7 +88,7 @@ function outlineSvg(matrix, ink) {
 }
 
 // A row a cell: a weight, or a block of weights with its means.
-function matricesTable(view, pictures) {
+export function matricesTable(view, pictures) {
   const { say } = view;
   const matrices = pictures.map(({ matrix }) => matrix);
   const blocks = matrices.some(({ exact }) => !exact);
@@ -95,7 +99,7 @@ function matricesTable(view, pictures) {
   return [[...header, say("live.step_axis")], rows];
 }
 
-function cellsOf({ rows, cols, pool, exact, width, layer }) {
+export function cellsOf({ rows, cols, pool, exact, width, layer }) {
   const across = width ?? cols; // of a row that may be drawn as several lines
   const [high, wide] = exact ? [1, 1] : pool;
   return Array.from({ length: rows * cols }, (_, cell) => {

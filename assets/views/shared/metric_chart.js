@@ -1,9 +1,12 @@
 // "Is it learning?": loss, scores and gradient over time, one row each, and another run beside this one.
 
+import { marks, METHOD_COLOURS, react, timeline } from "./charts.js";
+import { make, setText } from "./dom.js";
+
 const ROW_GAP = 0.08;
 const ONE_DECADE = 1.3; // of values; with its margins Plotly, asked for four, labels every digit of it
 
-function drawFit(view, node) {
+export function drawFit(view, node) {
   const { records, say } = view;
   const time = timeline(view);
   const name = view.metricName();
@@ -30,7 +33,7 @@ function drawFit(view, node) {
 }
 
 // A logarithmic axis of these values, with as many labels as stand clear of each other.
-function logAxis(values) {
+export function logAxis(values) {
   const logs = values.filter((value) => value > 0).map(Math.log10);
   const low = logs.reduce((least, each) => Math.min(least, each), Infinity);
   const high = logs.reduce((most, each) => Math.max(most, each), -Infinity);
@@ -38,7 +41,7 @@ function logAxis(values) {
 }
 
 // The shares of the height that so many rows take, from the top.
-function fitRows(count) {
+export function fitRows(count) {
   const height = (1 - ROW_GAP * (count - 1)) / count;
   return Array.from({ length: count }, (_, row) => {
     const top = 1 - row * (height + ROW_GAP);
@@ -99,7 +102,7 @@ function drawCertificates(view, certified, yaxis, time) {
 }
 
 // The list of runs of this task to compare with, in the title of the figure.
-class CompareChoice {
+export class CompareChoice {
   constructor(title, choose) {
     const box = make("span", "sc-compare", title);
     this.label = make("label", "", box);

@@ -1,10 +1,14 @@
 // A view that the page mounts: made once, told anew whenever the page's script runs, taken down with its place.
 
+import { Surface } from "./dom.js";
+import { release } from "./pacing.js";
+import { ChartScript } from "./plotly.js";
+
 const RESIZED = 80; // ms after the last change of size
 
 // Whose view it is has `update(component)`, `plots` (the nodes that charts are drawn in), `drawPictures()` (what is no
 // chart and follows the size), `drawAll(force)`, `paces` and `close()`.
-class MountedView extends Surface {
+export class MountedView extends Surface {
   constructor(parent, className) {
     super(parent, className);
     this.calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -38,7 +42,7 @@ class MountedView extends Surface {
 }
 
 // What the page calls whenever its script has run: it gives what takes the view down.
-function mounting(View) {
+export function mounting(View) {
   const views = new WeakMap();
   return (component) => {
     const { parentElement } = component;

@@ -11,13 +11,13 @@ for (const press of ["pointerdown", "keydown"]) {
 }
 
 // The page has answered: what was held is drawn.
-function release() {
+export function release() {
   heldUntil = 0;
 }
 
 // Drawings that go together: at most once in `every` ms, less often where they are slow, and once more after the last
 // change. Each is a task of its own: a press waits for one of them at most.
-class Paced {
+export class Paced {
   constructor({ every, rest = REST }, ...drawings) {
     Object.assign(this, { every, rest, drawings, left: [], last: -Infinity, spent: 0, timer: null, wanted: false });
   }

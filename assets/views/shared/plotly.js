@@ -4,7 +4,7 @@ const FIRST_PICTURE = 1000; // ms; so long a view's first picture is waited for
 const PAINTED = 50; // ms after it was drawn it is on the screen
 
 // Tried again after a failure.
-function loadPlotly(source) {
+export function loadPlotly(source) {
   if (window.Plotly) return Promise.resolve();
   window.sparsecorePlotly ??= new Promise((resolve, reject) => {
     const script = document.createElement("script");
@@ -23,7 +23,7 @@ function fetchPlotly(source) {
 
 // The script as a view asks for it. To be read it takes a second, in which the browser draws nothing: the view's
 // first picture, which needs no Plotly, stands before.
-class ChartScript {
+export class ChartScript {
   constructor(ready) {
     this.ready = ready;
   }

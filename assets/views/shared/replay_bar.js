@@ -1,11 +1,13 @@
 // The bar of a replay: play, a slider over every kept step, the step that is shown, and the way back to what trains.
 
-const CALM_EVERY = 1000; // ms between two pictures, for readers who asked their system for less motion
+import { make, setText } from "./dom.js";
+
+export const CALM_EVERY = 1000; // ms between two pictures, for readers who asked their system for less motion
 const REPLAY_EVERY = 125;
 const MOST_STRIDES = 240; // of a replay at most: a whole run in half a minute
 
 // Whose replay it is says where to go: `length`, how many places there are, `go(place)`, and `goLive()`.
-class ReplayBar {
+export class ReplayBar {
   constructor(view, className) {
     this.view = view;
     const bar = make("div", className, view.root);

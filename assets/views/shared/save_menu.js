@@ -4,13 +4,16 @@
 // any other `new SaveMenu(view, panel, "name", { picture, table })`, where `picture()` gives { svg, width, height }
 // (`canvasPicture` makes it of a canvas) and `table()` gives [header, rows].
 
+import { make, setText } from "./dom.js";
+import { framed, plotPicture, savePicture, saveTable } from "./figure_saving.js";
+
 const SAVED = ["png", "svg", "csv"];
 const ARROW = '<svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true"><path d="M8 2v8m-3.5-3L8 10.5 11.5 7M2.5 13.5h11" fill="none" stroke="currentColor" stroke-width="1.5"/></svg>';
-const SHARE = "(1 = 100 %)"; // of an axis whose ticks are percent, while its numbers are shares
+export const SHARE = "(1 = 100 %)"; // of an axis whose ticks are percent, while its numbers are shares
 
 let menus = 0;
 
-class SaveMenu {
+export class SaveMenu {
   // embeds: whether an SVG has large parts as a picture. titled, step: of the file, if not the panel's and the view's.
   constructor(view, { figure, title }, name, { picture, table, embeds, titled, step }) {
     Object.assign(this, { view, title, name, picture, table, embeds, titled, step });
@@ -71,24 +74,9 @@ class SaveMenu {
   }
 }
 
-const paperOf = (view) => `rgb(${view.ink().paper.join(",")})`;
+export const paperOf = (view) => `rgb(${view.ink().paper.join(",")})`;
 
-function attachSaves(view) {
-  const { dataPanel, outputPanel, fitPanel, sparsityPanel, spreadPanel, matrixPanel, plates } = view;
-  const plots = { data: dataPanel, output: outputPanel, learning: fitPanel, sparsity: sparsityPanel };
-  const { low, bar, high } = plates.legend;
-  return [
-    ...Object.entries(plots).map(([name, panel]) => plotSave(view, panel, name)),
-    plotSave(view, spreadPanel, "cut", () => view.spread.table()),
-    new SaveMenu(view, matrixPanel, "matrices", {
-      picture: () => (plates.graph.host.hidden ? matricesPicture(view, plates.pictures, [low, bar, high]) : canvasPicture(plates.graph.canvas)),
-      table: () => matricesTable(view, plates.pictures),
-      embeds: () => !plates.graph.host.hidden || plates.pictures.some(isLarge),
-    }),
-  ];
-}
-
-function plotSave(view, panel, name, table = () => plotTable(view, panel.plot)) {
+export function plotSave(view, panel, name, table = () => plotTable(view, panel.plot)) {
   return new SaveMenu(view, panel, name, {
     picture: () => plotPicture(panel.plot, view.charting.source, paperOf(view)),
     table,
@@ -96,17 +84,17 @@ function plotSave(view, panel, name, table = () => plotTable(view, panel.plot)) 
 }
 
 // What a canvas shows, as a picture of its size on the page.
-function canvasPicture(canvas) {
+export function canvasPicture(canvas) {
   const { clientWidth: width, clientHeight: height } = canvas;
   return { svg: `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${embedded(canvas, width, height)}</svg>`, width, height };
 }
 
-function embedded(canvas, width, height) {
+export function embedded(canvas, width, height) {
   return `<image width="${width}" height="${height}" preserveAspectRatio="none" style="image-rendering:pixelated" href="${canvas.toDataURL()}"/>`;
 }
 
 // The points of a figure by Plotly: its axes' titles are the headers; of several y axes the title is the panel.
-function plotTable({ say }, { data, layout }) {
+export function plotTable({ say }, { data, layout }) {
   const axisOf = (trace, letter) => layout[`${letter}axis${(trace[`${letter}axis`] ?? letter).slice(1)}`] ?? {};
   const titleOf = (axis, letter) => {
     const title = axis.title?.text ?? letter;

@@ -31,7 +31,7 @@ def compare_view(first: Run, second: Run) -> None:
         "words": {k: v for k, v in words(language).items() if k.startswith(PREFIXES)},
     }
     place(
-        "compare",
+        "compare/view.js",
         KEY,
         told,
         on_step_change=lambda: turn_to_step(st.session_state[KEY].get("step")),

@@ -24,6 +24,7 @@ from streamlit.web.server.server_util import get_cookie_secret
 from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
+from sparsecore.dashboard.server.static import is_page
 from sparsecore.runs.store.database import StoreError
 from sparsecore.runs.store.store import Store
 
@@ -95,7 +96,7 @@ class GiveOwner:
         self.app, self.store = app, store
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not _asks_for_a_page(scope):
+        if not is_page(scope):
             await self.app(scope, receive, send)
             return
         try:
@@ -114,12 +115,6 @@ class GiveOwner:
 
         known = cookies.owner(HTTPConnection(scope).cookies) is not None
         await self.app(scope, receive, send if known else giving)
-
-
-def _asks_for_a_page(scope: Scope) -> bool:
-    if scope["type"] != "http" or scope["method"] != "GET":
-        return False
-    return "text/html" in HTTPConnection(scope).headers.get("accept", "")
 
 
 def _header(name: str, value: str, *, secure: bool) -> bytes:

@@ -38,6 +38,13 @@ class PackedScripts:
         await answer(scope, receive, send)
 
 
+def is_page(scope: Scope) -> bool:
+    """Whether a browser asks for a page, not for what belongs to one."""
+    if scope["type"] != "http" or scope["method"] != "GET":
+        return False
+    return "text/html" in Headers(scope=scope).get("accept", "")
+
+
 def _asked(scope: Scope) -> Path | None:
     """The file that is asked for, if it is one of ours to answer for."""
     if scope["type"] != "http" or scope["method"] != "GET":
