@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pytest
 from playwright.sync_api import expect
+from sqlalchemy import update
 
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.training import frame
+from sparsecore.engine.training.blobs import decode, encode
 from sparsecore.runs.store.store import Store
+from sparsecore.runs.store.tables import log
 from sparsecore.runs.workers.worker import Worker
+from sparsecore.words import LANGUAGES, words
 
 pytestmark = pytest.mark.browser
 
@@ -43,6 +47,34 @@ def test_a_matrix_of_block_means_opens_with_every_weight(open_page, server, monk
     page.locator(".sc-full[open]").wait_for()
     page.locator(".sc-full").get_by_role("button", name="Close").click()
     page.locator(".sc-full[open]").wait_for(state="detached")
+
+
+def with_unknown_picture(server, run: str) -> str:
+    """The run, with a scene as only a later version writes it."""
+    store = Store(server.home)
+    arrays, meta = decode(store.entries(run, ["scene"])[0].payload)
+    with store.engine.begin() as connection:
+        row = update(log).where(log.c.run_id == run, log.c.kind == "scene")
+        connection.execute(row.values(payload=encode(arrays, meta | {"kind": "hologram"})))
+    store.close()
+    return run
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_picture_of_an_unknown_kind_says_so_in_its_place(open_page, server, lang: str):
+    run = with_unknown_picture(server, trained(server))
+    sentence = words(lang)["live.picture.unknown"].format(kind="hologram")
+    page = open_page(f"/?run={run}&lang={lang}")
+    for panel in (".sc-data", ".sc-output"):
+        expect(page.locator(f"{panel} .sc-plot")).to_have_text(sentence)
+        expect(page.locator(f"{panel} .sc-save")).to_be_hidden()
+    expect(page.locator(".sc-why")).to_have_text(sentence)
+    expect(page.locator(".sc-matrix canvas").first).to_be_visible()
+    expect(page.locator(".sc-fit .js-plotly-plot")).to_be_visible()
+    page.goto(f"{server.url}/compare?a={run}&b={trained(server)}&lang={lang}")
+    outputs = page.locator(".cp-output .sc-plot")
+    expect(outputs.first).to_have_text(sentence)
+    expect(outputs.last.locator(".js-plotly-plot")).to_be_visible()
 
 
 @pytest.mark.slow

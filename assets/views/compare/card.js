@@ -1,4 +1,4 @@
-// Who is compared: the letter and line of a run, its state, its facts, and what went wrong.
+// The card of a run: its letter and line, its name, state and facts, and what went wrong.
 
 import { factsOf, noticeOf, queuedOf } from "../shared/captions.js";
 import { make, setText } from "../shared/dom.js";

@@ -1,19 +1,19 @@
-// Two masks of one matrix laid on each other: what both keep, what only one keeps, what neither does.
+// Two masks of one matrix, overlaid: weights that both runs keep, only one keeps, or neither keeps.
 
-import { layerName } from "../shared/captions.js";
 import { make, setText } from "../shared/dom.js";
+import { layerName } from "../shared/layers.js";
 import { MatrixPicture } from "../shared/matrix_picture.js";
 
 export const KINDS = ["both", "first", "second", "neither"];
 
-// Whether the matrices of two frames can be laid on each other, one by one.
+// Whether the matrices of two frames can be overlaid, one by one.
 export function alike(first, second) {
   const shapes = ({ masks }) => JSON.stringify(masks.map(({ layer }) => [layer.name, layer.shape]));
   return shapes(first) === shapes(second);
 }
 
-// For every cell the shares of its weights that both keep, and that only one does; and the numbers of weights.
-// Of blocks of weights only by how much one keeps more is known (`known` is false), unless `bits` tell.
+// For every cell the shares of its weights that both runs keep and that only one keeps; and the numbers of weights.
+// For blocks of weights only the difference of their shares is known (`known` is false), unless `bits` has every mask.
 export function difference(first, second, bits) {
   const { layer, rows, cols, pool, place } = first;
   const found = { layer, rows, cols, pool, place, exact: first.exact, known: first.exact || Boolean(bits), kept: [first.layer.kept, second.layer.kept] };
@@ -71,7 +71,7 @@ export function jaccard({ both, first, second }) {
 
 const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
 
-// The colours of the four kinds, each apart from the others in lightness or for every kind of colour vision.
+// The colours of the four kinds, distinct by lightness or for every kind of colour vision.
 export function kindColours(view) {
   const { ink, paper } = view.ink();
   const [first, second] = view.tints.map(rgb);
@@ -101,19 +101,19 @@ export class DifferencePicture extends MatrixPicture {
       this.numbers[kind].parentElement.hidden = !found.known;
       if (found.known) setText(this.numbers[kind], number(found.counts[kind]));
     }
-    const told = found.known
+    const overlap = found.known
       ? view.say("compare.jaccard", { value: jaccard(found.counts).toFixed(3) })
       : view.say("compare.kept", { first: number(found.kept[0]), second: number(found.kept[1]) });
-    setText(this.overlap, told);
+    setText(this.overlap, overlap);
     const { port, canvas } = this.plates.difference;
     port.style.width = `${size.width}px`;
     port.style.height = `${size.height}px`;
-    const counts = found.known ? KINDS.map((kind) => `${view.kindName(kind)} ${number(found.counts[kind])}`).join(", ") : told;
+    const counts = found.known ? KINDS.map((kind) => `${view.kindName(kind)} ${number(found.counts[kind])}`).join(", ") : overlap;
     port.setAttribute("aria-label", view.say("compare.alt", { name, counts }));
     paintDifference(canvas, found, colours);
   }
 
-  told(row, col) {
+  describe(row, col) {
     const { both, first, second, exact, known, cols } = this.matrix;
     const cell = row * cols + col;
     const { say } = this.view;

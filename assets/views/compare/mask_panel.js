@@ -1,11 +1,11 @@
-// "Which weights do both keep?": a picture a weight matrix, the totals, and what the pictures can not tell.
+// "Which weights do both keep?": a picture for each weight matrix, the totals, and a note on what is not known.
 
 import { make, setText } from "../shared/dom.js";
 import { FEW, matrixSizes } from "../shared/matrix_picture.js";
 import { alike, difference, DifferencePicture, jaccard, kindColours, KINDS } from "./difference.js";
 
-const THIN = 2; // a matrix of so few columns is narrower than its caption,
-const CAPTION = 64; // by so many pixels
+const THIN = 2; // a matrix with at most two columns is narrower than its caption,
+const CAPTION = 64; // by this number of pixels
 const PHONE = 400;
 
 export class DifferencePanel {
@@ -32,7 +32,7 @@ export class DifferencePanel {
     for (const kind of KINDS) setText(this.totals[kind].name, this.view.kindName(kind));
   }
 
-  // The nodes that tell what the colours mean.
+  // The nodes of the legend.
   legend() {
     return Object.values(this.totals).flatMap(({ key, name, number }) => [key, name, number]);
   }
@@ -53,7 +53,7 @@ export class DifferencePanel {
     setText(this.note, why ? view.say(`compare.refused.${why}`) : this.#about(found));
   }
 
-  // So much width that the pictures stand in a row with their captions; on a phone they take two rows.
+  // The width at which the pictures with their captions fill one row; on a phone they take two rows.
   #room(found) {
     const width = this.plot.clientWidth || 320;
     if (width < PHONE) return 1.6 * width;
@@ -70,11 +70,11 @@ export class DifferencePanel {
     }));
   }
 
-  // Every weight's bit as both runs were saved, if that is what is looked at; fetched once.
+  // The full masks of both runs as they were saved, if that step is on display; fetched once.
   #saved() {
     const { sides } = this.view;
     if (sides.some((side) => side.active || side.frame.meta.step !== side.last)) return null;
-    for (const side of sides) side.askMasks();
+    for (const side of sides) side.requestMasks();
     return sides.every(({ masks, frame }) => masks?.meta.step === frame.meta.step) ? sides.map(({ masks }) => masks) : null;
   }
 

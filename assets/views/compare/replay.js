@@ -1,9 +1,9 @@
-// The replay of both runs: over every step at which either keeps a frame, by slider, play and the arrow keys.
+// The replay of both runs: every step at which either saved a frame, by slider, play and the arrow keys.
 
 import { ReplayBar } from "../shared/replay_bar.js";
 import { turnOf } from "../shared/reserved_keys.js";
 
-export class CompareReplay extends ReplayBar {
+export class Replay extends ReplayBar {
   constructor(view) {
     super(view, "sc-replay cp-replay");
     this.onKey = (event) => this.#key(event);
@@ -14,7 +14,7 @@ export class CompareReplay extends ReplayBar {
     return this.view.steps.length;
   }
 
-  // The place of the step shown.
+  // The place of the step on display.
   get place() {
     const { steps, shownStep } = this.view;
     const after = steps.findIndex((step) => step > shownStep);
@@ -22,7 +22,7 @@ export class CompareReplay extends ReplayBar {
   }
 
   get busy() {
-    return Boolean(this.view.aim.asking);
+    return Boolean(this.view.seeking.request);
   }
 
   label() {
@@ -30,12 +30,12 @@ export class CompareReplay extends ReplayBar {
   }
 
   go(place) {
-    this.view.aim.look(this.view.steps[place]);
+    this.view.seeking.look(this.view.steps[place]);
   }
 
   goLive() {
     this.setPlaying(false);
-    this.view.aim.follow();
+    this.view.seeking.follow();
   }
 
   #key(event) {
@@ -48,11 +48,11 @@ export class CompareReplay extends ReplayBar {
 
   show() {
     const { sides, follows } = this.view;
-    const told = sides.some(({ frame }) => frame) ? this.#told() : "";
-    this.stand(this.place, told, !follows && sides.some(({ active }) => active));
+    const text = sides.some(({ frame }) => frame) ? this.#text() : "";
+    this.stand(this.place, text, !follows && sides.some(({ active }) => active));
   }
 
-  #told() {
+  #text() {
     const { say, number, sides } = this.view;
     const [a, b] = sides.map(({ frame }) => frame?.meta.step);
     if (a === b || a === undefined || b === undefined) return say("live.at", { step: number(a ?? b) });

@@ -1,10 +1,10 @@
-// Every figure of the comparison is saved as those of the live view are.
+// The menu that saves each figure of the comparison.
 
-import { layerName } from "../shared/captions.js";
+import { layerName } from "../shared/layers.js";
 import { cellsOf, isLarge, matricesPicture } from "../shared/matrix_saving.js";
 import { plotSave, SaveMenu, SHARE } from "../shared/save_menu.js";
 
-export function compareSaves(view) {
+export function attachSaves(view) {
   const { outputPanels: [first, second], fitPanel, overlapPanel, densityPanel, difference } = view;
   const plots = { "output-a": first, "output-b": second, learning: fitPanel, overlap: overlapPanel, densities: densityPanel };
   return [
@@ -17,10 +17,10 @@ export function compareSaves(view) {
   ];
 }
 
-// Of a picture's caption only how far the masks overlap: the numbers are in the table.
+// A picture with the overlap as its only caption: the numbers are in the table.
 const withOverlap = ({ title, overlap, plates, zoom, matrix }) => ({ title, kept: overlap, plates, zoom, matrix });
 
-// A row a cell: the shares of its weights that both keep, and that only one of the two does.
+// One row per cell: the shares of its weights that both runs keep, and that only one keeps.
 function differenceTable(view, pictures) {
   const kinds = ["both", "first", "second"];
   const header = [...["layer", "row", "column", "block"].map((word) => view.say(`save.${word}`)), ...kinds.map((kind) => `${view.kindName(kind)} ${SHARE}`)];

@@ -1,64 +1,64 @@
-// The step that both runs are looked at: their newest, or the one that the reader went to.
+// The step at which both runs are on display: the newest, or the one that the user went to.
 
 import { CALM_EVERY } from "../shared/replay_bar.js";
 
-const FRAME_PATIENCE = 2000; // ms; a frame that has not come by then was thinned out of the log
-const TELL_AFTER = 600; // the address follows when the slider rests
+const FRAME_PATIENCE = 2000; // ms; a frame that has not come by then was removed from the log
+const SEND_AFTER = 600; // ms; the address follows when the slider rests
 
-export class Aim {
+export class Seeking {
   constructor(view) {
     this.view = view;
-    Object.assign(this, { follows: true, looked: 0, shown: 0, asking: null });
+    Object.assign(this, { follows: true, wanted: 0, shown: 0, request: null });
   }
 
-  // What the address asks for: a step, or, by null, the newest.
+  // Go to the step of the address; null is the newest.
   turn(step) {
     this.follows = step === null;
-    this.looked = step ?? 0;
+    this.wanted = step ?? 0;
   }
 
   forget() {
-    this.asking = null;
+    this.request = null;
   }
 
   look(step) {
     this.follows = false;
-    this.looked = step;
+    this.wanted = step;
     this.take();
-    this.#tellStep();
+    this.#sendStep();
   }
 
   follow() {
     this.follows = true;
     for (const side of this.view.sides) side.follow();
     this.take();
-    this.#tellStep();
+    this.#sendStep();
   }
 
-  // Show both runs at the step wanted, as soon as both frames are there; what is shown stays until then.
+  // Show both runs at the wanted step as soon as both frames are there; the display stays as it is until then.
   take() {
-    const step = this.follows ? this.#newest() : this.looked;
+    const step = this.follows ? this.#newest() : this.wanted;
     if (step === undefined) return;
     const missing = this.#missing(step);
     if (!missing.length) {
       this.#show(step);
       return;
     }
-    if (this.asking) return; // when it is answered, the step wanted by then is aimed at
-    this.asking = { step, timer: setTimeout(() => this.#giveUp(step), FRAME_PATIENCE) };
+    if (this.request) return; // its answer leads on to the step that is wanted by then
+    this.request = { step, timer: setTimeout(() => this.#giveUp(step), FRAME_PATIENCE) };
     for (const side of missing) side.connection.say({ frame: side.at(step).id });
   }
 
-  // A frame has come.
+  // A frame has arrived.
   answered() {
-    if (!this.asking || this.#missing(this.asking.step).length) return;
-    clearTimeout(this.asking.timer);
-    if (!this.follows) this.#show(this.asking.step); // the reader has moved on, but sees that it moves
+    if (!this.request || this.#missing(this.request.step).length) return;
+    clearTimeout(this.request.timer);
+    if (!this.follows) this.#show(this.request.step); // the user has moved on, but sees the display move
     else for (const side of this.view.sides) side.follow();
-    this.asking = null;
+    this.request = null;
   }
 
-  // The newest step that both have come to, of the frames that have arrived; a run that has ended stays at its end.
+  // The newest step with frames of both runs here; a finished run stays at its end.
   #newest() {
     const { sides } = this.view;
     const going = sides.filter(({ active, last }) => active && last !== undefined);
@@ -72,10 +72,10 @@ export class Aim {
   }
 
   #giveUp(step) {
-    if (this.asking?.step !== step) return;
-    this.asking = null;
+    if (this.request?.step !== step) return;
+    this.request = null;
     for (const side of this.#missing(step)) {
-      if (!side.listens) return; // it asks again when it is connected again
+      if (!side.listens) return; // it asks again when the socket is back
       side.frames.splice(side.frames.indexOf(side.at(step)), 1);
     }
     this.view.changed(null, "frame");
@@ -96,13 +96,13 @@ export class Aim {
     view.drawAll(false);
   }
 
-  #tellStep() {
-    clearTimeout(this.telling);
-    this.telling = setTimeout(() => this.view.tell(this.follows ? null : this.looked), TELL_AFTER);
+  #sendStep() {
+    clearTimeout(this.sending);
+    this.sending = setTimeout(() => this.view.sendStep(this.follows ? null : this.wanted), SEND_AFTER);
   }
 
   destroy() {
-    clearTimeout(this.telling);
-    clearTimeout(this.asking?.timer);
+    clearTimeout(this.sending);
+    clearTimeout(this.request?.timer);
   }
 }

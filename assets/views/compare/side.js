@@ -1,20 +1,20 @@
-// One of the two runs that are compared: what the live route says of it, and the frames that were fetched.
+// One of the two runs: the messages of its live route, and the frames that have arrived.
 
 import { readBlob, readMatrices } from "../shared/blobs.js";
 import { metricOf } from "../shared/captions.js";
 import { METHOD_COLOURS } from "../shared/charts.js";
 import { Connection } from "../shared/connection.js";
 
-const CACHED_MASKS = 400; // frames of a run, without values and counts
+const CACHED_FRAMES = 400; // without values and counts
 const SECOND_COLOURS = { dense: "#009e73", global: "#56b4e9", layerwise: "#d55e00" }; // where both runs have one method
 
-// Rows of the log in order; where the run went back, what came later then is forgotten.
+// Append a row of the log; where the run went back, its later rows are dropped.
 function appendRow(list, row) {
   while (list.length && list.at(-1).step >= row.step) list.pop();
   list.push(row);
 }
 
-// Of a frame only what is drawn here.
+// The parts of a frame that are drawn here.
 function slim(blob) {
   const masks = readMatrices(blob).map(({ layer, rows, cols, pool, exact, kept, place }) => ({ layer, rows, cols, pool, exact, kept, place }));
   const pictures = Object.entries(blob.arrays).filter(([name]) => name.startsWith("picture."));
@@ -30,21 +30,21 @@ export class Side {
   }
 
   #forget() {
-    Object.assign(this, { run: null, scene: null, frame: null, status: null, config: null, records: [], changes: [], frames: [], masks: null, masksAsked: false, lost: false });
+    Object.assign(this, { run: null, scene: null, frame: null, status: null, config: null, records: [], changes: [], frames: [], masks: null, masksRequested: false, lost: false });
     this.cache = new Map();
   }
 
-  // What the page says: which run, and leave to watch it.
-  turn(told) {
-    const path = `/live/${told.run}?token=${encodeURIComponent(told.token)}`;
-    const known = this.opened === told.run;
+  // Show a run; the page sends its id, and a token to watch it.
+  turn(data) {
+    const path = `/live/${data.run}?token=${encodeURIComponent(data.token)}`;
+    const known = this.opened === data.run;
     if (!known) {
       this.connection?.close();
       this.#forget();
     }
-    Object.assign(this, told, { opened: told.run });
+    Object.assign(this, data, { opened: data.run });
     if (known) {
-      this.connection.path = path; // a fresh token, for when the socket has to be opened again
+      this.connection.path = path; // a fresh token for when the socket is opened again
       return;
     }
     this.connection = new Connection(path, {
@@ -85,10 +85,10 @@ export class Side {
   #keep(frame) {
     this.cache.delete(frame.meta.step);
     this.cache.set(frame.meta.step, frame);
-    if (this.cache.size > CACHED_MASKS) this.cache.delete(this.cache.keys().next().value);
+    if (this.cache.size > CACHED_FRAMES) this.cache.delete(this.cache.keys().next().value);
   }
 
-  // The last frame kept at or before a step, else the first; undefined before there is one.
+  // The last saved frame at or before a step, else the first; undefined before there is one.
   at(step) {
     let [low, high] = [0, this.frames.length];
     while (low < high) {
@@ -99,18 +99,18 @@ export class Side {
     return this.frames[Math.max(0, low - 1)];
   }
 
-  askMasks() {
-    if (this.masksAsked || !this.listens) return;
-    this.masksAsked = true;
+  requestMasks() {
+    if (this.masksRequested || !this.listens) return;
+    this.masksRequested = true;
     this.connection.say({ masks: true });
   }
 
-  // Newer frames are sent by themselves again, as before one was asked for.
+  // Receive every new frame again, as before the first request for one.
   follow() {
     if (this.active) this.connection.say({ follow: true });
   }
 
-  // The step of the newest frame that is here.
+  // The step of the newest frame that has arrived.
   get arrived() {
     return this.frames.findLast(({ step }) => this.cache.has(step))?.step;
   }
@@ -137,7 +137,7 @@ export class Side {
     return state === "ended" ? this.status.reason : state === "running" && !this.frame ? "preparing" : state;
   }
 
-  // What the drawings of one run ask of their view.
+  // The parts of a view that the drawings of one run need.
 
   metricName() {
     return metricOf(this.config);
@@ -156,7 +156,7 @@ export class Side {
   }
 }
 
-// The colours of two runs: those of their methods; the second of one method takes another.
+// The colours of two runs: the colours of their methods, and another one for the second run of the same method.
 export function tintsOf(sides) {
   const [first, second] = sides.map((side) => side.config?.method ?? "dense");
   return [METHOD_COLOURS[first], first === second ? SECOND_COLOURS[second] : METHOD_COLOURS[second]];

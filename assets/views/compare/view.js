@@ -1,27 +1,27 @@
-// Two runs side by side at one step: builds its nodes once, then changes them in place.
+// Two runs side by side at one step: creates its nodes once, then changes them in place.
 
-import { drawOutput } from "../shared/charts.js";
 import { make, setText, Tip } from "../shared/dom.js";
 import { MountedView, mounting } from "../shared/mounting.js";
 import { Paced } from "../shared/pacing.js";
+import { drawOutput, outputTitle, replaceChart } from "../shared/pictures.js";
 import { Card } from "./card.js";
-import { drawDensities, drawFits, drawOverlap, spanOf } from "./curves.js";
+import { drawDensities, drawMetrics, drawOverlap, spanOf } from "./curves.js";
 import { DifferencePanel } from "./mask_panel.js";
-import { CompareReplay } from "./replay.js";
-import { compareSaves } from "./saving.js";
-import { Aim } from "./seeking.js";
+import { Replay } from "./replay.js";
+import { attachSaves } from "./saving.js";
+import { Seeking } from "./seeking.js";
 import { Side, tintsOf } from "./side.js";
 
 const CURVES_EVERY = 300; // ms
 const OUTPUT_EVERY = 120;
-const OVERLAP_EVERY = 2000; // while a run trains: the server counts what is new
+const OVERLAP_EVERY = 2000; // ms, while a run trains: the server counts the new frames
 
-class CompareView extends MountedView {
+class View extends MountedView {
   constructor(parent) {
     super(parent, "sc-live cp-view");
     this.letters = ["A", "B"];
     this.sides = [new Side(this), new Side(this)];
-    this.aim = new Aim(this);
+    this.seeking = new Seeking(this);
     this.#build();
     this.paces = this.#paces();
   }
@@ -40,35 +40,32 @@ class CompareView extends MountedView {
     this.overlapPanel = this.#panel(curves, "cp-overlap", "overlap");
     this.overlapNote = make("p", "cp-note");
     this.overlapPanel.title.after(this.overlapNote);
-    this.refused = make("p", "cp-refused", this.overlapPanel.plot.parentElement);
     this.densityPanel = this.#panel(curves, "cp-density", "densities");
-    this.replay = new CompareReplay(this);
+    this.replay = new Replay(this);
     this.tip = new Tip(this.root);
-    this.saves = compareSaves(this);
+    this.saves = attachSaves(this);
   }
 
   #panel(parent, className, name) {
-    const figure = make("figure", `sc-panel ${className}`, parent);
-    const title = make("figcaption", "", figure);
-    const plot = make("div", "sc-chart", make("div", "sc-plot", figure));
-    plot.dataset.figure = `compare_${name}`;
-    return { figure, title, plot };
+    const panel = this.panel(parent, className);
+    panel.plot.dataset.figure = `compare_${name}`;
+    return panel;
   }
 
   #paces() {
     const ifKnown = (draw) => () => { if (this.sides.some((side) => side.records.length)) draw(); };
-    const curves = [() => drawFits(this, this.fitPanel.plot), () => drawDensities(this, this.densityPanel.plot), () => this.#drawOverlap()];
+    const curves = [() => drawMetrics(this, this.fitPanel.plot), () => drawDensities(this, this.densityPanel.plot), () => this.#drawOverlap()];
     return {
       output: new Paced({ every: OUTPUT_EVERY }, () => this.#drawOutputs()),
       curves: new Paced({ every: CURVES_EVERY }, ...curves.map(ifKnown)),
-      question: new Paced({ every: OVERLAP_EVERY }, () => this.#sayQuestion()),
+      overlap: new Paced({ every: OVERLAP_EVERY }, () => this.#requestOverlap()),
     };
   }
 
-  // -- what Python says -----------------------------------------------------------------------------------
+  // -- from the page's script -----------------------------------------------------------------------------
 
   update({ data: [data], setStateValue }) {
-    this.tell = (step) => setStateValue("step", step);
+    this.sendStep = (step) => setStateValue("step", step);
     const pair = [data.a.run, data.b.run];
     const before = this.sides.map((side) => side.opened);
     const swapped = before[0] === pair[1] && before[1] === pair[0] && pair[0] !== pair[1];
@@ -80,9 +77,9 @@ class CompareView extends MountedView {
     }
     if (!swapped && before.join(" ") !== this.run) {
       this.replay.setPlaying(false);
-      this.aim.turn(data.step);
+      this.seeking.turn(data.step);
     }
-    [data.a, data.b].forEach((told, place) => this.sides[place].turn(told));
+    [data.a, data.b].forEach((side, place) => this.sides[place].turn(side));
     this.#label();
     this.charting.ask(data.plotly);
     this.changed();
@@ -103,16 +100,16 @@ class CompareView extends MountedView {
     this.replay.label();
   }
 
-  // The step that is shown, and whether it is the newest: its drawings and its saved figures ask.
+  // The step on display, and whether it follows the newest, for drawings and saved figures.
   get shownStep() {
-    return this.aim.shown;
+    return this.seeking.shown;
   }
 
   get follows() {
-    return this.aim.follows;
+    return this.seeking.follows;
   }
 
-  // What a saved figure is of: the name of its file, and a line above its picture.
+  // The subject of a saved figure: for the name of its file, and for the note above its picture.
   get savedName() {
     return `compare-${this.run.replace(" ", "-")}`;
   }
@@ -126,16 +123,16 @@ class CompareView extends MountedView {
     return place < 0 ? this.say(`compare.${kind}`) : this.say("compare.only", { run: this.letters[place] });
   }
 
-  // -- what the sides say ---------------------------------------------------------------------------------
+  // -- from the sides -------------------------------------------------------------------------------------
 
-  // A side has heard something; `what` is the type of the message.
+  // A side has received a message of the type `what`.
   changed(side, what) {
     if (!this.words) return;
     this.steps = [...new Set(this.sides.flatMap(({ frames }) => frames.map(({ step }) => step)))].sort((a, b) => a - b);
     this.tints = tintsOf(this.sides);
-    if (what === "hello") this.aim.forget(); // what was asked on a lost connection never comes
+    if (what === "hello") this.seeking.forget(); // a request on a lost connection gets no answer
     if (["hello", "frame", "status"].includes(what)) {
-      this.aim.take();
+      this.seeking.take();
       this.#askOverlap();
     }
     this.drawAll(false);
@@ -146,20 +143,20 @@ class CompareView extends MountedView {
       if (blob.meta.run !== this.sides[0].run || blob.meta.other !== this.sides[1].run) return;
       this.overlap = blob;
     } else if (blob.meta.type === "frame") {
-      this.aim.answered();
-      this.aim.take();
+      this.seeking.answered();
+      this.seeking.take();
     } else {
-      this.drawAll(true); // the scene, or all masks
+      this.drawAll(true); // the scene, or the full masks
     }
     this.drawAll(false);
   }
 
   #askOverlap() {
     if (this.sides.some(({ frames }) => !frames.length)) return;
-    this.paces.question.ask();
+    this.paces.overlap.ask();
   }
 
-  #sayQuestion() {
+  #requestOverlap() {
     const [first, { run, token }] = this.sides; // by then they may have changed places
     first.connection.say({ overlap: { run, token } });
   }
@@ -184,23 +181,21 @@ class CompareView extends MountedView {
   #drawOutputs() {
     const span = spanOf(this.sides);
     this.sides.forEach((side, place) => {
-      const { title, plot } = this.outputPanels[place];
-      setText(title, `${this.letters[place]} · ${this.say(`live.title.output.${side.scene?.meta.kind ?? "curve"}`)}`);
+      const panel = this.outputPanels[place];
+      setText(panel.title, `${this.letters[place]} · ${outputTitle(this.say, side.scene)}`);
       if (!side.scene || !side.frame) return;
-      drawOutput(Object.assign(side, { span, tint: this.tints[place] }), plot, side.frame);
+      drawOutput(Object.assign(side, { span, tint: this.tints[place] }), panel, side.frame);
     });
   }
 
   #drawOverlap() {
     const refused = this.overlap?.meta.refused;
-    this.refused.hidden = !refused;
-    this.overlapPanel.plot.hidden = Boolean(refused);
-    if (refused) setText(this.refused, this.say(`compare.refused.${refused}`));
-    else if (this.overlap) drawOverlap(this, this.overlapPanel.plot);
+    replaceChart(this.overlapPanel, refused ? this.say(`compare.refused.${refused}`) : "");
+    if (this.overlap && !refused) drawOverlap(this, this.overlapPanel.plot);
   }
 
-  get plots() {
-    return [...this.outputPanels, this.fitPanel, this.overlapPanel, this.densityPanel].map(({ plot }) => plot);
+  get panels() {
+    return [...this.outputPanels, this.fitPanel, this.overlapPanel, this.densityPanel];
   }
 
   drawPictures() {
@@ -209,9 +204,9 @@ class CompareView extends MountedView {
 
   close() {
     this.replay.destroy();
-    this.aim.destroy();
+    this.seeking.destroy();
     for (const side of this.sides) side.close();
   }
 }
 
-export default mounting(CompareView);
+export default mounting(View);

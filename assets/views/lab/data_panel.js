@@ -1,19 +1,19 @@
-// What goes in: the data's own picture, and of texts a few and where they come from.
+// The input data: a picture, and for texts a few samples with their source.
 
-import { drawData } from "../shared/charts.js";
 import { make, setText } from "../shared/dom.js";
+import { drawData, outputTitle } from "../shared/pictures.js";
 
 const SAMPLES = 4;
 
-export function drawScene(view, { title, plot }, list, outputTitle) {
+export function drawScene(view, panel, list, titleOfOutput) {
   const { meta } = view.scene;
-  setText(title, view.say(`live.title.data.${meta.kind}`));
-  setText(outputTitle, view.say(`live.title.output.${meta.kind}`));
-  drawData(view, plot);
-  const texts = meta.kind === "confusion" ? meta.sample : [];
+  setText(panel.title, view.say("live.title.data"));
+  setText(titleOfOutput, outputTitle(view.say, view.scene));
+  drawData(view, panel);
+  const texts = meta.sample ?? [];
   list.hidden = !texts.length;
-  const told = texts.length ? [sourceNotice(view, meta)] : [];
-  list.replaceChildren(...told, ...texts.slice(0, SAMPLES).map(([text, grade]) => {
+  const source = texts.length ? [sourceNotice(view, meta)] : [];
+  list.replaceChildren(...source, ...texts.slice(0, SAMPLES).map(([text, grade]) => {
     const row = make("li");
     make("b", "", row).textContent = meta.grades[grade];
     make("span", "", row).textContent = text;

@@ -1,4 +1,4 @@
-// One matrix with every weight a pixel, in a dialog: Esc or the button closes it.
+// One matrix with a pixel for every weight, in a dialog: Esc or the button closes it.
 
 import { readMatrices } from "../shared/blobs.js";
 import { make, setText, Tip } from "../shared/dom.js";
@@ -8,7 +8,7 @@ import { SaveMenu } from "../shared/save_menu.js";
 
 const WIDEST_ROW = 1024; // a longer row is drawn as several lines: no screen and no canvas is wider
 
-// A wide matrix as one of whole lines of a row each; its cells stay in their order.
+// A wide matrix with each row split into several lines; the cells keep their order.
 function folded(matrix) {
   let parts = Math.ceil(matrix.cols / WIDEST_ROW);
   while (matrix.cols % parts) parts += 1;
@@ -27,7 +27,7 @@ export class FullMatrix {
       picture: () => matricesPicture(view, [this.picture], []),
       table: () => matricesTable(view, [this.picture]),
       embeds: () => this.picture && isLarge(this.picture),
-      titled: () => this.picture.title.textContent,
+      heading: () => this.picture.title.textContent,
       step: () => this.picture.step,
     });
     view.saves.push(this.save);
@@ -58,7 +58,7 @@ export class FullMatrix {
       return;
     }
     const matrix = folded(readMatrices(blob)[0]);
-    // Its own tip: what lies outside of a modal dialog is below it.
+    // A tooltip of its own: nodes outside a modal dialog lie below it.
     const view = Object.create(this.view, { tip: { value: new Tip(this.dialog) }, openFull: { value: null } });
     this.host.replaceChildren();
     const picture = new MatrixPicture(this.host, view);

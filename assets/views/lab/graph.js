@@ -1,20 +1,22 @@
-// The network as a graph: a line for every kept weight, drawn in place; neurons are buttons over it.
+// The network as a graph: a line for every kept weight on a canvas, with the neurons as buttons above it.
 
 import { make, mix, setText } from "../shared/dom.js";
+import { layerName } from "../shared/layers.js";
 import { NEGATIVE, POSITIVE } from "../shared/matrix_picture.js";
-import { isDead, keptText, keptWeights, NeuronCard, sized } from "./neuron_card.js";
+import { computesOver, isDead, keptText, keptWeights, NeuronCard, sized } from "./neuron_card.js";
 import { Thumbnails } from "./thumbnails.js";
 
-export const LARGEST_LAYER = 32; // neurons a layer; the lines of more run together
-const NEURON = 24; // pixels a neuron has for itself
+export const LARGEST_LAYER = 32; // neurons per layer; the lines of more run together
+const NEURON = 24; // pixels of space for each neuron
 const THICKEST = 5;
-const FAINT = 0.1; // of lines that stand back
+const FAINT = 0.1; // the opacity of lines in the background
 const NAMES = 18; // pixels above the neurons for the layers' names
 
-// Why these matrices are no graph that a person could read; "" when they are one.
+// The reason why these matrices make no readable graph; "" when they do.
 export function whyNoGraph(matrices, scene) {
   if (!scene) return "waiting";
   if (scene.meta.kind === "confusion") return "texts";
+  if (!computesOver(scene)) return "unknown";
   const widths = [matrices[0].cols, ...matrices.map(({ rows }) => rows)];
   const chained = matrices.every(({ cols, exact }, place) => exact && cols === widths[place]);
   return chained && Math.max(...widths) <= LARGEST_LAYER ? "" : "large";
@@ -35,7 +37,7 @@ export class Graph {
     this.#listen();
   }
 
-  // The neuron that stands out: pointed at or focused, else held by a press.
+  // The highlighted neuron: pointed at or focused, else held by a press.
   get chosen() {
     return this.host.hidden ? null : this.pointed ?? this.held;
   }
@@ -86,7 +88,7 @@ export class Graph {
     return found ? { layer: Number(found.dataset.layer), index: Number(found.dataset.index) } : null;
   }
 
-  // Where the pointer is in the graph, in the pixels that it is drawn in: large type zooms the page.
+  // The position of the pointer in the graph, in its own pixels: large type zooms the page.
   #inside({ clientX, clientY }) {
     const box = this.box.getBoundingClientRect();
     const zoom = this.box.currentCSSZoom ?? 1;
@@ -95,7 +97,7 @@ export class Graph {
 
   #neuronAt(event) {
     const [across, down] = this.#inside(event);
-    let best = { away: NEURON, neuron: null }; // a finger is less exact than what it points at
+    let best = { away: NEURON, neuron: null }; // a finger is less exact than a mouse
     this.#each((neuron, [x, y]) => {
       const away = Math.hypot(across - x, down - y);
       if (away < best.away) best = { away, neuron };
@@ -103,7 +105,7 @@ export class Graph {
     return best.neuron;
   }
 
-  // The block whose weights lie between the two layers of neurons that the pointer is between.
+  // The block of the weights between the two layers of neurons around the pointer.
   #layerAt(event) {
     if (!this.rows.length || !this.view.frame) return null; // another run has just been opened
     const [across] = this.#inside(event);
@@ -130,7 +132,7 @@ export class Graph {
     this.changed();
   }
 
-  // One stop for the Tab key; arrows go from neuron to neuron.
+  // One stop for the Tab key; the arrow keys move between neurons.
   #key(event) {
     const at = this.#neuronOf(event.target);
     const moves = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] };
@@ -152,7 +154,7 @@ export class Graph {
     this.#each((neuron, _, button) => { button.tabIndex = neuron.layer === layer && neuron.index === index ? 0 : -1; });
   }
 
-  // As many buttons as there are neurons; made anew only when the network is another.
+  // One button for each neuron; replaced only for a network of another shape.
   #fit(matrices) {
     const widths = [matrices[0].cols, ...matrices.map(({ rows }) => rows)];
     if (widths.join() === this.rows.map((row) => row.length).join()) return;
@@ -236,13 +238,13 @@ export class Graph {
       button.classList.toggle("sc-neuron-dead", lost);
       button.classList.toggle("sc-neuron-chosen", neuron.layer === this.chosen?.layer && neuron.index === this.chosen?.index);
       button.setAttribute("aria-pressed", String(neuron.layer === this.held?.layer && neuron.index === this.held?.index));
-      const told = `${this.#name(neuron)}: ${keptText(this.view, matrices, neuron, kept)}${lost ? ` · ${say("live.dead")}` : ""}`;
-      if (button.getAttribute("aria-label") !== told) button.setAttribute("aria-label", told);
+      const label = `${this.#name(neuron)}: ${keptText(this.view, matrices, neuron, kept)}${lost ? ` · ${say("live.dead")}` : ""}`;
+      if (button.getAttribute("aria-label") !== label) button.setAttribute("aria-label", label);
     });
     setText(this.dead, `${say("live.dead.count", { dead: number(dead), all: number(hidden) })} ${say("live.dead.rule")}`);
     matrices.forEach(({ layer }, place) => {
       const name = this.names.children[place];
-      setText(name, this.view.layerName(layer.name));
+      setText(name, layerName(this.view.say, layer.name));
       layers.light(name, layer.block);
       name.style.left = `${(places[place][0][0] + places[place + 1][0][0]) / 2}px`;
     });
@@ -254,11 +256,11 @@ export class Graph {
     const curve = view.scene.meta.kind === "curve";
     if (layer === 0) return view.say("live.neuron.input", { name: curve ? "x" : ["x₁", "x₂"][index] });
     if (layer === last) return curve ? view.say("live.neuron.output") : view.say("live.neuron.output.class", { label: index });
-    return view.say("live.neuron.name", { number: index + 1, layer: view.layerName(view.frame.matrices[layer - 1].layer.name) });
+    return view.say("live.neuron.name", { number: index + 1, layer: layerName(view.say, view.frame.matrices[layer - 1].layer.name) });
   }
 }
 
-// The kept weights of all matrices, the thinnest first; `strength` is √|w|, as the matrices are coloured.
+// The kept weights of all matrices, the thinnest first; `strength` is √|w|, as in the colours of the matrices.
 function keptLines(matrices) {
   const lines = [];
   matrices.forEach(({ rows, cols, kept, value }, place) => {

@@ -1,24 +1,25 @@
-// "What was cut?": the weights of a layer before the projection and after it, with the threshold.
+// "What was pruned?": the weights of a layer before the projection and after it, with the threshold.
 
 import { METHOD_COLOURS, react } from "../shared/charts.js";
 import { make, setText } from "../shared/dom.js";
+import { blocksOf } from "../shared/layers.js";
 
 const TICKS = [0, 0.01, 0.05, 0.1, 0.25, 0.5, 1]; // shares of the edge that have a label
 const FEW_TICKS = [0, 0.05, 0.25, 1];
 const NARROW = 560; // pixels
 
-// Where a weight stands on the axis: its square root, so that what lies about the threshold is told apart.
+// The position of a weight on the axis: its square root, which spreads out the weights around the threshold.
 const rooted = (value, edge) => Math.sign(value) * Math.sqrt(Math.abs(value) / edge);
 const unrooted = (place, edge) => Math.sign(place) * place * place * edge;
 const short = (value) => String(Number(value.toPrecision(2))).replace("-", "−");
 
-export class Spread {
+export class Histogram {
   constructor(view, { figure, title, plot }) {
     Object.assign(this, { view, title, plot, buttons: [] });
     this.choice = make("div", "sc-switch");
     this.choice.setAttribute("role", "group");
     figure.insertBefore(this.choice, plot.parentElement);
-    this.told = make("p", "sc-told", figure);
+    this.caption = make("p", "sc-told", figure);
   }
 
   label() {
@@ -29,17 +30,17 @@ export class Spread {
   draw() {
     const { view } = this;
     if (!view.frame) return;
-    const blocks = view.drawnBlocks();
+    const blocks = blocksOf(view.frame.matrices, view.say);
     this.#offer(blocks);
     const shown = blocks.find(({ block }) => block === view.layers.shown);
     const found = spreadOf(view.frame, shown ? [shown] : boundBlocks(view.frame, blocks));
     this.found = found;
-    setText(this.told, tellSpread(view, found, shown));
+    setText(this.caption, caption(view, found, shown));
     this.plot.parentElement.hidden = !found.kept;
     if (found.kept) react(view, this.plot, this.#bars(found), this.#axes(found));
   }
 
-  // The bars as rows, in weights and not in places on the axis.
+  // The bars as rows, in weights instead of positions on the axis.
   table() {
     const { say } = this.view;
     const { edge, kept, cut } = this.found;
@@ -48,7 +49,7 @@ export class Spread {
     return [header, (kept ?? []).map((n, bin) => [...bounds(bin), ...(cut ? [n + cut[bin]] : []), n])];
   }
 
-  // All layers, or one of them: the same choice as pressing a layer anywhere.
+  // Choose all layers or one: the same choice as pressing a layer anywhere else.
   #offer(blocks) {
     const { view } = this;
     const known = blocks.map(({ block }) => block).join();
@@ -84,7 +85,7 @@ export class Spread {
   #axes({ edge, kept, cut, thresholds }) {
     const { view } = this;
     const most = Math.max(1, ...kept.map((n, bin) => n + (cut?.[bin] ?? 0)));
-    const top = Math.ceil(2 * Math.log10(1.2 * most)) / 2; // half a decade more now and then: an axis at rest
+    const top = Math.ceil(2 * Math.log10(1.2 * most)) / 2; // in steps of half a decade, so that the axis rarely moves
     const ticks = (this.plot.clientWidth < NARROW ? FEW_TICKS : TICKS).flatMap((share) => (share ? [-share, share] : [0])).map((share) => share * edge);
     const upright = { type: "line", yref: "paper", y0: 0, y1: 1, line: { color: view.theme().text, width: 1.5, dash: "dash" } };
     const lines = thresholds.flatMap((t) => [-t, t]).map((t) => ({ ...upright, x0: rooted(t, edge), x1: rooted(t, edge) }));
@@ -100,13 +101,13 @@ export class Spread {
   }
 }
 
-// The layers under the constraint; all of them where none is.
+// The constrained layers; all layers where none is constrained.
 function boundBlocks({ meta }, blocks) {
   const bound = blocks.filter(({ places }) => places.some((place) => meta.layers[meta.matrices[place].layer].group !== null));
   return bound.length ? bound : blocks;
 }
 
-// The histograms of these layers together; `kept` is null for a frame of before there were any.
+// The summed histograms of these layers; `kept` is null for a frame older than histograms.
 function spreadOf({ meta, arrays }, blocks) {
   const places = blocks.flatMap((block) => block.places);
   const layers = places.map((place) => meta.layers[meta.matrices[place].layer]);
@@ -123,8 +124,8 @@ function spreadOf({ meta, arrays }, blocks) {
   return { edge: meta.spread, kept: meta.spread ? sum("kept") : null, cut: sum("cut"), thresholds, gone, bound: bound.length };
 }
 
-// The cut in words.
-function tellSpread(view, { kept, cut, thresholds, gone, bound }, shown) {
+// The pruning in words.
+function caption(view, { kept, cut, thresholds, gone, bound }, shown) {
   const { say, number } = view;
   const { meta } = view.frame;
   if (!kept) return say("live.spread.none");
@@ -133,13 +134,13 @@ function tellSpread(view, { kept, cut, thresholds, gone, bound }, shown) {
   if (meta.frozen) return say("live.spread.frozen");
   if (!cut) return say("live.spread.unknown");
   const values = { cut: number(gone), t: thresholds.map((t) => t.toPrecision(3)).join(", ") };
-  const told = say(thresholds.length ? "live.spread.told" : "live.spread.emptied", values);
-  return shown ? told : `${told} ${exemptText(view)}`.trim();
+  const text = say(thresholds.length ? "live.spread.told" : "live.spread.emptied", values);
+  return shown ? text : `${text} ${exemptText(view)}`.trim();
 }
 
-// Which layers are not in the histogram of all.
+// The layers that the histogram of all layers leaves out.
 function exemptText(view) {
-  const blocks = view.drawnBlocks();
+  const blocks = blocksOf(view.frame.matrices, view.say);
   const bound = boundBlocks(view.frame, blocks);
   const exempt = blocks.filter((block) => !bound.includes(block)).map(({ name }) => name);
   return exempt.length ? view.say("live.spread.without", { layers: exempt.join(", ") }) : "";

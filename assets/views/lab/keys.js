@@ -1,21 +1,21 @@
-// Keys for where nothing is typed: Space, R and the arrows. The buttons' own letters are Streamlit's.
+// Keys outside of text fields: Space, R and the arrows. The letters on the buttons are Streamlit's.
 
 import { make, setText } from "../shared/dom.js";
 import { modified, taken, TAKES_KEYS, TAKES_SPACE, turnOf } from "../shared/reserved_keys.js";
 
-const PATIENCE = 2000; // ms, for a page that is busy
+const PATIENCE = 2000; // ms to wait for a busy page
 const RETRY_EVERY = 50;
 
 export class Keys {
   constructor(view) {
     this.view = view;
     this.legend = make("p", "sc-keys", view.root);
-    // A button that was clicked keeps the focus; who pressed it by mouse does not mean it by Space.
+    // A clicked button keeps the focus, but Space after a click by mouse is not meant for it.
     this.onPointer = () => { this.pointed = true; };
     this.onKey = (event) => this.#press(event);
     addEventListener("pointerdown", this.onPointer, true);
-    addEventListener("keydown", this.onKey, true); // before the page's own keys: R would draw it anew
-    addEventListener("keyup", this.onKey, true); // a button is pressed when Space is let go
+    addEventListener("keydown", this.onKey, true); // before Streamlit's own keys: R would rerun the page
+    addEventListener("keyup", this.onKey, true); // the browser presses a button when Space is released
   }
 
   #press(event) {
@@ -29,7 +29,7 @@ export class Keys {
     if (type === "keydown" && !(event.repeat && !key.startsWith("Arrow"))) act();
   }
 
-  // What a key does here; nothing where somebody else takes it.
+  // The action of a key; none where another element keeps the key.
   #meaning(key, event) {
     const by = turnOf(event);
     if (by) return () => this.view.replay.turn(by);
@@ -38,14 +38,14 @@ export class Keys {
     return null;
   }
 
-  // Streamlit drops a click that meets a run of the page's script, and a button follows its run a moment later.
+  // Streamlit drops a click during a run of the page's script, and its buttons follow the state a moment later.
   #trainOrPause(until = performance.now() + PATIENCE) {
     if (!button("train")) {
-      this.view.replay.play.click(); // a page without the transport, such as a lesson
+      this.view.replay.play.click(); // a page without these buttons, such as a lesson
       return;
     }
     const rests = document.querySelector('[data-test-script-state="notRunning"]');
-    const next = rests && (ready("pause") ?? ready("resume") ?? (ready("stop") ? null : ready("train"))); // what waits its turn goes on waiting
+    const next = rests && (ready("pause") ?? ready("resume") ?? (ready("stop") ? null : ready("train"))); // a queued run stays queued
     if (next) next.click();
     else if (performance.now() < until) setTimeout(() => this.#trainOrPause(until), RETRY_EVERY);
   }
@@ -70,7 +70,7 @@ export class Keys {
   }
 }
 
-// A button of the transport that is on the screen; with a tooltip Streamlit has a second one for phones.
+// The visible button of an action; for a button with a tooltip Streamlit adds a second one for phones.
 function button(action) {
   return [...document.querySelectorAll(`.st-key-do_${action} button`)].find((node) => node.offsetParent);
 }

@@ -1,11 +1,11 @@
-// The layer that is looked at: pointed at, or held by a press. Every picture of it follows.
+// The highlighted layer: pointed at, or held by a press. All pictures of it follow.
 
 export class LayerChoice {
   constructor(changed) {
     Object.assign(this, { changed, pointed: null, held: null });
   }
 
-  // The block of the layer that stands out now; null for none.
+  // The block of the highlighted layer; null for none.
   get shown() {
     return this.pointed ?? this.held;
   }
@@ -27,7 +27,7 @@ export class LayerChoice {
     this.changed();
   }
 
-  // A node that belongs to a layer: `blockOf()` is asked when it is pointed at or focused by keyboard.
+  // Highlight the layer of a node, given by `blockOf()`, while the user points at it or focuses it by keyboard.
   watch(node, blockOf) {
     node.addEventListener("pointerenter", ({ pointerType }) => { if (pointerType !== "touch") this.point(blockOf()); });
     node.addEventListener("pointerleave", () => this.point(null));
@@ -35,7 +35,7 @@ export class LayerChoice {
     node.addEventListener("focusout", () => this.point(null));
   }
 
-  // The same, and a press holds the layer, a second one lets it go.
+  // Hold the layer of a node at a press, and release it at a second one.
   press(node, blockOf) {
     const hold = () => this.hold(blockOf());
     node.addEventListener("click", hold);
@@ -49,7 +49,7 @@ export class LayerChoice {
     });
   }
 
-  // Whether what belongs to this block stands out, stands back, or neither.
+  // Mark a node of a block as highlighted, in the background, or neither.
   light(node, block) {
     node.classList.toggle("sc-lit", this.shown === block);
     node.classList.toggle("sc-back", this.shown !== null && this.shown !== block);

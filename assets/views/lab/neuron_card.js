@@ -1,20 +1,24 @@
-// What one neuron computes: its output over the input, from the weights and biases of a frame.
+// The function of one neuron: its output over the input, from the weights and biases of a frame.
 
-import { chartLayout, METHOD_COLOURS, planeOf, square } from "../shared/charts.js";
+import { chartLayout, METHOD_COLOURS } from "../shared/charts.js";
 import { make, mix, setText } from "../shared/dom.js";
 import { plotPicture } from "../shared/figure_saving.js";
 import { COUNT_COLOURS, VIRIDIS } from "../shared/matrix_picture.js";
+import { planeAxes, planeOf } from "../shared/pictures.js";
 import { paperOf, plotTable, SaveMenu } from "../shared/save_menu.js";
 
-const PLANE_SIDE = 48; // cells a side of the small heat map
+const PLANE_SIDE = 48; // cells on each side of the small heat map
 const CARD = { curve: [184, 104], boundary: [104, 104] }; // CSS pixels
-const SAVED_CARD = { clientWidth: 480, clientHeight: 360 }; // as a figure with axes
-export const FLAT = 1e-6; // a smaller range over the whole input is no range
+const SAVED_CARD = { clientWidth: 480, clientHeight: 360 }; // pixels, as a figure with axes
+export const FLAT = 1e-6; // a smaller range of outputs counts as constant
 
 const sigmoid = (value) => 1 / (1 + Math.exp(-value));
 
-// The inputs of a task as one array each: the drawn x, every so many of it, or a square of so many cells a side,
-// row by row from the lowest y.
+// Whether the outputs of neurons can be drawn over the inputs of a task.
+export const computesOver = ({ meta }) => Object.hasOwn(CARD, meta.kind);
+
+// The inputs of a task, one array each: the drawn x at every `stride` points, or a square with `side` cells on each
+// side, row by row from the lowest y.
 export function taskInputs({ meta, arrays }, side, stride = 1) {
   if (meta.kind === "curve") return [arrays["grid.x"].filter((_, place) => place % stride === 0)];
   const at = (cell) => ((cell + 0.5) / side) * 2 * meta.edge - meta.edge;
@@ -22,7 +26,7 @@ export function taskInputs({ meta, arrays }, side, stride = 1) {
   return [Float32Array.from(cells, (cell) => at(cell % side)), Float32Array.from(cells, (cell) => at(Math.floor(cell / side)))];
 }
 
-// One neuron's sum of its weighted inputs and bias, at every point.
+// The weighted sum of a neuron's inputs, with its bias, at every point.
 function weighted({ cols, value, bias }, row, inputs) {
   const sum = new Float32Array(inputs[0].length).fill(bias[row]);
   for (let col = 0; col < cols; col += 1) {
@@ -34,7 +38,7 @@ function weighted({ cols, value, bias }, row, inputs) {
   return sum;
 }
 
-// The outputs of all neurons at every point, by layer, the inputs first; sigmoids inside, none at the end.
+// The outputs of all neurons at every point, by layer, the inputs first; hidden layers have sigmoids, the last has none.
 export function neuronOutputs(matrices, inputs) {
   const layers = [inputs];
   matrices.forEach((matrix, place) => {
@@ -44,7 +48,7 @@ export function neuronOutputs(matrices, inputs) {
   return layers;
 }
 
-// How many weights into and out of a neuron are kept; null where it has no such side.
+// The numbers of kept weights into and out of a neuron; null where it has no weights on that side.
 export function keptWeights(matrices, { layer, index }) {
   const sum = (matrix, cells) => cells(matrix).reduce((all, cell) => all + matrix.kept[cell], 0);
   const row = ({ cols }) => Array.from({ length: cols }, (_, col) => index * cols + col);
@@ -55,10 +59,10 @@ export function keptWeights(matrices, { layer, index }) {
   };
 }
 
-// A hidden neuron is dead when nothing reaches it or nothing leaves it; inputs and outputs are never called so.
+// A hidden neuron is dead when no weight leads to it or none leads on; inputs and outputs never are.
 export const isDead = ({ into, out }) => into === 0 || out === 0;
 
-// The card below the graph: the chosen neuron's function, and what is known of it in words.
+// The card below the graph: the function of the chosen neuron, and facts about it.
 export class NeuronCard {
   constructor(view, host) {
     this.view = view;
@@ -83,7 +87,7 @@ export class NeuronCard {
     this.#show(Boolean(chosen));
     if (!chosen) {
       setText(this.title, "");
-      this.#tell([view.say("live.neuron.hint")]);
+      this.#write([view.say("live.neuron.hint")]);
       return;
     }
     const { matrices } = view.frame;
@@ -91,27 +95,27 @@ export class NeuronCard {
     setText(this.title, name);
     if (matrices.some(({ bias }) => !bias)) {
       this.#show(false);
-      this.#tell([view.say("live.neuron.no_bias"), keptText(view, matrices, chosen, kept)]);
+      this.#write([view.say("live.neuron.no_bias"), keptText(view, matrices, chosen, kept)]);
       return;
     }
     const output = neuronOutputs(matrices, taskInputs(view.scene, PLANE_SIDE))[chosen.layer][chosen.index];
     this.output = output;
     const range = rangeOf(output);
-    const told = rangeText(view, range);
-    this.canvas.setAttribute("aria-label", `${name}: ${told}`);
+    const text = rangeText(view, range);
+    this.canvas.setAttribute("aria-label", `${name}: ${text}`);
     this.#paint(output, range);
     const hidden = chosen.layer > 0 && chosen.layer < matrices.length;
     const side = kept.into === 0 ? "into" : "out";
-    this.#tell([told, keptText(view, matrices, chosen, kept), hidden && isDead(kept) ? view.say(`live.neuron.dead.${side}`) : ""]);
+    this.#write([text, keptText(view, matrices, chosen, kept), hidden && isDead(kept) ? view.say(`live.neuron.dead.${side}`) : ""]);
   }
 
-  // Whether there is a function to see, and to save.
+  // Show or hide the drawing and its save button.
   #show(drawn) {
     this.canvas.hidden = !drawn;
     this.save.button.hidden = !drawn;
   }
 
-  // What the card draws, with axes.
+  // The drawing as a figure with axes.
   #figure() {
     const { view, output } = this;
     const { meta } = view.scene;
@@ -122,10 +126,10 @@ export class NeuronCard {
     }
     const colours = VIRIDIS.map((colour, place) => [place / (VIRIDIS.length - 1), `rgb(${colour.join(",")})`]);
     const map = { type: "heatmap", name, ...planeOf(meta, output), colorscale: colours };
-    return { ...SAVED_CARD, data: [map], layout: chartLayout(view, { xaxis: square(meta, "x₁"), yaxis: { ...square(meta, "x₂"), scaleanchor: "x" } }) };
+    return { ...SAVED_CARD, data: [map], layout: chartLayout(view, planeAxes(meta)) };
   }
 
-  #tell(texts) {
+  #write(texts) {
     this.lines.forEach((line, place) => setText(line, texts[place] ?? ""));
   }
 
@@ -142,12 +146,12 @@ export class NeuronCard {
 
 export const rangeOf = (output) => [output.reduce((a, b) => Math.min(a, b)), output.reduce((a, b) => Math.max(a, b))];
 
-// As many decimals as the range has use for.
+// The range with as many decimals as distinguish its ends.
 function rangeText({ say }, [low, high]) {
   if (high - low < FLAT) return say("live.neuron.constant", { value: String(Number(low.toPrecision(3))) });
   const decimals = Math.max(0, 2 - Math.floor(Math.log10(high - low)));
-  const told = (value) => String(Number(value.toFixed(decimals)));
-  return say("live.neuron.range", { low: told(low), high: told(high) });
+  const text = (value) => String(Number(value.toFixed(decimals)));
+  return say("live.neuron.range", { low: text(low), high: text(high) });
 }
 
 export function keptText({ say, number }, matrices, { layer }, { into, out }) {
@@ -157,7 +161,7 @@ export function keptText({ say, number }, matrices, { layer }, { into, out }) {
   return parts.join(" · ");
 }
 
-// A canvas of this size on the page and in its own pixels, touched only where that changes.
+// A canvas of this size on the page and in its own pixels; setting an equal size would clear it.
 export function sized(canvas, [width, height], [across, down]) {
   if (canvas.style.width !== `${width}px`) canvas.style.width = `${width}px`;
   if (canvas.style.height !== `${height}px`) canvas.style.height = `${height}px`;
@@ -183,7 +187,7 @@ function paintCurve(context, output, [low, high], view, sharp) {
   context.stroke();
 }
 
-// Cells row by row from the lowest y, which is the image's last line.
+// Cells are row by row from the lowest y, which is the last line of the image.
 export function planeImage(output, [low, high], side) {
   const image = new ImageData(side, side);
   const room = high - low < FLAT ? Infinity : high - low;

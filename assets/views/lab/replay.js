@@ -1,8 +1,8 @@
-// The replay of a run: over every kept frame, and to the step that a class is led to.
+// The replay of a run: every saved frame, and the step that a teacher shows to the class.
 
 import { ReplayBar } from "../shared/replay_bar.js";
 
-const LEAD_EVERY = 500; // ms; where a class is led, the step that the teacher looks at
+const LEAD_EVERY = 500; // ms between two steps that the teacher's view sends to the class
 
 export class Replay extends ReplayBar {
   constructor(view) {
@@ -43,7 +43,7 @@ export class Replay extends ReplayBar {
     else view.connection.say({ frame: found[0] });
   }
 
-  // A kept frame back or on; past the last of a run that trains, live again.
+  // One saved frame back or forward; past the last frame of a training run, back to live.
   turn(by) {
     const { view } = this;
     const index = this.place + by;
@@ -64,18 +64,18 @@ export class Replay extends ReplayBar {
     this.view.drawAll(true);
   }
 
-  // What the teacher's tab looks at is told to the class.
+  // Send the step on display to the class, if this is the teacher's tab.
   #lead() {
     const { view } = this;
     if (!view.leads || this.leading) return;
     this.leading = setTimeout(() => {
       this.leading = null;
       const looked = view.follows ? undefined : view.frames[this.place]?.[1];
-      view.tellSeek(`${view.run}:${looked ?? ""}`);
+      view.sendSeek(`${view.run}:${looked ?? ""}`);
     }, LEAD_EVERY);
   }
 
-  // Go where the class is led.
+  // Go to the step that the teacher shows.
   obey(step) {
     const { view } = this;
     if (!view.obeys || step === undefined || step === this.led) return;
@@ -92,7 +92,7 @@ export class Replay extends ReplayBar {
   show() {
     const { view } = this;
     const index = view.follows ? -1 : view.frames.findIndex(([, step]) => step >= view.shownStep);
-    const told = view.frame ? view.say("live.at", { step: view.number(view.shownStep) }) : "";
-    this.stand(index < 0 ? Math.max(0, this.length - 1) : index, told, !view.follows && view.status?.active);
+    const text = view.frame ? view.say("live.at", { step: view.number(view.shownStep) }) : "";
+    this.stand(index < 0 ? Math.max(0, this.length - 1) : index, text, !view.follows && view.status?.active);
   }
 }

@@ -1,36 +1,36 @@
-// Every neuron of the graph as a small picture of what it computes.
+// A small picture of the function of every neuron in the graph.
 
 import { METHOD_COLOURS } from "../shared/charts.js";
 import { FLAT, neuronOutputs, planeImage, rangeOf, taskInputs } from "./neuron_card.js";
 
-const THUMBNAIL = 18; // pixels a side
-const THUMBNAIL_CELLS = 12; // of the plane, a side
-const THUMBNAIL_STRIDE = 10; // points of the drawn x for one of a small curve
+const SIDE = 18; // pixels
+const CELLS = 12; // on each side of the plane
+const STRIDE = 10; // of the drawn x for a small curve
 
 export class Thumbnails {
   constructor() {
-    this.plane = new OffscreenCanvas(THUMBNAIL_CELLS, THUMBNAIL_CELLS);
+    this.plane = new OffscreenCanvas(CELLS, CELLS);
   }
 
-  // `places`: the middle of each neuron by layer. Nothing is drawn of a run without biases.
+  // `places`: the centre of each neuron by layer. A run without biases gets no thumbnails.
   draw(context, view, places) {
     const { matrices } = view.frame;
     if (matrices.some(({ bias }) => !bias)) return false;
-    const outputs = neuronOutputs(matrices, taskInputs(view.scene, THUMBNAIL_CELLS, THUMBNAIL_STRIDE));
+    const outputs = neuronOutputs(matrices, taskInputs(view.scene, CELLS, STRIDE));
     const paint = view.scene.meta.kind === "curve" ? this.#curve : this.#plane;
     const colours = view.ink();
     places.forEach((row, layer) => row.forEach(([x, y], index) => {
-      const corner = [x - THUMBNAIL / 2, y - THUMBNAIL / 2];
+      const corner = [x - SIDE / 2, y - SIDE / 2];
       context.fillStyle = `rgb(${colours.paper.join(" ")})`;
-      context.fillRect(...corner, THUMBNAIL, THUMBNAIL);
+      context.fillRect(...corner, SIDE, SIDE);
       paint.call(this, context, outputs[layer][index], corner, METHOD_COLOURS[view.frame.meta.method]);
     }));
     return true;
   }
 
   #plane(context, output, corner) {
-    this.plane.getContext("2d").putImageData(planeImage(output, rangeOf(output), THUMBNAIL_CELLS), 0, 0);
-    context.drawImage(this.plane, ...corner, THUMBNAIL, THUMBNAIL);
+    this.plane.getContext("2d").putImageData(planeImage(output, rangeOf(output), CELLS), 0, 0);
+    context.drawImage(this.plane, ...corner, SIDE, SIDE);
   }
 
   #curve(context, output, [left, top], colour) {
@@ -40,7 +40,7 @@ export class Thumbnails {
     context.strokeStyle = colour;
     context.lineWidth = 1.5;
     context.beginPath();
-    output.forEach((value, at) => context.lineTo(left + 1 + (at / (output.length - 1)) * (THUMBNAIL - 2), top + 2 + height(value) * (THUMBNAIL - 4)));
+    output.forEach((value, at) => context.lineTo(left + 1 + (at / (output.length - 1)) * (SIDE - 2), top + 2 + height(value) * (SIDE - 4)));
     context.stroke();
   }
 }

@@ -1,35 +1,36 @@
-// The live view: builds its nodes once, then changes them in place with every frame.
+// The live view: creates its nodes once, then changes them in place at every frame.
 
 import { readBlob, readMatrices } from "../shared/blobs.js";
-import { certificateOf, changeLabel, describeCharts, factsOf, layerName, metricOf, noticeOf, queuedOf } from "../shared/captions.js";
-import { drawOutput, drawSparsity } from "../shared/charts.js";
+import { certificateOf, changeLabel, describeCharts, factsOf, metricOf, noticeOf, queuedOf } from "../shared/captions.js";
 import { Connection } from "../shared/connection.js";
 import { make, setText, Tip } from "../shared/dom.js";
-import { CompareChoice, drawFit } from "../shared/metric_chart.js";
 import { MountedView, mounting } from "../shared/mounting.js";
 import { Paced } from "../shared/pacing.js";
+import { drawOutput } from "../shared/pictures.js";
 import { CALM_EVERY } from "../shared/replay_bar.js";
 import { drawScene } from "./data_panel.js";
 import { FullMatrix } from "./full_matrix.js";
-import { Spread } from "./histogram.js";
+import { Histogram } from "./histogram.js";
 import { Keys } from "./keys.js";
 import { LayerChoice } from "./layer_choice.js";
+import { CompareChoice, drawMetrics } from "./metric_chart.js";
 import { Replay } from "./replay.js";
 import { attachSaves } from "./saving.js";
-import { Plates } from "./weights_panel.js";
+import { drawSparsity } from "./sparsity_chart.js";
+import { WeightsPanel } from "./weights_panel.js";
 
-const CURVES_EVERY = 300; // ms; curves and pictures of points need no more than three drawings a second
+const CURVES_EVERY = 300; // ms; three drawings a second are enough for curves and pictures of points
 const OUTPUT_EVERY = 120;
-const POINTED_EVERY = 60; // of what follows the pointer
+const POINTED_EVERY = 60; // for drawings that follow the pointer
 const CACHED_FRAMES = 400;
-const TELL_EVERY = 1000; // ms
+const SEND_EVERY = 1000; // ms
 
 class View extends MountedView {
   constructor(parent) {
     super(parent, "sc-live");
     this.mode = "both";
     this.reversed = false;
-    this.tellAfter = TELL_EVERY;
+    this.sendAfter = SEND_EVERY;
     this.layers = new LayerChoice(() => this.#light());
     this.#build();
     this.paces = this.#paces();
@@ -40,26 +41,26 @@ class View extends MountedView {
   #build() {
     const status = make("div", "sc-status", this.root);
     this.pill = make("span", "sc-pill", status);
-    this.pill.setAttribute("role", "status"); // not the facts beside it, which change with every frame
+    this.pill.setAttribute("role", "status"); // not the facts, which change with every frame
     this.facts = ["setting", "step", "kept", "metric", "seconds", "support"].map((name) => make("span", `sc-fact sc-${name}`, status));
     this.notice = make("div", "sc-notice", this.root);
     this.notice.setAttribute("role", "status");
     this.notice.hidden = true;
     const stage = make("div", "sc-stage", this.root);
-    this.dataPanel = this.#panel(stage, "sc-data");
+    this.dataPanel = this.panel(stage, "sc-data");
     this.samples = make("ul", "sc-samples", this.dataPanel.figure);
-    this.matrixPanel = this.#panel(stage, "sc-matrices");
-    this.plates = new Plates(this, this.matrixPanel);
-    this.outputPanel = this.#panel(stage, "sc-output");
+    this.matrixPanel = this.panel(stage, "sc-matrices");
+    this.weights = new WeightsPanel(this, this.matrixPanel);
+    this.outputPanel = this.panel(stage, "sc-output");
     const curves = make("div", "sc-curves", this.root);
-    this.fitPanel = this.#panel(curves, "sc-fit");
+    this.fitPanel = this.panel(curves, "sc-fit");
     const title = this.fitPanel.title;
     this.fitPanel.title = make("span", "", title);
-    this.choice = new CompareChoice(title, (id) => this.tellCompare(id));
+    this.choice = new CompareChoice(title, (id) => this.sendCompare(id));
     this.certificate = make("p", "sc-certificate", this.fitPanel.figure);
-    this.sparsityPanel = this.#panel(curves, "sc-sparsity");
-    this.spreadPanel = this.#panel(curves, "sc-spread");
-    this.spread = new Spread(this, this.spreadPanel);
+    this.sparsityPanel = this.panel(curves, "sc-sparsity");
+    this.histogramPanel = this.panel(curves, "sc-spread");
+    this.histogram = new Histogram(this, this.histogramPanel);
     this.replay = new Replay(this);
     this.keys = new Keys(this);
     this.tip = new Tip(this.root);
@@ -68,30 +69,23 @@ class View extends MountedView {
     this.openFull = (place, opener) => this.full.open(place, opener);
   }
 
-  #panel(parent, className) {
-    const figure = make("figure", `sc-panel ${className}`, parent);
-    const title = make("figcaption", "", figure);
-    const plot = make("div", "sc-chart", make("div", "sc-plot", figure));
-    return { figure, title, plot };
-  }
-
   #paces() {
     const ifKnown = (draw) => () => { if (this.records.length && this.frame) draw(); };
-    const drawings = [() => this.#drawSparsity(), () => this.spread.draw()].map(ifKnown);
+    const drawings = [() => this.#drawSparsity(), () => this.histogram.draw()].map(ifKnown);
     return {
-      plates: new Paced({ every: 0, rest: 0 }, () => this.plates.draw()),
-      output: new Paced({ every: OUTPUT_EVERY }, () => { if (this.scene && this.frame) drawOutput(this, this.outputPanel.plot, this.frame); }),
-      curves: new Paced({ every: CURVES_EVERY }, ifKnown(() => drawFit(this, this.fitPanel.plot)), ...drawings),
+      weights: new Paced({ every: 0, rest: 0 }, () => this.weights.draw()),
+      output: new Paced({ every: OUTPUT_EVERY }, () => { if (this.scene && this.frame) drawOutput(this, this.outputPanel, this.frame); }),
+      curves: new Paced({ every: CURVES_EVERY }, ifKnown(() => drawMetrics(this, this.fitPanel.plot)), ...drawings),
       light: new Paced({ every: POINTED_EVERY }, ...drawings),
     };
   }
 
-  // -- what Python says -----------------------------------------------------------------------------------
+  // -- from the page's script -----------------------------------------------------------------------------
 
   update({ data: [data], setStateValue }) {
-    this.tellState = (state) => setStateValue("state", state);
-    this.tellCompare = (id) => setStateValue("compare", id);
-    this.tellSeek = (where) => setStateValue("seek", where);
+    this.sendState = (state) => setStateValue("state", state);
+    this.sendCompare = (id) => setStateValue("compare", id);
+    this.sendSeek = (where) => setStateValue("seek", where);
     this.compare = data.compare;
     this.choice.show(data.words["live.compare"], data.words["live.compare.none"], data.others, data.compare?.id ?? "");
     this.choice.link(data.words["live.compare.page"], data.run, data.compare?.id, data.language);
@@ -99,10 +93,10 @@ class View extends MountedView {
     this.#label();
     this.charting.ask(data.plotly);
     const path = `/live/${data.run}?token=${encodeURIComponent(data.token)}`;
-    const anew = this.looksAnew(data.compare?.id, data.compare?.rows.length);
+    const changed = this.looksAnew(data.compare?.id, data.compare?.rows.length);
     if (data.run === this.run) {
-      this.connection.path = path; // a fresh token, for when the socket has to be opened again
-      if (anew) this.drawAll(true);
+      this.connection.path = path; // a fresh token for when the socket is opened again
+      if (changed) this.drawAll(true);
       return;
     }
     this.run = this.root.dataset.run = data.run;
@@ -119,7 +113,7 @@ class View extends MountedView {
   #forget() {
     this.replay.forget();
     this.layers.forget();
-    this.plates.forget();
+    this.weights.forget();
     Object.assign(this, { scene: null, frame: null, status: null, records: [], changes: [], frames: [], config: null, follows: true, shownStep: 0, method: null });
     this.cache = new Map();
     this.root.classList.add("sc-waiting");
@@ -130,13 +124,13 @@ class View extends MountedView {
     this.root.lang = this.language;
     setText(this.fitPanel.title, say("live.title.fit"));
     setText(this.sparsityPanel.title, say("live.title.sparsity"));
-    for (const part of [this.plates, this.spread, this.replay]) part.label();
+    for (const part of [this.weights, this.histogram, this.replay]) part.label();
     this.certificate.title = say("live.certificate.help");
     this.keys.label();
     for (const save of this.saves) save.label();
   }
 
-  // -- what the route says --------------------------------------------------------------------------------
+  // -- from the live route --------------------------------------------------------------------------------
 
   #hear(message) {
     if (message.type === "hello") {
@@ -144,7 +138,7 @@ class View extends MountedView {
       this.method = message.config.method;
       this.#addRows(message.rows);
       this.#setStatus(message);
-      if (!this.follows) this.replay.seek(this.replay.place); // the socket came back while a step was looked at
+      if (!this.follows) this.replay.seek(this.replay.place); // the socket came back while the user looked at a step
       if (!message.active && this.autoplay && this.frames.length > 2 && !this.calm.matches) this.replay.setPlaying(true);
     } else if (message.type === "records") {
       this.#addRows(message.rows);
@@ -180,14 +174,14 @@ class View extends MountedView {
     blob.matrices = readMatrices(blob);
     this.cache.set(blob.meta.step, blob);
     if (this.cache.size > CACHED_FRAMES) this.cache.delete(this.cache.keys().next().value);
-    if (this.follows || blob.meta.step === this.replay.sought) this.show(blob); // newer ones come while a step is looked at
+    if (this.follows || blob.meta.step === this.replay.sought) this.show(blob); // newer frames arrive while the user looks at a step
   }
 
   #setStatus(message) {
     const before = this.status;
     this.status = message;
     this.lost = false;
-    if (message.state !== this.pageState && (before === null || before.state !== message.state)) this.tellState(`${this.run}:${message.state}`);
+    if (message.state !== this.pageState && (before === null || before.state !== message.state)) this.sendState(`${this.run}:${message.state}`);
     this.replay.obey(message.lead);
     this.#showStatus();
   }
@@ -207,20 +201,20 @@ class View extends MountedView {
     this.frame = frame;
     this.shownStep = frame.meta.step;
     this.method = frame.meta.method;
-    this.#tellFrozen(frame.meta, now);
+    this.#sendFrozen(frame.meta, now);
     this.root.classList.remove("sc-waiting");
-    this.paces.plates.ask();
+    this.paces.weights.ask();
     this.drawAll(false);
   }
 
-  // The page's button says Freeze or Thaw by what the page knows; it is told until it agrees, each time after twice
-  // the time: what it is told begins its script anew, which on a busy machine takes a while.
-  #tellFrozen({ frozen, step }, now) {
-    if (frozen === this.pageFrozen) this.tellAfter = TELL_EVERY;
-    else if (this.follows && this.status?.active && now - (this.toldAt ?? 0) >= this.tellAfter) {
-      this.toldAt = now;
-      this.tellAfter *= 2;
-      this.tellState(`${this.run}:${frozen ? "frozen" : "thawed"}:${step}`);
+  // The page's button says Freeze or Thaw by the state that the page knows. Send the state until the page agrees, each
+  // time after twice the wait: every message runs the page's script again, which takes a while on a busy machine.
+  #sendFrozen({ frozen, step }, now) {
+    if (frozen === this.pageFrozen) this.sendAfter = SEND_EVERY;
+    else if (this.follows && this.status?.active && now - (this.sentAt ?? 0) >= this.sendAfter) {
+      this.sentAt = now;
+      this.sendAfter *= 2;
+      this.sendState(`${this.run}:${frozen ? "frozen" : "thawed"}:${step}`);
     }
   }
 
@@ -228,19 +222,19 @@ class View extends MountedView {
     if (!this.words) return;
     this.#showStatus();
     this.replay.show();
-    const { plates, output, curves } = this.paces;
+    const { weights, output, curves } = this.paces;
     if (!force) {
       output.ask();
       curves.ask();
       return;
     }
-    for (const each of [output, curves, plates]) each.now();
+    for (const each of [output, curves, weights]) each.now();
     this.#drawScene();
   }
 
-  // What a layer's pictures show of which one is looked at.
+  // Highlight the chosen layer in all of its pictures.
   #light() {
-    this.plates.light();
+    this.weights.light();
     this.paces.light.ask();
   }
 
@@ -279,7 +273,7 @@ class View extends MountedView {
     setText(this.notice, text);
   }
 
-  // What a saved figure is of: the name of its file, and a line above its picture.
+  // The subject of a saved figure: for the name of its file, and for the note above its picture.
   get savedName() {
     return `run-${this.run}`;
   }
@@ -294,28 +288,12 @@ class View extends MountedView {
     return metricOf(this.config);
   }
 
-  layerName(name) {
-    return layerName(this.say, name);
-  }
-
-  // The drawn matrices by the layer they belong to for a budget: a block of a Transformer is one layer.
-  drawnBlocks() {
-    const blocks = new Map();
-    (this.frame?.meta.matrices ?? []).forEach((entry, place) => {
-      const { block } = this.frame.meta.layers[entry.layer];
-      if (!blocks.has(block)) blocks.set(block, { block, name: this.layerName(block), places: [], weights: [] });
-      blocks.get(block).places.push(place);
-      blocks.get(block).weights.push(entry.rows * entry.cols);
-    });
-    return [...blocks.values()];
-  }
-
-  get plots() {
-    return [this.dataPanel, this.outputPanel, this.fitPanel, this.sparsityPanel, this.spreadPanel].map(({ plot }) => plot);
+  get panels() {
+    return [this.dataPanel, this.outputPanel, this.fitPanel, this.sparsityPanel, this.histogramPanel];
   }
 
   drawPictures() {
-    this.plates.draw();
+    this.weights.draw();
   }
 
   close() {

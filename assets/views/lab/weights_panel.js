@@ -1,12 +1,12 @@
-// "Which weights survive?": the matrices, or the network as a graph with the matrices small below it.
+// "Which weights survive?": the matrices, or the network as a graph above small matrices.
 
 import { make, setText } from "../shared/dom.js";
 import { FEW, MatrixPicture, matrixSizes, NEGATIVE, PLATES, POSITIVE, SMALL, VIRIDIS } from "../shared/matrix_picture.js";
 import { Graph, LARGEST_LAYER, whyNoGraph } from "./graph.js";
 
-const WHY_NO_GRAPH = { texts: "live.graph.texts", large: "live.graph.large" };
+const NO_GRAPH = { texts: "live.graph.texts", large: "live.graph.large", unknown: "live.picture.unknown" };
 
-export class Plates {
+export class WeightsPanel {
   constructor(view, { figure, title, plot }) {
     Object.assign(this, { view, title, plot, shape: "matrices", pictures: [] });
     plot.parentElement.className = "sc-plates-box";
@@ -39,7 +39,7 @@ export class Plates {
     this.legend = { low: make("span", "", legend), bar: make("span", "sc-ramp", legend), high: make("span", "", legend), note: make("span", "sc-dim", legend) };
     this.flip = make("button", "sc-link", legend);
     this.flip.type = "button";
-    this.flip.hidden = true; // until there is something to turn
+    this.flip.hidden = true; // until there is a picture to reverse
     this.flip.onclick = () => { this.view.reversed = !this.view.reversed; this.draw(); };
   }
 
@@ -80,7 +80,7 @@ export class Plates {
     this.#drawLegend(meta.step);
   }
 
-  // Whether the graph is shown; where there is none, one sentence says why.
+  // Whether the graph is on display; where there is none, a sentence gives the reason.
   #chooseShape(matrices) {
     const { say, number } = this.view;
     const missing = whyNoGraph(matrices, this.view.scene);
@@ -88,7 +88,8 @@ export class Plates {
     this.shapes.buttons.graph.disabled = Boolean(missing);
     for (const [shape, button] of Object.entries(this.shapes.buttons)) button.setAttribute("aria-pressed", String((shape === "graph") === drawn));
     const weights = number(matrices.reduce((sum, { rows, cols }) => sum + rows * cols, 0));
-    setText(this.why, missing ? say(WHY_NO_GRAPH[missing], { weights, most: LARGEST_LAYER }) : "");
+    const reason = NO_GRAPH[missing];
+    setText(this.why, reason ? say(reason, { weights, most: LARGEST_LAYER, kind: this.view.scene.meta.kind }) : "");
     this.graph.host.hidden = !drawn;
     return drawn;
   }
@@ -102,7 +103,7 @@ export class Plates {
     return picture;
   }
 
-  // What is drawn of the layer that is looked at stands out.
+  // Highlight the pictures of the chosen layer.
   light() {
     for (const { figure, title, matrix } of this.pictures) {
       this.view.layers.light(figure, matrix.layer.block);
@@ -112,7 +113,7 @@ export class Plates {
     this.graph.draw();
   }
 
-  // The chosen neuron is a row of the matrix before it and a column of the one after it.
+  // Mark the chosen neuron: a row of the matrix before it and a column of the matrix after it.
   #mark() {
     const chosen = this.graph.chosen;
     this.pictures.forEach((picture, place) => {

@@ -1,4 +1,4 @@
-// A picture of HTML as it is seen: its boxes of colour and its lines of text, each where it stands, as an SVG.
+// A picture of HTML as it appears: its coloured boxes and its lines of text, each in its place, as an SVG.
 
 import { escaped } from "../shared/figure_saving.js";
 
@@ -7,7 +7,7 @@ const CLEAR = /^transparent$|^rgba\(.*, 0\)$/;
 const FILLED = /^linear-gradient\(to right, (rgba?\([^)]*\)) ([\d.]+)%/; // a cell that fills up
 const MARGIN = 12; // pixels
 
-// node: what is drawn, as wide as it stands on the page; gives { svg, width, height }.
+// node: drawn at its width on the page. Returns { svg, width, height }.
 export function htmlPicture(node) {
   const box = node.getBoundingClientRect();
   const [width, height] = [box.width + 2 * MARGIN, box.height + 2 * MARGIN];
@@ -40,7 +40,7 @@ function placed(pen, box, style) {
   return `x="${box.left - pen.left}" y="${box.top - pen.top}" width="${box.width}" height="${box.height}" rx="${parseFloat(style.borderTopLeftRadius) || 0}"`;
 }
 
-// Its ground, and the lines at its edges.
+// The background of a box, and its borders.
 function drawBox(pen, box, style, opacity) {
   const [x, y] = [box.left - pen.left, box.top - pen.top];
   const rect = (fill, more) => pen.parts.push(`<rect ${placed(pen, box, style)} fill="${fill}" opacity="${opacity}"${more}/>`);
@@ -60,7 +60,7 @@ function edge(side, { x, y, width, height }, style, dashed) {
   return `<line x1="${x1}" y1="${y1}" x2="${x2}" y2="${y2}" stroke="${style[`border${side}Color`]}" stroke-width="${2 * half}"${dashed}/>`;
 }
 
-// A text as the lines that it was broken into; upright ones lie on their side.
+// A text in the lines that the browser broke it into; vertical ones are rotated.
 function drawText(pen, text, style, opacity) {
   const size = parseFloat(style.fontSize) * (text.parentElement.currentCSSZoom ?? 1);
   const upright = style.writingMode.startsWith("vertical");

@@ -1,4 +1,4 @@
-// A blob of the log (safetensors): a length, a JSON header, then the arrays one after another.
+// A blob of the log (safetensors): a length, a JSON header, then the arrays in order.
 
 const ARRAY_KINDS = {
   F32: Float32Array, F64: Float64Array, U8: Uint8Array, U16: Uint16Array, U32: Uint32Array, I32: Int32Array,
@@ -16,8 +16,8 @@ export function readBlob(buffer) {
   return { meta: JSON.parse(header.__metadata__.meta), arrays };
 }
 
-// The matrices of a frame: for every cell its count, the share kept (0 or 1 when exact) and its value; the
-// biases of its rows, where the frame has them.
+// The matrices of a frame: for each cell its count, the share kept (0 or 1 when exact) and its value; the biases of
+// its rows where the frame has them.
 export function readMatrices({ meta, arrays }) {
   return meta.matrices.map((entry, index) => {
     const [down, across] = entry.pool;

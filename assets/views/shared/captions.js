@@ -1,6 +1,8 @@
-// What the view says in words: the facts of a step, the certificate, the notice of a run that went wrong.
+// Sentences of a view: the facts of a step, the certificate, the notice of a run that went wrong.
 
-const STILL = 100; // steps without a move of the support before it is worth a word
+import { layerName } from "./layers.js";
+
+const STILL = 100; // steps without a change of the support before the status line mentions it
 
 // Setting, step, weights kept, metric, seconds, support: one text each, in the order of the status line.
 export function factsOf(view) {
@@ -32,7 +34,7 @@ function supportFact({ say, number }, meta) {
   return meta.still >= STILL ? say("live.still", { steps: number(meta.still) }) : "";
 }
 
-// Where the present weights stand with the conditions of an optimum, in one line.
+// How close the present weights are to the conditions of an optimum, in one line.
 export function certificateOf(view, found) {
   if (!found) return "";
   const short = (value) => (value === null ? "∞" : value.toPrecision(3));
@@ -43,7 +45,7 @@ export function certificateOf(view, found) {
   return view.say("live.certificate", values);
 }
 
-// What was changed by hand at a step, as short as a chart can hold.
+// A change by hand at a step, short enough for a chart.
 export function changeLabel({ say }, row) {
   const shown = { density: "ρ", learning_rate: "lr", keep_alive: "≥", keep_alive_layer: "≥" };
   return Object.entries(row).filter(([name]) => !["kind", "step"].includes(name)).map(([name, value]) => {
@@ -53,7 +55,7 @@ export function changeLabel({ say }, row) {
   }).join(", ");
 }
 
-// What went wrong and what cures it; empty while all is well.
+// What went wrong, and how to fix it; empty while all is well.
 export function noticeOf(view, shown) {
   const { say, number } = view;
   const { detail, error } = view.status ?? {};
@@ -68,16 +70,10 @@ export function noticeOf(view, shown) {
   return groups.length ? say("live.relaxed", { groups: groups.join(", ") }) : "";
 }
 
-export function layerName(say, name) {
-  const block = name.match(/^blocks\.(\d+)(?:\.(\w+))?$/);
-  if (block) return `${say("live.block_name", { number: Number(block[1]) + 1 })} ${block[2] ? say(`live.layer.${block[2]}`) : ""}`.trim();
-  return name.replace(/^fc(\d+)$/, "W$1").replace(/^head$/, say("live.layer.head"));
-}
-
-// The first score of a run's task.
+// The first metric of a run's task.
 export const metricOf = (config) => (config?.task === "sinc" ? "rmse" : "accuracy");
 
-// The place of a queued run, and about when it begins.
+// The place of a queued run, and roughly when it starts.
 export function queuedOf({ status, say }) {
   const { place, wait } = status;
   if (wait === null || wait < 1) return say("live.queued", { place });
@@ -85,14 +81,14 @@ export function queuedOf({ status, say }) {
   return say("live.queued.wait", { place, wait: say(`live.wait.${unit}`, { n: Math.ceil(wait / seconds) }) });
 }
 
-// The charts in words, for who does not see them: what each asks, and the fact that answers it.
-export function describeCharts({ facts, dataPanel, outputPanel, fitPanel, sparsityPanel, spreadPanel }) {
+// Describe each chart for screen readers: its question, and the fact that answers it.
+export function describeCharts({ facts, dataPanel, outputPanel, fitPanel, sparsityPanel, histogramPanel }) {
   const [setting, , kept, metric] = facts.map((fact) => fact.textContent);
-  const answers = [[dataPanel, setting], [outputPanel, metric], [fitPanel, metric], [sparsityPanel, kept], [spreadPanel, kept]];
+  const answers = [[dataPanel, setting], [outputPanel, metric], [fitPanel, metric], [sparsityPanel, kept], [histogramPanel, kept]];
   for (const [{ title, plot }, fact] of answers) {
     const name = [title.textContent, fact].filter(Boolean).join(" ");
     if (plot.ariaLabel === name) continue;
     plot.ariaLabel = name;
-    plot.role = name ? "img" : null; // while nothing is drawn there is no picture
+    plot.role = name ? "img" : null; // an empty node is no picture
   }
 }

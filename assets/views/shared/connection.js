@@ -1,6 +1,6 @@
-// The socket to the live route: kept open while the tab is seen, opened again when it breaks.
+// The socket to the live route: open while the tab is visible, opened again when it breaks.
 
-const CROWDED = 4429; // the route's code for: so many watch already
+const CROWDED = 4429; // the route's code for too many viewers
 const CROWDED_RETRY = 10000; // milliseconds
 
 export class Connection {

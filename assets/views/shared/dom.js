@@ -1,4 +1,4 @@
-// What every view is made of: nodes, a tip that follows the pointer, words and colours.
+// The parts of every view: DOM nodes, a tooltip at the pointer, words, colours.
 
 export function make(tag, className, parent) {
   const node = document.createElement(tag);
@@ -11,10 +11,10 @@ export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-// A colour between two, each [r, g, b].
+// A colour between two others, each [r, g, b].
 export const mix = (from, to, share) => from.map((channel, i) => Math.round(channel + (to[i] - channel) * share));
 
-// What tells one theme from another.
+// A key that differs between two themes.
 const themeOf = (style) => style.color + style.getPropertyValue("--st-background-color");
 
 export class Tip {
@@ -38,7 +38,7 @@ export class Tip {
   }
 }
 
-// A root in the page, and what is drawn into it needs to know: words, numbers, the colours of the theme.
+// A root node in the page, with the words, the number format and the colours that its drawings need.
 export class Surface {
   constructor(parent, className) {
     this.root = make("div", className, parent);
@@ -46,14 +46,14 @@ export class Surface {
     this.say = (key, values = {}) => (this.words[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
   }
 
-  // What the charts need of the page's theme, in words that Plotly understands.
+  // The page's theme for charts, as Plotly writes colours.
   theme() {
     const { ink, paper } = this.ink();
     const css = (colour) => `rgb(${colour.join(",")})`;
     return { text: css(ink), soft: css(mix(paper, ink, 0.45)), line: css(mix(paper, ink, 0.14)), font: getComputedStyle(this.root).fontFamily };
   }
 
-  // The colours of text and background as [r, g, b]; read once a theme.
+  // The colours of text and background as [r, g, b]; read once for each theme.
   ink() {
     const style = getComputedStyle(this.root);
     const key = themeOf(style);
@@ -70,8 +70,8 @@ export class Surface {
     return this.inks;
   }
 
-  // Whether words, theme or any of `more` are others than when this was asked last: the page's script runs at every
-  // press, and what would be drawn as it is costs the browser the time of its answer.
+  // Whether language, theme or any of `more` changed since the last call. The page's script runs at every press; a
+  // redraw without a change would only delay the answer to that press.
   looksAnew(...more) {
     const look = JSON.stringify([this.language, themeOf(getComputedStyle(this.root)), ...more]);
     const anew = look !== this.look;

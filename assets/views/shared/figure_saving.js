@@ -1,10 +1,10 @@
-// Files that are made in the browser: pictures as they are seen, and tables. Shared by the live view and by the
-// control of the other pages' figures (sparsecore/dashboard/figure_files.py).
+// Files made in the browser: pictures as they appear on the page, and tables. Used by the views and by the save
+// buttons of other pages (sparsecore/dashboard/saved_figures.py).
 
 import { loadPlotly } from "./plotly.js";
 
 const PICTURE_SCALE = 3; // of a PNG, so that it prints well
-const HEAD = 52; // pixels above a picture, for its title and what it is of
+const HEAD = 52; // pixels above a picture for its title and a note
 const FORMULA = /^[=+\-@\t\r\n＝＋－＠]/; // how a spreadsheet's formula begins, as OWASP lists it
 
 function saveBlob(blob, name) {
@@ -15,7 +15,7 @@ function saveBlob(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-// A table as CSV: every digit, texts that are no formulas, and the mark by which Excel knows UTF-8.
+// A table as CSV: every digit, no text that a spreadsheet reads as a formula, and a byte order mark for Excel.
 function csvOf(header, rows) {
   const text = (value) => {
     const plain = FORMULA.test(value) ? `'${value}` : value;
@@ -31,7 +31,7 @@ export function saveTable(name, header, rows) {
 
 export const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
 
-// A Plotly figure as it is on the page, with the reader's zoom: { svg, width, height }.
+// A Plotly figure as it is on the page, with the user's zoom: { svg, width, height }.
 export async function plotPicture(node, source, paper) {
   await loadPlotly(source);
   const [width, height] = [node.clientWidth, node.clientHeight];
@@ -41,14 +41,14 @@ export async function plotPicture(node, source, paper) {
   return { svg, width, height };
 }
 
-// The size at which a line of text is no wider than that: a narrow figure must not cut what it is of.
+// The font size at which a line of text fits a width: a narrow figure must not cut its title off.
 function fitting(text, size, weight, font, width) {
   const pen = document.createElement("canvas").getContext("2d");
   pen.font = `${weight} ${size}px ${font}`;
   return size * Math.min(1, width / (pen.measureText(text).width || 1));
 }
 
-// The same under a title and a line that says what it is of, on the page's ground.
+// The picture under a title and a note, on the page's background.
 export function framed({ svg, width, height }, { title, note, ink, soft, paper, font }) {
   const line = (text, y, size, colour, weight) => (
     `<text x="8" y="${y}" font-size="${fitting(text, size, weight, font, width - 16)}" font-weight="${weight}" fill="${colour}">${escaped(text)}</text>`

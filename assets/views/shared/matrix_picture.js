@@ -1,22 +1,23 @@
-// Weight matrices as pictures: one canvas pixel a weight, drawn in place; zoom and hover are kept by the nodes.
+// Weight matrices as pictures: one canvas pixel per weight, drawn in place; the nodes keep zoom and hover.
 
 import { make, mix, setText } from "./dom.js";
+import { layerName } from "./layers.js";
 
 export const VIRIDIS = [
   [68, 1, 84], [72, 40, 120], [62, 74, 137], [49, 104, 142], [38, 130, 142],
   [31, 158, 137], [53, 183, 121], [110, 206, 88], [181, 222, 43], [253, 231, 37],
 ];
-export const NEGATIVE = [33, 102, 172]; // blue against orange: told apart by every kind of colour vision
+export const NEGATIVE = [33, 102, 172]; // blue and orange: distinct for every kind of colour vision
 export const POSITIVE = [230, 97, 1];
 export const PLATES = { both: ["count", "mask"], count: ["count"], mask: ["mask"], value: ["value"], outline: ["outline"] };
-export const FEW = 4; // so many matrices stand side by side, count above mask; more are packed in rows
-const STANDING = [156, 280]; // pixels, two pictures of a matrix above each other, and one
+export const FEW = 4; // at most, matrices stand side by side with the count above the mask; more are packed in rows
+const STANDING = [156, 280]; // pixels: two pictures of a matrix above each other, or one
 export const SMALL = [80, 112]; // below the graph
 const FEW_KEPT = 0.01;
-const OUTLINE_CELLS = 4096; // larger matrices have cells of a pixel or two: the pruned are dimmed instead
+const OUTLINE_CELLS = 4096; // the cells of larger matrices are a pixel or two wide: the pruned ones are dimmed instead
 const OUTLINE_SCALE = 8;
-const WIDE = 900; // pixels: from here on few matrices are drawn so much larger
-const GROWN = 1.5;
+const WIDE = 900; // pixels of width from which few matrices are drawn larger,
+const GROWN = 1.5; // by this factor
 
 function viridis(share) {
   const place = Math.max(0, Math.min(1, share)) * (VIRIDIS.length - 1);
@@ -75,7 +76,7 @@ export class MatrixPicture {
     event.stopPropagation();
   }
 
-  // Block means open to every single weight.
+  // A picture of block means opens the full matrix.
   #open(port) {
     if (this.matrix && !this.matrix.exact) this.view.openFull?.(this.matrix.place, port);
   }
@@ -103,7 +104,7 @@ export class MatrixPicture {
     }
   }
 
-  // Outline a row or a column, null for none; the outline is zoomed and moved with the matrix.
+  // Outline a row or a column, null for none; the outline follows the zoom.
   mark(row, col) {
     const { rows, cols } = this.matrix;
     for (const { lines } of Object.values(this.plates)) {
@@ -130,10 +131,10 @@ export class MatrixPicture {
     const row = Math.floor(((event.clientY - box.top) / box.height) * rows);
     const col = Math.floor(((event.clientX - box.left) / box.width) * cols);
     if (row < 0 || col < 0 || row >= rows || col >= cols) return;
-    this.view.tip.show(event, this.told(row, col));
+    this.view.tip.show(event, this.describe(row, col));
   }
 
-  // Where a cell is, in words; a row may be drawn as several lines.
+  // The position of a cell in words; a row may be drawn as several lines.
   where(row, col) {
     const { cols, pool, exact, width } = this.matrix;
     const cell = row * cols + col;
@@ -141,8 +142,8 @@ export class MatrixPicture {
     return this.view.say("live.block", { row: row * pool[0] + 1, col: col * pool[1] + 1, rows: pool[0], cols: pool[1] });
   }
 
-  // What the tip says of a cell, line by line.
-  told(row, col) {
+  // The lines of the tooltip for a cell.
+  describe(row, col) {
     const { say } = this.view;
     const { cols, exact, count, value, kept } = this.matrix;
     const cell = row * cols + col;
@@ -151,7 +152,7 @@ export class MatrixPicture {
     return [this.where(row, col), `w = ${String(value[cell])} · ${state}`, counted];
   }
 
-  // A share, or the number itself where it is so small that a share says nothing.
+  // The share kept, or the number where the share rounds to nothing.
   #keptFact(kept, all) {
     const { say, number } = this.view;
     if (kept / all < FEW_KEPT) return say("live.few", { kept: number(kept), all: number(all) });
@@ -160,7 +161,7 @@ export class MatrixPicture {
 
   draw(matrix, mode, step, size) {
     Object.assign(this, { matrix, step });
-    const name = this.view.layerName(matrix.layer.name);
+    const name = layerName(this.view.say, matrix.layer.name);
     const [rows, cols] = matrix.layer.shape;
     const share = matrix.layer.kept / (rows * cols);
     setText(this.title, `${name} ${rows}×${cols}`);
@@ -218,7 +219,7 @@ function paint(canvas, matrix, kind, step, { ink, paper }, reversed) {
   drawOutline(context, matrix, scale, ink);
 }
 
-// A line wherever a kept weight borders on a pruned one.
+// A line wherever a kept weight meets a pruned one.
 export function drawOutline(context, { rows, cols, kept }, scale, ink) {
   context.strokeStyle = `rgb(${ink.join(" ")})`;
   context.lineWidth = 2;
@@ -239,8 +240,8 @@ export function drawOutline(context, { rows, cols, kept }, scale, ink) {
   context.stroke();
 }
 
-// How large each matrix is drawn, at most `most` pixels high where few stand side by side: one scale for all,
-// thin ones wide enough to point at.
+// The size of each drawn matrix, at most `most` pixels high where few stand side by side: one scale for all, thin
+// ones wide enough to point at.
 export function matrixSizes(matrices, mode, width, most = STANDING) {
   const few = matrices.length <= FEW;
   const stacked = PLATES[mode].length > 1;

@@ -1,14 +1,15 @@
 // The weight matrices as one picture, laid out as on the page, and as one table.
 
 import { escaped } from "./figure_saving.js";
+import { layerName } from "./layers.js";
 import { drawOutline } from "./matrix_picture.js";
 import { embedded } from "./save_menu.js";
 
-const VECTOR_CELLS = 10_000; // a matrix with more is embedded as a picture: as rectangles it would be megabytes
+const VECTOR_CELLS = 10_000; // a larger matrix is embedded as a bitmap: as rectangles it would take megabytes
 
 export const isLarge = ({ matrix }) => matrix.rows * matrix.cols > VECTOR_CELLS;
 
-// pictures: MatrixPicture objects; more: other nodes of the figure, namely words and the colour ramp.
+// pictures: MatrixPicture objects; more: other nodes of the figure, namely texts and the colour ramp.
 export function matricesPicture(view, pictures, more) {
   const words = pictures.flatMap(({ title, kept }) => [title, kept]).concat(more.filter((node) => !node.classList.contains("sc-ramp")));
   const ports = pictures.flatMap((picture) => Object.entries(picture.plates).map(([kind, plate]) => ({ picture, kind, ...plate }))).filter(({ port }) => !port.hidden);
@@ -42,13 +43,13 @@ function rampSvg(node, { x, y, width, height }) {
   return `<linearGradient id="ramp">${stops}</linearGradient><rect x="${x}" y="${y}" width="${width}" height="${height}" fill="url(#ramp)"/>`;
 }
 
-// The square that shows what a colour means.
+// The square of a legend.
 function keySvg(view, node, { x, y, width, height }) {
   const { backgroundColor } = getComputedStyle(node);
   return `<rect x="${x}" y="${y}" width="${width}" height="${height}" fill="${backgroundColor}" stroke="${view.theme().soft}"/>`;
 }
 
-// One drawing of a matrix in its frame, with the reader's zoom.
+// One drawing of a matrix in its border, with the user's zoom.
 function plateSvg(view, { picture, kind, canvas }, { x, y, width, height }) {
   const { zoom, matrix } = picture;
   const inside = isLarge(picture) ? embedded(canvas, width, height) : cellsSvg(canvas, matrix, kind, view.ink().ink, width, height);
@@ -56,7 +57,7 @@ function plateSvg(view, { picture, kind, canvas }, { x, y, width, height }) {
   return `<svg x="${x}" y="${y}" width="${width}" height="${height}" overflow="hidden"><g transform="translate(${zoom.x} ${zoom.y}) scale(${zoom.scale})">${inside}</g>${frame}</svg>`;
 }
 
-// The cells as rectangles, neighbours of one colour in a row as one, in the colours of the canvas.
+// The cells as rectangles in the colours of the canvas; neighbours of one colour in a row are one rectangle.
 function cellsSvg(canvas, matrix, kind, ink, width, height) {
   const { rows, cols } = matrix;
   const scale = canvas.width / cols; // an outlined matrix has several pixels a cell
@@ -79,7 +80,7 @@ function cellsSvg(canvas, matrix, kind, ink, width, height) {
   return `<g transform="scale(${width / cols} ${height / rows})" shape-rendering="crispEdges">${parts.join("")}${outline}</g>`;
 }
 
-// What `drawOutline` draws on a canvas, as a path.
+// The outline that `drawOutline` draws on a canvas, as a path.
 function outlineSvg(matrix, ink) {
   const path = [];
   const pen = { beginPath() {}, stroke() {}, moveTo: (x, y) => path.push(`M${x} ${y}`), lineTo: (x, y) => path.push(`L${x} ${y}`) };
@@ -87,20 +88,20 @@ function outlineSvg(matrix, ink) {
   return `<path d="${path.join("")}" fill="none" stroke="${pen.strokeStyle}" stroke-width="${pen.lineWidth}" vector-effect="non-scaling-stroke"/>`;
 }
 
-// A row a cell: a weight, or a block of weights with its means.
+// One row per cell: a weight, or a block of weights with its means.
 export function matricesTable(view, pictures) {
   const { say } = view;
   const matrices = pictures.map(({ matrix }) => matrix);
   const blocks = matrices.some(({ exact }) => !exact);
   const header = ["layer", "row", "column", ...(blocks ? ["block"] : []), "times", "kept", "weight"].map((word) => say(`save.${word}`));
   const rows = pictures.flatMap(({ matrix, step }) => cellsOf(matrix).map(({ row, col, size, cell }) => [
-    view.layerName(matrix.layer.name), row + 1, col + 1, ...(blocks ? [size] : []), matrix.count[cell], matrix.kept[cell], matrix.value[cell], step,
+    layerName(say, matrix.layer.name), row + 1, col + 1, ...(blocks ? [size] : []), matrix.count[cell], matrix.kept[cell], matrix.value[cell], step,
   ]));
   return [[...header, say("live.step_axis")], rows];
 }
 
 export function cellsOf({ rows, cols, pool, exact, width, layer }) {
-  const across = width ?? cols; // of a row that may be drawn as several lines
+  const across = width ?? cols; // a row may be drawn as several lines
   const [high, wide] = exact ? [1, 1] : pool;
   return Array.from({ length: rows * cols }, (_, cell) => {
     const [row, col] = [Math.floor(cell / across) * high, (cell % across) * wide];

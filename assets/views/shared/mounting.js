@@ -1,13 +1,13 @@
-// A view that the page mounts: made once, told anew whenever the page's script runs, taken down with its place.
+// A view in the page: created once, updated whenever the page's script runs, removed together with its place.
 
-import { Surface } from "./dom.js";
+import { make, Surface } from "./dom.js";
 import { release } from "./pacing.js";
 import { ChartScript } from "./plotly.js";
 
 const RESIZED = 80; // ms after the last change of size
 
-// Whose view it is has `update(component)`, `plots` (the nodes that charts are drawn in), `drawPictures()` (what is no
-// chart and follows the size), `drawAll(force)`, `paces` and `close()`.
+// A subclass has `update(component)`, `panels` (with their charts), `drawPictures()` (all that follows the size and is
+// no chart), `drawAll(force)`, `paces` and `close()`.
 export class MountedView extends Surface {
   constructor(parent, className) {
     super(parent, className);
@@ -17,8 +17,19 @@ export class MountedView extends Surface {
     this.resize.observe(this.root);
   }
 
+  // A figure with its title, a node for a chart, and a line that may take the chart's place.
+  panel(parent, className) {
+    const figure = make("figure", `sc-panel ${className}`, parent);
+    const title = make("figcaption", "", figure);
+    const box = make("div", "sc-plot", figure);
+    const plot = make("div", "sc-chart", box);
+    const instead = make("p", "sc-instead", box);
+    instead.hidden = true;
+    return { figure, title, plot, instead };
+  }
+
   get #charts() {
-    return this.plots.filter((plot) => plot.classList.contains("js-plotly-plot"));
+    return this.panels.map(({ plot }) => plot).filter((plot) => plot.classList.contains("js-plotly-plot"));
   }
 
   #resized() {
@@ -41,7 +52,7 @@ export class MountedView extends Surface {
   }
 }
 
-// What the page calls whenever its script has run: it gives what takes the view down.
+// The function that the page calls after each run of its script; it returns the function that removes the view.
 export function mounting(View) {
   const views = new WeakMap();
   return (component) => {

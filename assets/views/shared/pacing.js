@@ -1,7 +1,7 @@
-// When a view draws: at a pace that leaves the browser time for the reader, and never while the page answers a press.
+// When a view draws: at a pace that leaves the browser time for the user, and never while the page answers a press.
 
-const REST = 4; // times as long as the drawings took, where nothing else is said
-const ANSWER = 300; // ms, in which the page has answered a press outside of the views
+const REST = 4; // default pause between drawings, as a multiple of the time that they took
+const ANSWER = 300; // ms within which the page answers a press outside of the views
 
 let heldUntil = 0;
 for (const press of ["pointerdown", "keydown"]) {
@@ -10,13 +10,13 @@ for (const press of ["pointerdown", "keydown"]) {
   }, { capture: true, passive: true });
 }
 
-// The page has answered: what was held is drawn.
+// The page has answered: draw what was held back.
 export function release() {
   heldUntil = 0;
 }
 
-// Drawings that go together: at most once in `every` ms, less often where they are slow, and once more after the last
-// change. Each is a task of its own: a press waits for one of them at most.
+// Drawings that belong together: at most once in `every` ms, less often where they are slow, and once more after the
+// last change. Each is a task of its own, so that a press waits for one of them at most.
 export class Paced {
   constructor({ every, rest = REST }, ...drawings) {
     Object.assign(this, { every, rest, drawings, left: [], last: -Infinity, spent: 0, timer: null, wanted: false });
@@ -27,7 +27,7 @@ export class Paced {
     this.timer ??= this.#later();
   }
 
-  // All of them at once.
+  // Draw all of them at once.
   now() {
     this.stop();
     this.left = [...this.drawings];

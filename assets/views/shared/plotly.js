@@ -1,9 +1,9 @@
-// Plotly's script: once a document, whoever of the page's components asks first.
+// Plotly's script: loaded once per document, by the first component that needs it.
 
-const FIRST_PICTURE = 1000; // ms; so long a view's first picture is waited for
-const PAINTED = 50; // ms after it was drawn it is on the screen
+const FIRST_PICTURE = 1000; // ms to wait for a view's first picture
+const PAINTED = 50; // ms until a drawing is on the screen
 
-// Tried again after a failure.
+// A failed load is tried again at the next call.
 export function loadPlotly(source) {
   if (window.Plotly) return Promise.resolve();
   window.sparsecorePlotly ??= new Promise((resolve, reject) => {
@@ -15,14 +15,14 @@ export function loadPlotly(source) {
   return window.sparsecorePlotly;
 }
 
-// Fetch the script without reading it yet.
+// Fetch the script without running it yet.
 function fetchPlotly(source) {
   if (document.querySelector(`link[href="${source}"]`)) return;
   document.head.append(Object.assign(document.createElement("link"), { rel: "preload", as: "script", href: source }));
 }
 
-// The script as a view asks for it. To be read it takes a second, in which the browser draws nothing: the view's
-// first picture, which needs no Plotly, stands before.
+// The script on behalf of a view. Running it takes a second in which the browser draws nothing, so the view's first
+// picture, which needs no Plotly, comes first.
 export class ChartScript {
   constructor(ready) {
     this.ready = ready;
@@ -32,21 +32,21 @@ export class ChartScript {
     this.source = source;
     if (window.Plotly) return;
     fetchPlotly(source);
-    this.#readIn(FIRST_PICTURE);
+    this.#runIn(FIRST_PICTURE);
   }
 
   // The view has drawn a picture.
   pictured() {
     if (this.seen) return;
     this.seen = true;
-    if (!window.Plotly) this.#readIn(PAINTED);
+    if (!window.Plotly) this.#runIn(PAINTED);
   }
 
   forget() {
     clearTimeout(this.timer);
   }
 
-  #readIn(wait) {
+  #runIn(wait) {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => loadPlotly(this.source).then(this.ready), wait);
   }

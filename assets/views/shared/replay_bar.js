@@ -1,12 +1,12 @@
-// The bar of a replay: play, a slider over every kept step, the step that is shown, and the way back to what trains.
+// The bar of a replay: play, a slider over every saved step, the step on display, and a button back to live.
 
 import { make, setText } from "./dom.js";
 
-export const CALM_EVERY = 1000; // ms between two pictures, for readers who asked their system for less motion
+export const CALM_EVERY = 1000; // ms between two pictures for users who prefer reduced motion
 const REPLAY_EVERY = 125;
-const MOST_STRIDES = 240; // of a replay at most: a whole run in half a minute
+const MOST_STRIDES = 240; // at most, in a replay: a whole run takes half a minute
 
-// Whose replay it is says where to go: `length`, how many places there are, `go(place)`, and `goLive()`.
+// A subclass has `length` (the number of places), `go(place)` and `goLive()`.
 export class ReplayBar {
   constructor(view, className) {
     this.view = view;
@@ -23,19 +23,19 @@ export class ReplayBar {
     this.live.onclick = () => this.goLive();
   }
 
-  // Which of the places it stands at.
+  // The place that is on display.
   get place() {
     return Number(this.slider.value);
   }
 
-  // Whether the picture asked for last is still on its way.
+  // Whether the last requested picture has not come yet.
   get busy() {
     return false;
   }
 
-  label(ofWhat) {
+  label(name) {
     setText(this.live, this.view.say("live.follow"));
-    this.slider.setAttribute("aria-label", ofWhat);
+    this.slider.setAttribute("aria-label", name);
     this.#labelPlay();
   }
 
@@ -59,14 +59,14 @@ export class ReplayBar {
     this.go(next < length ? next : 0);
   }
 
-  // Stand at a place, which is told in words; `trains` where there is something live to go back to.
-  stand(place, told, trains) {
+  // Move the slider to a place, with a text for it; `live` says whether there is something live to return to.
+  stand(place, text, live) {
     const last = Math.max(0, this.length - 1);
     this.slider.max = last;
     this.slider.disabled = this.play.disabled = last < 1;
     this.slider.value = place;
-    setText(this.at, told);
-    this.slider.setAttribute("aria-valuetext", told);
-    this.live.hidden = !trains;
+    setText(this.at, text);
+    this.slider.setAttribute("aria-valuetext", text);
+    this.live.hidden = !live;
   }
 }

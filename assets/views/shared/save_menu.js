@@ -1,22 +1,22 @@
-// One control at each figure of the live view: it saves the figure as PNG and SVG, and its data as CSV.
+// The menu at each figure of a view: it saves the figure as PNG or SVG, and its data as CSV.
 //
-// A new figure needs one line in `attachSaves`: for a panel drawn by Plotly `plotSave(view, panel, "name")`; for
-// any other `new SaveMenu(view, panel, "name", { picture, table })`, where `picture()` gives { svg, width, height }
-// (`canvasPicture` makes it of a canvas) and `table()` gives [header, rows].
+// A new figure needs one line in the view's `saving.js`: for a panel drawn by Plotly `plotSave(view, panel, "name")`;
+// for any other `new SaveMenu(view, panel, "name", { picture, table })`, where `picture()` returns { svg, width, height }
+// (`canvasPicture` makes it from a canvas) and `table()` returns [header, rows].
 
 import { make, setText } from "./dom.js";
 import { framed, plotPicture, savePicture, saveTable } from "./figure_saving.js";
 
 const SAVED = ["png", "svg", "csv"];
 const ARROW = '<svg viewBox="0 0 16 16" width="16" height="16" aria-hidden="true"><path d="M8 2v8m-3.5-3L8 10.5 11.5 7M2.5 13.5h11" fill="none" stroke="currentColor" stroke-width="1.5"/></svg>';
-export const SHARE = "(1 = 100 %)"; // of an axis whose ticks are percent, while its numbers are shares
+export const SHARE = "(1 = 100 %)"; // for an axis with ticks in percent and values as shares
 
 let menus = 0;
 
 export class SaveMenu {
-  // embeds: whether an SVG has large parts as a picture. titled, step: of the file, if not the panel's and the view's.
-  constructor(view, { figure, title }, name, { picture, table, embeds, titled, step }) {
-    Object.assign(this, { view, title, name, picture, table, embeds, titled, step });
+  // embeds: whether an SVG embeds parts of it as bitmaps. heading, step: for the file, where they are not the panel's and the view's.
+  constructor(view, { figure, title }, name, { picture, table, embeds, heading, step }) {
+    Object.assign(this, { view, title, name, picture, table, embeds, heading, step });
     this.button = make("button", "sc-save");
     this.button.innerHTML = ARROW;
     this.button.type = "button";
@@ -47,7 +47,7 @@ export class SaveMenu {
     if (this.embeds?.()) setText(this.items.svg, say("save.svg.embedded"));
   }
 
-  // A popover lies on top of everything, so where it lies is up to us: below its button, inside the window.
+  // A popover is placed by hand: below its button, inside the window.
   #opened() {
     this.label();
     const button = this.button.getBoundingClientRect();
@@ -69,7 +69,7 @@ export class SaveMenu {
     }
     const note = `${view.savedNote} · ${view.say("live.at", { step: view.number(at) })}`;
     const { text, soft, font } = view.theme();
-    const look = { title: this.titled?.() ?? this.title.textContent, note, ink: text, soft, paper: paperOf(view), font };
+    const look = { title: this.heading?.() ?? this.title.textContent, note, ink: text, soft, paper: paperOf(view), font };
     await savePicture(framed(await this.picture(), look), format, file);
   }
 }
@@ -83,7 +83,7 @@ export function plotSave(view, panel, name, table = () => plotTable(view, panel.
   });
 }
 
-// What a canvas shows, as a picture of its size on the page.
+// The content of a canvas as a picture of its size on the page.
 export function canvasPicture(canvas) {
   const { clientWidth: width, clientHeight: height } = canvas;
   return { svg: `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${embedded(canvas, width, height)}</svg>`, width, height };
@@ -93,7 +93,7 @@ export function embedded(canvas, width, height) {
   return `<image width="${width}" height="${height}" preserveAspectRatio="none" style="image-rendering:pixelated" href="${canvas.toDataURL()}"/>`;
 }
 
-// The points of a figure by Plotly: its axes' titles are the headers; of several y axes the title is the panel.
+// The points of a Plotly figure. The titles of its axes are the headers; with several y axes they name the panel.
 export function plotTable({ say }, { data, layout }) {
   const axisOf = (trace, letter) => layout[`${letter}axis${(trace[`${letter}axis`] ?? letter).slice(1)}`] ?? {};
   const titleOf = (axis, letter) => {
@@ -108,7 +108,7 @@ export function plotTable({ say }, { data, layout }) {
     [true, titleOf(axisOf(data[0], "x"), "x"), (row) => row.x],
     [true, quantities.length > 1 ? say("save.value") : quantities[0], (row) => row.y],
     [map, map?.name ?? say("save.value"), (row) => row.value],
-    [map?.meta, map?.meta, (row) => row.count], // what is written in its cells
+    [map?.meta, map?.meta, (row) => row.count], // the numbers written in its cells
   ].filter(([wanted]) => wanted);
   const rows = data.flatMap((trace) => {
     const own = { panel: titleOf(axisOf(trace, "y"), "y"), series: trace.name };

@@ -82,7 +82,7 @@ def _packed() -> dict[str, bytes]:
     return {file: pack(source) for file, source in _sources().items()}
 
 
-def _script(request: Request) -> Response:
+async def _script(request: Request) -> Response:
     asked = request.path_params
     body = _packed().get(asked["file"]) if asked["digest"] == digest() else None
     return PlainTextResponse("no such script", 404) if body is None else kept(body, KINDS[".js"])
