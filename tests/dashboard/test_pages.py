@@ -34,9 +34,9 @@ def with_new_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         more = {"page.blur": f"Blur in {language}", "blur.title": f"What is blurred? ({language})"}
         file.write_text(json.dumps(words(language) | more), encoding="utf-8")
     monkeypatch.setattr(sparsecore.words, "ASSETS", tmp_path / "assets")
-    words.cache_clear()
+    sparsecore.words._all.cache_clear()
     yield tmp_path / "pages"
-    words.cache_clear()
+    sparsecore.words._all.cache_clear()
 
 
 def test_every_page_has_its_title_in_both_languages_and_an_address_of_its_own():
