@@ -29,7 +29,7 @@ from sparsecore.figures.html.paper_tables import breaking_sentences, sorting_sen
 from sparsecore.paper import pictures, stored_runs
 from sparsecore.paper.assumptions import assumptions_of
 from sparsecore.paper.comparison import PARTS, ComparedCell, Comparison, compare
-from sparsecore.paper.plan import FLOORS, Plan
+from sparsecore.paper.plan import FLOORS, TablePlan
 from sparsecore.paper.reasons import reasons
 from sparsecore.paper.reproduction import Reproduction, pictures_path, write_shipped
 from sparsecore.paper.thesis import SORTING, TABLES, paper_table
@@ -91,19 +91,19 @@ def reproduce(
 
 def _asked(
     table: str, seeds: str, size: str, further: bool, parameters: dict[str, Any], data: Path | None
-) -> tuple[Store, Plan]:
+) -> tuple[Store, TablePlan]:
     """The store and what is asked for; a `ConfigError` or a `CorpusError` before anything is written."""
     task = paper_table(table).task
     if data is not None and not tasks()[task].reads_texts:
         raise ConfigError("data", str(data), f"left out: table {table} reads no texts")
     numbers, given = tuple(dict.fromkeys(read_list("seed", seeds))), changed(parameters)
-    Plan(table, numbers, size, further, given).configs()
+    TablePlan(table, numbers, size, further, given).configs()
     store, opened = open_store({"task": task, "size": size} | given, data)
     given = {name: value for name, value in opened.items() if name not in ("task", "size")}
-    return store, Plan(table, numbers, size, further, given)
+    return store, TablePlan(table, numbers, size, further, given)
 
 
-def _train(store: Store, plan: Plan, executor: Executor) -> None:
+def _train(store: Store, plan: TablePlan, executor: Executor) -> None:
     """Train what is missing, with a bar; Ctrl-C takes back what is queued, keeps the rest and ends with 1."""
     begun = stored_runs.enqueue(store, plan)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -142,7 +142,7 @@ def _ship(found: Reproduction, shown: dict[str, pictures.Picture], folder: Path)
         path = write_shipped(found, folder)
     except ValueError as error:
         refuse(str(error), FAILED)
-    pictures.save(shown, pictures_path(found.table, folder))
+    pictures.write_pictures(shown, pictures_path(found.table, folder))
     eyes.print(f"Shipped as {path}.", highlight=False)
 
 

@@ -94,15 +94,15 @@ def generate(count: int, seed: int, noise: float = 0.0) -> Corpus:
         vector = _vector(rng)
         text = _text(vector, rng)
         if text not in grades:
-            grades[text] = _with_noise(grade_of_vector(vector), noise, noise_rng)
+            grades[text] = _with_noise(grade_of_metrics(vector), noise, noise_rng)
     name = f"generated-{count}-seed-{seed}" + (f"-noise-{noise:g}" if noise else "")
     return Corpus(name, tuple(grades), tuple(grades.values()), {}, generated=True)
 
 
-def grade_of_vector(vector: Mapping[str, str]) -> int:
+def grade_of_metrics(vector: Mapping[str, str]) -> int:
     """Return the index in `GRADES` of a base vector given as metric → value.
 
-    >>> grade_of_vector(dict(AV="N", AC="L", PR="N", UI="N", S="U", C="H", I="H", A="H"))
+    >>> grade_of_metrics(dict(AV="N", AC="L", PR="N", UI="N", S="U", C="H", I="H", A="H"))
     3
     """
     return grade_of_score(

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 from sparsecore.paper.plan import Column
-from sparsecore.paper.reproduction import Reproduction, Trial
+from sparsecore.paper.reproduction import ReproducedRun, Reproduction
 from sparsecore.paper.thesis import PARTS, PaperTable, Part, paper_table
 from sparsecore.runs.sweeps.curves import interval
 
@@ -62,7 +62,7 @@ class ComparedCell:
     table: PaperTable
     column: Column
     density: float
-    trials: tuple[Trial, ...]
+    trials: tuple[ReproducedRun, ...]
 
     @cached_property
     def sides(self) -> dict[Part, Side]:
@@ -89,12 +89,12 @@ class ComparedCell:
         return Side(theirs, ours, difference, "even" if even else better)
 
     @property
-    def collapsed(self) -> tuple[Trial, ...]:
+    def collapsed(self) -> tuple[ReproducedRun, ...]:
         """Runs with an emptied layer or an output that ignores the input."""
         return tuple(trial for trial in self.trials if trial.status == "collapsed")
 
     @property
-    def failed(self) -> tuple[Trial, ...]:
+    def failed(self) -> tuple[ReproducedRun, ...]:
         """Runs that diverged or crashed."""
         return tuple(trial for trial in self.trials if trial.status == "failed")
 

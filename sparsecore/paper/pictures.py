@@ -121,7 +121,7 @@ def _epochs(store: Store, run: Run) -> dict[str, np.ndarray]:
     }
 
 
-def save(pictures: dict[str, Picture], path: Path) -> None:
+def write_pictures(pictures: dict[str, Picture], path: Path) -> None:
     """Write pictures by digest to one safetensors file."""
     arrays = {
         f"{digest}/{name}": array
@@ -135,7 +135,7 @@ def save(pictures: dict[str, Picture], path: Path) -> None:
     path.write_bytes(encode(arrays, meta))
 
 
-def load(path: Path) -> dict[str, Picture]:
+def read_pictures(path: Path) -> dict[str, Picture]:
     """Read pictures by digest; return none if the file is missing."""
     if not path.exists():
         return {}

@@ -22,13 +22,13 @@ Column = Literal["dense", "global", "layerwise", "keep_alive"]
 
 
 @dataclass(frozen=True)
-class Plan:
+class TablePlan:
     """The reproduction of a table with the given seeds and network size.
 
     further: also train the densities of `FURTHER`. parameters: settings of all runs, such as `max_steps` or
     `data`.
 
-    >>> plan = Plan("3-1", seeds=(0, 1))
+    >>> plan = TablePlan("3-1", seeds=(0, 1))
     >>> {name: len(spec.configs()) for name, spec in plan.specs().items()}
     {'grid': 42, 'kept_alive': 2, 'pictures': 1}
     """

@@ -15,7 +15,7 @@ from typing import Any
 from sparsecore.engine.cards import tasks
 from sparsecore.engine.tasks.points import best_accuracy, constant_rmse
 from sparsecore.paper.comparison import ComparedCell, Comparison
-from sparsecore.paper.reproduction import Trial
+from sparsecore.paper.reproduction import ReproducedRun
 from sparsecore.words import Say
 
 PRINTED_ANGLE_NOISE = 1.0  # σ ~ N(0, 1) in the thesis's section 3.2
@@ -93,7 +93,7 @@ def _failed(facts: Facts) -> list[Reason]:
 def _collapsed(facts: Facts) -> list[Reason]:
     """Report which layer was emptied at which step, or from which step the output ignored the input."""
     cell, found = facts.cell, []
-    by_layer: dict[str | None, list[Trial]] = {}
+    by_layer: dict[str | None, list[ReproducedRun]] = {}
     for trial in cell.collapsed:
         by_layer.setdefault(trial.detail.get("layer"), []).append(trial)
     for layer, trials in by_layer.items():

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from sparsecore.paper.plan import FLOORS, Column, Plan, column_of
+from sparsecore.paper.plan import FLOORS, Column, TablePlan, column_of
 from sparsecore.paper.thesis import FOLDER, TABLES
 from sparsecore.runs.sweeps.curves import KeptLayer, Point
 from sparsecore.runs.sweeps.spec import FINAL, FINISHED, Cell, Status
@@ -44,7 +44,7 @@ class TrialLayer(ReproductionModel):
         return math.prod(self.shape)
 
 
-class Trial(ReproductionModel):
+class ReproducedRun(ReproductionModel):
     """One run of a reproduction. `digest` is that of its config; results are None until it has ended.
 
     train, test: the task's first metric. reason: why it ended; step: the current or last step.
@@ -74,7 +74,7 @@ class Trial(ReproductionModel):
         return self.status in FINAL
 
     @classmethod
-    def of(cls, cell: Cell) -> Trial:
+    def of(cls, cell: Cell) -> ReproducedRun:
         """Build the trial from the current state of a cell."""
         config, run = cell.config, cell.run
         fields: dict[str, Any] = {
@@ -140,14 +140,14 @@ class Reproduction(ReproductionModel):
     versions: dict[str, str]
     created: str
     floors: dict[str, int]
-    trials: tuple[Trial, ...]
+    trials: tuple[ReproducedRun, ...]
 
     @property
     def finished(self) -> bool:
         """Whether every run has a final status."""
         return all(trial.finished for trial in self.trials)
 
-    def of(self, column: Column, density: float) -> tuple[Trial, ...]:
+    def of(self, column: Column, density: float) -> tuple[ReproducedRun, ...]:
         """Return the trials of one cell; at density 1 every column shows the dense runs."""
         wanted = "dense" if density == 1 else column
         return tuple(t for t in self.trials if t.column == wanted and t.density == density)
@@ -167,7 +167,7 @@ class Reproduction(ReproductionModel):
         return tuple(sorted({trial.density for trial in self.trials}, reverse=True))
 
 
-def build_reproduction(plan: Plan, cells: list[Cell]) -> Reproduction:
+def build_reproduction(plan: TablePlan, cells: list[Cell]) -> Reproduction:
     """Build the reproduction of a plan from the current state of its cells."""
     return Reproduction(
         table=plan.table,
@@ -179,14 +179,14 @@ def build_reproduction(plan: Plan, cells: list[Cell]) -> Reproduction:
         versions=versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         floors=FLOORS,
-        trials=tuple(Trial.of(cell) for cell in cells),
+        trials=tuple(ReproducedRun.of(cell) for cell in cells),
     )
 
 
-def command_for(plan: Plan) -> str:
+def command_for(plan: TablePlan) -> str:
     """Return the command that repeats a reproduction.
 
-    >>> command_for(Plan("3-1", seeds=(0, 1), further=True, parameters={"max_steps": 500}))
+    >>> command_for(TablePlan("3-1", seeds=(0, 1), further=True, parameters={"max_steps": 500}))
     'python -m sparsecore reproduce 3-1 --seeds 0,1 --size paper --further --max-steps 500'
     """
     given = [f"--{name.replace('_', '-')} {value}" for name, value in plan.parameters.items()]

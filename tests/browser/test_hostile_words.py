@@ -20,7 +20,7 @@ from sparsecore.engine.config import RunConfig
 from sparsecore.figures.html.texts import SAMPLE_CHARACTERS
 from sparsecore.figures.reports.run import run_report
 from sparsecore.figures.reports.sweep import sweep_report
-from sparsecore.paper.plan import Plan
+from sparsecore.paper.plan import TablePlan
 from sparsecore.runs.store import catalogue
 from sparsecore.runs.store.run import LESSON
 from sparsecore.runs.store.store import Store
@@ -269,7 +269,7 @@ def test_hostile_names_of_two_runs_are_words_side_by_side(
 
 @pytest.mark.slow
 def test_a_failed_run_of_a_hostile_name_is_counted_on_the_paper_page(open_page, the_store: Store):
-    config = Plan("3-2").specs()["grid"].configs()[0]
+    config = TablePlan("3-2").specs()["grid"].configs()[0]
     failed(the_store, the_store.create(config, worker="w"))
     page = open_page("/paper?table=3-2", width=390)
     page.get_by_role("radio", name="Runs of this server").click()

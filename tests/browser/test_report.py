@@ -9,7 +9,7 @@ import pytest
 from sparsecore.figures.reports.paper import paper_report
 from sparsecore.paper import stored_runs
 from sparsecore.paper.pictures import figures_of
-from sparsecore.paper.plan import Plan
+from sparsecore.paper.plan import TablePlan
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers.worker import Worker
 
@@ -21,7 +21,7 @@ PATIENCE_SECONDS = 120  # ten figures and five megabytes of script on busy cores
 @pytest.fixture
 def path(store: Store, tmp_path: Path) -> Path:
     """A report whose figures are there, of a table that is mostly still to be run."""
-    plan = Plan("3-1", (0,), "demo", parameters={"max_steps": 3})
+    plan = TablePlan("3-1", (0,), "demo", parameters={"max_steps": 3})
     configs = [plan.config_of(run) for figure in figures_of("3-1") for run in figure.runs]
     for config in {config.digest(): config for config in configs}.values():
         run = store.create(config, worker="test")

@@ -13,7 +13,7 @@ from sparsecore.corpora.generator import (
     MAX_COUNT,
     _fits,
     generate,
-    grade_of_vector,
+    grade_of_metrics,
 )
 from sparsecore.corpora.phrases import (
     ATTACK_VECTOR,
@@ -54,7 +54,7 @@ def vector_read_back(text):
 
 def test_the_grade_can_be_recovered_from_the_text(corpus):
     for text, label in zip(corpus.texts, corpus.labels, strict=True):
-        assert grade_of_vector(vector_read_back(text)) == label
+        assert grade_of_metrics(vector_read_back(text)) == label
 
 
 def test_the_flaw_fits_the_vector(corpus):

@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from sparsecore.dashboard import session
 from sparsecore.paper import pictures, reproduction, stored_runs
-from sparsecore.paper.plan import Plan
+from sparsecore.paper.plan import TablePlan
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.workers.worker import Worker
@@ -58,9 +58,9 @@ def choose(app: AppTest, key: str, value: str) -> AppTest:
     return app
 
 
-def small(store: Store, table: str) -> Plan:
+def small(store: Store, table: str) -> TablePlan:
     """A trained table at the demo size, one seed, two steps a run."""
-    plan = Plan(table, (0,), "demo", parameters={"max_steps": 2})
+    plan = TablePlan(table, (0,), "demo", parameters={"max_steps": 2})
     stored_runs.enqueue(store, plan)
     for run in store.list(states=["queued"]):
         store.claim(run.id, "test")
@@ -119,7 +119,7 @@ def test_a_shipped_reproduction_is_shown_at_once_with_its_command_and_commit(
     plan = small(store, "3-2")
     found = stored_runs.load_reproduction(store, plan).model_copy(update={"commit": "c0ffee"})
     reproduction.write_shipped(found, folder)
-    pictures.save(stored_runs.load_pictures(store, plan), reproduction.pictures_path("3-2", folder))
+    pictures.write_pictures(stored_runs.load_pictures(store, plan), reproduction.pictures_path("3-2", folder))
     app = open_page(table="3-2")
     shown = html(app)
     assert "c0ffee" in shown

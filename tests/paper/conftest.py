@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from sparsecore.paper import stored_runs
-from sparsecore.paper.plan import FLOORS, Plan
-from sparsecore.paper.reproduction import Reproduction, Trial
+from sparsecore.paper.plan import FLOORS, TablePlan
+from sparsecore.paper.reproduction import ReproducedRun, Reproduction
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers.worker import Worker
 
@@ -20,7 +20,7 @@ LAYERS = (
 
 def _make_trial(
     column: str, density: float, seed: int, train: float | None, test: float | None, **more
-) -> Trial:
+) -> ReproducedRun:
     """Return a run that converged, unless `more` says otherwise."""
     defaults = {
         "digest": f"{column}-{density}-{seed}",
@@ -35,42 +35,42 @@ def _make_trial(
         "seconds": 1.0,
     }
     arguments = {"column": column, "density": density, "seed": seed, "train": train, "test": test}
-    return Trial(**(defaults | arguments | more))
+    return ReproducedRun(**(defaults | arguments | more))
 
 
 @pytest.fixture
-def trial() -> Callable[..., Trial]:
+def trial() -> Callable[..., ReproducedRun]:
     """Return a function that builds one run from column, density, seed, training and test metric."""
     return _make_trial
 
 
 @pytest.fixture
-def similar() -> Callable[..., list[Trial]]:
+def similar() -> Callable[..., list[ReproducedRun]]:
     """Return a function that builds three runs of one cell with nearly equal metrics."""
 
-    def make(column: str, density: float, train: float, test: float, **more) -> list[Trial]:
+    def make(column: str, density: float, train: float, test: float, **more) -> list[ReproducedRun]:
         return [_make_trial(column, density, seed, train, test + 0.0001 * seed, **more) for seed in (0, 1, 2)]
 
     return make
 
 
 @pytest.fixture
-def trials_of() -> Callable[..., list[Trial]]:
+def trials_of() -> Callable[..., list[ReproducedRun]]:
     """Return a function that builds the runs of one cell with the given test metrics."""
 
-    def make(column: str, density: float, *tests: float, **more) -> list[Trial]:
+    def make(column: str, density: float, *tests: float, **more) -> list[ReproducedRun]:
         return [_make_trial(column, density, seed, 0.07, test, **more) for seed, test in enumerate(tests)]
 
     return make
 
 
 @pytest.fixture
-def collapsed() -> Callable[..., list[Trial]]:
+def collapsed() -> Callable[..., list[ReproducedRun]]:
     """Return a function that builds three runs of one cell that collapsed at steps 1, 41 and 81."""
 
     def make(
         column: str, density: float, test: float = 0.36, layer: str | None = "fc3", **more
-    ) -> list[Trial]:
+    ) -> list[ReproducedRun]:
         detail = {"what": "empty", "layer": layer} if layer else {"what": "constant"}
         ended = {"status": "collapsed", "reason": "collapsed"}
         return [
@@ -94,7 +94,7 @@ def collapsed() -> Callable[..., list[Trial]]:
 def reproduction() -> Callable[..., Reproduction]:
     """Return a function that builds a reproduction of a table from trials."""
 
-    def make(*trials: Trial, table: str = "3-1", size: str = "paper", **parameters) -> Reproduction:
+    def make(*trials: ReproducedRun, table: str = "3-1", size: str = "paper", **parameters) -> Reproduction:
         return Reproduction(
             table=table,
             size=size,
@@ -112,11 +112,11 @@ def reproduction() -> Callable[..., Reproduction]:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, dict[str, Plan]]]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, dict[str, TablePlan]]]:
     """A store with Tables 3-1 and 3-2 at the demo size, three steps per run, trained in this process."""
     home: Path = tmp_path_factory.mktemp("reproduced")
     store = Store(home)
-    plans = {name: Plan(name, (0,), "demo", parameters={"max_steps": 3}) for name in ("3-1", "3-2")}
+    plans = {name: TablePlan(name, (0,), "demo", parameters={"max_steps": 3}) for name in ("3-1", "3-2")}
     for plan in plans.values():
         stored_runs.enqueue(store, plan)
     for run in store.list(states=["queued"]):

@@ -5,7 +5,7 @@ import pytest
 from sparsecore.engine.config import ConfigError
 from sparsecore.engine.tasks.points import SINC_REACH, constant_rmse
 from sparsecore.paper.pictures import FIGURES, figures_of
-from sparsecore.paper.plan import FLOORS, KEPT_ALIVE_AT, Plan, column_of
+from sparsecore.paper.plan import FLOORS, KEPT_ALIVE_AT, TablePlan, column_of
 from sparsecore.paper.thesis import TABLES, paper_table
 
 
@@ -26,18 +26,18 @@ def test_values_are_formatted_as_printed():
 
 @pytest.mark.parametrize(("table", "runs"), [("3-1", 21), ("3-2", 21), ("3-4", 29)])
 def test_the_grid_matches_the_table_with_one_dense_run(table: str, runs: int):
-    grid = Plan(table, seeds=(0,)).specs()["grid"]
+    grid = TablePlan(table, seeds=(0,)).specs()["grid"]
     assert len(grid.configs()) == runs
     assert {config.size for config in grid.configs()} == {"paper"}
 
 
 def test_further_densities_lie_below_the_printed_ones():
-    assert {c.density for c in Plan("3-1", (0,), further=True).table_configs()} >= {0.02, 0.01, 0.005}
-    assert len(Plan("3-4", (0,), further=True).specs()["grid"].configs()) == 29 + 2  # only 0.005 is new
+    assert {c.density for c in TablePlan("3-1", (0,), further=True).table_configs()} >= {0.02, 0.01, 0.005}
+    assert len(TablePlan("3-4", (0,), further=True).specs()["grid"].configs()) == 29 + 2  # only 0.005 is new
 
 
 def test_keep_alive_rows_set_minimum_counts_in_their_own_column():
-    (config,) = Plan("3-1", (0,)).specs()["kept_alive"].configs()
+    (config,) = TablePlan("3-1", (0,)).specs()["kept_alive"].configs()
     assert (config.method, config.density) == ("global", KEPT_ALIVE_AT)
     assert {name: getattr(config, name) for name in FLOORS} == FLOORS
     assert column_of(config) == "keep_alive"
@@ -45,7 +45,7 @@ def test_keep_alive_rows_set_minimum_counts_in_their_own_column():
 
 def test_every_figure_shows_runs_that_the_plan_trains():
     for table in TABLES:
-        plan = Plan(table, seeds=(4, 5))
+        plan = TablePlan(table, seeds=(4, 5))
         trained = {config.digest() for config in plan.configs()}
         for figure in figures_of(table):
             shown = {plan.config_of(run).digest() for run in figure.runs}
@@ -58,11 +58,11 @@ def test_all_figures_of_the_paper_are_listed():
 
 def test_an_unknown_size_is_refused():
     with pytest.raises(ConfigError, match=r"size must be one of demo, paper for sinc"):
-        Plan("3-1", size="laptop").specs()
+        TablePlan("3-1", size="laptop").specs()
 
 
 def test_text_runs_stop_early_on_the_test_texts_like_the_thesis():
-    assert {config.watch for config in Plan("3-4", (0,)).table_configs()} == {"test"}
+    assert {config.watch for config in TablePlan("3-4", (0,)).table_configs()} == {"test"}
 
 
 def test_the_rmse_of_a_constant_matches_the_spread_of_the_targets():

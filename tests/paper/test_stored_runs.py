@@ -8,7 +8,7 @@ import pytest
 from sparsecore.figures.paper import paper_figure
 from sparsecore.paper import pictures, reproduction, stored_runs
 from sparsecore.paper.pictures import FIGURES, Picture, figures_of
-from sparsecore.paper.plan import Plan
+from sparsecore.paper.plan import TablePlan
 from sparsecore.paper.reproduction import command_for, load_shipped, pictures_path, write_shipped
 from sparsecore.runs.store.store import Store
 from sparsecore.words import speaker
@@ -50,11 +50,11 @@ def test_a_shipped_reproduction_loads_unchanged(found, tmp_path: Path):
     assert path.stat().st_size < 1_000 * len(found.trials)
     assert load_shipped("3-1", tmp_path) == found
     assert load_shipped("3-2", tmp_path) is None
-    assert stored_runs.plan_of(found) == Plan("3-1", (0,), "demo", parameters={"max_steps": 3})
+    assert stored_runs.plan_of(found) == TablePlan("3-1", (0,), "demo", parameters={"max_steps": 3})
 
 
 def test_an_unfinished_reproduction_is_not_shipped(store: Store, tmp_path: Path):
-    empty = stored_runs.load_reproduction(store, Plan("3-1", (0,), "demo"))
+    empty = stored_runs.load_reproduction(store, TablePlan("3-1", (0,), "demo"))
     with pytest.raises(ValueError, match="22 of 22 runs have not ended"):
         write_shipped(empty, tmp_path)
     assert not list(tmp_path.glob("*.json"))
@@ -73,7 +73,7 @@ def test_a_file_with_an_unknown_field_is_refused(found, tmp_path: Path):
 
 
 def test_the_command_contains_every_setting():
-    plan = Plan("3-4", (3,), "demo", True, {"max_steps": 9, "data": "weeks"})
+    plan = TablePlan("3-4", (3,), "demo", True, {"max_steps": 9, "data": "weeks"})
     named = "--seeds 3 --size demo --further --max-steps 9 --data weeks"
     assert command_for(plan) == f"python -m sparsecore reproduce 3-4 {named}"
 
@@ -115,7 +115,7 @@ def test_saved_pictures_load_unchanged(trained, tmp_path: Path):
     store, plans = trained
     shown = stored_runs.load_pictures(store, plans["3-2"])
     path = pictures_path("3-2", tmp_path)
-    pictures.save(shown, path)
+    pictures.write_pictures(shown, path)
     again = stored_runs.load_shipped_pictures("3-2", tmp_path)
     assert again.keys() == shown.keys()
     for digest, picture in shown.items():
@@ -128,7 +128,7 @@ def test_saved_pictures_load_unchanged(trained, tmp_path: Path):
 
 def test_a_missing_file_or_run_gives_no_pictures(store: Store, tmp_path: Path):
     assert stored_runs.load_shipped_pictures("3-1", tmp_path) == {}
-    plan = Plan("3-1", (0,), "demo")
+    plan = TablePlan("3-1", (0,), "demo")
     assert stored_runs.load_pictures(store, plan) == {}
     assert stored_runs.pictures_of(FIGURES["3-4"], plan, {}) == []
 

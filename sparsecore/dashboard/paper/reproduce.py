@@ -11,7 +11,7 @@ from sparsecore.dashboard.visitor import attempt, may, visitor
 from sparsecore.engine.cards import tasks
 from sparsecore.figures.html.sweep_grid import progress_bar
 from sparsecore.paper import stored_runs
-from sparsecore.paper.plan import Plan
+from sparsecore.paper.plan import TablePlan
 from sparsecore.paper.thesis import SORTING, TABLES, paper_table
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.sweeps.spec import FINAL, Cell
@@ -61,7 +61,7 @@ def source(has_shipped: bool) -> str:
     )
 
 
-def asked(table: str) -> Plan | None:
+def asked(table: str) -> TablePlan | None:
     """The plan of the choices; None where the seeds cannot be read, which is told beside them."""
     sizes = list(tasks()[paper_table(table).task].sizes)
     with st.container(horizontal=True, vertical_alignment="bottom", key="paper_choices"):
@@ -85,10 +85,10 @@ def asked(table: str) -> Plan | None:
     if not 1 <= len(seeds) <= MOST_SEEDS:
         st.error(say("sweep.problem.empty") if not seeds else say("paper.run.many", most=MOST_SEEDS))
         return None
-    return Plan(table, seeds, size, further)
+    return TablePlan(table, seeds, size, further)
 
 
-def live(plan: Plan) -> None:
+def live(plan: TablePlan) -> None:
     """How far the plan's runs are, by itself every two seconds, with Reproduce or Stop."""
     cells = stored_runs.all_cells(the_store(), plan)
     st.session_state[DRAWN] = plan, _ended(cells)
@@ -96,7 +96,7 @@ def live(plan: Plan) -> None:
     st.fragment(_state, run_every=every)(plan)
 
 
-def _state(plan: Plan) -> None:
+def _state(plan: TablePlan) -> None:
     cells = stored_runs.all_cells(the_store(), plan)
     if st.session_state.get(DRAWN) != (plan, _ended(cells)):
         st.rerun()  # a run has ended: only now are the tables and figures drawn again
@@ -113,26 +113,26 @@ def _state(plan: Plan) -> None:
         st.html(progress_bar(cells, say))
 
 
-def _button(action: str, icon: str, act, plan: Plan, **options) -> None:
+def _button(action: str, icon: str, act, plan: TablePlan, **options) -> None:
     words = {"label": say(f"paper.run.{action}"), "help": say(f"paper.run.{action}.help")} | options
     if st.button(**words, icon=icon, key=f"paper_do_{action}"):
         act(plan)
         st.rerun()
 
 
-def _begin(plan: Plan) -> None:
+def _begin(plan: TablePlan) -> None:
     stored_runs.enqueue(the_store(), plan, by=visitor())
     st.session_state[NEXT] = "store"
 
 
-def _stop(plan: Plan) -> None:
+def _stop(plan: TablePlan) -> None:
     person = visitor()
     for sweep in _running(plan):
         if person.may(sweep.owner, sweep.origin):
             attempt(stored.stop, the_store(), sweep.id, by=person)
 
 
-def _running(plan: Plan) -> list[stored.Sweep]:
+def _running(plan: TablePlan) -> list[stored.Sweep]:
     return [sweep for sweep in stored_runs.enqueued_sweeps(the_store(), plan) if sweep.state == "running"]
 
 
@@ -140,12 +140,12 @@ def _ended(cells: list[Cell]) -> int:
     return sum(cell.status in FINAL for cell in cells)
 
 
-def _going(plan: Plan, cells: list[Cell]) -> bool:
+def _going(plan: TablePlan, cells: list[Cell]) -> bool:
     waits = any(cell.status in ("queued", "running") for cell in cells)
     return waits and bool(_running(plan))
 
 
-def _line(plan: Plan, cells: list[Cell], going: bool) -> str:
+def _line(plan: TablePlan, cells: list[Cell], going: bool) -> str:
     """How many runs there are, how many are left, and how long that takes."""
     left = len(cells) - _ended(cells)
     if not left:

@@ -15,13 +15,13 @@ from sparsecore.figures.reports.paper import paper_report
 from sparsecore.paper import stored_runs
 from sparsecore.paper.comparison import Comparison
 from sparsecore.paper.pictures import Picture, figures_of
-from sparsecore.paper.plan import Plan
-from sparsecore.paper.reproduction import Reproduction, Trial
+from sparsecore.paper.plan import TablePlan
+from sparsecore.paper.reproduction import ReproducedRun, Reproduction
 from sparsecore.paper.thesis import printed
 from sparsecore.words import LANGUAGES
 
 
-def link(trial: Trial) -> str | None:
+def link(trial: ReproducedRun) -> str | None:
     """The address of a run in the Lab; None before it has begun."""
     if trial.run is None or trial.status in ("missing", "queued"):
         return None
@@ -46,7 +46,7 @@ def tables(whole: Comparison, *, linked: bool) -> None:
     st.html(paper_tables.comparison_tables(whole, say, link if linked else paper_tables.no_link))
 
 
-def figures(plan: Plan, pictures: dict[str, Picture]) -> None:
+def figures(plan: TablePlan, pictures: dict[str, Picture]) -> None:
     """The counterparts of the paper's figures; where the runs are missing, what it would show."""
     st.markdown(f"#### {say('paper.figures.title')}")
     for figure in figures_of(plan.table):
@@ -82,6 +82,6 @@ def provenance(found: Reproduction, pictures: dict[str, Picture]) -> None:
         )
 
 
-def of_store(plan: Plan) -> tuple[Reproduction, dict[str, Picture]]:
+def of_store(plan: TablePlan) -> tuple[Reproduction, dict[str, Picture]]:
     """What this server has of a plan."""
     return stored_runs.load_reproduction(the_store(), plan), stored_runs.load_pictures(the_store(), plan)

@@ -21,11 +21,11 @@ from sparsecore.paper.comparison import (
     Side,
 )
 from sparsecore.paper.reasons import reasons
-from sparsecore.paper.reproduction import Reproduction, Trial
+from sparsecore.paper.reproduction import ReproducedRun, Reproduction
 from sparsecore.paper.thesis import PaperTable
 from sparsecore.words import Say
 
-Link = Callable[[Trial], str | None]
+Link = Callable[[ReproducedRun], str | None]
 ARROWS = {"better": "▲", "worse": "▼", "even": "="}
 MISSING = "–"
 # Sentence by whether the lowest ρ that holds and the first that breaks are known.
@@ -33,7 +33,7 @@ BREAK_KEYS = {(True, True): "at", (False, True): "first", (True, False): "never"
 COLUMN_HEADS = ("density", "train", "test_paper", "test_ours", "difference", "state", "why")
 
 
-def no_link(_trial: Trial) -> None:
+def no_link(_trial: ReproducedRun) -> None:
     """Give a run no link."""
     return
 
