@@ -21,6 +21,8 @@ Metrics = dict[str, dict[str, float]]
 # Each use of randomness draws from a stream of its own, so that more of one never shifts another.
 STREAMS = {"train": 1, "test": 2, "split": 3, "batches": 4, "dropout": 5}
 
+TRIAL_REACH = 10.0  # how far from 0 the points of a comparison lie
+
 
 class Task(ABC):
     """One task of a run. Everything random in it follows from the config's seed.
@@ -51,6 +53,13 @@ class Task(ABC):
         model = cls(config, torch.device("cpu")).model
         model.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
         return model.eval()
+
+    @staticmethod
+    def trial_inputs(network: nn.Module, count: int) -> np.ndarray:
+        """Return inputs (count, …) to compare an exported network on: points, unless a task reads others."""
+        first = next(part for part in network.modules() if isinstance(part, nn.Linear))
+        points = np.random.default_rng(0).uniform(-TRIAL_REACH, TRIAL_REACH, (count, first.in_features))
+        return points.astype(np.float32)
 
     @abstractmethod
     def loss(self, step: int) -> Tensor:

@@ -141,9 +141,10 @@ class TextClassifier(nn.Module):
         self.head = nn.Linear({"flat": length * width, "mean": width, "both": 2 * width}[pool], classes)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        # What is padding for the whole batch need not be computed.
-        longest = max(1, int((tokens != 0).sum(dim=1).max()))
-        tokens = tokens[:, :longest]
+        if not torch.compiler.is_exporting():  # an exported graph has one length
+            # What is padding for the whole batch need not be computed.
+            longest = max(1, int((tokens != 0).sum(dim=1).max()))
+            tokens = tokens[:, :longest]
         return self.classify(self.embedded(tokens), tokens == 0)
 
     def embedded(self, tokens: Tensor) -> Tensor:

@@ -66,6 +66,15 @@ class Vulnerabilities(Task):
         model.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
         return model.eval()
 
+    @staticmethod
+    def trial_inputs(network: TextClassifier, count: int) -> np.ndarray:
+        """Return texts of every length, from no word to the most that the network reads."""
+        tokens = np.random.default_rng(0).integers(
+            1, network.embedding.num_embeddings, (count, network.length)
+        )
+        lengths = np.linspace(0, network.length, count).astype(int)
+        return np.where(np.arange(network.length) < lengths[:, None], tokens, 0)
+
     def _corpus(self) -> Corpus:
         if self.config.data is None:
             return builtin_corpus(self.shape, self.config.noise)

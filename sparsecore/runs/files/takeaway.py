@@ -12,19 +12,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from sparsecore.engine.cards import tasks
 from sparsecore.engine.config import RunConfig
-from sparsecore.engine.deploy import onnx_graph, onnx_run, sparse_files
+from sparsecore.engine.deploy import onnx_file, sparse_files
 from sparsecore.engine.tasks.base import Task
-from sparsecore.engine.tasks.networks import PAIR_PRIME, Perceptron, TextClassifier
 from sparsecore.engine.training.blobs import decode
 from sparsecore.runs.store.store import Store
 
-TABLES = ("embedding.weight", "pairs.weight")  # rows that are looked up, no weight matrices: never pruned
 PREFIX = "model."  # of the network's parameters in a checkpoint
-TRIED = 64  # inputs that the ONNX file is compared on
-REACH = 10.0  # and how far from 0 they lie, for a perceptron
+TRIED = 64  # inputs on which the ONNX file is compared
 TOLERANCE = 1e-4  # absolute and relative: the same sums in another order
 
 Progress = Callable[[int, int, str], None]
@@ -71,13 +69,17 @@ def take_away(
     config = RunConfig.parse(run.config.model_dump() | store.changes(run_id))
     arrays = decode(saved[1])[0]
     weights = {n.removeprefix(PREFIX): a for n, a in arrays.items() if n.startswith(PREFIX)}
-    matrices = [name for name, array in weights.items() if array.ndim == 2 and name not in TABLES]
-    network = tasks()[config.task].load(Task).network_of(config, weights)
+    task = tasks()[config.task].load(Task)
+    network = task.network_of(config, weights)
+    given = task.trial_inputs(network, TRIED)
+    # The rows of a table are looked up: it is no weight matrix and never pruned.
+    tables = [f"{name}.weight" for name, part in network.named_modules() if isinstance(part, nn.Embedding)]
+    matrices = [name for name, array in weights.items() if array.ndim == 2 and name not in tables]
     makers: dict[str, tuple[str, Callable[[], bytes]]] = {
         "csr": (f"{run_id}-csr.zip", lambda: sparse_files.csr(weights, matrices)),
         "bitmask": (f"{run_id}-bitmask.safetensors", lambda: sparse_files.bitmask(weights, matrices)),
         "safetensors": (f"{run_id}.safetensors", lambda: sparse_files.masked(weights, matrices)),
-        "onnx": (f"{run_id}.onnx", lambda: onnx_of(network, weights)),
+        "onnx": (f"{run_id}.onnx", lambda: onnx_file.exported(network, torch.from_numpy(given[:2]))),
     }
     forms: dict[str, dict[str, Any]] = {"dense": {"file": None, "bytes": sparse_files.dense_bytes(weights)}}
     for done, (form, (name, make)) in enumerate(makers.items()):
@@ -85,43 +87,17 @@ def take_away(
         (folder / name).write_bytes(made := make())
         forms[form] = {"file": name, "bytes": len(made)}
     progress(len(makers), len(makers) + 1, "check")
-    difference, inputs = _checked(network, (folder / forms["onnx"]["file"]).read_bytes())
+    difference = _compare(network, (folder / forms["onnx"]["file"]).read_bytes(), given)
     progress(len(makers) + 1, len(makers) + 1, "check")
-    return Taken(forms, difference, inputs)
+    return Taken(forms, difference, len(given))
 
 
-def onnx_of(network: Perceptron | TextClassifier, weights: dict[str, np.ndarray]) -> bytes:
-    """The network with these weights as an ONNX file."""
-    if isinstance(network, Perceptron):
-        return onnx_graph.perceptron(weights)
-    shape = onnx_graph.TextShape(
-        positions=network.positions.numpy(),
-        heads=network.blocks[0].heads,
-        pool=network.pool,
-        scale=network.scale,
-        pair_prime=PAIR_PRIME,
-    )
-    return onnx_graph.text_classifier(weights, shape)
-
-
-def _checked(network: Perceptron | TextClassifier, model: bytes) -> tuple[float, int]:
-    given = _inputs(network)
+def _compare(network: nn.Module, model: bytes, given: np.ndarray) -> float:
+    """Return the largest difference between outputs of the ONNX file and of the network. Raises Differs."""
     with torch.no_grad():
         wanted = network(torch.from_numpy(given)).numpy()
-    found = onnx_run.outputs(model, given)
+    found = onnx_file.outputs(model, given)
     difference = float(np.abs(found - wanted).max())
     if not np.allclose(found, wanted, rtol=TOLERANCE, atol=TOLERANCE):
         raise Differs(f"the ONNX file gives up to {difference:.3g} more or less than the network.")
-    return difference, len(given)
-
-
-def _inputs(network: Perceptron | TextClassifier) -> np.ndarray:
-    """Inputs to compare on: points, or texts of every length, from no word to more than enough."""
-    chance = np.random.default_rng(0)
-    if isinstance(network, Perceptron):
-        width = network.get_submodule("fc1").in_features
-        return chance.uniform(-REACH, REACH, (TRIED, width)).astype(np.float32)
-    words = network.embedding.num_embeddings
-    tokens = chance.integers(1, words, (TRIED, network.length))
-    lengths = np.linspace(0, network.length, TRIED).astype(int)
-    return np.where(np.arange(network.length) < lengths[:, None], tokens, 0)
+    return difference
