@@ -42,9 +42,8 @@ def metric_curve(
     """Draw the metric of finished runs against ρ, one colour per method.
 
     A line connects the means, a band shows the 95 % interval, single runs are points with their id in
-    `customdata[0]`, and collapsed runs are crosses. A method without a density is a horizontal
-    line, the thesis open diamonds.
-    With both parts, train is thin and its intervals are error bars.
+    `customdata[0]`, and collapsed runs are crosses. A method without a density is a horizontal line, the
+    thesis open diamonds. With both parts, train is thin and its intervals are error bars.
     """
     figure = go.Figure()
     drawn = by_method(points)
@@ -97,7 +96,7 @@ def _series_name(method: str, part: Part, say: Say) -> str:
 
 
 def _density_range(points: Sequence[Point], thesis: Sequence[Printed]) -> tuple[float, float]:
-    """Return the smallest and largest ρ drawn, the ends of the line of a method without one."""
+    """Return the smallest and largest ρ drawn, the ends of the line of a method without a density."""
     densities = [point.density for point in points] + [printed.density for printed in thesis]
     return min(densities, default=0.05), 1.0
 

@@ -24,7 +24,7 @@ POINT_COLUMNS = ("runs.seed", "figure.low", "figure.high", "figure.n")
 
 
 def colour(method: str) -> str:
-    """The method's colour, the same in every figure.
+    """Return the colour of a method, the same in every figure.
 
     >>> colour("global")
     '#e69f00'

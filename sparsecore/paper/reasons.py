@@ -50,9 +50,9 @@ class Facts:
 
     @property
     def noise(self) -> float:
-        """The noise of our runs, in the task's own unit."""
-        usual = tasks()[self.whole.table.task].parameters["noise"].default
-        return self.whole.reproduction.parameters.get("noise", usual)
+        """The noise of our runs, in the task's unit."""
+        default = tasks()[self.whole.table.task].parameters["noise"].default
+        return self.whole.reproduction.parameters.get("noise", default)
 
     def format_value(self, value: float) -> str:
         return self.whole.table.format_value(value)

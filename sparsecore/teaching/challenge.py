@@ -33,11 +33,11 @@ class Challenge:
 
 
 def challenges() -> dict[str, Challenge]:
-    """The challenge of every task that has one, by the task's name."""
-    found = [card for card in tasks().values() if card.challenge is not None]
+    """Return the challenges by task name, in the order of their cards."""
+    cards = [card for card in tasks().values() if card.challenge is not None]
     return {
         card.name: Challenge(card.name, card.metric.name, card.challenge.limit, card.metric.lower)
-        for card in sorted(found, key=lambda card: card.challenge.place)
+        for card in sorted(cards, key=lambda card: card.challenge.place)
     }
 
 
@@ -76,7 +76,7 @@ def _accuracy(outputs: np.ndarray, targets: np.ndarray) -> float:
     return float(np.mean(outputs.argmax(axis=1) == targets))
 
 
-JUDGED = {"rmse": _rmse, "accuracy": _accuracy}  # how the judge computes a metric
+JUDGED = {"rmse": _rmse, "accuracy": _accuracy}  # the judge's metrics
 
 
 def _layers(arrays: Mapping[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -31,11 +31,11 @@ def grid_html(cells: Sequence[Cell], say: Say, language: str) -> str:
     for cell in cells:
         places.setdefault((cell.config.method, cell.config.density), []).append(cell)
     densities = sorted({density for _, density in places}, reverse=True)
-    bare = reference()
-    others = list(dict.fromkeys(method for method, _ in places if method != bare))
-    # Where no other method has a cell at ρ = 1, that of the reference stands for all of them.
-    spans_all = (bare, 1.0) in places and not any((method, 1.0) in places for method in others)
-    shown = others if others and (spans_all or (bare, 1.0) not in places) else [*others, bare]
+    baseline = reference()
+    others = list(dict.fromkeys(method for method, _ in places if method != baseline))
+    # If no other method has a cell at ρ = 1, the reference's cell spans all of them.
+    spans_all = (baseline, 1.0) in places and not any((method, 1.0) in places for method in others)
+    shown = others if others and (spans_all or (baseline, 1.0) not in places) else [*others, baseline]
     small = "" if _numbered(cells) else " sp-small"
     small += " sp-many" if len(densities) > MAX_LEVEL_LABELS else ""
     draw = _bar if len(cells) > MAX_CHIPS else _chips
@@ -43,8 +43,8 @@ def grid_html(cells: Sequence[Cell], say: Say, language: str) -> str:
     for density in densities:
         parts.append(f'<b class="sp-rho">{density:g}</b>')
         if spans_all and density == 1:
-            drawn = draw(places[bare, density], say, language)
-            parts.append(f'<div class="sp-place sp-span" data-method="{bare}">{drawn}</div>')
+            drawn = draw(places[baseline, density], say, language)
+            parts.append(f'<div class="sp-place sp-span" data-method="{baseline}">{drawn}</div>')
             continue
         for method in shown:
             drawn = draw(places.get((method, density), ()), say, language)
