@@ -1,0 +1,64 @@
+"""Make room on the disk: remove the oldest runs of the store."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from sparsecore.commands.terminal import JsonFlag, eyes, refuse, seen, show
+from sparsecore.runs.store import disk
+from sparsecore.runs.store.store import Store
+from sparsecore.settings import parse_size, size_text
+
+app = typer.Typer()
+
+
+@app.command()
+def prune(
+    to: Annotated[
+        str | None,
+        typer.Option(
+            help="The size that the store should have at most, such as 2GB; else SPARSECORE_MAX_DISK."
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make room on the disk: remove the oldest runs for good, none that is pinned or not over."""
+    try:
+        target = disk.limit() if to is None else parse_size(to)
+    except ValueError as error:
+        refuse(str(error))
+    if target is None:
+        refuse("say how small the store should be, as in --to 2GB, or set SPARSECORE_MAX_DISK.")
+    store = Store()
+    plan = disk.plan_removal(store, target)
+    _tell(plan)
+    if plan.runs and not yes and not typer.confirm("Remove them for good?", err=True):
+        raise typer.Exit(1)
+    ids = [run.id for run, _ in plan.runs]
+    gone = disk.prune(store, ids) if ids or plan.usage.used > target else 0
+    now = disk.usage(store).used
+    if as_json:
+        print(json.dumps({"removed": ids, "count": gone, "before": plan.usage.used, "after": now}))
+    else:
+        show(f"{gone:,} runs removed; the store takes {size_text(now)}.")
+
+
+def _tell(plan: disk.RemovalPlan) -> None:
+    """Which runs would go, on standard error."""
+    takes, after = size_text(plan.usage.used), size_text(plan.after)
+    eyes.print(f"The store takes {takes}; wanted are at most {size_text(plan.target)}.", highlight=False)
+    if plan.runs:
+        table = Table("run", "name", "task", "method", "ρ", "state", "size", box=None)
+        for run, size in plan.runs:
+            cells = (run.config.task, run.config.method, f"{run.config.density:g}", run.reason or run.state)
+            table.add_row(run.id, Text(seen(run.name or "")), *cells, size_text(size))
+        eyes.print(table)
+        eyes.print(f"These {len(plan.runs):,} runs would go; about {after} would be left.", highlight=False)
+    if not plan.enough:
+        eyes.print("All other runs are pinned, wait, train or are paused: they stay.", highlight=False)
