@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,10 +21,12 @@ from typer.main import get_command
 import sparsecore as sc
 from sparsecore.__main__ import app
 from sparsecore.dashboard.help import documents
+from sparsecore.settings import Settings, child_environment, variable
 from sparsecore.words import words
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+CONTRIBUTING = documents.FOLDER / "contributing.md"
 FILES = [README, *sorted(documents.FOLDER.glob("*.md"))]
 COMMANDS = (
     "pip install -r requirements.txt && streamlit run app.py",
@@ -152,6 +157,25 @@ def test_architecture_says_what_each_dependency_is_for():
     for file in ("requirements.txt", "requirements-cluster.txt", "tests/requirements.txt"):
         pinned = re.findall(r"^([\w-]+)", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
         assert set(pinned) <= explained, file
+
+
+def test_the_method_of_the_recipe_trains(tmp_path: Path):
+    blocks = {each.info: each.content for each in tokens(CONTRIBUTING) if each.info}
+    (tmp_path / "methods").mkdir()
+    for kind, ending in (("python", "py"), ("toml", "toml")):
+        (tmp_path / "methods" / f"no_regrowth.{ending}").write_text(blocks[kind], encoding="utf-8")
+    environment = child_environment(tmp_path / "home") | {variable("extensions"): str(tmp_path)}
+    (line,) = [each for each in code(CONTRIBUTING) if each.startswith("python") and "no_regrowth" in each]
+    command = [sys.executable, *line.split()[1:], "--max-steps", "40", "--json"]
+    done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["method"], result["nonzeros"]) == ("no_regrowth", result["budget"])
+
+
+def test_every_setting_is_in_a_document():
+    text = "".join(file.read_text(encoding="utf-8") for file in FILES)
+    assert [name for name in Settings.model_fields if f"`{variable(name)}`" not in text] == []
 
 
 def test_readme_shows_the_library_in_six_lines():
