@@ -21,6 +21,7 @@ from typer.main import get_command
 import sparsecore as sc
 from sparsecore.__main__ import app
 from sparsecore.dashboard.help import documents
+from sparsecore.engine.cards import Card, MethodCard, TaskCard
 from sparsecore.settings import Settings, child_environment, variable
 from sparsecore.words import words
 
@@ -171,6 +172,13 @@ def test_the_method_of_the_recipe_trains(tmp_path: Path):
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert (result["method"], result["nonzeros"]) == ("no_regrowth", result["budget"])
+
+
+@pytest.mark.parametrize("card", [MethodCard, TaskCard])
+def test_the_recipes_name_every_key_of_a_card(card: type[Card]):
+    text = CONTRIBUTING.read_text(encoding="utf-8")
+    keys = [field.alias or name for name, field in card.model_fields.items() if name != "path"]
+    assert [key for key in keys if f"`{key}`" not in text] == []
 
 
 def test_every_setting_is_in_a_document():
