@@ -112,13 +112,13 @@ def _train(store: Store, plan: TablePlan, executor: Executor) -> None:
         with Progress(*columns, console=eyes) as bar:
             shown = bar.add_task(f"table {plan.table}", total=total)
 
-            def listen(_cells: Sequence[Cell]) -> None:
+            def on_cells(_cells: Sequence[Cell]) -> None:
                 bar.update(
                     shown, completed=total - stored_runs.count_unfinished(stored_runs.all_cells(store, plan))
                 )
 
             first, *more = begun
-            executor.run(first, listen, *more)
+            executor.run(first, on_cells, *more)
     except KeyboardInterrupt:
         for sweep_id in begun:
             stored.stop(store, sweep_id)

@@ -31,7 +31,7 @@ from sparsecore.runs.sweeps.executors import Local
 from sparsecore.runs.sweeps.spec import GRID, Cell, SweepSpec
 
 if TYPE_CHECKING:  # it imports torch and Optuna
-    from sparsecore.runs.sweeps.layer_search import Search
+    from sparsecore.runs.sweeps.layer_search import LayerSearch
 
 app = typer.Typer()
 
@@ -110,17 +110,17 @@ def search(
     trains = executor_of(store, executor, workers, address, gpus_per_run)
     import optuna  # takes a second: not before the arguments are right
 
-    from sparsecore.runs.sweeps.layer_search import Search
+    from sparsecore.runs.sweeps.layer_search import LayerSearch
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     together = workers or Local.cores()
     with _working(f"{task}, {trials} trials") as status, trains:
-        found = Search(store, trains, spec, sampler_seed)
+        found = LayerSearch(store, trains, spec, sampler_seed)
         found.run(trials, together, lambda n, cells: status.update(f"trial {n + 1}: {_counts(cells)}"))
     _print_search(found, as_json)
 
 
-def _print_search(found: Search, as_json: bool) -> None:
+def _print_search(found: LayerSearch, as_json: bool) -> None:
     front = found.front()
     if as_json:
         head = {"task": found.spec.task, "metric": found.metric, "layers": found.sizes}

@@ -23,10 +23,10 @@ from sparsecore.engine.config import PAPER_METHODS, PARAMETERS, ConfigError
 from sparsecore.figures.csv import as_csv
 from sparsecore.runs.store.limits import require_all_fit
 from sparsecore.runs.store.store import Store
-from sparsecore.runs.sweeps import stored
+from sparsecore.runs.sweeps import estimates, stored
 from sparsecore.runs.sweeps.executors import Executor, Local
 from sparsecore.runs.sweeps.spec import FINAL, FINISHED, GRID, Cell, SweepSpec
-from sparsecore.runs.sweeps.summary import described, summary
+from sparsecore.runs.sweeps.summary import cell_row, method_rows
 from sparsecore.runs.workers.batching import Choice
 
 app = typer.Typer()
@@ -114,8 +114,8 @@ def train_all(store: Store, spec: SweepSpec, executor: Executor, workers: int | 
     """Train what is missing, showing how far it is. Ctrl-C takes back what is queued and ends with code 1."""
     sweep_id = stored.begin(store, spec, origin="cli")
     try:
-        with _shown(sweep_id, spec, workers or Local.cores()) as listen:
-            executor.run(sweep_id, listen)
+        with _shown(sweep_id, spec, workers or Local.cores()) as on_cells:
+            executor.run(sweep_id, on_cells)
     except KeyboardInterrupt:
         stored.stop(store, sweep_id)
         eyes.print(
@@ -136,15 +136,15 @@ def _shown(sweep_id: str, spec: SweepSpec, workers: int) -> Iterator[Any]:
     task = bar.add_task(f"{spec.task} sweep {sweep_id}", left="")
     with Live(bar, console=eyes, refresh_per_second=4) as live:
 
-        def listen(cells: Sequence[Cell]) -> None:
+        def on_cells(cells: Sequence[Cell]) -> None:
             count = Counter(cell.status for cell in cells)
-            left = stored.progress(cells, workers).seconds_left
+            left = estimates.progress(cells, workers).seconds_left
             ended = sum(count[status] for status in FINAL)
             bar.update(task, completed=ended, total=len(cells), left=f"{duration(left)} left" if left else "")
             row = "   ".join(f"{count[status]} {status}" for status in COUNTED if count[status])
             live.update(Group(bar, Text(row)))
 
-        yield listen
+        yield on_cells
 
 
 def duration(seconds: float) -> str:
@@ -160,7 +160,7 @@ def duration(seconds: float) -> str:
 
 
 def _print(spec: SweepSpec, cells: Sequence[Cell], csv_file: Path | None, as_json: bool) -> None:
-    rows, means = [described(cell) for cell in cells], summary(cells)
+    rows, means = [cell_row(cell) for cell in cells], method_rows(cells)
     if csv_file is not None:
         csv_file.write_text(as_csv(list(rows[0]), [list(row.values()) for row in rows]), encoding="utf-8")
     if as_json:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from sparsecore.engine.cards import in_percent, lower_is_better
 from sparsecore.figures.style import COUNT_AXIS, apply_layout, colour, run_points
-from sparsecore.runs.sweeps.curves import Point, by_method, front
+from sparsecore.runs.sweeps.curves import Point, by_method, pareto_front
 from sparsecore.words import Say
 
 FRONT_COLOUR = "#009e73"
@@ -27,7 +27,7 @@ def pareto(
         label = say("figure.one_density", method=say(f"method.{method}"))
         _line(figure, points, label, colour(method), "uniform", say, mean=True)
     pairs = [(point.nonzeros, point.test) for point in searched]
-    best = front(pairs, lower=lower_is_better(metric))
+    best = pareto_front(pairs, lower=lower_is_better(metric))
     _line(figure, [searched[i] for i in best], say("figure.front"), FRONT_COLOUR, "front", say)
     rest = [searched[i] for i in range(len(searched)) if i not in best]
     hollow = {"color": FRONT_COLOUR, "symbol": "circle-open", "size": 7}

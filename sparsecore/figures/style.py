@@ -9,7 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from sparsecore.engine.cards import methods
-from sparsecore.runs.sweeps.curves import Mean, Point
+from sparsecore.runs.sweeps.curves import MeanPoint, Point
 from sparsecore.words import Say
 
 LAYER_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
@@ -51,7 +51,7 @@ def format_number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
 
 
-def interval_band(means: Sequence[Mean], tint: str, group: str) -> go.Scatter:
+def interval_band(means: Sequence[MeanPoint], tint: str, group: str) -> go.Scatter:
     """Return the 95 % intervals as one area, interrupted where a single run has no interval."""
     x: list[float | None] = []
     y: list[float | None] = []
@@ -72,14 +72,14 @@ def interval_band(means: Sequence[Mean], tint: str, group: str) -> go.Scatter:
     )
 
 
-def error_bars(means: Sequence[Mean]) -> dict[str, Any]:
+def error_bars(means: Sequence[MeanPoint]) -> dict[str, Any]:
     """Return the 95 % intervals as error bars of the mean line."""
     halves = [0.0 if mean.high is None else mean.high - mean.mean for mean in means]
     return {"type": "data", "array": halves, "thickness": 1, "width": 3}
 
 
-def _segments(means: Sequence[Mean]) -> Iterable[list[Mean]]:
-    segment: list[Mean] = []
+def _segments(means: Sequence[MeanPoint]) -> Iterable[list[MeanPoint]]:
+    segment: list[MeanPoint] = []
     for mean in means:
         if mean.low is not None:
             segment.append(mean)
@@ -91,7 +91,7 @@ def _segments(means: Sequence[Mean]) -> Iterable[list[Mean]]:
 
 
 def mean_line(
-    means: Sequence[Mean],
+    means: Sequence[MeanPoint],
     name: str,
     tint: str,
     say: Say,
@@ -115,7 +115,7 @@ def mean_line(
     return go.Scatter(**(line | options))
 
 
-def mean_sentence(mean: Mean, name: str, say: Say) -> str:
+def mean_sentence(mean: MeanPoint, name: str, say: Say) -> str:
     """Return the hover text of a mean."""
     if mean.low is None:
         return say("figure.single", name=name, density=f"{mean.density:g}", value=format_number(mean.mean))

@@ -12,7 +12,7 @@ from sparsecore.figures.metric import metric_curve
 from sparsecore.figures.pareto import pareto
 from sparsecore.figures.style import MAX_POINTS, colour, interval_band, point_stride
 from sparsecore.paper.thesis import printed
-from sparsecore.runs.sweeps.curves import KeptLayer, Mean, Point, interval
+from sparsecore.runs.sweeps.curves import KeptLayer, MeanPoint, Point, interval
 from sparsecore.words import words
 
 
@@ -164,7 +164,7 @@ def test_the_range_shows_every_run_and_ignores_wide_intervals():
 
 
 def test_a_band_is_interrupted_where_a_single_run_has_no_interval():
-    found = [Mean(0.1, 1, 0.5, 1.5, 2), Mean(0.2, 1, None, None, 1), Mean(0.4, 1, 0.9, 1.1, 3)]
+    found = [MeanPoint(0.1, 1, 0.5, 1.5, 2), MeanPoint(0.2, 1, None, None, 1), MeanPoint(0.4, 1, 0.9, 1.1, 3)]
     area = interval_band(found, "#000000", "a")
     assert list(area.x) == [0.1, 0.1, None, 0.4, 0.4, None]
     assert list(area.y) == [1.5, 0.5, None, 1.1, 0.9, None]

@@ -13,7 +13,7 @@ from sparsecore.figures.html.sweep_grid import progress_bar
 from sparsecore.paper import stored_runs
 from sparsecore.paper.plan import TablePlan
 from sparsecore.paper.thesis import SORTING, TABLES, paper_table
-from sparsecore.runs.sweeps import stored
+from sparsecore.runs.sweeps import estimates, stored
 from sparsecore.runs.sweeps.spec import FINAL, Cell
 
 TABLE = "table"  # in the URL
@@ -151,7 +151,7 @@ def _line(plan: TablePlan, cells: list[Cell], going: bool) -> str:
     if not left:
         return say("paper.run.all_there", runs=len(cells))
     if going:
-        found = stored.progress(cells, WORKERS)
+        found = estimates.progress(cells, WORKERS)
         time = duration(found.seconds_left)
         counts = {"done": _ended(cells), "total": len(cells), "running": found.running}
         return say("paper.run.progress", time=time, **counts)

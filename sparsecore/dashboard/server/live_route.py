@@ -30,7 +30,7 @@ from sparsecore.dashboard.server.matrices import full_matrix, last_masks, overla
 from sparsecore.dashboard.server.static import KINDS, kept, packed
 from sparsecore.dashboard.server.viewer import Viewer
 from sparsecore.runs.store.store import Store
-from sparsecore.runs.sweeps.estimates import Waits
+from sparsecore.runs.sweeps.estimates import QueueWaits
 from sparsecore.settings import read_setting
 from sparsecore.teaching.teacher_view import teacher_view
 
@@ -308,9 +308,9 @@ def told_wait(seconds: float | None) -> int | None:
 
 
 @cache
-def waits(store: Store) -> Waits:
+def waits(store: Store) -> QueueWaits:
     """The waits of a store's queue, shared by all who watch it."""
-    return Waits(store)
+    return QueueWaits(store)
 
 
 @cache

@@ -16,8 +16,8 @@ from sparsecore.figures.style import format_number
 from sparsecore.runs.store.people import HOST, Person
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
-from sparsecore.runs.sweeps.bisection import ORIGIN, Bisection, NoBaseline, Smallest
-from sparsecore.runs.sweeps.executors import Cancelled, Elsewhere
+from sparsecore.runs.sweeps.bisection import ORIGIN, Bisection, NoBaseline, SmallestDensity
+from sparsecore.runs.sweeps.executors import Cancelled, ServerExecutor
 from sparsecore.runs.sweeps.spec import FINAL, Cell, SweepSpec
 
 TOLERANCE, METHOD = "smallest_tolerance", "smallest_method"
@@ -27,7 +27,7 @@ BISECTIONS = Pool("bisection")
 
 
 def find_smallest(store: Store, spec: SweepSpec, tolerance: float, by: Person = HOST) -> Job:
-    """The bisection of this question; its result is a `Smallest`. The server's supervisor trains the runs.
+    """The bisection of this question, with a `SmallestDensity` as its result; the supervisor trains.
 
     A server that ends loses nothing but the thread: the same question again finds the runs that exist.
     """
@@ -39,13 +39,13 @@ def key(store: Store, spec: SweepSpec, tolerance: float) -> tuple[str, str, floa
     return str(store.home), spec.model_dump_json(), tolerance
 
 
-def _bisect(store: Store, spec: SweepSpec, tolerance: float, by: Person, job: Job) -> Smallest:
+def _bisect(store: Store, spec: SweepSpec, tolerance: float, by: Person, job: Job) -> SmallestDensity:
     def tell(density: float, cells: list[Cell]) -> None:
         job.report(sum(cell.status in FINAL for cell in cells), len(cells), density=density)
         job.stop_if_cancelled()
 
     try:
-        return Bisection(store, Elsewhere(store), spec, tolerance, by).find(tell=tell)
+        return Bisection(store, ServerExecutor(store), spec, tolerance, by).find(on_progress=tell)
     except NoBaseline as error:
         raise JobError(str(error)) from error
     except Cancelled:
@@ -113,7 +113,7 @@ def _state(store: Store, spec: SweepSpec, tolerance: float) -> None:
         st.error(say("smallest.problem", reason=job.problem))
 
 
-def _answered(found: Smallest) -> None:
+def _answered(found: SmallestDensity) -> None:
     values = {"dense": format_number(found.dense), "bound": format_number(found.bound)}
     metric = say(f"live.metric.{found.metric}")
     st.success(say("smallest.found", density=f"{found.density:g}", metric=metric, **values))

@@ -22,7 +22,7 @@ from sparsecore.figures.html.sweep_grid import (
     progress_bar,
     running_links,
 )
-from sparsecore.runs.sweeps import stored
+from sparsecore.runs.sweeps import estimates, stored
 from sparsecore.runs.sweeps.spec import FINAL, FINISHED, Cell
 from sparsecore.runs.sweeps.stored import Sweep
 
@@ -135,7 +135,7 @@ def _going(sweep: Sweep, cells: list[Cell]) -> bool:
 
 def _line(sweep: Sweep, cells: list[Cell]) -> str:
     """How many runs are done, training and failed, and the time that is left."""
-    progress = stored.progress(cells, WORKERS)
+    progress = estimates.progress(cells, WORKERS)
     if progress.done == progress.total:
         return say("sweep.done", total=f"{progress.total:,}")
     told = [say("sweep.parts", done=f"{progress.done:,}", total=f"{progress.total:,}")]

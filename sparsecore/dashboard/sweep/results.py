@@ -24,7 +24,7 @@ from sparsecore.paper.thesis import printed
 from sparsecore.runs.sweeps.curves import Part, Point, by_method
 from sparsecore.runs.sweeps.spec import Cell, SweepSpec
 from sparsecore.runs.sweeps.stored import Sweep
-from sparsecore.runs.sweeps.summary import all_nonzeros, described
+from sparsecore.runs.sweeps.summary import cell_row, count_nonzeros
 from sparsecore.words import speaker
 
 PARTS: dict[str, tuple[Part, ...]] = {"test": ("test",), "train": ("train",), "both": ("test", "train")}
@@ -128,7 +128,7 @@ def table(cells: Sequence[Cell], sweep: Sweep) -> None:
         st.markdown(f"**{say('sweep.table')}**", width="content")
         _files(cells, sweep)
     done = [cell for cell in cells if cell.metric is not None]
-    rows = [described(cell) | {"nonzeros_all": all_nonzeros(cell)} for cell in done]
+    rows = [cell_row(cell) | {"nonzeros_all": count_nonzeros(cell)} for cell in done]
     told = {name: say(f"method.{name}") for name in {row["method"] for row in rows}}
     told |= {name: say(f"state.{name}") for name in {row["reason"] for row in rows}}
     language = st.session_state["lang"]
@@ -187,5 +187,5 @@ def _shown(row: dict[str, Any], told: dict[str, str], language: str) -> dict[str
 
 def cells_csv(cells: Sequence[Cell]) -> str:
     """Every cell with every digit, as the command line writes it with `--csv`."""
-    rows = [described(cell) for cell in cells]
+    rows = [cell_row(cell) for cell in cells]
     return as_csv(list(rows[0]), [list(row.values()) for row in rows])

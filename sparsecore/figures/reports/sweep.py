@@ -23,7 +23,7 @@ from sparsecore.runs.sweeps import stored
 from sparsecore.runs.sweeps.curves import Point, by_method, points
 from sparsecore.runs.sweeps.spec import FINISHED, Cell
 from sparsecore.runs.sweeps.stored import Sweep
-from sparsecore.runs.sweeps.summary import all_nonzeros, described, summary
+from sparsecore.runs.sweeps.summary import cell_row, count_nonzeros, method_rows
 from sparsecore.words import LANGUAGES, Say, speaker
 
 
@@ -96,7 +96,7 @@ def _titled(figure: go.Figure, name: str) -> str:
 def _means(cells: Sequence[Cell], say: Say) -> str:
     heads = ("runs.method", "ρ", "report.sweep.seeds", "report.sweep.mean", "report.sweep.interval")
     rows = []
-    for row in summary(cells):
+    for row in method_rows(cells):
         interval = "" if row["low"] is None else f"{format_number(row['low'])} – {format_number(row['high'])}"
         mean = "" if row["test"] is None else format_number(row["test"])
         figures = (say(f"method.{row['method']}"), f"{row['density']:g}", str(row["n"]), mean, interval)
@@ -115,7 +115,7 @@ def _runs(cells: Sequence[Cell], say: Say) -> str:
 
 
 def _run(cell: Cell, say: Say) -> tuple[str, ...]:
-    row, run = described(cell) | {"nonzeros_all": all_nonzeros(cell)}, cell.run
+    row, run = cell_row(cell) | {"nonzeros_all": count_nonzeros(cell)}, cell.run
     values = ["" if row[part] is None else format_number(row[part]) for part in ("train", "test")]
     kept, left, steps = (
         "" if row[part] is None else f"{row[part]:,}" for part in ("nonzeros", "nonzeros_all", "steps")

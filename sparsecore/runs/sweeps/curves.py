@@ -1,4 +1,4 @@
-"""From a sweep's cells to its curves: points, means and 95 % intervals over seeds, the Pareto front."""
+"""Curves of a sweep: points, means with 95 % intervals over seeds, the Pareto front."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Point:
-    """One finished run of a sweep, with what is drawn of it.
+    """One finished run of a sweep, with the values that figures draw.
 
-    `nonzeros` and `weights` count every weight matrix, also those under no constraint; `kept` and `budget`
-    only what is under it. Embeddings are in neither.
+    `nonzeros` and `weights` count all weight matrices, exempt ones included; `kept` and `budget` only those
+    under the constraint. Embeddings are in neither.
     """
 
     run: str
@@ -42,8 +42,8 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Mean:
-    """The mean of `n` runs at one density, and its 95 % interval; without one for a single run."""
+class MeanPoint:
+    """The mean of `n` runs at one density with its 95 % interval; none for a single run."""
 
     density: float
     mean: float
@@ -53,7 +53,7 @@ class Mean:
 
 
 def points(cells: Iterable[Cell]) -> list[Point]:
-    """The finished runs of these cells, collapsed ones among them; what diverged has no value to draw."""
+    """The finished runs of these cells, collapsed ones included, diverged ones not."""
     found = []
     for cell in cells:
         if cell.status not in FINISHED or cell.metric is None:
@@ -87,7 +87,7 @@ def points(cells: Iterable[Cell]) -> list[Point]:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float | None, float | None]:
-    """The mean of independent values and its 95 % interval by Student's t; no interval for one value.
+    """The mean of independent values with its 95 % interval by Student's t; none for one value.
 
     >>> interval([1.0])
     (1.0, None, None)
@@ -98,35 +98,37 @@ def interval(values: Sequence[float]) -> tuple[float, float | None, float | None
     mean = sum(values) / n
     if n == 1:
         return mean, None, None
-    from scipy.special import stdtrit  # a quarter of a second: not for pages without an interval
+    from scipy.special import stdtrit  # its import takes a quarter of a second, which most pages do not need
 
     variance = sum((value - mean) ** 2 for value in values) / (n - 1)
     half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * sqrt(variance / n)
     return mean, mean - half, mean + half
 
 
-def means(found: Iterable[Point], value: Callable[[Point], float]) -> list[Mean]:
-    """The mean of a value over the seeds at every density, by density."""
+def means(found: Iterable[Point], value: Callable[[Point], float]) -> list[MeanPoint]:
+    """The mean of a value over the seeds at every density, in ascending order."""
     by_density: dict[float, list[float]] = {}
     for point in found:
         by_density.setdefault(point.density, []).append(value(point))
-    return [Mean(density, *interval(values), len(values)) for density, values in sorted(by_density.items())]
+    return [
+        MeanPoint(density, *interval(values), len(values)) for density, values in sorted(by_density.items())
+    ]
 
 
 def by_method(found: Iterable[Point]) -> dict[str, list[Point]]:
-    """The points of each method, the reference first, in the order of the methods' first points."""
+    """Group the points by method: the reference first, the others in order of appearance."""
     grouped: dict[str, list[Point]] = {}
     for point in found:
         grouped.setdefault(point.method, []).append(point)
     return dict(sorted(grouped.items(), key=lambda item: item[0] != reference()))
 
 
-def front(values: Sequence[tuple[float, float]], *, lower: bool) -> list[int]:
-    """The places of the Pareto front among pairs (weights kept, metric): fewer weights, better metric.
+def pareto_front(values: Sequence[tuple[float, float]], *, lower: bool) -> list[int]:
+    """The indices of the Pareto front of pairs (kept weights, metric), by weights.
 
-    By weights, and of equal pairs only the first.
+    Of equal pairs only the first counts.
 
-    >>> front([(10, 0.5), (5, 0.4), (7, 0.4), (2, 0.9)], lower=True)
+    >>> pareto_front([(10, 0.5), (5, 0.4), (7, 0.4), (2, 0.9)], lower=True)
     [3, 1]
     """
     sign = 1 if lower else -1

@@ -1,4 +1,4 @@
-"""How long a sweep takes, judged by runs that have ended, and how far it is."""
+"""Estimates of time, from finished runs: the rest of a sweep, and the wait of a queued run."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import runs
 from sparsecore.runs.sweeps.spec import FINAL, FINISHED, Cell
 
-LOOKED_AT = 500  # the newest finished runs of a task and size say enough of its pace
-STARTING_SECONDS = 0.5  # of a run, before its first step and after its last
-# A run sets the pace of others once its steps, or the time they took, outweigh its start and end: one that
-# collapsed at once would make every step as long as those.
+SAMPLE = 500  # the newest finished runs of a task and size that are read
+STARTING_SECONDS = 0.5  # per run, before its first step and after its last
+# Only runs of at least this length give the seconds per step: in a run that collapsed at once most of the
+# time is its start and end.
 PACE_STEPS, PACE_SECONDS = 500, 30.0
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How many of a sweep's cells have ended, train, or failed, and the seconds that the rest will take."""
+    """How many cells of a sweep have ended, are running or failed, and the seconds that the rest takes."""
 
     total: int
     done: int
@@ -39,8 +39,8 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Finished:
-    """What a run that has ended says about others."""
+class FinishedRun:
+    """The length of a finished run."""
 
     method: str
     density: float
@@ -53,37 +53,36 @@ class Finished:
         return self.steps >= PACE_STEPS or self.seconds >= PACE_SECONDS
 
 
-def remaining(cells: Sequence[Cell], workers: int = 1, known: Sequence[Finished] = ()) -> float:
-    """The seconds that so many workers need for the cells that have not ended.
-
-    Judged by the cells that have, and by other finished runs that are `known`.
-    """
+def remaining(cells: Sequence[Cell], workers: int = 1, known: Sequence[FinishedRun] = ()) -> float:
+    """The seconds that `workers` need for the unfinished cells, by the finished cells and `known` runs."""
     unfinished = [cell for cell in cells if cell.status not in FINAL]
     if not unfinished:
-        return 0.0  # and nothing to be learnt from thousands that have ended
-    guess = Guess([*_finished(cells), *known])
-    return _spread([_left(cell, guess) for cell in unfinished], workers)
+        return 0.0  # without reading thousands of finished cells
+    estimator = DurationEstimator([*_finished(cells), *known])
+    return _makespan([_remaining(cell, estimator) for cell in unfinished], workers)
 
 
 def progress(cells: Sequence[Cell], workers: int = 1) -> Progress:
-    """How far these cells are; the time left is judged by those among them that have ended."""
+    """Count these cells by status, and estimate the remaining time by the finished ones."""
     count = {status: sum(cell.status == status for cell in cells) for status in ("running", "failed")}
     done = sum(cell.status in FINISHED for cell in cells)
     return Progress(len(cells), done, count["running"], count["failed"], remaining(cells, workers))
 
 
-def _finished(cells: Iterable[Cell]) -> list[Finished]:
+def _finished(cells: Iterable[Cell]) -> list[FinishedRun]:
     found = []
     for cell in cells:
         config, run = cell.config, cell.run
         if cell.status in FINISHED and run.result:
-            known = Finished(config.method, config.density, config.max_steps, run.step, run.result["seconds"])
+            known = FinishedRun(
+                config.method, config.density, config.max_steps, run.step, run.result["seconds"]
+            )
             found.append(known)
     return found
 
 
-def finished_like(store: Store, like: RunConfig) -> list[Finished]:
-    """The newest finished runs of the same task and size; not those of other machines."""
+def finished_like(store: Store, like: RunConfig) -> list[FinishedRun]:
+    """The newest finished runs of the same task and size, without those of other machines."""
     config, result = runs.c.config, runs.c.result
     query = (
         select(
@@ -101,15 +100,15 @@ def finished_like(store: Store, like: RunConfig) -> list[Finished]:
             config["size"].as_string() == like.size,
         )
         .order_by(runs.c.place.desc())
-        .limit(LOOKED_AT)
+        .limit(SAMPLE)
     )
     with store.engine.connect() as connection:
-        return [Finished(*row) for row in connection.execute(query) if row[-1] is not None]
+        return [FinishedRun(*row) for row in connection.execute(query) if row[-1] is not None]
 
 
-def _left(cell: Cell, guess: Guess) -> float:
-    """The seconds that an unfinished cell still takes."""
-    whole, run = guess.seconds(cell.config), cell.run
+def _remaining(cell: Cell, estimator: DurationEstimator) -> float:
+    """The remaining seconds of an unfinished cell."""
+    whole, run = estimator.seconds(cell.config), cell.run
     if run is not None and run.step and cell.config.max_steps:
         return whole * (1 - run.step / cell.config.max_steps)
     if cell.status == "running":
@@ -117,46 +116,45 @@ def _left(cell: Cell, guess: Guess) -> float:
     return whole
 
 
-class Guess:
-    """The seconds that a run will take: those of the finished runs that are most like it.
+class DurationEstimator:
+    """Estimates the seconds of a run by the most similar finished runs.
 
-    Of the same method and limit of steps, the mean of those of the nearest density; else the pace of any of
-    them that took more than a few steps, as if all steps up to the limit were taken; else a measured constant
-    of the task and size.
+    Among runs with the same method and step limit, the mean at the nearest density; else the seconds per step
+    of all longer runs times the step limit; else a measured constant of the task and size.
     """
 
-    def __init__(self, known: Sequence[Finished]) -> None:
-        self.alike: dict[tuple[str, int | None], dict[float, list[float]]] = {}
+    def __init__(self, known: Sequence[FinishedRun]) -> None:
+        self.by_density: dict[tuple[str, int | None], dict[float, list[float]]] = {}
         for run in known:
-            densities = self.alike.setdefault((run.method, run.max_steps), {})
+            densities = self.by_density.setdefault((run.method, run.max_steps), {})
             densities.setdefault(run.density, []).append(run.seconds)
         long = [run for run in known if run.sets_pace]
         steps = sum(run.steps for run in long)
         self.pace = sum(run.seconds for run in long) / steps if steps else None
 
     def seconds(self, config: RunConfig) -> float:
-        """What a run of this config takes in all."""
-        alike = self.alike.get((config.method, config.max_steps))
-        if alike:
-            nearest = min(alike, key=lambda density: abs(math.log(density / config.density)))
-            return STARTING_SECONDS + sum(alike[nearest]) / len(alike[nearest])
+        """The seconds of a whole run with this config."""
+        by_density = self.by_density.get((config.method, config.max_steps))
+        if by_density:
+            nearest = min(by_density, key=lambda density: abs(math.log(density / config.density)))
+            return STARTING_SECONDS + sum(by_density[nearest]) / len(by_density[nearest])
         size = tasks()[config.task].sizes[config.size]
         return STARTING_SECONDS + (self.pace or size.seconds) * (config.max_steps or size.planned)
 
 
-def _spread(seconds: Sequence[float], workers: int) -> float:
-    """The time until the last of them is done, shared by so many workers."""
+def _makespan(seconds: Sequence[float], workers: int) -> float:
+    """The time until the last run has ended, spread over the workers."""
     return max(sum(seconds) / max(1, workers), max(seconds, default=0.0))
 
 
-# -- How long a queued run waits: its place, and when one of the server's cores will come to it
+# -- The wait of a queued run
 
 
-FRESH_SECONDS = 1.0  # all who watch a queued run share one look at the queue
-PACE_SECONDS = 20.0  # and for longer what finished runs say of the pace
-OF_CONFIG = ("task", "size", "method")
-CONFIG = (
-    *(runs.c.config[name].as_string().label(name) for name in OF_CONFIG),
+FRESH_SECONDS = 1.0  # all viewers share one look at the queue
+ESTIMATE_SECONDS = 20.0  # and one estimate by finished runs
+TEXT_FIELDS = ("task", "size", "method")
+CONFIG_COLUMNS = (
+    *(runs.c.config[name].as_string().label(name) for name in TEXT_FIELDS),
     runs.c.config["density"].as_float().label("density"),
     runs.c.config["max_steps"].as_integer().label("max_steps"),
     runs.c.step,
@@ -165,79 +163,83 @@ CONFIG = (
 
 
 @dataclass(frozen=True)
-class Wait:
-    """1 for the next to be trained; `seconds` until then, None for a run that waits for a cluster."""
+class QueueWait:
+    """The position in the queue, 1 for the next run, and the seconds until it starts (None for a cluster)."""
 
     place: int
     seconds: float | None
 
 
-class Waits:
-    """The waits of a store's queued runs, looked up at most once a second however many ask."""
+class QueueWaits:
+    """The waits of the queued runs of a store, read at most once a second for all viewers."""
 
     def __init__(self, store: Store, cores: int | None = None) -> None:
         self.store, self.cores = store, cores or os.cpu_count() or 1
-        self._known: dict[str, Wait] = {}
-        self._since = self._paced = float("-inf")
-        self._guesses: dict[tuple[str, str], Guess] = {}
+        self._waits: dict[str, QueueWait] = {}
+        self._read_at = self._estimated_at = float("-inf")
+        self._estimators: dict[tuple[str, str], DurationEstimator] = {}
         self._turn = threading.Lock()
 
-    def of(self, run_id: str) -> Wait | None:
-        """The wait of a queued run; None when it is not queued."""
+    def of(self, run_id: str) -> QueueWait | None:
+        """The wait of a queued run; None if it is not queued."""
         with self._turn:
-            if time.monotonic() - self._since > FRESH_SECONDS or run_id not in self._known:
-                self._known, self._since = self._look(), time.monotonic()
-            return self._known.get(run_id)
+            if time.monotonic() - self._read_at > FRESH_SECONDS or run_id not in self._waits:
+                self._waits, self._read_at = self._read_queue(), time.monotonic()
+            return self._waits.get(run_id)
 
-    def _look(self) -> dict[str, Wait]:
-        line = queue.ranked(*CONFIG)
-        training = select(*CONFIG).where(runs.c.state == "running", queue.QUEUE == "")
+    def _read_queue(self) -> dict[str, QueueWait]:
+        line = queue.ranked(*CONFIG_COLUMNS)
+        training = select(*CONFIG_COLUMNS).where(runs.c.state == "running", queue.QUEUE == "")
         with self.store.engine.connect() as connection:
             queued = list(connection.execute(select(line).order_by(line.c.nth)))
             running = list(connection.execute(training)) if queued else []
         here = [row for row in queued if not row.queue]
-        # As the supervisor reckons: of those for all one takes no core.
-        beside = next((row for row in running if row.shared), None)
-        taken = [self._left(row) for row in running if row is not beside]
-        over = 0.0 if beside is None else self._left(beside)
-        lasts, first = [self._left(row) for row in here], sum(row.shared for row in here)
-        begins = starts(taken, lasts, self.cores, first, over)
+        # As in the supervisor: one shared run takes no core.
+        shared = next((row for row in running if row.shared), None)
+        taken = [self._remaining(row) for row in running if row is not shared]
+        shared_free_at = 0.0 if shared is None else self._remaining(shared)
+        lasts, first = [self._remaining(row) for row in here], sum(row.shared for row in here)
+        begins = start_times(taken, lasts, self.cores, first, shared_free_at)
         seconds = {row.id: begin for row, begin in zip(here, begins, strict=True)}
-        return {row.id: Wait(row.nth, seconds.get(row.id)) for row in queued}
+        return {row.id: QueueWait(row.nth, seconds.get(row.id)) for row in queued}
 
-    def _left(self, row: Row) -> float:
-        """The seconds that a run still trains."""
-        whole = self._guess(row.task, row.size).seconds(row)
+    def _remaining(self, row: Row) -> float:
+        """The remaining seconds of a run."""
+        whole = self._estimator(row.task, row.size).seconds(row)
         return whole * max(0.0, 1 - row.step / row.max_steps) if row.max_steps else whole
 
-    def _guess(self, task: str, size: str) -> Guess:
-        if time.monotonic() - self._paced > PACE_SECONDS:
-            self._guesses, self._paced = {}, time.monotonic()
-        if (task, size) not in self._guesses:
+    def _estimator(self, task: str, size: str) -> DurationEstimator:
+        if time.monotonic() - self._estimated_at > ESTIMATE_SECONDS:
+            self._estimators, self._estimated_at = {}, time.monotonic()
+        if (task, size) not in self._estimators:
             like = RunConfig(task=task, size=size)
-            self._guesses[task, size] = Guess(finished_like(self.store, like))
-        return self._guesses[task, size]
+            self._estimators[task, size] = DurationEstimator(finished_like(self.store, like))
+        return self._estimators[task, size]
 
 
-def starts(
-    running: Sequence[float], queued: Sequence[float], cores: int, for_all: int = 0, beside: float = 0.0
+def start_times(
+    running: Sequence[float],
+    queued: Sequence[float],
+    cores: int,
+    shared: int = 0,
+    shared_free_at: float = 0.0,
 ) -> list[float]:
-    """When each queued run begins, on so many cores, from the seconds that each run takes.
+    """The seconds until each queued run starts on so many cores, from the seconds that each run takes.
 
-    The first `for_all` of them are for everybody: one at a time they train beside the others, from when the
-    one that does so now, for `beside` seconds more, has ended.
+    The first `shared` queued runs are shared ones: one at a time trains in addition to the others, the next
+    from `shared_free_at` on, when the running one has ended.
 
-    >>> starts(running=[5.0, 2.0], queued=[10.0, 1.0, 1.0], cores=2)
+    >>> start_times(running=[5.0, 2.0], queued=[10.0, 1.0, 1.0], cores=2)
     [2.0, 5.0, 6.0]
-    >>> starts(running=[5.0, 2.0], queued=[9.0, 1.0, 1.0], cores=2, for_all=2)
+    >>> start_times(running=[5.0, 2.0], queued=[9.0, 1.0, 1.0], cores=2, shared=2)
     [0.0, 2.0, 3.0]
     """
     free = [*running, *[0.0] * (cores - len(running))]
     heapq.heapify(free)
     begins = []
     for place, seconds in enumerate(queued):
-        if place < for_all and beside <= free[0]:
-            begin, beside = beside, beside + seconds
+        if place < shared and shared_free_at <= free[0]:
+            begin, shared_free_at = shared_free_at, shared_free_at + seconds
         else:
             begin = heapq.heappop(free)
             heapq.heappush(free, begin + seconds)

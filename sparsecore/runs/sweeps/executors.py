@@ -1,4 +1,4 @@
-"""What trains a sweep's runs: this machine's cores here; a cluster in `ray_executor`, a file of its own."""
+"""Executors train the runs of a sweep: on this machine, or by a server that runs already; see also `ray`."""
 
 from __future__ import annotations
 
@@ -13,35 +13,34 @@ from sparsecore.runs.sweeps.spec import Cell
 from sparsecore.runs.workers.batching import Choice
 from sparsecore.runs.workers.supervisor import Supervisor
 
-LOOK_SECONDS = 0.5  # between two looks at the cells,
-LOOK_SHARE = 0.02  # longer where reading a large sweep's takes more than this share of the time,
-LONGEST_SECONDS = 10.0  # but no longer than this: a machine that is busy for a moment is not a large sweep
+POLL_SECONDS = 0.5  # between two reads of the cells;
+POLL_SHARE = 0.02  # longer for a large sweep, so that reading takes no more than this share of the time,
+MAX_POLL_SECONDS = 10.0  # but at most this: a slow read may come from a busy machine
 PENDING = ("queued", "running")
 
-Listen = Callable[[Sequence[Cell]], None]
+OnCells = Callable[[Sequence[Cell]], None]
 
 
 class Executor(Protocol):
-    """Trains what a sweep has queued; as a context it keeps what it has begun from one sweep to the next."""
+    """Trains the queued runs of a sweep; as a context manager it keeps its processes between sweeps."""
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *error: object) -> None: ...
 
-    def run(self, sweep_id: str, listen: Listen, *more: str) -> None:
-        """Train until no cell is queued or running, or the sweep is stopped; tell how the cells are.
+    def run(self, sweep_id: str, on_cells: OnCells, *more: str) -> None:
+        """Train until no cell is queued or running, or the sweep is stopped; report the cells.
 
-        more: further sweeps, which are trained at the same time.
+        more: further sweeps to train at the same time.
         """
 
 
 class Local:
-    """Trains with so many worker processes on this machine, one thread each; all that is queued, in order.
+    """Trains everything that is queued, in order, in `workers` processes of one thread on this machine.
 
-    As a context it keeps its processes from one sweep to the next.
+    As a context manager it keeps its processes between sweeps.
 
-    batching: whether small runs train as one batch, which is one of the processes; `auto` is where there is a
-    GPU.
+    batching: whether small runs train as one batch, in one of the processes; `auto` if there is a GPU.
     """
 
     def __init__(self, store: Store, workers: int | None = None, batching: Choice = "auto") -> None:
@@ -49,7 +48,7 @@ class Local:
         self.supervisor: Supervisor | None = None
 
     def __enter__(self) -> Local:
-        """Keep the processes from one sweep to the next."""
+        """Start the processes and keep them between sweeps."""
         self.supervisor = Supervisor(self.store, self.workers, spare=False, batching=self.batching)
         self.supervisor.start()
         return self
@@ -60,51 +59,51 @@ class Local:
 
     @staticmethod
     def cores() -> int:
-        """As many runs at once as this machine trains when nobody says how many."""
+        """The default number of runs at once."""
         return os.cpu_count() or 1
 
-    def run(self, sweep_id: str, listen: Listen, *more: str) -> None:
+    def run(self, sweep_id: str, on_cells: OnCells, *more: str) -> None:
         """Train until no cell is queued or running, or the sweep is stopped.
 
-        However it ends, no process is left, and what was training is saved and queued.
+        However it ends, no process is left, and running runs are saved and queued.
         """
         if self.supervisor is None:
             with self:
-                return self.run(sweep_id, listen, *more)
-        return watch(self.store, (sweep_id, *more), listen)
+                return self.run(sweep_id, on_cells, *more)
+        return watch(self.store, (sweep_id, *more), on_cells)
 
 
 class Cancelled(Exception):
-    """Whoever asked for a sweep wants no more of it."""
+    """The user has cancelled the work."""
 
 
-class Elsewhere:
-    """Trains nothing itself: a server's supervisor does, and this waits for it."""
+class ServerExecutor:
+    """Waits while the supervisor of a running server trains."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    def __enter__(self) -> Elsewhere:
-        """Nothing is begun here."""
+    def __enter__(self) -> ServerExecutor:
+        """Nothing to start."""
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Nor ended."""
+        """Nothing to stop."""
 
-    def run(self, sweep_id: str, listen: Listen, *more: str) -> None:
-        """Wait until the sweep's cells have ended, or somebody stops it."""
-        watch(self.store, (sweep_id, *more), listen)
+    def run(self, sweep_id: str, on_cells: OnCells, *more: str) -> None:
+        """Wait until the cells of the sweep have ended, or it is stopped."""
+        watch(self.store, (sweep_id, *more), on_cells)
 
 
-def watch(store: Store, sweep_ids: Sequence[str], listen: Listen) -> None:
-    """Tell how the cells are, until none of a sweep that is not stopped is queued or running."""
+def watch(store: Store, sweep_ids: Sequence[str], on_cells: OnCells) -> None:
+    """Report the cells until none is queued or running, except in stopped sweeps."""
     while True:
         began = time.monotonic()
         found = [stored.get(store, sweep_id) for sweep_id in sweep_ids]
         cells = {sweep.id: stored.cells_of(store, sweep.spec) for sweep in found}
-        listen([cell for own in cells.values() for cell in own])
+        on_cells([cell for own in cells.values() for cell in own])
         took = time.monotonic() - began
         going = [cell for sweep in found if sweep.state != "stopped" for cell in cells[sweep.id]]
         if not any(cell.status in PENDING for cell in going):
             return
-        time.sleep(min(max(LOOK_SECONDS, took / LOOK_SHARE), LONGEST_SECONDS))
+        time.sleep(min(max(POLL_SECONDS, took / POLL_SHARE), MAX_POLL_SECONDS))

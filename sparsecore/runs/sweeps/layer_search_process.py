@@ -1,4 +1,4 @@
-"""`python -m sparsecore.runs.sweeps.layer_search_process HOME` carries out one search for a server.
+"""`python -m sparsecore.runs.sweeps.layer_search_process HOME` runs one layer search for a server.
 
 Its question is the first line of standard input, `{"spec": …, "trials": 30, "together": 2, "by": …}`. On
 standard output it prints its progress, a line of JSON at every change, and at the end `result` or the
@@ -19,8 +19,8 @@ import optuna
 
 from sparsecore.runs.store.people import Person
 from sparsecore.runs.store.store import Store
-from sparsecore.runs.sweeps.executors import Cancelled, Elsewhere
-from sparsecore.runs.sweeps.layer_search import Search, Trial
+from sparsecore.runs.sweeps.executors import Cancelled, ServerExecutor
+from sparsecore.runs.sweeps.layer_search import DensityTrial, LayerSearch
 from sparsecore.runs.sweeps.spec import Cell, SweepSpec
 from sparsecore.runs.workers.assignments import end_with_server
 from sparsecore.runs.workers.worker import error_sentence
@@ -28,12 +28,12 @@ from sparsecore.runs.workers.worker import error_sentence
 PENDING = ("missing", "queued", "running", "paused")
 
 
-class Teller:
-    """Tells how far a search is whenever that has changed; raises `Cancelled` once `gone` is set."""
+class ProgressPrinter:
+    """Prints the progress of a search when it has changed; raises `Cancelled` once `gone` is set."""
 
-    def __init__(self, search: Search, total: int, gone: threading.Event) -> None:
+    def __init__(self, search: LayerSearch, total: int, gone: threading.Event) -> None:
         self.search, self.total, self.gone = search, total, gone
-        self.told: dict[str, Any] | None = None
+        self.printed: dict[str, Any] | None = None
 
     def __call__(self, _number: int = 0, _cells: Sequence[Cell] = ()) -> None:
         if self.gone.is_set():
@@ -46,12 +46,12 @@ class Teller:
             "failed": sum(trial.ended == "failed" for trial in trials),
             "front": len(self.search.front()),
         }
-        if now != self.told:
-            self.told = now
+        if now != self.printed:
+            self.printed = now
             _print(now)
 
 
-def _is_over(trial: Trial) -> bool:
+def _is_over(trial: DensityTrial) -> bool:
     return bool(trial.cells) and not any(cell.status in PENDING for cell in trial.cells)
 
 
@@ -60,18 +60,18 @@ def _print(line: dict[str, Any]) -> None:
 
 
 def main(home: Path) -> None:
-    """Carry out the search that standard input asks for; an error that ends it is told as its `problem`."""
+    """Run the search that standard input describes; print an error that ends it as its `problem`."""
     question, gone = json.loads(sys.stdin.readline()), threading.Event()
     end_with_server(gone)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     store = Store(home)
     try:
         by = Person(**question["by"])
-        search = Search(store, Elsewhere(store), SweepSpec(**question["spec"]), by=by)
-        tell = Teller(search, question["trials"], gone)
-        tell()
-        search.run(question["trials"], question["together"], tell)
-        tell()
+        search = LayerSearch(store, ServerExecutor(store), SweepSpec(**question["spec"]), by=by)
+        report = ProgressPrinter(search, question["trials"], gone)
+        report()
+        search.run(question["trials"], question["together"], report)
+        report()
         _print({"result": None})
     except Cancelled:
         return

@@ -1,8 +1,8 @@
-"""Ray trains a sweep's runs: on this machine's cores, or on a cluster, `ray://host:10001`.
+"""An executor on Ray: trains the runs of a sweep on this machine or on a cluster, `ray://host:10001`.
 
-A queued run becomes a Ray task, which trains it as a local worker process does and writes to the same store;
-so every page shows it live. Ray says which process works where. Whose run it is, how often it crashed, and
-what is asked of it stays in the store.
+A queued run becomes a Ray task, which trains it like a local worker process and writes to the same store, so
+that every page shows it live. Ray decides where a process runs; owners, crashes and commands stay in the
+store.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from sparsecore.runs.store.errors import Unusable
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import HEARTBEAT_SECONDS, MAX_CRASHES, LostRun, Store
 from sparsecore.runs.store.tables import commands
-from sparsecore.runs.sweeps.executors import Listen, watch
+from sparsecore.runs.sweeps.executors import OnCells, watch
 from sparsecore.runs.sweeps.spec import Cell
 from sparsecore.runs.workers.lost import HeartbeatMonitor
 from sparsecore.runs.workers.supervisor import STOP_SECONDS
 from sparsecore.settings import PACKAGE, default_home
 
-GPUS_PER_RUN = 0.25  # networks of a few thousand weights leave most of a GPU idle
-OBJECT_STORE_BYTES = 80_000_000  # only kept texts go through it; by itself Ray takes 30 % of the memory
+GPUS_PER_RUN = 0.25  # a network of a few thousand weights leaves most of a GPU idle
+OBJECT_STORE_BYTES = 80_000_000  # only imported texts go through it; Ray's default is 30 % of the memory
 
 logger = logging.getLogger(__name__)
 
@@ -49,19 +49,20 @@ class ClusterError(Unusable):
 
 @dataclass(frozen=True)
 class Task:
-    """A run that was given to Ray, and the name of the worker that will train it."""
+    """A run given to Ray, with the name of the worker that will train it."""
 
     run_id: str
     name: str
 
 
 class Ray:
-    """Trains with Ray, one task and one thread a run; as a context it stays connected between two sweeps.
+    """Trains with Ray, one task of one thread per run; as a context manager it stays connected.
 
-    address: None for this machine's cores, else the cluster's, as `ray://host:10001`, which needs a store on
-        PostgreSQL. Where Ray is connected already, that connection is used and left open.
-    gpus_per_run: the share of a GPU for a run whose device is `cuda`, or `auto` where the cluster has GPUs.
-    workers: how many runs at once on this machine; all cores if None. A cluster decides for itself.
+    address: None for this machine, else a cluster's, as `ray://host:10001`, which needs a store on
+    PostgreSQL.
+        An existing connection to Ray is used and left open.
+    gpus_per_run: the share of a GPU for a run on `cuda`, or on `auto` if the cluster has GPUs.
+    workers: how many runs at once on this machine; all cores if None. A cluster decides by itself.
     """
 
     def __init__(
@@ -88,36 +89,36 @@ class Ray:
         self.kept_open = ExitStack()
 
     def __enter__(self) -> Ray:
-        """Connect. Raises ClusterError where there is no Ray."""
+        """Connect. Raises ClusterError if Ray cannot be reached."""
         self.kept_open.enter_context(self._connected())
         return self
 
     def __exit__(self, *error: object) -> None:
         self.kept_open.close()
 
-    def run(self, sweep_id: str, listen: Listen, *more: str) -> None:
+    def run(self, sweep_id: str, on_cells: OnCells, *more: str) -> None:
         """Train until no cell is queued or running, or the sweep is stopped.
 
-        However it ends, what was training is saved and queued. Raises ClusterError where there is no Ray.
+        However it ends, running runs are saved and queued. Raises ClusterError if Ray cannot be reached.
         """
         with self._connected(), self._waiting():
             try:
-                watch(self.store, (sweep_id, *more), partial(self._look, listen))
+                watch(self.store, (sweep_id, *more), partial(self._look, on_cells))
             finally:
-                self._let_go()
+                self._release()
 
-    def _look(self, listen: Listen, cells: Sequence[Cell]) -> None:
+    def _look(self, on_cells: OnCells, cells: Sequence[Cell]) -> None:
         self._settle()
         for run in self.monitor.lost():
             logger.warning("Run %s lost its worker %s.", run.id, run.worker)
             self.store.recover(run.id, run.worker, "its worker was not heard of any more.")
         self._give([cell.run for cell in cells if cell.status == "queued"])
-        listen(cells)
+        on_cells(cells)
 
     # -- to Ray -------------------------------------------------------------------------------------------
 
     def _give(self, queued: Sequence[Run]) -> None:
-        """Every queued run that has no task becomes one; Ray keeps the order."""
+        """Give every queued run without a task to Ray, which keeps the order."""
         names = {task.run_id: task.name for task in self.tasks.values()}
         for run in queued:
             if run.worker is not None and run.worker == names.get(run.id):
@@ -148,13 +149,13 @@ class Ray:
         self.tasks[ref] = Task(run.id, name)
 
     def _texts(self, config: RunConfig) -> list[Any]:
-        """The kept texts of a config in Ray's object store: another machine's home may lack them."""
+        """The imported texts of a config in Ray's object store: other machines may lack them."""
         key = config.data
         if key is None or self.address is None:
             return []
         if key not in self.texts:
             self.texts[key] = self.ray.put(storage.read_blob(key, self.store.home / "corpora"))
-        return [self.texts[key]]  # in a list Ray hands it on unread
+        return [self.texts[key]]  # inside a list Ray passes the reference, not the content
 
     @cached_property
     def _has_gpus(self) -> bool:
@@ -163,7 +164,7 @@ class Ray:
     # -- from Ray -----------------------------------------------------------------------------------------
 
     def _settle(self, seconds: float = 0) -> None:
-        """Note which tasks have ended, waiting so long for all of them, and how."""
+        """Handle the tasks that have ended, after waiting at most this long for all of them."""
         refs = list(self.tasks)
         done = self.ray.wait(refs, num_returns=len(refs), timeout=seconds)[0] if refs else []
         for ref in done:
@@ -173,12 +174,12 @@ class Ray:
             except self.ray.exceptions.TaskCancelledError:
                 continue
             except self.ray.exceptions.RayError as error:
-                self._fell(task, error)
+                self._handle_failure(task, error)
 
-    def _fell(self, task: Task, error: Exception) -> None:
-        """A process died, or could not begin: the run is queued again, unless that happens again and again.
+    def _handle_failure(self, task: Task, error: Exception) -> None:
+        """Queue a run again after its process died or could not start; fail it after several times.
 
-        Of what a run itself raised the store was told, and the run has no worker any more.
+        An error of the training itself is in the store already, and the run has no worker any more.
         """
         cause = getattr(error, "cause", None) or error
         why = f"its Ray task failed: {type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]}"
@@ -191,14 +192,14 @@ class Ray:
             if self.false_starts[run.id] >= MAX_CRASHES:
                 self.store.fail(run.id, why)
 
-    def _let_go(self) -> None:
-        """Save and queue what trains, take back what no process has begun, and leave no task."""
+    def _release(self) -> None:
+        """Save and queue the running runs, cancel the tasks that have not started, and wait for all."""
         with self.store.engine.connect() as connection:
             held = queue.runs_of(connection, [task.name for task in self.tasks.values()])
         for ref, task in self.tasks.items():
             if task.name in held:
                 self.store.command(task.run_id, "release")
-            else:  # by force: a process that is interrupted as it imports torch could never import it again
+            else:  # by force: a process that is interrupted while it imports torch cannot import it again
                 self.ray.cancel(ref, force=True)
         left = dict(self.tasks)
         self._settle(STOP_SECONDS)
@@ -206,33 +207,33 @@ class Ray:
             self.ray.cancel(ref, force=True)
         self.tasks = {}
         for task in left.values():
-            with suppress(LostRun):  # as a rule: it was let go, or has ended
+            with suppress(LostRun):  # usually it was released or has ended
                 self.store.release(task.run_id, task.name)
-        obeyed = commands.c.run_id.in_([task.run_id for task in left.values()]), commands.c.kind == "release"
+        pending = commands.c.run_id.in_([task.run_id for task in left.values()]), commands.c.kind == "release"
         with self.store.engine.begin() as connection:
             queue.unreserve(connection, self.name)
-            connection.execute(delete(commands).where(*obeyed))
+            connection.execute(delete(commands).where(*pending))
 
-    # -- while it lasts -----------------------------------------------------------------------------------
+    # -- connection ---------------------------------------------------------------------------------------
 
     @contextmanager
     def _connected(self) -> Iterator[None]:
         if self.ray.is_initialized():
             yield
             return
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
         quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
         try:
             if self.address is None:
                 own = {"num_cpus": self.workers, "include_dashboard": False}
                 self.ray.init("local", object_store_memory=OBJECT_STORE_BYTES, **own, **quiet)
-            else:  # the cluster's processes run this very code
+            else:  # the cluster's processes run this copy of the code
                 self.ray.init(self.address, runtime_env={"py_modules": [str(PACKAGE)]}, **quiet)
         except (ConnectionError, RuntimeError, ValueError) as error:
             lines = [line.strip(" .:") for line in str(error).splitlines() if line.strip()] or [repr(error)]
             why = ": ".join(
                 dict.fromkeys((lines[0], lines[-1]))
-            )  # what failed, and how it ended on the server
+            )  # the failure, and the last line of the server's answer
             raise ClusterError(
                 f"Ray cannot be reached at {self.address or 'this machine'}: {why}."
             ) from error
@@ -243,12 +244,12 @@ class Ray:
 
     @contextmanager
     def _waiting(self) -> Iterator[None]:
-        """Heartbeats for the runs that wait for a process of the cluster, which no server may train."""
+        """Renew the reservation of the runs that wait for the cluster, so that no server trains them."""
         done = threading.Event()
 
         def beat() -> None:
             while not done.wait(HEARTBEAT_SECONDS):
-                # A database that is gone for a moment may be back at the next beat; `run` meets it as well.
+                # The database may be back at the next heartbeat; `run` raises the error otherwise.
                 with suppress(StoreError), self.store.engine.begin() as connection:
                     queue.heartbeat(connection, self.name, clock(self.store.engine))
 
@@ -262,9 +263,9 @@ class Ray:
 
 
 def _train(home: str | None, url: str | None, run_id: str, name: str, data: str | None, texts: list) -> None:
-    """What a process of the cluster runs: one run, in this machine's own home if none is given."""
+    """Train one run in a process of the cluster, with the home of its machine if none is given."""
     from sparsecore.runs.workers.worker import (
-        train_one,  # imports torch, which the machine that asks need not
+        train_one,  # imports torch, which the driver does not need
     )
 
     folder = Path(home) if home else default_home()

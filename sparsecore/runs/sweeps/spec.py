@@ -1,4 +1,4 @@
-"""A sweep: one task trained with every method, density and seed of a grid; each cell is a run."""
+"""The grid of a sweep: one task with every method, density and seed; each cell is a run."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from sparsecore.runs.store.run import Run
 
 Status = Literal["missing", "queued", "running", "paused", "done", "collapsed", "failed", "stopped"]
 ENDED: dict[str | None, Status] = {"collapsed": "collapsed", "diverged": "failed", "stopped": "stopped"}
-FINISHED: tuple[Status, ...] = ("done", "collapsed")  # such a cell has a result
-FINAL: tuple[Status, ...] = (*FINISHED, "failed")  # such a cell is not trained any more
-GRID = ("task", "method", "density", "seed")  # what the grid itself decides
+FINISHED: tuple[Status, ...] = ("done", "collapsed")  # a cell with a result
+FINAL: tuple[Status, ...] = (*FINISHED, "failed")  # a cell that is not trained any more
+GRID = ("task", "method", "density", "seed")  # the parameters that the grid sets
 
 
 class SweepSpec(BaseModel):
-    """The grid of a sweep, and the parameters that all its runs share.
+    """The grid of a sweep and the parameters that all its runs share.
 
-    A density of 1 is no constraint: such a cell is the dense run of its seed, trained once for all methods.
+    Density 1 means no constraint: such a cell is the dense run of its seed, trained once for all methods.
 
     >>> spec = SweepSpec(task="sinc", methods=("global", "layerwise"), densities=(1.0, 0.4), seeds=(0,))
     >>> [(config.method, config.density) for config in spec.configs()]
@@ -41,17 +41,17 @@ class SweepSpec(BaseModel):
     parameters: dict[str, Any] = Field(default_factory=dict)
 
     def configs(self) -> list[RunConfig]:
-        """The config of every cell, each once: by density, then method, then seed; raises `ConfigError`."""
+        """The config of every cell once, by density, then method, then seed. Raises `ConfigError`."""
         return list(self.by_digest().values())
 
     @property
     def size(self) -> int:
-        """How many cells the grid has."""
+        """The number of cells."""
         places = {_place(method, density) for method in self.methods for density in self.densities}
         return len(places) * len(set(self.seeds))
 
     def by_digest(self) -> dict[str, RunConfig]:
-        """The same, each under its digest. A `ConfigError` names the first value that does not fit."""
+        """The configs by digest. Raises `ConfigError` for the first value that is not allowed."""
         for name in self.parameters:
             if name in GRID or name not in every_parameter():
                 raise ConfigError(
@@ -60,7 +60,7 @@ class SweepSpec(BaseModel):
         return dict(_by_digest(self))
 
     def is_alike(self, other: SweepSpec) -> bool:
-        """Whether another spec asks for the same cells, in whatever order."""
+        """Whether another spec has the same cells, in any order."""
         mine, theirs = ((s.task, set(s.methods), set(s.densities), set(s.seeds)) for s in (self, other))
         return mine == theirs and self.parameters == other.parameters
 
@@ -84,7 +84,7 @@ def _place(method: str, density: float) -> tuple[str, float]:
     return (reference(), 1.0) if density == 1 else (method, density)
 
 
-@lru_cache(maxsize=4)  # a page asks for the same again and again, and thousands take a second to make
+@lru_cache(maxsize=4)  # a page needs the same configs repeatedly, and thousands take a second
 def _by_digest(spec: SweepSpec) -> dict[str, RunConfig]:
     cells = (
         spec.config(method, density, seed)
@@ -97,7 +97,7 @@ def _by_digest(spec: SweepSpec) -> dict[str, RunConfig]:
 
 @dataclass(frozen=True)
 class Cell:
-    """One config of a sweep, and the run that trained or trains it; None before there is one."""
+    """One config of a sweep and its run; None if there is none yet."""
 
     config: RunConfig
     run: Run | None
@@ -111,7 +111,7 @@ class Cell:
 
     @property
     def metric(self) -> tuple[str, float, float] | None:
-        """The task's first metric: its name, on the training and on the test part; None before the end."""
+        """The first metric of the task: its name, training and test value; None before the end."""
         metrics = ((self.run and self.run.result) or {}).get("metrics")
         if not metrics:
             return None
@@ -120,7 +120,7 @@ class Cell:
 
 
 def cells(configs: Iterable[RunConfig], runs: Sequence[Run]) -> list[Cell]:
-    """Each config with the best of these runs that has its digest: one that ended, else the newest."""
+    """Each config with the most useful of these runs; of equally useful ones the newest."""
     found: dict[str, Run] = {}
     for run in sorted(runs, key=lambda run: (worth(run.state, run.reason), run.place)):
         found[run.config.digest()] = run
@@ -128,7 +128,7 @@ def cells(configs: Iterable[RunConfig], runs: Sequence[Run]) -> list[Cell]:
 
 
 def worth(state: str, reason: str | None) -> int:
-    """How much a run is worth to a sweep; one that was stopped or failed (0) would be trained again."""
+    """How useful a run is to a sweep; 0 for a stopped or failed one, which is trained again."""
     if state == "ended":
         return 0 if reason == "stopped" else 3
     return {"queued": 2, "running": 2, "paused": 1}.get(state, 0)

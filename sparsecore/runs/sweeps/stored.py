@@ -1,8 +1,8 @@
-"""Sweeps in the store: begun, stopped and resumed from anywhere, and the cells that they have by now.
+"""Sweeps in the store: begin, stop and resume them, and read their cells.
 
-A sweep enqueues what it lacks as ordinary runs, found by the digest of their config. Killing whatever
-trains them loses nothing: they are queued again by the rules of all runs; and a sweep that is begun again
-asks only for what is missing.
+A sweep queues its missing cells as ordinary runs and finds existing ones by the digest of their config.
+Killing the process that trains them loses nothing: like all runs they are queued again, and a sweep that is
+begun again queues only what is missing.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from sparsecore.runs.store.queue import SWEEP
 from sparsecore.runs.store.run import ACTIVE, IMPORT, Run, new_id, new_row
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import commands, log, runs, settings, sweeps
-from sparsecore.runs.sweeps.estimates import Progress, finished_like, progress, remaining
+from sparsecore.runs.sweeps.estimates import finished_like, remaining
 from sparsecore.runs.sweeps.spec import Cell, SweepSpec, worth
 
-AUTOMATIC = ("smallest", "search")  # origins of the small sweeps that a search takes step by step
-TURN = "sweeps"  # the setting whose row a writer holds: two who begin at once enqueue no run twice
-TOLD = tuple(column for column in sweeps.c if column is not sweeps.c.cells)  # those may be thousands
-JUDGED = (runs.c.id, runs.c.digest, runs.c.state, runs.c.reason)
-CHUNK = 10_000  # digests or ids in one query; SQLite takes 32,766 values
+AUTOMATIC = ("smallest", "search")  # the origins of the small sweeps of bisections and layer searches
+LOCK_SETTING = "sweeps"  # a writer updates this setting first: two sweeps begun at once queue no run twice
+LISTED = tuple(column for column in sweeps.c if column is not sweeps.c.cells)  # without thousands of digests
+STATE_COLUMNS = (runs.c.id, runs.c.digest, runs.c.state, runs.c.reason)
+QUERY_VALUES = 10_000  # in one query; SQLite allows 32,766
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep as the store knows it; `created` is seconds since the epoch."""
+    """A sweep of the store; `created` is in seconds since the epoch."""
 
     id: str
     spec: SweepSpec
@@ -50,86 +50,80 @@ class Sweep:
 
     @classmethod
     def of(cls, row: Row) -> Sweep:
-        """The sweep of a row of the store's table."""
+        """The sweep of a table row."""
         return cls(row.id, SweepSpec(**row.spec), row.state, row.created, row.origin, row.owner)
 
 
 def begin(store: Store, spec: SweepSpec, origin: str = "page", by: Person = HOST) -> str:
-    """Create the sweep, or find it, and enqueue every cell that has no run worth keeping; gives its id.
+    """Create or find the sweep and queue every cell without a usable run; returns the sweep's id.
 
-    A run that was stopped or failed is trained again, one that ended by itself never. Who asks for the cells
-    of another's sweep has a sweep of his own, which shares its runs but goes on with none that is paused.
-    Raises `ConfigError`, and of its kind `Beyond` for runs that take too much of this machine.
+    A run that was stopped or failed is trained again, one that ended by itself never. Every user has a sweep
+    of their own over the same cells; it shares the runs, but resumes no paused run of another user.
+    Raises `ConfigError`, and its subclass `LimitExceeded` for runs that are too large for this machine.
     """
     configs = spec.by_digest()
     require_all_fit(configs.values(), store.home)
-    with _turn(store) as connection:
-        sweep_id = _enter(connection, spec, list(configs), origin, by)
+    with _exclusive(store) as connection:
+        sweep_id = _find_or_insert(connection, spec, list(configs), origin, by)
         _enqueue(connection, configs, by)
     return sweep_id
 
 
 def resume(store: Store, sweep_id: str, by: Person = HOST) -> None:
-    """Go on with a stopped sweep; nothing for one that the store does not have. Raises `NotYours`."""
+    """Resume a stopped sweep, if the store has it. Raises `NotYours`."""
     found = get(store, sweep_id)
     if found is None:
         return
     by.require(found.owner, found.origin, f"sweep {sweep_id}")
-    with _turn(store) as connection:
+    with _exclusive(store) as connection:
         connection.execute(update(sweeps).where(sweeps.c.id == sweep_id).values(state="running"))
         _enqueue(connection, found.spec.by_digest(), Person(found.owner, by.teacher, by.alone))
 
 
 def stop(store: Store, sweep_id: str, by: Person = HOST) -> None:
-    """Take back what is queued, and pause what trains, which goes on from there when the sweep is resumed.
+    """Withdraw the queued runs of a sweep and pause the running ones, until it is resumed.
 
-    What another running sweep asks for too, and what a person began, is left alone. Raises `NotYours`.
+    Leaves alone runs that another running sweep needs, or that a user began. Raises `NotYours`.
     """
     found = get(store, sweep_id)
     if found is None:
         return
     by.require(found.owner, found.origin, f"sweep {sweep_id}")
-    with _turn(store) as connection:
+    with _exclusive(store) as connection:
         mine = connection.execute(select(sweeps.c.cells).where(sweeps.c.id == sweep_id)).scalar_one()
         going = select(sweeps.c.cells).where(sweeps.c.state == "running", sweeps.c.id != sweep_id)
         wanted = {digest for cells in connection.execute(going).scalars() for digest in cells}
-        for part in _parts([digest for digest in mine if digest not in wanted]):
-            _take_back(connection, part)
+        for part in _chunks([digest for digest in mine if digest not in wanted]):
+            _withdraw(connection, part)
         connection.execute(update(sweeps).where(sweeps.c.id == sweep_id).values(state="stopped"))
 
 
 def get(store: Store, sweep_id: str) -> Sweep | None:
-    """The sweep, or None when there is none of this id."""
+    """The sweep; None if there is none with this id."""
     with store.engine.connect() as connection:
-        row = connection.execute(select(*TOLD).where(sweeps.c.id == sweep_id)).first()
+        row = connection.execute(select(*LISTED).where(sweeps.c.id == sweep_id)).first()
     return None if row is None else Sweep.of(row)
 
 
 def recent(store: Store, limit: int = 20, origin: str | None = None) -> list[Sweep]:
-    """Sweeps that a person asked for, or those of one origin, newest first."""
+    """The sweeps that users began, or those of one origin, newest first."""
     wanted = sweeps.c.origin == origin if origin else sweeps.c.origin.not_in(AUTOMATIC)
-    query = select(*TOLD).where(wanted).order_by(sweeps.c.place.desc()).limit(limit)
+    query = select(*LISTED).where(wanted).order_by(sweeps.c.place.desc()).limit(limit)
     with store.engine.connect() as connection:
         return [Sweep.of(row) for row in connection.execute(query)]
 
 
 def cells_of(store: Store, spec: SweepSpec) -> list[Cell]:
-    """Every cell of the grid with the best of the runs that have its config, in the spec's order.
-
-    Reads no other run of the store.
-    """
+    """Every cell of the grid with its most useful run, in the order of the spec."""
     configs = spec.by_digest()
     with store.engine.connect() as connection:
-        best = {digest: row.id for digest, row in _best(connection, list(configs), JUDGED).items()}
+        best = {digest: row.id for digest, row in _best(connection, list(configs), STATE_COLUMNS).items()}
         found = read_finished(store, connection, {run_id: configs[digest] for digest, run_id in best.items()})
     return [Cell(config, found.get(best.get(digest, ""))) for digest, config in configs.items()]
 
 
 def estimate(store: Store, spec: SweepSpec, workers: int = 1, cells: Sequence[Cell] | None = None) -> float:
-    """The seconds that so many workers need for the cells that no finished run spares them.
-
-    cells: as `cells_of` has just given them.
-    """
+    """The seconds that `workers` need for the unfinished cells; `cells` as `cells_of` returns them."""
     cells = cells or cells_of(store, spec)
     return remaining(cells, workers, finished_like(store, cells[0].config))
 
@@ -138,17 +132,20 @@ def estimate(store: Store, spec: SweepSpec, workers: int = 1, cells: Sequence[Ce
 
 
 @contextmanager
-def _turn(store: Store) -> Iterator[Connection]:
-    """A transaction in which nobody else begins or stops a sweep."""
-    store.setting(TURN, lambda: 0)
+def _exclusive(store: Store) -> Iterator[Connection]:
+    """A transaction during which no other process begins or stops a sweep."""
+    store.setting(LOCK_SETTING, lambda: 0)
     with store.engine.begin() as connection:
-        connection.execute(update(settings).where(settings.c.name == TURN).values(value=0))
+        connection.execute(update(settings).where(settings.c.name == LOCK_SETTING).values(value=0))
         yield connection
 
 
-def _enter(connection: Connection, spec: SweepSpec, digests: list[str], origin: str, by: Person) -> str:
+def _find_or_insert(
+    connection: Connection, spec: SweepSpec, digests: list[str], origin: str, by: Person
+) -> str:
     owners = dict.fromkeys((by.owner, None) if by.may(None) else (by.owner,))
-    keys = {_key(digests, owner): owner for owner in owners}  # his own, or nobody's where that is his too
+    # The user's own sweep, else one without an owner if they may change it.
+    keys = {_key(digests, owner): owner for owner in owners}
     known = {
         row.digest: row.id for row in connection.execute(select(sweeps).where(sweeps.c.digest.in_(keys)))
     }
@@ -163,16 +160,16 @@ def _enter(connection: Connection, spec: SweepSpec, digests: list[str], origin: 
 
 
 def _key(digests: list[str], owner: str | None) -> str:
-    """The same for the same cells of the same person, however asked for."""
+    """A digest of the cells and their owner, in any order of the cells."""
     together = "".join([*sorted(digests), owner or ""])
     return hashlib.sha256(together.encode()).hexdigest()[:16]
 
 
 def _enqueue(connection: Connection, configs: dict[str, RunConfig], by: Person) -> None:
-    best = _best(connection, list(configs), (*JUDGED, runs.c.origin, runs.c.owner))
+    best = _best(connection, list(configs), (*STATE_COLUMNS, runs.c.origin, runs.c.owner))
     ours = [row for row in best.values() if row.origin == SWEEP and by.may(row.owner, row.origin)]
     held = [row.id for row in ours if row.state in ACTIVE]
-    for part in _parts(held):
+    for part in _chunks(held):
         connection.execute(delete(commands).where(commands.c.run_id.in_(part), commands.c.kind == "pause"))
         paused = (runs.c.id.in_(part), runs.c.state == "paused")
         connection.execute(update(runs).where(*paused).values(state="queued"))
@@ -183,13 +180,13 @@ def _enqueue(connection: Connection, configs: dict[str, RunConfig], by: Person) 
 
 
 def _best(connection: Connection, digests: Sequence[str], columns: tuple[Column, ...]) -> dict[str, Row]:
-    """Of the runs with each digest, the one that is worth most to a sweep, and of equals the newest.
+    """The most useful run of each digest, and the newest of equally useful ones.
 
-    A run whose parameters were changed while it trained is not a run of its config, and the figures of an
-    imported one are somebody else's word.
+    Skips runs with changed live parameters, which no longer fit their config, and imported ones, which cannot
+    be verified.
     """
     best: dict[str, Row] = {}
-    for part in _parts(digests):
+    for part in _chunks(digests):
         for row in connection.execute(_with_digests(part, columns)):
             digest = row.digest
             other = best.get(digest)
@@ -205,64 +202,50 @@ def _with_digests(digests: Sequence[str], columns: tuple[Column, ...]) -> Select
     return query.where(runs.c.digest.in_(digests), ~changed, *own).order_by(runs.c.place)
 
 
-def _take_back(connection: Connection, digests: Sequence[str]) -> None:
+def _withdraw(connection: Connection, digests: Sequence[str]) -> None:
     cell = (runs.c.digest.in_(digests), runs.c.origin == SWEEP)
     queued = (*cell, runs.c.state == "queued")
     connection.execute(delete(runs).where(*queued, runs.c.started.is_(None)))
     connection.execute(update(runs).where(*queued).values(state="paused"))
     training = select(runs.c.id).where(*cell, runs.c.state == "running")
-    asked = [
+    pauses = [
         {"run_id": run_id, "kind": "pause", "values": {}} for run_id in connection.execute(training).scalars()
     ]
-    if asked:
-        connection.execute(insert(commands), asked)
+    if pauses:
+        connection.execute(insert(commands), pauses)
 
 
-def _parts(values: Iterable[str]) -> Iterator[list[str]]:
+def _chunks(values: Iterable[str]) -> Iterator[list[str]]:
     values = list(values)
-    for start in range(0, len(values), CHUNK):
-        yield values[start : start + CHUNK]
+    for start in range(0, len(values), QUERY_VALUES):
+        yield values[start : start + QUERY_VALUES]
 
 
-# -- Finished runs that this process has read: whoever looks at a large sweep reads each of them once
+# -- A cache of finished runs: a large sweep reads each of them once per process
 
 
-MOST = 20_000  # runs that are remembered of a store, of a few kilobytes each
-COLUMNS = tuple(column for column in runs.c if column is not runs.c.config)  # which whoever asks knows
+MAX_CACHED = 20_000  # runs per store, of a few kilobytes each
+RUN_COLUMNS = tuple(column for column in runs.c if column is not runs.c.config)  # which the caller knows
 
-_read: WeakKeyDictionary[Store, OrderedDict[str, Run]] = WeakKeyDictionary()
-_reading = Lock()
+_cache: WeakKeyDictionary[Store, OrderedDict[str, Run]] = WeakKeyDictionary()
+_cache_lock = Lock()
 
 
 def read_finished(store: Store, connection: Connection, wanted: Mapping[str, RunConfig]) -> dict[str, Run]:
-    """The runs of these ids, whose configs are known.
+    """The runs with these ids and known configs.
 
-    What has ended never changes but for its name, note and pin, which are those of when it was first read.
+    Finished runs come from the cache: only their name, note and pin may have changed since.
     """
-    with _reading:
-        known = _read.setdefault(store, OrderedDict())
+    with _cache_lock:
+        known = _cache.setdefault(store, OrderedDict())
         found = {run_id: known[run_id] for run_id in wanted if run_id in known}
     fresh = {
         row.id: Run.of(row, wanted[row.id])
-        for part in _parts([run_id for run_id in wanted if run_id not in found])
-        for row in connection.execute(select(*COLUMNS).where(runs.c.id.in_(part)))
+        for part in _chunks([run_id for run_id in wanted if run_id not in found])
+        for row in connection.execute(select(*RUN_COLUMNS).where(runs.c.id.in_(part)))
     }
-    with _reading:
+    with _cache_lock:
         known.update((run_id, run) for run_id, run in fresh.items() if run.state == "ended")
-        while len(known) > MOST:
+        while len(known) > MAX_CACHED:
             known.popitem(last=False)
     return found | fresh
-
-
-__all__ = [
-    "Progress",
-    "Sweep",
-    "begin",
-    "cells_of",
-    "estimate",
-    "get",
-    "progress",
-    "recent",
-    "resume",
-    "stop",
-]

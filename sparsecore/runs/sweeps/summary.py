@@ -1,4 +1,4 @@
-"""A sweep in figures: each cell as a row, and over the seeds of a method and density mean and interval."""
+"""Tables of a sweep: a row per cell, and a row per method and density with mean and interval."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from sparsecore.runs.sweeps.curves import interval
 from sparsecore.runs.sweeps.spec import FINISHED, Cell
 
 
-def described(cell: Cell) -> dict[str, Any]:
-    """A cell as the command line prints it; what is not known yet is None."""
+def cell_row(cell: Cell) -> dict[str, Any]:
+    """A cell as the command line prints it; None for values not known yet."""
     config, run = cell.config, cell.run
     name, train, test = cell.metric or (None, None, None)
     result = (run and run.result) or {}
@@ -31,16 +31,16 @@ def described(cell: Cell) -> dict[str, Any]:
     }
 
 
-def all_nonzeros(cell: Cell) -> int | None:
-    """In all weight matrices, also those that the constraint spares; an embedding is none."""
+def count_nonzeros(cell: Cell) -> int | None:
+    """The non-zeros of all weight matrices, exempt ones included; embeddings are not counted."""
     layers = ((cell.run and cell.run.result) or {}).get("layers")
     if layers is None:
         return None
     return sum(layer["nonzeros"] for layer in layers if layer["name"] != EMBEDDING)
 
 
-def summary(cells: Sequence[Cell]) -> list[dict[str, Any]]:
-    """A row for each method and density: the means of its `n` runs with a result, an interval of `test`."""
+def method_rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """A row per method and density: the means over its `n` finished runs, with the interval of `test`."""
     grid: dict[tuple[str, float], list[Cell]] = {}
     for cell in cells:
         grid.setdefault((cell.config.method, cell.config.density), []).append(cell)

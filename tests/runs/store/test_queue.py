@@ -15,7 +15,7 @@ from sparsecore.runs.store.people import Person
 from sparsecore.runs.store.run import LESSON, WELCOME, new_row
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import runs, turns
-from sparsecore.runs.sweeps.estimates import Waits, starts
+from sparsecore.runs.sweeps.estimates import QueueWaits, start_times
 
 
 @pytest.fixture
@@ -144,13 +144,13 @@ def test_the_whole_queue_and_every_place_are_those_of_the_rule(store: Store, hap
 
 
 def test_a_wait_is_that_until_a_core_comes_to_the_run():
-    assert starts([], [3.0, 3.0, 3.0], cores=2) == [0.0, 0.0, 3.0]
-    assert starts([5.0], [1.0, 1.0], cores=1) == [5.0, 6.0]
+    assert start_times([], [3.0, 3.0, 3.0], cores=2) == [0.0, 0.0, 3.0]
+    assert start_times([5.0], [1.0, 1.0], cores=1) == [5.0, 6.0]
 
 
 def test_places_and_waits_follow_the_fair_order(store: Store):
     a1, a2, b1 = begin(store, "ann"), begin(store, "ann"), begin(store, "bob")
-    waits = Waits(store, cores=1)
+    waits = QueueWaits(store, cores=1)
     assert [waits.of(run).place for run in (a1, a2, b1)] == [1, 3, 2]
     assert 0.0 == waits.of(a1).seconds < waits.of(b1).seconds < waits.of(a2).seconds
     assert waits.of("nothere") is None
@@ -159,21 +159,21 @@ def test_places_and_waits_follow_the_fair_order(store: Store):
 def test_what_is_for_everybody_waits_for_its_kind_alone(store: Store):
     assert store.claim(begin(store, "ann"), "v")
     b1, first = begin(store, "bob"), begin(store, None, LESSON)
-    assert Waits(store, cores=1).of(first).seconds == 0
+    assert QueueWaits(store, cores=1).of(first).seconds == 0
     assert store.claim(first, "w")
     second = begin(store, None, LESSON)
-    waits = Waits(store, cores=1)
+    waits = QueueWaits(store, cores=1)
     assert [waits.of(run).place for run in (second, b1)] == [1, 2]
     assert 0 < waits.of(second).seconds == waits.of(b1).seconds  # until the one before it has ended
     assert store.claim(second, "x")  # a core was free, which it takes: only one trains beside the others
-    assert Waits(store, cores=2).of(b1).seconds > 0
+    assert QueueWaits(store, cores=2).of(b1).seconds > 0
 
 
 def test_a_run_that_waits_for_a_cluster_has_a_place_there_and_no_guess(store: Store):
     here, there = begin(store, "ann"), begin(store, "bob")
     with store.engine.begin() as connection:
         queue.reserve(connection, [there], "ray:1", time.time())
-    wait = Waits(store, cores=1).of(there)
+    wait = QueueWaits(store, cores=1).of(there)
     assert (wait.place, wait.seconds) == (1, None)
     assert (store.queue_position(there), order(store)) == (1, [here])
 

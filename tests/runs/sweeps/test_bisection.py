@@ -17,12 +17,12 @@ from sparsecore.runs.sweeps.bisection import (
     LOWEST,
     Bisection,
     NoBaseline,
-    between,
     is_worse,
-    worst,
+    next_density,
+    worst_accepted,
 )
-from sparsecore.runs.sweeps.executors import Listen
-from sparsecore.runs.sweeps.layer_search import Search, prunable
+from sparsecore.runs.sweeps.executors import OnCells
+from sparsecore.runs.sweeps.layer_search import LayerSearch, prunable_layers
 from sparsecore.runs.sweeps.spec import SweepSpec
 
 SINC = SweepSpec(task="sinc", methods=("layerwise",), densities=(1.0,), parameters={"max_steps": 100})
@@ -34,7 +34,7 @@ class Known:
     def __init__(self, store: Store, rmse: Callable[[RunConfig], float]) -> None:
         self.store, self.rmse, self.trained = store, rmse, []
 
-    def run(self, sweep_id: str, listen: Listen, *more: str) -> None:
+    def run(self, sweep_id: str, listen: OnCells, *more: str) -> None:
         specs = [stored.get(self.store, each).spec for each in (sweep_id, *more)]
         for cell in (cell for spec in specs for cell in stored.cells_of(self.store, spec)):
             if cell.status == "queued":
@@ -103,14 +103,14 @@ def test_without_a_dense_result_there_is_nothing_to_compare_with(store: Store):
 @given(st.floats(0.005, 1.0), st.floats(0.005, 1.0))
 def test_the_next_density_lies_strictly_between_or_the_ends_are_close(one: float, other: float):
     low, high = sorted((one, other))
-    found = between(low, high)
+    found = next_density(low, high)
     assert found is None if high <= low * CLOSE_ENOUGH else low < found < high
 
 
 def test_a_tolerance_is_a_share_of_dense_in_the_direction_that_is_worse():
-    assert is_worse("rmse", 0.09, worst("rmse", 0.08, 0.1))
-    assert is_worse("accuracy", 0.89, worst("accuracy", 0.99, 0.1))
-    assert not is_worse("accuracy", 0.9, worst("accuracy", 0.99, 0.1))
+    assert is_worse("rmse", 0.09, worst_accepted("rmse", 0.08, 0.1))
+    assert is_worse("accuracy", 0.89, worst_accepted("accuracy", 0.99, 0.1))
+    assert not is_worse("accuracy", 0.9, worst_accepted("accuracy", 0.99, 0.1))
 
 
 # -- densities a layer ------------------------------------------------------------------------------------
@@ -123,12 +123,16 @@ def kept_of(config: RunConfig) -> float:
 
 
 def test_all_layers_but_embeddings_take_part(store: Store):
-    assert prunable(RunConfig(task="sinc"), store.home) == {"fc1": 16, "fc2": 256, "fc3": 16}
-    assert prunable(RunConfig(task="vulnerabilities"), store.home).keys() == {"blocks.0", "blocks.1", "head"}
+    assert prunable_layers(RunConfig(task="sinc"), store.home) == {"fc1": 16, "fc2": 256, "fc3": 16}
+    assert prunable_layers(RunConfig(task="vulnerabilities"), store.home).keys() == {
+        "blocks.0",
+        "blocks.1",
+        "head",
+    }
 
 
 def test_a_search_tries_uniform_densities_first_and_finds_better_ones(store: Store):
-    search = Search(store, Known(store, kept_of), SINC)
+    search = LayerSearch(store, Known(store, kept_of), SINC)
     search.run(trials=30, together=3)
     assert [trial.uniform for trial in search.trials[:5]] == [True] * 4 + [False]
     assert [trial.densities["fc1"] for trial in search.trials[:4]] == [0.5, 0.2, 0.1, 0.05]
@@ -140,7 +144,7 @@ def test_a_search_tries_uniform_densities_first_and_finds_better_ones(store: Sto
 
 
 def test_searched_again_it_goes_the_same_way_and_trains_nothing(store: Store):
-    first, again = (Search(store, Known(store, kept_of), SINC) for _ in range(2))
+    first, again = (LayerSearch(store, Known(store, kept_of), SINC) for _ in range(2))
     first.run(trials=14, together=2)
     again.run(trials=14, together=2)
     assert [trial.summary() for trial in again.trials] == [trial.summary() for trial in first.trials]
@@ -163,7 +167,7 @@ class Slow(Known):
         self.store.finish(run_id, "w", step, reason, {}, result)
         self.trained.append(config)
 
-    def run(self, sweep_id: str, listen: Listen, *more: str) -> None:
+    def run(self, sweep_id: str, listen: OnCells, *more: str) -> None:
         self.listen = listen
         super().run(sweep_id, listen, *more)
 
@@ -173,14 +177,14 @@ def test_a_hopeless_run_is_stopped_and_not_trained_again_by_the_next_search(stor
         given = dict(pair.split("=") for pair in config.layer_densities.split(","))
         return float(given["fc2"])
 
-    search = Search(store, Slow(store, rmse), SINC)
+    search = LayerSearch(store, Slow(store, rmse), SINC)
     search.run(trials=12)
     ended = [trial.ended for trial in search.trials]
     assert ended[:4] == ["finished"] * 4  # each keeps less than those before it: none can be told hopeless
     hopeless = [trial for trial in search.trials if trial.ended == "hopeless"]
     assert hopeless
     assert all(trial.test is None and trial not in search.front() for trial in hopeless)
-    again = Search(store, Slow(store, rmse), SINC)
+    again = LayerSearch(store, Slow(store, rmse), SINC)
     again.run(trials=12)
     assert again.executor.trained == []
     assert [trial.ended for trial in again.trials] == ended

@@ -13,9 +13,9 @@ from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps.curves import (
     KeptLayer,
     by_method,
-    front,
     interval,
     means,
+    pareto_front,
     points,
 )
 from sparsecore.runs.sweeps.spec import Cell
@@ -115,7 +115,7 @@ def test_which_way_a_metric_is_better():
 
 @given(st.lists(st.tuples(st.integers(1, 20), st.integers(0, 20)), max_size=20), st.booleans())
 def test_nothing_on_the_front_is_beaten_and_everything_else_is(pairs, lower):
-    found = front(pairs, lower=lower)
+    found = pareto_front(pairs, lower=lower)
     sign = 1 if lower else -1
 
     def beaten(one, other):

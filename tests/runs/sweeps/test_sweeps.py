@@ -233,7 +233,7 @@ def cell(
 
 def test_the_time_left_is_that_of_finished_cells_nearest_in_density():
     done = [cell(0.05, "ended", 30, seconds=1.0), cell(0.4, "ended", 100, seconds=9.0)]
-    progress = stored.progress([*done, cell(0.5), cell(0.06)], workers=1)
+    progress = estimates.progress([*done, cell(0.5), cell(0.06)], workers=1)
     assert (progress.total, progress.done, progress.running, progress.failed) == (4, 2, 0, 0)
     assert progress.seconds_left == pytest.approx(10.0 + 2 * estimates.STARTING_SECONDS)
 
@@ -242,31 +242,33 @@ def test_a_run_of_few_steps_does_not_set_the_pace_of_the_others():
     collapsed = cell(0.05, "ended", 4, seconds=0.4, method="global", max_steps=50_000)
     waiting = cell(max_steps=50_000)
     usual = estimates.STARTING_SECONDS + 50_000 * tasks()["sinc"].sizes["demo"].seconds
-    assert stored.progress([collapsed, waiting]).seconds_left == pytest.approx(usual)
+    assert estimates.progress([collapsed, waiting]).seconds_left == pytest.approx(usual)
     whole = cell(0.4, "ended", 50_000, seconds=100.0, method="global", max_steps=50_000)
     known = estimates.STARTING_SECONDS + 100.0
-    assert stored.progress([collapsed, whole, waiting]).seconds_left == pytest.approx(known)
+    assert estimates.progress([collapsed, whole, waiting]).seconds_left == pytest.approx(known)
 
 
 def test_few_steps_that_took_long_set_the_pace():
     slow = cell(0.4, "ended", 20, seconds=40.0, method="global")
-    assert stored.progress([slow, cell()]).seconds_left == pytest.approx(200.0 + estimates.STARTING_SECONDS)
+    assert estimates.progress([slow, cell()]).seconds_left == pytest.approx(
+        200.0 + estimates.STARTING_SECONDS
+    )
 
 
 def test_what_a_running_cell_has_done_is_not_left():
     cells = [cell(0.4, "ended", 100, seconds=10.0), cell(0.3, "running", step=75)]
-    assert stored.progress(cells).seconds_left == pytest.approx((10.0 + estimates.STARTING_SECONDS) / 4)
+    assert estimates.progress(cells).seconds_left == pytest.approx((10.0 + estimates.STARTING_SECONDS) / 4)
 
 
 def test_workers_share_the_time_but_no_run_is_shared():
-    one = stored.progress([cell() for _ in range(4)], workers=1).seconds_left
-    assert stored.progress([cell() for _ in range(4)], workers=2).seconds_left == pytest.approx(one / 2)
-    assert stored.progress([cell() for _ in range(4)], workers=9).seconds_left == pytest.approx(one / 4)
+    one = estimates.progress([cell() for _ in range(4)], workers=1).seconds_left
+    assert estimates.progress([cell() for _ in range(4)], workers=2).seconds_left == pytest.approx(one / 2)
+    assert estimates.progress([cell() for _ in range(4)], workers=9).seconds_left == pytest.approx(one / 4)
 
 
 @given(st.lists(st.sampled_from(["queued", "running", "ended"]), min_size=1), st.integers(1, 9))
 def test_there_is_time_left_exactly_while_something_is_unfinished(states: list[str], workers: int):
-    progress = stored.progress([cell(status=state, step=50, seconds=1.0) for state in states], workers)
+    progress = estimates.progress([cell(status=state, step=50, seconds=1.0) for state in states], workers)
     assert (progress.seconds_left > 0) == (progress.done < progress.total)
 
 
@@ -365,8 +367,8 @@ def test_a_finished_run_that_is_deleted_is_no_cell_any_more(store: Store):
 def test_of_more_finished_runs_than_are_remembered_none_is_lost(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(stored, "MOST", 2)
-    monkeypatch.setattr(stored, "CHUNK", 4)
+    monkeypatch.setattr(stored, "MAX_CACHED", 2)
+    monkeypatch.setattr(stored, "QUERY_VALUES", 4)
     for config in grid().configs():
         store.finish(store.create(config, worker="w"), "w", 9, "max_steps", {}, {"metrics": METRICS})
     for _ in range(2):
@@ -389,7 +391,7 @@ def test_an_estimate_among_many_runs_is_two_queries(many: Store, monkeypatch: py
 def test_a_sweep_of_more_cells_than_one_query_takes_is_read_in_parts(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(stored, "CHUNK", 4)
+    monkeypatch.setattr(stored, "QUERY_VALUES", 4)
     sweep = stored.begin(store, grid())
     assert statuses(store, grid()) == ["queued"] * 6
     with store.engine.begin() as connection:
