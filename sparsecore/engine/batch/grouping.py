@@ -1,4 +1,4 @@
-"""Which runs can train as one batch. Nothing here imports torch: the server process asks it too."""
+"""Group runs that can train as one batch. Imports no torch: the server process calls it too."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from sparsecore.engine.cards import methods, tasks
 from sparsecore.engine.config import RunConfig
 
-LARGEST = 64  # models: past that a GPU is busy, and a batch has more to lose
-LOOKED_THROUGH = 20 * LARGEST  # queued runs among which a batch is put together
+LARGEST = 64  # models; a larger batch does not fill a GPU better and loses more when it is killed
+LOOKED_THROUGH = 20 * LARGEST  # queued runs that are searched for the members of a batch
 NOTHING_TAKEN = 3  # the exit code of a batch process that found no run to take
 ANYWHERE = "--anywhere"  # the flag that lets it take the runs of every device
 
@@ -16,8 +16,8 @@ ANYWHERE = "--anywhere"  # the flag that lets it take the runs of every device
 def fits(config: RunConfig) -> bool:
     """Whether a run of this config can be one of a batch.
 
-    The cards of its task and its method say so, with any density, schedule of it, seed, noise, learning rate,
-    θ and number of steps. Apart stay the latent mode (a second copy of the weights), floors under the budget
+    The cards of the task and the method decide, for any density, schedule, seed, noise, learning rate, θ and
+    number of steps. Excluded are the latent mode (a second copy of the weights), minimum counts
     (`keep_alive`, `keep_alive_layer`) and supports that freeze.
     """
     free = config.keep_alive == config.keep_alive_layer == config.freeze_settled == 0
@@ -26,10 +26,10 @@ def fits(config: RunConfig) -> bool:
 
 
 def batchable(configs: Sequence[RunConfig], largest: int = LARGEST) -> list[list[int]]:
-    """The places of `configs` in groups that can each train as one batch, every place once.
+    """Partition the indices of `configs` into groups that can each train as one batch.
 
-    A group shares task, size and device and holds at most `largest`; what `fits` refuses is a group of its
-    own. Groups come in the order of their first, and hold theirs in the order given.
+    A group shares task, size and device and has at most `largest` members; a config that `fits` refuses is
+    a group of its own. Groups are ordered by their first member, members by the order given.
 
     >>> given = [{"seed": 0}, {"mode": "latent"}, {"seed": 1, "density": 0.1}, {"task": "spirals"}]
     >>> batchable([RunConfig(**each) for each in given])

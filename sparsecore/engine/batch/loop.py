@@ -1,4 +1,4 @@
-"""`train_many(configs)`: several runs as one batch, each with the events of `training.loop.train`."""
+"""Train several runs as one batch; each yields the events of `training.loop.train`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sparsecore.engine.training.loop import (
 )
 from sparsecore.engine.training.trainer import Training
 
-CHECKPOINT_SHARE = 0.1  # of the time, at most: there are as many to be written as there are runs
+CHECKPOINT_SHARE = 0.1  # of the time, at most: every run writes one
 
 
 @dataclass(frozen=True)
@@ -42,17 +42,17 @@ def train_many(
     resume: Sequence[Checkpoint | None] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Generator[tuple[int, Event], Reply, None]:
-    """Train runs of one group of `batchable` together: (place in `configs`, event), in each run's order.
+    """Train the runs of one group of `batchable`; yields (index in `configs`, event), in each run's order.
 
-    A run tells and obeys what it would alone: a command is the reply to its `Ready`, and `Leave` is one more.
-    Initial weights, data and steps are those of the run alone, weights up to rounding. A run that ended is
-    told to its end at once and takes no more of the steps of the others. Frames are rarer: one of the runs in
-    turn whenever one falls due. `seconds` of a run is its share of the batch's. A change that no batch can
-    follow (`keep_alive`, `freeze_at`) lets the run go on by itself beside the others.
+    Each run yields the events and takes the commands that it would alone; a command is the reply to its
+    `Ready`, and `Leave` is an additional one. Initial weights, data and steps equal those of the run alone,
+    weights up to rounding. A run that ends yields its ending at once and delays the others no
+    further. Frames are rarer: whenever one is due, the next run in turn yields it. `seconds` of a run is its
+    share of the batch's time. A run continues on its own, next to the batch, after a change that no batch
+    supports (`keep_alive`, `freeze_at`).
 
-    resume: the checkpoint of each run, its own or one that it wrote alone; None to begin. A batch keeps
-    nothing else: one that was killed goes on, in any company, from its runs' checkpoints, which come close
-    together.
+    resume: the checkpoint of each run, from a batch or from training alone; None to start. A batch has no
+    other state: after a kill, its runs resume from their checkpoints in any batch.
 
     >>> events = list(train_many([RunConfig(seed=seed, max_steps=3) for seed in (0, 1)]))
     >>> [(place, event.reason) for place, event in events[-1:]]
@@ -71,7 +71,7 @@ def train_many(
 
 
 def _named(place: int, events: Iterator[Event] | Generator) -> Telling:
-    """Events with the place of their run, and the replies to them."""
+    """Pair the events of a run with its index, and pass the replies on."""
     reply: Reply = None
     while True:
         try:
@@ -84,10 +84,10 @@ def _named(place: int, events: Iterator[Event] | Generator) -> Telling:
 
 
 class _Batch:
-    """The runs that go on, by place.
+    """The unfinished runs, by index.
 
-    stack: those of them that are advanced as one. alone: the places of the others. Both are arranged anew
-    before a step once a run has left or was changed.
+    stack: the runs that advance together. alone: the indices of the others. Both are rebuilt before the next
+    step when a run has left or was changed.
     """
 
     def __init__(self, running: dict[int, Training], clock: Callable[[], float]) -> None:
@@ -99,7 +99,7 @@ class _Batch:
         self.next_frame, self.next_checkpoint = clock() + FRAME_SECONDS, clock() + CHECKPOINT_SECONDS
 
     def train(self) -> Telling:
-        """Steps until every run has ended or left."""
+        """Take steps until every run has ended or left."""
         while True:
             yield from self._listen()
             if not self.running:
@@ -108,7 +108,7 @@ class _Batch:
             yield from self._show()
 
     def _listen(self) -> Telling:
-        """Let every run obey."""
+        """Ask every run for a command and carry it out."""
         for place, training in list(self.running.items()):
             before = training.config
             # A run that was cut off after its last checkpoint has its ending already.
@@ -127,19 +127,19 @@ class _Batch:
         return None
 
     def _step(self) -> Telling:
-        """One step of every run, and the records and endings that it brings."""
+        """Take one step of every run; yield the records and endings that follow."""
         started = self.clock()
         found = self._advance()
-        told: list[tuple[int, Record]] = []
+        records: list[tuple[int, Record]] = []
         for place, ending in found.items():
             training = self.running[place]
             record, found[place] = training.after_step(ending)
             if record is not None:
-                told.append((place, record))
+                records.append((place, record))
         share = (self.clock() - started) / len(found)
         for place in found:
             self.running[place].seconds += share
-        yield from told
+        yield from records
         for place, ending in found.items():
             if ending is not None:
                 yield from self._end(place, ending)
@@ -160,7 +160,7 @@ class _Batch:
         self.is_arranged = True
 
     def _show(self) -> Telling:
-        """A frame of the run that was shown longest ago, and checkpoints of all, as they fall due."""
+        """Yield the due frame, of the run with the oldest one, and the due checkpoints of all runs."""
         now = self.clock()
         if self.running and now >= self.next_frame:
             place = min(self.running, key=self.shown.__getitem__)

@@ -1,8 +1,7 @@
-"""The projection onto ‖w‖₀ ≤ s of many models at once, one a row, by plain tensor operations on any device.
+"""Project many models onto ‖w‖₀ ≤ s at once, one per row, by plain tensor operations on any device.
 
-The same results as `project.project_` of each row. The s-th largest magnitude of every row is
-found bit by bit, from the highest: as many passes as a magnitude has bits, whatever the values, and none of
-them waits for the device.
+The result for each row equals that of `project.project_`. The s-th largest magnitude of every row is found
+bit by bit, from the highest: one pass per bit, whatever the values, without waiting for the device.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ class NotANumberInModel(NotANumber):
 
 
 class Cuts(NamedTuple):
-    """What a projection did to each of N rows, on the rows' device.
+    """The result of projecting N rows, on the device of the rows.
 
-    stay: which weights survived, bool (N, K). threshold: the s-th largest magnitude, infinite for a budget of
-    0, (N,). changed: how many positions of the masks differ from what they held before, (N,).
+    stay: the support, bool (N, K). threshold: the s-th largest magnitude, infinite for a budget of 0, (N,).
+    changed: the number of mask positions that differ from before, (N,).
     """
 
     stay: Tensor
@@ -51,11 +50,11 @@ def project_many_(
 ) -> list[Projection]:
     """Keep the `keep[i]` largest magnitudes of row i, in place, and set the rest to zero.
 
-    Of each row what `project_` does of its tensors: exactly `keep[i]` survive whatever the values, of equal
-    magnitudes the one with the lower index.
+    Each row is treated as `project_` treats its tensors: exactly `keep[i]` survive; among equal magnitudes
+    the lower index wins.
 
-    weights: (N, K), float32, float64, bfloat16 or float16; a slice of columns of a larger tensor will do.
-    parts: the names and numbers of weights of the tensors that lie side by side in a row; they sum to K.
+    weights: (N, K), float32, float64, bfloat16 or float16; may be a column slice of a larger tensor.
+    parts: names and sizes of the tensors concatenated in a row; the sizes sum to K.
     masks: bool, counts: int32, both (N, K): the support is written over the masks, and added to the counts.
 
     Raises, before anything is changed: `NotANumberInModel` for a NaN; `ValueError` for a budget outside 0..K
@@ -103,18 +102,18 @@ def cut_rows_(weights: Tensor, keep: Tensor, masks: Tensor, counts: Tensor | Non
 
 
 def to_magnitudes(weights: Tensor) -> Tensor:
-    """The bits of the magnitudes, as integers that order as these do; a NaN is above infinity."""
+    """Return the bits of the magnitudes as integers of the same order; NaN is above infinity."""
     integer = LAYOUTS[weights.dtype].integer
     return weights.view(integer) & torch.iinfo(integer).max
 
 
 def with_nan(magnitudes: Tensor, dtype: torch.dtype) -> Tensor:
-    """Which rows hold a NaN, bool (N, 1)."""
+    """Return the rows that hold a NaN, bool (N, 1)."""
     return magnitudes.amax(dim=1, keepdim=True) > LAYOUTS[dtype].infinity
 
 
 def nth_largest(magnitudes: Tensor, nth: Tensor) -> Tensor:
-    """The `nth[i]` largest of row i, from 1, (N, 1): the largest integer that as many reach."""
+    """Return the `nth[i]` largest of row i, (N, 1): the largest integer that `nth[i]` values reach."""
     found = torch.zeros_like(magnitudes[:, :1])
     for bit in reversed(range(torch.iinfo(magnitudes.dtype).bits - 1)):
         tried = found | 1 << bit
@@ -124,7 +123,7 @@ def nth_largest(magnitudes: Tensor, nth: Tensor) -> Tensor:
 
 
 def kept_of_parts(stay: Tensor, sizes: Sequence[int]) -> Tensor:
-    """How many survive of each of the tensors that lie side by side in a row, (N, number of tensors)."""
+    """Count the survivors of each of the tensors concatenated in a row, (N, number of tensors)."""
     return torch.stack([part.sum(dim=1) for part in stay.split(list(sizes), dim=1)], dim=1)
 
 
@@ -159,9 +158,9 @@ def _check(
     for model, budget in enumerate(keep):
         if not 0 <= budget <= total:
             raise ValueError(f"keep must be from 0 to {total:,}; model {model} was given {budget}.")
-    for name, beside, dtype in (("masks", masks, torch.bool), ("counts", counts, torch.int32)):
-        if beside is not None and (beside.dtype is not dtype or beside.shape != weights.shape):
+    for name, given, dtype in (("masks", masks, torch.bool), ("counts", counts, torch.int32)):
+        if given is not None and (given.dtype is not dtype or given.shape != weights.shape):
             raise ValueError(
                 f"{name} must be {dtype} of shape {tuple(weights.shape)}; "
-                f"got {beside.dtype} of shape {tuple(beside.shape)}."
+                f"got {given.dtype} of shape {tuple(given.shape)}."
             )

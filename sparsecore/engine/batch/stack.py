@@ -1,8 +1,8 @@
-"""Networks of one shape side by side: one forward pass, one Adam, one projection for all of them.
+"""Advance networks of one shape together: one forward pass, one Adam, one projection for all.
 
-All numbers of a model lie in one row of a few large tensors: its parameters, Adam's two averages, the copy
-from before the step, masks and retention counts. The tensors of each model's own `Training` are made views
-of that row, so records, frames, checkpoints and endings of a model are taken as when it trains alone.
+Each model occupies one row of a few large tensors: parameters, Adam's two averages, the copy from before the
+step, masks and retention counts. The tensors of its own `Training` become views of that row, so its records,
+frames, checkpoints and endings are made as when it trains alone.
 """
 
 from __future__ import annotations
@@ -22,11 +22,10 @@ from sparsecore.engine.training.trainer import Training
 
 
 class Stack:
-    """Trainings of one task, size and device, under any keys, to be advanced together.
+    """Trainings of one task, size and device, by any keys, that advance together.
 
-    `sparsecore.engine.batch.grouping.fits` must hold for their configs. From here on their tensors are the
-    stack's; `part` gives a training tensors of its own again. To take one out or to change one, build another
-    stack of those that are to go on, and leave this one.
+    `grouping.fits` must hold for their configs. Their tensors become views of the stack's; `part` gives a
+    training its own tensors back. To remove or change one, build a new stack of the others.
     """
 
     def __init__(self, trainings: Mapping[int, Training]) -> None:
@@ -63,7 +62,7 @@ class Stack:
         )
 
     def _one_adam(self, steps: list[Tensor]) -> torch.optim.Adam:
-        """Adam over blocks of rows with one learning rate and one number of steps: mostly a single block."""
+        """Apply Adam to blocks of rows with equal learning rate and step count: usually one block."""
         self.blocks: list[tuple[slice, nn.Parameter]] = []
         states: dict[nn.Parameter, dict[str, Tensor]] = {}
         groups: list[dict[str, Any]] = []
@@ -84,10 +83,10 @@ class Stack:
         return adam
 
     def advance(self) -> dict[int, Ending | None]:
-        """One step of every model; by key, what ends it, if anything does.
+        """Take one step of every model; returns the ending of each by key, None for a model that goes on.
 
-        Where losses are not finite, only these models are in the answer, each with its ending, and none has
-        taken a step: the others take theirs in a stack without them.
+        If losses are not finite, the result holds only those models, each with its ending, and no model has
+        taken a step: the others take it in a stack without them.
         """
         losses, gradients = self._differentiate()
         values = losses.tolist()
@@ -99,17 +98,17 @@ class Stack:
         return {key: _after_step(training, loss, *done) for key, training, loss, *done in rows}
 
     def _differentiate(self) -> tuple[Tensor, Tensor]:
-        """The loss of each model, (N,), and its gradient, a row each."""
+        """Return the loss of each model, (N,), and its gradient, one row each."""
         leaf = self.weights.detach().requires_grad_()
         parts = zip(self.names, self.shapes, leaf.split(self.sizes, dim=1), strict=True)
         outputs = perceptrons({name: part.view(-1, *shape) for name, shape, part in parts}, self.x)
         losses = self.criterion(outputs, self.y)
-        # A model's loss depends on its own row alone: the gradient of the sum holds that of each.
+        # A model's loss depends only on its row, so the gradient of the sum holds the gradient of each.
         return losses.detach(), torch.autograd.grad(losses.sum(), leaf)[0]
 
     @torch.no_grad()
     def _step(self, gradients: Tensor) -> tuple[list[Held], list[float]]:
-        """Adam and the projection; what it held each model to, and ‖Δw‖ of each, in one transfer."""
+        """Apply Adam and the projection; returns each model's projection and ‖Δw‖, in one transfer."""
         self.before.copy_(self.weights)
         for place, block in self.blocks:
             block.grad = gradients[place]
@@ -121,7 +120,7 @@ class Stack:
 
 
 def perceptrons(parameters: Mapping[str, Tensor], x: Tensor) -> Tensor:
-    """N networks as `engine.tasks.networks.Perceptron`, each on inputs of its own; (N, points, outputs).
+    """Apply N `engine.tasks.networks.Perceptron` networks, each to its own inputs; (N, points, outputs).
 
     parameters: `fc1.weight` (N, out, in), `fc1.bias` (N, out), and so on. x: (N, points, inputs).
     """
@@ -136,7 +135,7 @@ def perceptrons(parameters: Mapping[str, Tensor], x: Tensor) -> Tensor:
 
 @torch.no_grad()
 def part(training: Training) -> None:
-    """Give a training that was in a stack tensors of its own again."""
+    """Give a training of a stack its own tensors back."""
     states = training.optimizer.state
     tensors = [*states, *training.before.saved, *training.sparsifier.masks, *training.sparsifier.counts]
     for tensor in tensors:
@@ -146,7 +145,7 @@ def part(training: Training) -> None:
 
 
 def _rule(training: Training) -> tuple[str, str]:
-    """Equal for models that are cut in the same columns."""
+    """Return a key that is equal for models projected in the same columns."""
     return training.config.method, str(training.sparsifier.members())
 
 
@@ -155,7 +154,7 @@ def _pace(training: Training) -> tuple[float, int]:
 
 
 def _parameters(training: Training) -> list[nn.Parameter]:
-    """In the order of a row: the weight matrices as the sparsifier lists them, then all others."""
+    """List parameters in the order of a row: the sparsifier's weight matrices, then all others."""
     weights = [layer.weight for layer in training.sparsifier.layers]
     first = {id(weight) for weight in weights}
     return weights + [p for p in training.task.model.parameters() if id(p) not in first]
@@ -168,7 +167,7 @@ def _before(training: Training) -> list[Tensor]:
 
 
 def _state(training: Training, parameter: nn.Parameter) -> dict[str, Tensor]:
-    """Adam's state of a parameter; before the first step, what it will make of it."""
+    """Return Adam's state of a parameter; before the first step, its initial state."""
     state = training.optimizer.state[parameter]
     if not state:
         state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
@@ -178,7 +177,7 @@ def _state(training: Training, parameter: nn.Parameter) -> dict[str, Tensor]:
 
 
 def _side_by_side(rows: Sequence[Sequence[Tensor]]) -> Tensor:
-    """Copies of the tensors of each model in a row of its own; the tensors become views of it."""
+    """Copy the tensors of each model into its row; the tensors become views of it."""
     stacked = torch.stack([torch.cat([tensor.detach().flatten() for tensor in row]) for row in rows])
     for tensors, row in zip(rows, stacked, strict=True):
         for tensor, piece in zip(tensors, row.split([t.numel() for t in tensors]), strict=True):
@@ -187,14 +186,14 @@ def _side_by_side(rows: Sequence[Sequence[Tensor]]) -> Tensor:
 
 
 def _lose(training: Training, loss: float) -> Ending:
-    """The ending of a model whose loss is not finite; its weights are the last good ones."""
+    """End a model that has a non-finite loss; it keeps its last finite weights."""
     training.loss, training.rate = loss, None
     training.before.restore()
     return "diverged", {"step": training.step, "what": "loss", "value": str(loss)}
 
 
 def _after_step(training: Training, loss: float, held: Held, moved: float) -> Ending | None:
-    """What `Training.advance` does once the optimiser has stepped."""
+    """Do what `Training.advance` does after the optimiser step."""
     training.loss = loss
     rule = training.sparsifier
     if not held.sound:

@@ -1,4 +1,4 @@
-"""The supports of stacked models: each row is cut by its own method and budget, all rows in a few passes."""
+"""Project stacked models: each row by its own method and budget, all rows in a few passes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sparsecore.engine.sparsifier.base import Sparsifier
 
 
 class Held(NamedTuple):
-    """What the projection did to one model: figures as `Sparsifier.note` takes them.
+    """The projection of one model, with the figures that `Sparsifier.note` takes.
 
-    sound: False for a model with a NaN among the weights under its constraint; nothing of it was changed.
+    sound: False for a model with a NaN among its constrained weights; such a model is left unchanged.
     """
 
     sound: bool
@@ -26,7 +26,7 @@ class Held(NamedTuple):
 
 
 class _Group(NamedTuple):
-    """Weights that share a budget: its name, the places of its layers, their columns and their sizes."""
+    """Weights that share a budget: name, layer indices, their columns and sizes."""
 
     name: str
     places: list[int]
@@ -35,7 +35,7 @@ class _Group(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """Neighbouring rows with one method: their sparsifiers, what is cut, and the columns always kept."""
+    """Adjacent rows of one method: their sparsifiers, groups, and the columns that are not pruned."""
 
     rows: slice
     rules: list[Sparsifier]
@@ -44,13 +44,12 @@ class _Part(NamedTuple):
 
 
 class Supports:
-    """Masks and retention counts of stacked models, and who of them keeps how many.
+    """Masks, retention counts and budgets of stacked models.
 
-    rules: the sparsifier of each row, those of one method side by side. is_cut: of each row, whether the
-    largest |w| of each group stay, or all. columns: where each weight matrix lies in a row, from 0 on without
-    gaps.
+    rules: the sparsifier of each row, rows of one method adjacent. is_cut: for each row, whether it is
+    projected. columns: the columns of each weight matrix in a row, from 0 on without gaps.
     masks: bool, counts: int32, (N, K) over all weight matrices.
-    is_steady: whether every budget stays what it is, so that it is asked for once.
+    is_steady: whether all budgets are constant, so that they are read once.
     """
 
     def __init__(
@@ -75,7 +74,7 @@ class Supports:
         self._keep: list[list[Tensor]] | None = None
 
     def project_(self, weights: Tensor) -> Tensor:
-        """Cut the weights (N, at least K) for the step now taken; flat figures on the device, for `read`."""
+        """Project the weights (N, at least K) after a step; returns figures on the device, for `read`."""
         for part in self._parts:
             for rule in part.rules:
                 rule.step += 1
@@ -85,7 +84,7 @@ class Supports:
         return torch.cat(cut)
 
     def read(self, figures: list[float]) -> list[Held]:
-        """What the figures of `project_` say of each row."""
+        """Unpack the figures of `project_` for each row."""
         found, place = [], 0
         for part in self._parts:
             for rule in part.rules:
@@ -94,7 +93,7 @@ class Supports:
         return found
 
     def _cut(self, part: _Part, keep: list[Tensor], weights: Tensor) -> Tensor:
-        """Of each row: whether it is sound, then of each group what changed, the threshold, what is kept."""
+        """Return per row: soundness, then per group the changed positions, threshold, kept weights."""
         for columns in part.kept:
             self.counts[part.rows, columns].add_(1)
         if not part.groups:
@@ -139,12 +138,12 @@ def _part(rows: slice, rules: list[Sparsifier], columns: Sequence[slice], *, is_
 
 
 def _budgets(part: _Part, device: torch.device) -> list[Tensor]:
-    """Of each group, how many each row keeps at the present step."""
+    """Return the budget of each row in each group at the current step."""
     budgets = [rule.budgets() for rule in part.rules]
     return [torch.tensor([each[group.name] for each in budgets], device=device) for group in part.groups]
 
 
 def _figures(cuts: Cuts, sizes: list[int]) -> Tensor:
-    """What changed, the threshold, and what is kept of each layer; a row a model, in the threshold's type."""
+    """Return changed positions, threshold and kept weights per layer, one row per model."""
     columns = [cuts.changed[:, None], cuts.threshold[:, None], kept_of_parts(cuts.stay, sizes)]
     return torch.cat([column.to(cuts.threshold.dtype) for column in columns], dim=1)

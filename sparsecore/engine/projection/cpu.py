@@ -1,4 +1,4 @@
-"""Weights in the main memory, read and cut by compiled passes."""
+"""Search and project weights in main memory by compiled passes."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from sparsecore.engine.compiled import compiled
 from sparsecore.engine.projection import cpu_blocks, cpu_kernels
 from sparsecore.engine.projection.threshold import LAYOUTS, Cut, Digit, Survey, refuse_nan
 
-_LIKE = {size: np.empty(0, f"int{8 * size}") for size in (2, 4, 8)}  # tells a pass how to read a weight
+_LIKE = {
+    size: np.empty(0, f"int{8 * size}") for size in (2, 4, 8)
+}  # the integer type by which a pass reads a weight
 PART = 2**22  # weights that one thread reads at a time: a few milliseconds
-_MOST_PARTS = 512  # of larger weights the parts grow, so that what is noted of each stays small
-_DRAWN = 4096  # weights that few are judged by; so few are all read
-_ROOM = 16  # one weight in so many may be collected
+_MOST_PARTS = 512  # larger weights have larger parts, so that the notes per part stay small
+_DRAWN = 4096  # sample size; no more weights than this are all read
+_ROOM = 16  # at most one weight in 16 is collected
 
 
 class Kernels(NamedTuple):
-    """The passes of `selection_kernels`, for weights of one size."""
+    """The passes of `cpu_kernels` for one element size."""
 
     survey: Callable[..., None]
     histogram: Callable[..., None]
@@ -36,15 +38,15 @@ class Kernels(NamedTuple):
 
 @functools.cache
 def kernels(size: int) -> Kernels:
-    """The passes for weights of `size` bytes; every size has a folder of its own in the cache."""
+    """Return the passes for weights of `size` bytes; each size has its own folder in the cache."""
     return Kernels(*compiled(cpu_kernels, Kernels._fields, str(8 * size), cpu_blocks))
 
 
 class HostWeights:
-    """Contiguous tensors in the main memory, with what is to be written beside them.
+    """Contiguous tensors in main memory, with their masks, counts and reserved positions.
 
     tensors: of one dtype. masks, counts, reserved: None, or one for each tensor, contiguous and of its shape.
-    Large weights are read by `torch.get_num_threads()` threads, in parts; nothing depends on how many.
+    Large weights are read by `torch.get_num_threads()` threads, in parts; the result does not depend on them.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class HostWeights:
         counts: Sequence[Tensor] | None,
         reserved: Sequence[Tensor] | None,
     ) -> None:
-        self._held = (tensors, masks, counts, reserved)  # the table has but their addresses
+        self._held = (tensors, masks, counts, reserved)  # the table holds only addresses
         self.dtype = tensors[0].dtype
         row: list[int] = []
         start = 0
@@ -80,7 +82,7 @@ class HostWeights:
             return list(pool.map(lambda part: work(*part), self._parts))
 
     def find_at_once(self, keep: int, low: int, high: int) -> Cut:
-        """The cut, by one compiled search that needs no decision here."""
+        """Find the cut by one compiled search."""
         part, infinity = keep / self.competing, LAYOUTS[self.dtype].infinity
         drawn = _DRAWN if self.competing > _DRAWN else 0
         bits, until, top = self._kernels.find(self._table, keep, part, low, high, infinity, drawn, self._like)
@@ -150,7 +152,7 @@ class HostWeights:
         raise ValueError("no tensor holds a NaN.")
 
     def apply(self, cut: Cut) -> tuple[tuple[int, ...], int]:
-        """Cut the weights, write masks and counts; how many each tensor keeps, how many mask bits changed."""
+        """Zero the weights below the cut, write masks and counts; returns kept per tensor, changed bits."""
 
         def cut_part(begin: int, end: int) -> np.ndarray:
             kept = np.zeros(len(self._table) + 1, np.int64)

@@ -1,6 +1,6 @@
-"""Loops over one block of weights, as integers: the innermost of the passes in `selection_kernels`.
+"""Loops over one block of weights as integers: the inner loops of the passes in `cpu_kernels`.
 
-They have no branches and carry no index: only so does the compiler turn them into vector instructions.
+They have no branches and no running index, so that the compiler vectorises them.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import numpy as np
 from numba import int32, njit, uint8, uint64
 from numba.cpython.unsafe.numbers import trailing_zeros
 
-BLOCK = 4096  # weights: even of 8 bytes each, a block and its buffers stay in the second cache
+BLOCK = 4096  # weights: a block and its buffers fit the second-level cache even at 8 bytes each
 STRIP = BLOCK // 8
 TAKEN = -1  # below every magnitude: a reserved weight does not compete
 
 
 @njit
 def examine(weights, use, low, high, flags):
-    """Flag those from `low` to `high`; the largest, and how many are above `high`; `use`: bits to look at.
+    """Flag values from `low` to `high`; returns the largest and the count above `high`. use: bits to compare.
 
     A full block. A byte of the flags has one bit for each of eight weights, `STRIP` apart.
     """
@@ -36,7 +36,7 @@ def examine(weights, use, low, high, flags):
 
 @njit
 def collect(flags, weights, use, begin, values, places, found):
-    """Append the flagged: eight bytes of flags are one word."""
+    """Append the flagged values; eight bytes of flags are read as one word."""
     words = flags.view(np.uint64)
     free = uint64(found)
     for j in range(uint64(STRIP // 8)):
@@ -53,7 +53,7 @@ def collect(flags, weights, use, begin, values, places, found):
 
 @njit
 def tally(weights, use, low, high):
-    """The largest, how many are above `high`, how many are from `low` to it."""
+    """Return the largest, the count above `high`, and the count from `low` to `high`."""
     of = weights.dtype.type
     top = of(0)
     above = of(0)
@@ -89,7 +89,7 @@ def count_equal(magnitudes, value):
 
 @njit
 def cut(weights, reserved, least, mask):
-    """Zero the magnitudes below `least`; how many stay, and how many positions of the mask differ."""
+    """Zero the magnitudes below `least`; returns the kept weights and the changed mask positions."""
     of = weights.dtype.type
     largest = np.iinfo(weights.dtype).max
     kept = int32(0)
@@ -106,7 +106,7 @@ def cut(weights, reserved, least, mask):
 
 @njit
 def cut_and_count(weights, reserved, least, mask, counts):
-    """The same, with one more for the counts of those that stay: one loop over all is the fastest."""
+    """Like `cut`, and add one to the counts of the kept weights: one loop over all is the fastest."""
     of = weights.dtype.type
     largest = np.iinfo(weights.dtype).max
     kept = int32(0)

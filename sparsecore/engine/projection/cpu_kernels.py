@@ -1,9 +1,9 @@
 """Compiled passes over the bits of weights: count and collect, find a tie, apply; block by block.
 
-A magnitude orders as its bits without the sign do, read as an integer. A table has one row a tensor, with the
+Magnitudes order as their bits without the sign, read as integers. A table has one row per tensor, with the
 addresses and sizes named below; positions count through all tensors in order, row by row.
 
-For what is not given, a mask say, a pass gives the loops over a block a scratch block.
+For an array that is not given, such as a mask, a pass hands a scratch block to the loops.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from sparsecore.engine.projection.cpu_blocks import (
 )
 
 WEIGHTS, MASK, COUNT, RESERVED, START, SIZE = range(6)  # the columns of a table; an address of 0: not given
-ABOVE, INSIDE, FOUND, TOP = range(4)  # what `survey` tells
-LANES = 4  # histograms side by side: in a run of equal values, none waits for the count before it
+ABOVE, INSIDE, FOUND, TOP = range(4)  # the entries of `survey`'s output
+LANES = 4  # interleaved histograms: in a run of equal values no increment waits for the one before
 SAMPLED = 3.0  # standard deviations of a sampled rank: one search in 400 misses the bracket
 _GOLDEN = np.uint64(2654435769)  # 2³² by the golden ratio: its multiples are the most evenly spread
 
 
 @intrinsic
 def _pointer(typing: Any, address: Any, like: Any) -> Any:
-    """A pointer to elements of the type of `like`, an array or a type."""
+    """Return a pointer to elements of the type of `like`, an array or a type."""
     element = like.dtype
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
@@ -48,7 +48,7 @@ def _pointer(typing: Any, address: Any, like: Any) -> Any:
 
 @njit
 def _part(address, like, first, last, scratch):
-    """The elements from `first` to `last` at an address; of the scratch, when it is not given."""
+    """Return the elements from `first` to `last` at an address; the scratch block for address 0."""
     if address == 0:
         return scratch[: last - first]
     return carray(_pointer(address, like), (last,))[first:last]
@@ -59,7 +59,7 @@ def _part(address, like, first, last, scratch):
 
 @njit
 def _competing(table, row, first, last, buffer):
-    """A full block of weights and which of their bits to use; and the largest of those left out."""
+    """Return a full block of weights and the bits to use of each; and the largest reserved magnitude."""
     of = buffer.dtype.type
     weights = _part(table[row, WEIGHTS], buffer, first, last, buffer)
     if last - first == BLOCK and table[row, RESERVED] == 0:
@@ -72,10 +72,10 @@ def _competing(table, row, first, last, buffer):
 
 @njit
 def survey(table, begin, end, low, high, values, places, out):
-    """Count what is above `high`, and from `low` to it; collect the latter; find the largest of all.
+    """Count the values above `high` and from `low` to `high`; collect the latter; find the largest.
 
     values, places: the magnitudes inside and their positions from `begin` on, block by block: out[FOUND] of
-    them, -1 when there may be no room for all.
+    them, or -1 if they may not fit.
     """
     of = values.dtype.type
     least, most = of(low), of(high)
@@ -100,9 +100,9 @@ def survey(table, begin, end, low, high, values, places, out):
 
 @njit
 def histogram(table, begin, end, shift, over, prefix, bins, like):
-    """Count by their bits from `shift` up to `over` those that begin with `prefix`; the largest of all.
+    """Count the values that begin with `prefix` by their bits from `shift` to `over`; find the largest.
 
-    bins: one row for each value of these bits; its `LANES` columns are to be summed.
+    bins: one row per value of these bits; the caller sums its `LANES` columns.
     """
     mask = bins.shape[0] - 1
     buffer, none = np.empty(BLOCK, like.dtype), np.zeros(BLOCK, np.uint8)
@@ -125,7 +125,7 @@ def histogram(table, begin, end, shift, over, prefix, bins, like):
 
 @njit
 def nth_equal(table, begin, end, value, nth, like):
-    """The position after the `nth` magnitude that equals a value; -1 if there are fewer."""
+    """Return the position after the `nth` magnitude that equals a value; -1 if there are fewer."""
     buffer, none = np.empty(BLOCK, like.dtype), np.zeros(BLOCK, np.uint8)
     for row in range(table.shape[0]):
         start = table[row, START]
@@ -149,9 +149,9 @@ def nth_equal(table, begin, end, value, nth, like):
 
 @njit
 def sample(table, count, values):
-    """The competing among one magnitude of each of `count` equal stretches; returns how many.
+    """Sample one magnitude from each of `count` equal stretches; returns the number that compete.
 
-    Where in its stretch follows no period: rows and columns of weights are alike.
+    Positions within the stretches follow no period, because rows and columns of weights are alike.
     """
     total = table[-1, START] + table[-1, SIZE]
     stretch, length = total / count, uint64(total // count)
@@ -176,9 +176,9 @@ def sample(table, count, values):
 
 @njit
 def apply(table, begin, end, bits, until, kept, like):
-    """Zero what is below `bits`, from position `until` on also what equals them.
+    """Zero the magnitudes below `bits`, and from position `until` on those equal to it.
 
-    kept: += the number kept in each tensor and, at the end, of the positions of the masks that changed.
+    kept: += the kept weights of each tensor and, in the last entry, the changed mask positions.
     """
     least, above = like.dtype.type(bits), like.dtype.type(bits + 1)
     new, none = np.empty(BLOCK, np.uint8), np.zeros(BLOCK, np.uint8)
@@ -206,9 +206,9 @@ def apply(table, begin, end, bits, until, kept, like):
 
 @njit
 def nth_largest(values, nth, low, high):
-    """The `nth` largest of some magnitudes that lie from `low` to `high`.
+    """Return the `nth` largest of magnitudes that lie from `low` to `high`.
 
-    By halves of the bracket: many counts of few values are quick, and equal values do no harm.
+    The bracket is halved repeatedly: counting few values many times is fast, and equal values do no harm.
     """
     of = values.dtype.type
     while low < high:
@@ -224,12 +224,12 @@ def nth_largest(values, nth, low, high):
     return low
 
 
-# -- all of it at once, for weights that are few -------------------------------------------------------------
+# -- the whole search in one call, for few weights ---------------------------------------------------------
 
 
 @njit
 def _about_rank(values, part, infinity):
-    """A bracket about the magnitude that a part of the weights exceeds, from a sample of them."""
+    """Return a bracket around a quantile of the magnitudes, estimated from a sample."""
     deviation = SAMPLED * np.sqrt(values.size * part * (1 - part)) + 1
     above = int(np.floor(values.size * part - deviation))
     least = int(np.ceil(values.size * part + deviation)) + 1
@@ -239,21 +239,21 @@ def _about_rank(values, part, infinity):
 
 @njit
 def find(table, keep, part, low, high, infinity, drawn, like):
-    """The bits of the `keep`-th largest, the position up to which equals are among them, the largest of all.
+    """Return the bits of the `keep`-th largest, the position up to which ties survive, and the largest.
 
-    part: what part of the competing weights `keep` is. low, high: the bracket about a guess, or `low` above
-    `high`. drawn: the size of the sample. The bits are -1 if the largest is NaN.
+    part: `keep` as a share of the competing weights. low, high: the bracket around a guess, or `low` above
+    `high` for none. drawn: the sample size. The bits are -1 if the largest is NaN.
     """
     total, out = table[-1, START] + table[-1, SIZE], np.empty(4, np.int64)
     values = np.empty(max(total // 8 + 2 * BLOCK, drawn), like.dtype)
     places = np.empty(values.size, np.int32)
-    least, most = 0, infinity  # what is known of the threshold
+    least, most = 0, infinity  # bounds of the threshold
     attempt = 0 if low <= high else 1
     while True:
         if attempt == 1:
             size = sample(table, drawn, values) if drawn else 0
             low, high = _about_rank(values[:size], part, infinity)
-        elif attempt > 1:  # what is left of the whole range, by halves
+        elif attempt > 1:  # halve the remaining range
             low, high = least + (most - least + 1) // 2, most
         attempt += 1
         room = 0 if low == high else values.size
@@ -277,7 +277,7 @@ def find(table, keep, part, low, high, infinity, drawn, like):
 
 @njit
 def _after(values, places, bits, nth):
-    """The position after the `nth` largest one, which is among the equals of `bits`; overwrites places."""
+    """Return the position after the `nth` largest, one of the ties at `bits`; overwrites `places`."""
     equal = 0
     for k in range(values.size):
         nth -= values[k] > bits

@@ -1,4 +1,4 @@
-"""Weights on any device, read and cut by plain tensor operations, a piece at a time."""
+"""Search and project weights on any device by plain tensor operations, piece by piece."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import Tensor
 
 from sparsecore.engine.projection.threshold import LAYOUTS, Cut, Digit, Survey
 
-PIECE = 2**24  # weights: what is made for a piece is small beside large weights, and the calls are few
-_FEW = 2**16  # weights: so few may be collected in any case
-_ROOM = 16  # one weight in so many may be collected
+PIECE = 2**24  # weights: temporaries of a piece are small compared with large weights, and calls are few
+_FEW = 2**16  # weights: this many may be collected in any case
+_ROOM = 16  # at most one weight in 16 is collected
 _TAKEN = -1  # below every magnitude: a reserved weight does not compete
 
 
 class _Piece(NamedTuple):
-    """Neighbouring weights of one tensor, flat, with what lies beside them; `start` counts through all."""
+    """A flat slice of a tensor with its mask, counts and reserved; `start` counts through all tensors."""
 
     place: int
     start: int
@@ -40,7 +40,7 @@ class _Piece(NamedTuple):
         return magnitudes if self.reserved is None else magnitudes.masked_fill_(self.reserved, _TAKEN)
 
     def split(self, position: int) -> tuple[_Piece, _Piece]:
-        """What lies before a position inside, and the rest."""
+        """Split at a position into two pieces."""
         at = position - self.start
 
         def part(of: Tensor | None, before: bool) -> Tensor | None:
@@ -51,7 +51,7 @@ class _Piece(NamedTuple):
 
 
 class DeviceWeights:
-    """Contiguous tensors of one device, with what is to be written beside them.
+    """Contiguous tensors of one device, with their masks, counts and reserved positions.
 
     tensors: of one dtype. masks, counts, reserved: None, or one for each tensor, contiguous and of its shape.
     The results equal those of `HostWeights` bit for bit.
@@ -69,8 +69,8 @@ class DeviceWeights:
         self._pieces: list[_Piece] = []
         start = 0
         for place, tensor in enumerate(tensors):
-            beside = [None if given is None else given[place] for given in (masks, counts, reserved)]
-            flat = [None if each is None else each.detach().view(-1) for each in (tensor, *beside)]
+            rows = [None if given is None else given[place] for given in (masks, counts, reserved)]
+            flat = [None if each is None else each.detach().view(-1) for each in (tensor, *rows)]
             for first in range(0, tensor.numel(), PIECE):
                 cut = [None if each is None else each[first : first + PIECE] for each in flat]
                 self._pieces.append(_Piece(place, start + first, *cut))
@@ -79,7 +79,7 @@ class DeviceWeights:
         self.competing = start - sum(int(each.count_nonzero()) for each in reserved or ())
 
     def _figures(self, figures: list[list[Tensor]]) -> list[list[int]]:
-        """Numbers of each piece, in one transfer."""
+        """Read numbers of every piece in one transfer."""
         return torch.stack([torch.stack([each.long() for each in row]) for row in figures]).tolist()
 
     def find_at_once(self, keep: int, low: int, high: int) -> Cut | None:
@@ -145,7 +145,7 @@ class DeviceWeights:
         raise ValueError("no tensor holds a NaN.")
 
     def apply(self, cut: Cut) -> tuple[tuple[int, ...], int]:
-        """Cut the weights, write masks and counts; how many each tensor keeps, how many mask bits changed."""
+        """Zero the weights below the cut, write masks and counts; returns kept per tensor, changed bits."""
         figures, places = [], []
         for whole in self._pieces:
             inside = whole.start < cut.until < whole.end

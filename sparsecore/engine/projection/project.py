@@ -20,12 +20,12 @@ __all__ = ["NotANumber", "Projection", "project_"]
 
 @dataclass(frozen=True)
 class Projection:
-    """What a projection did.
+    """The result of a projection.
 
-    kept: how many positions were kept in each tensor; over all ranks they sum to the budget exactly.
+    kept: the number of kept positions per tensor; over all ranks they sum to the budget exactly.
     threshold: the s-th largest magnitude, infinite for a budget of 0. With reserved positions: the smallest
-      magnitude kept among the others, infinite when none of those could be kept.
-    changed: how many positions of the masks differ from what they held before; None without masks.
+      magnitude kept among the others, infinite if none of them was kept.
+    changed: the number of mask positions that differ from before; None without masks.
     """
 
     kept: tuple[int, ...]
@@ -46,22 +46,20 @@ def project_(
 ) -> Projection:
     """Keep the `keep` largest magnitudes over all tensors jointly, in place, and set the rest to zero.
 
-    H_s of Beck & Eldar (2013). Exactly `keep` positions survive whatever the values; of equal magnitudes
-    the one with the lower index (tensors in order, row by row) survives. What is kept is not touched, -0.0
-    neither. Without masks and counts next to no memory is needed beside the weights.
+    H_s of Beck & Eldar (2013). Exactly `keep` positions survive for any values; among equal magnitudes the
+    lower index (tensors in order, row by row) survives. Kept weights are not touched, not even -0.0. Without
+    masks and counts almost no additional memory is needed.
 
     tensors: all float32, float64, bfloat16 or float16, on one device.
-    last: a guess of the threshold, that of the step before; it changes the speed, never the result.
-    masks: bool, one for each tensor and of its shape; the new support is written over them.
-    counts: int32, likewise; one is added where a weight is kept.
-    reserved: bool, likewise; these positions survive whatever their magnitude, within `keep`.
-    group: the weights lie in parts on the ranks of this group, `tensors` are this rank's (maybe none), and
-      `keep` is over all ranks. Every rank calls; ties go to the lower rank first. For now only `last` is
-      of no use there.
+    last: a guess of the threshold, such as that of the last step; affects speed, never the result.
+    masks: bool, one per tensor, of its shape; overwritten with the new support.
+    counts: int32, likewise; incremented where a weight is kept.
+    reserved: bool, likewise; these positions survive at any magnitude and count towards `keep`.
+    group: the weights are sharded over the ranks of this group; `tensors` are this rank's (possibly none) and
+      `keep` is the total over all ranks. Every rank must call; ties go to the lower rank. `last` is not used.
 
     Raises, before anything is changed: `NotANumber`, on all ranks, if there is a NaN; `ValueError` for a
-    budget outside 0..K or below what is reserved, and for tensors of different or other dtypes, devices or
-    shapes.
+    budget outside 0..K or below the reserved count, and for mixed or unsupported dtypes, devices or shapes.
 
     >>> w = torch.tensor([3.0, -1.0, 2.0, -2.0])
     >>> mask = torch.ones(4, dtype=torch.bool)
@@ -87,10 +85,10 @@ def project_(
 
 
 class Projector:
-    """`project_` of the same tensors again and again: what they are is looked at once, not at each step.
+    """Project the same tensors repeatedly; they are inspected once instead of at every step.
 
-    Takes what `project_` takes, and raises what it raises. It holds only where large contiguous tensors of
-    the main memory are, and looks anew when one of them has moved.
+    Takes the arguments of `project_` and raises its errors. The addresses of large contiguous tensors in main
+    memory are cached, and refreshed when one of them has moved.
     """
 
     def __init__(
@@ -106,7 +104,7 @@ class Projector:
 
     @torch.no_grad()
     def __call__(self, keep: int, last: float | None = None) -> Projection:
-        """Keep the `keep` largest magnitudes; `last` as `project_` takes it."""
+        """Keep the `keep` largest magnitudes; `last` as in `project_`."""
         if self._weights is None or self._at != [tensor.data_ptr() for tensor in self._written]:
             self._look()
         tensors, masks, counts = self._given
@@ -141,7 +139,7 @@ def _check(
     counts: Sequence[Tensor] | None,
     reserved: Sequence[Tensor] | None,
 ) -> None:
-    """Refuse what is not of one dtype and device, or does not lie beside the weights."""
+    """Refuse mixed dtypes and devices, and masks, counts or reserved that do not match the weights."""
     if not tensors:
         return
     dtype, device = tensors[0].dtype, tensors[0].device
@@ -151,12 +149,12 @@ def _check(
             raise ValueError(f"weights must be all float32, float64, bfloat16 or float16; got {found}.")
         if tensor.device != device:
             raise ValueError(f"weights must be on one device; got {device} and {tensor.device}.")
-    _check_beside("masks", masks, torch.bool, tensors)
-    _check_beside("counts", counts, torch.int32, tensors)
-    _check_beside("reserved", reserved, torch.bool, tensors)
+    _check_matches("masks", masks, torch.bool, tensors)
+    _check_matches("counts", counts, torch.int32, tensors)
+    _check_matches("reserved", reserved, torch.bool, tensors)
 
 
-def _check_beside(
+def _check_matches(
     name: str, given: Sequence[Tensor] | None, dtype: torch.dtype, tensors: Sequence[Tensor]
 ) -> None:
     if given is None:
@@ -187,7 +185,7 @@ def _weights(
         return DeviceWeights(tensors, masks, counts, reserved)
     if alone and sum(tensor.numel() for tensor in tensors) <= FEW:
         return FewWeights(tensors, masks, counts, reserved)
-    # Not before it is needed: numba takes half a second to import, and more to compile for the first time.
+    # Imported only when needed: numba takes half a second to import and longer to compile the first time.
     from sparsecore.engine.projection.cpu import HostWeights
 
     return HostWeights(tensors, masks, counts, reserved)
@@ -208,7 +206,7 @@ def _find(weights: Weights | FewWeights | None, keep: int, last: float | None) -
 
 
 def _write_back(given: Sequence[Sequence[Tensor] | None], held: Sequence[Sequence[Tensor] | None]) -> None:
-    """Put contiguous copies back; tell autograd of what was written in place behind its back."""
+    """Copy contiguous copies back, and mark the tensors as changed in place for autograd."""
     written: list[Tensor] = []
     for originals, copies in zip(given, held, strict=True):
         if originals is None or copies is None:

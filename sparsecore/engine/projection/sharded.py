@@ -1,6 +1,6 @@
-"""The same cut on all ranks of a process group, of weights that lie in parts on them.
+"""Find one cut for weights that are sharded over the ranks of a process group.
 
-What travels is one histogram a digit of the magnitudes and, when a tie must be broken, one number a rank.
+Ranks exchange one histogram per digit of the magnitudes and, to break a tie, one number per rank.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from sparsecore.engine.projection.threshold import (
     nth_from_top,
 )
 
-_FIRST_VALUES = first_digit(torch.float32).values  # of any dtype the first digit has as many
+_FIRST_VALUES = first_digit(torch.float32).values  # the same number for every dtype
 
 
 class Ranks:
-    """The ranks of a group, and sums over them; device: where backends other than gloo reduce."""
+    """The ranks of a group, and sums over them. device: where backends other than gloo reduce."""
 
     def __init__(self, group: dist.ProcessGroup, device: torch.device) -> None:
         self._group = group
@@ -32,13 +32,13 @@ class Ranks:
         self.rank, self.size = dist.get_rank(group), dist.get_world_size(group)
 
     def sum(self, numbers: np.ndarray) -> np.ndarray:
-        """The sums over the ranks, the same on each."""
+        """Sum over the ranks; every rank gets the result."""
         shared = torch.tensor(numbers, device=self._device)
         dist.all_reduce(shared, group=self._group)
         return shared.cpu().numpy()
 
     def own(self, number: int) -> np.ndarray:
-        """A place for each rank, this one's filled: their sum is the number of every rank."""
+        """Return zeros with this rank's entry set: their sum over the ranks holds every rank's number."""
         numbers = np.zeros(self.size, np.int64)
         numbers[self.rank] = number
         return numbers
@@ -46,9 +46,9 @@ class Ranks:
 
 @dataclass(frozen=True)
 class _FirstRound:
-    """What each rank tells of its weights at once, and what the sum tells of all of them.
+    """The first message of each rank, and the sum of all.
 
-    keeps: what each rank was asked to keep. ranks_with: how many ranks have weights of each dtype.
+    keeps: the `keep` that each rank was called with. ranks_with: ranks with weights of each dtype.
     bins: the histogram of the first digit.
     """
 
@@ -71,14 +71,14 @@ class _FirstRound:
         return cls(weights.total, weights.competing, nan, 0, ranks_with, ranks.own(keep), bins)
 
     def together(self, ranks: Ranks) -> _FirstRound:
-        """The sum of what all ranks tell."""
+        """Sum the messages of all ranks."""
         numbers = [self.total, self.competing, self.nans, self.refusals]
         shared = ranks.sum(np.concatenate([numbers, self.ranks_with, self.keeps, self.bins]))
         head, dtypes, keeps, bins = np.split(shared, np.cumsum([4, len(LAYOUTS), ranks.size]))
         return _FirstRound(*head.tolist(), dtypes, keeps, bins)
 
     def check(self, keep: int) -> None:
-        """Refuse, on all ranks alike, what cannot be done together."""
+        """Refuse invalid calls, with the same error on all ranks."""
         reserved = self.total - self.competing
         if self.refusals:
             raise ValueError("another rank refused what it was given; nothing was changed.")
@@ -93,17 +93,17 @@ class _FirstRound:
 
     @property
     def dtype(self) -> torch.dtype:
-        """That of all weights; of none at all, any."""
+        """The dtype of all weights; any if there are none."""
         return list(LAYOUTS)[int(np.argmax(self.ranks_with))]
 
 
 def find_cut_together(weights: Weights | None, keep: int, ranks: Ranks) -> tuple[Cut, torch.dtype]:
-    """This rank's cut, such that exactly `keep` weights survive over all ranks; and the dtype of them all.
+    """Return this rank's cut, by which exactly `keep` weights survive over all ranks; and the dtype.
 
     weights: None for a rank without tensors. Ties go to the lower rank, then to the lower position.
 
-    Raises on every rank alike: `ValueError` for a `keep` outside 0..K, less than what is reserved or not the
-    same on all ranks, and for different dtypes; `NotANumber`, with the tensor's place where the NaN is.
+    Raises the same on every rank: `ValueError` for a `keep` outside 0..K, below the reserved count or not
+    equal on all ranks, and for mixed dtypes; `NotANumber`, with the index of the tensor on its rank.
     """
     mine = _FirstRound.of(weights, keep, ranks)
     all_of_us = mine.together(ranks)
@@ -126,7 +126,7 @@ def find_cut_together(weights: Weights | None, keep: int, ranks: Ranks) -> tuple
 
 
 def _until(weights: Weights | None, bits: int, nth: int, equal: int, own: int, ranks: Ranks) -> int:
-    """Up to which position of this rank equals stay: `nth` of `equal` over all ranks do, `own` are here."""
+    """Return the position up to which ties survive here; `nth` survive over all ranks, `own` lie here."""
     total = 0 if weights is None else weights.total
     if nth == equal:
         return total
@@ -138,5 +138,5 @@ def _until(weights: Weights | None, bits: int, nth: int, equal: int, own: int, r
 
 
 def refuse_together(keep: int, ranks: Ranks) -> None:
-    """Tell the other ranks, which wait in the first round, that this one was given what is no weights."""
+    """Release the other ranks from the first round: this rank was given invalid weights."""
     _FirstRound.of(None, keep, ranks, refused=True).together(ranks)

@@ -1,4 +1,4 @@
-"""Few weights in the main memory, cut by numpy alone: a small network need not wait for compiled loops."""
+"""Project few weights by numpy alone, so that a small network need not wait for compiled loops."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor
 
 from sparsecore.engine.projection.threshold import LAYOUTS, Cut, NotANumber
 
-FEW = 4096  # weights; above, the compiled passes are quicker
+FEW = 4096  # weights; the compiled passes are faster for more
 
 
 class FewWeights:
-    """Contiguous tensors of at most `FEW` weights in all; masks, counts, reserved as in `project_`."""
+    """Contiguous tensors with at most `FEW` weights in total; masks, counts, reserved as in `project_`."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class FewWeights:
         self.competing = int(np.count_nonzero(self._free))
 
     def cut(self, keep: int) -> Cut:
-        """The cut that keeps exactly `keep` of the competing weights, ties by position; or `NotANumber`."""
+        """Find the cut that keeps exactly `keep` weights, ties by position; raises `NotANumber`."""
         infinity = LAYOUTS[self.dtype].infinity
         if self._magnitudes.max(initial=0) > infinity:
             first = int((self._magnitudes > infinity).argmax())
@@ -51,7 +51,7 @@ class FewWeights:
         return Cut(bits, int(equal[missing - 1]) + 1)
 
     def apply(self, cut: Cut) -> tuple[tuple[int, ...], int]:
-        """Set the rest to zero; how many are kept in each tensor, and how many positions of masks changed."""
+        """Zero the rest; returns kept weights per tensor and changed mask positions."""
         kept = (self._magnitudes > cut.bits) | ~self._free
         kept[: cut.until] |= self._magnitudes[: cut.until] == cut.bits
         parts = np.split(kept, self._ends[:-1])

@@ -1,7 +1,7 @@
-"""Which magnitudes are the `keep` largest: a threshold, and the position up to which its equals are.
+"""Find the `keep` largest magnitudes: a threshold, and the position up to which ties survive.
 
-All of it is on integers: a magnitude orders as its bits without the sign do. The weights may be anywhere that
-can count them (`Weights`); the search here reads them a few times and moves none but a few per cent.
+All work is on integers: magnitudes order as their bits without the sign. The weights may be anywhere that
+implements `Weights`; the search reads them a few times and copies at most a few per cent.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 
-AT_ONCE = 2**18  # of so few weights, a pass costs less than what decides on the next one
-_SAMPLE = 4096  # the least; or the 2/3rd power of the weights: sampling and collecting then cost the same
-_GUESS_PART = 32  # the bracket about a guess: 3 % to either side, more than most steps of training move it
+AT_ONCE = 2**18  # below this many weights a pass costs less than deciding on the next one
+_SAMPLE = 4096  # at least; else weights^(2/3), where sampling and collecting cost the same
+_GUESS_PART = 32  # the bracket around a guess: ±3 %, more than most steps of training move it
 _MARGINS = (3.0, 6.0)  # standard deviations of a sampled rank: one search in 400 needs the second bracket
-_FIRST_BITS, _NEXT_BITS = 15, 16  # of a digit: 15 are all of a 16-bit magnitude
+_FIRST_BITS, _NEXT_BITS = 15, 16  # bits of a digit: 15 are a whole 16-bit magnitude
 
 
 class NotANumber(ValueError):
-    """A weight is NaN, so magnitudes have no order; `position` is the tensor's place in the list.
+    """A weight is NaN, so magnitudes have no order; `position` is the index of its tensor.
 
-    With weights on several ranks, -1 where the NaN is another rank's.
+    With sharded weights it is -1 on ranks other than the one with the NaN.
     """
 
     def __init__(self, position: int) -> None:
@@ -34,13 +34,13 @@ class NotANumber(ValueError):
 
 
 class Layout(NamedTuple):
-    """How a floating-point type lies in its bits: bytes, bits after the exponent, the bits of infinity."""
+    """The bit layout of a floating-point type: bytes, mantissa bits, the bits of infinity."""
 
     size: int
     fraction: int
     infinity: int
     integer: torch.dtype
-    packed: str  # how `struct` calls the type
+    packed: str  # the format character of `struct`
 
 
 LAYOUTS = {
@@ -52,7 +52,7 @@ LAYOUTS = {
 
 
 def to_bits(magnitude: float, dtype: torch.dtype) -> int:
-    """The bits of the magnitude at most this one.
+    """Return the bits of the largest magnitude that is at most this one.
 
     >>> to_bits(1.0, torch.bfloat16) == 0x3F80
     True
@@ -67,7 +67,7 @@ def to_bits(magnitude: float, dtype: torch.dtype) -> int:
 
 
 def to_magnitude(bits: int, dtype: torch.dtype) -> float:
-    """The magnitude of these bits.
+    """Return the magnitude of these bits.
 
     >>> to_magnitude(0x3F80, torch.bfloat16)
     1.0
@@ -79,7 +79,7 @@ def to_magnitude(bits: int, dtype: torch.dtype) -> float:
 
 
 class Digit(NamedTuple):
-    """Some bits of magnitudes, from `shift` up to `over`, of those that begin with `prefix`."""
+    """Bits `shift` to `over` of the magnitudes that begin with `prefix`."""
 
     shift: int
     over: int
@@ -90,22 +90,22 @@ class Digit(NamedTuple):
         return 1 << (self.over - self.shift)
 
     def next(self, value: int) -> Digit:
-        """The digit after this one, of the magnitudes that go on with `value`."""
+        """Return the next digit of the magnitudes with `value` in this one."""
         prefix = self.prefix << (self.over - self.shift) | value
         return Digit(max(self.shift - _NEXT_BITS, 0), self.shift, prefix)
 
 
 def first_digit(dtype: torch.dtype) -> Digit:
-    """The uppermost bits of all magnitudes of a type."""
+    """Return the digit of the highest bits of a type."""
     over = 8 * LAYOUTS[dtype].size - 1
     return Digit(over - _FIRST_BITS, over, 0)
 
 
 class Survey(NamedTuple):
-    """How many competing magnitudes are above a bracket, and inside it in each part of the weights.
+    """Counts of competing magnitudes above a bracket and, per part of the weights, inside it.
 
-    top: the largest magnitude of all, reserved ones too.
-    values, places: the magnitudes inside and their positions, in any order; None when there were too many.
+    top: the largest magnitude, reserved ones included.
+    values, places: the magnitudes inside and their positions, in any order; None if there were too many.
     """
 
     above: int
@@ -116,46 +116,46 @@ class Survey(NamedTuple):
 
 
 class Weights(Protocol):
-    """What a search asks of weights. Positions count through all tensors; reserved ones do not compete."""
+    """What the search reads. Positions count through all tensors; reserved ones do not compete."""
 
     dtype: torch.dtype
     total: int
     competing: int
 
     def find_at_once(self, keep: int, low: int, high: int) -> Cut | None:
-        """The cut, for weights so few that a search step by step is slower; None where there is none.
+        """Find the cut in one call, for weights too few for a stepwise search; None if not implemented.
 
-        low, high: a likely bracket; `low` above `high` for none.
+        low, high: a likely bracket; `low` > `high` for none.
         """
 
     def survey(self, low: int, high: int) -> Survey:
-        """Count about the bracket from `low` to `high`, and collect what is in it unless these are equal."""
+        """Count above and inside the bracket; collect the inside unless `low` equals `high`."""
 
     def sample(self, count: int) -> np.ndarray:
-        """About so many of the competing magnitudes, evenly spaced, sorted."""
+        """Return about `count` of the competing magnitudes, evenly spaced, sorted."""
 
     def histogram(self, digit: Digit) -> tuple[np.ndarray, int]:
-        """How many competing magnitudes have each value of a digit; and the largest magnitude of all."""
+        """Count competing magnitudes by the value of a digit; also return the largest magnitude."""
 
     def after_equal(self, bits: int, nth: int, inside: list[int] | None = None) -> int:
-        """The position after the `nth` that equals; `inside`: how many do in each part, where known."""
+        """Return the position after the `nth` magnitude equal to `bits`; inside: counts per part."""
 
     def nth_largest(self, values: np.ndarray, nth: int, low: int, high: int) -> int:
-        """The `nth` largest of magnitudes collected from `low` to `high`."""
+        """Return the `nth` largest of the magnitudes collected from `low` to `high`."""
 
     def first_nan(self) -> int:
-        """The place of the first tensor with a NaN."""
+        """Return the index of the first tensor with a NaN."""
 
 
 class Cut(NamedTuple):
-    """Kept is what is above `bits`, and before position `until` also what equals them."""
+    """Keep magnitudes above `bits`, and before position `until` those equal to it."""
 
     bits: int
     until: int
 
 
 def find_cut(weights: Weights, keep: int, last: float | None = None) -> Cut:
-    """The cut that keeps exactly `keep` of the competing weights, ties by position.
+    """Find the cut that keeps exactly `keep` of the competing weights, ties by position.
 
     last: a guess of the threshold. Raises `NotANumber`.
     """
@@ -177,13 +177,13 @@ def find_cut(weights: Weights, keep: int, last: float | None = None) -> Cut:
 
 
 def refuse_nan(weights: Weights, top: int) -> None:
-    """Raise `NotANumber` if the largest magnitude is one: the bits of NaN are above those of infinity."""
+    """Raise `NotANumber` if the largest magnitude is NaN: its bits are above those of infinity."""
     if top > LAYOUTS[weights.dtype].infinity:
         raise NotANumber(weights.first_nan())
 
 
 def _about_guess(last: float | None, dtype: torch.dtype) -> tuple[int, int]:
-    """The bracket that a few steps of training leave the threshold in; (1, 0) without a guess."""
+    """Return a bracket that holds the threshold after a few steps of training; (1, 0) without a guess."""
     if last is None or not last > 0:
         return 1, 0
     guess, reach = to_bits(last, dtype), (1 << LAYOUTS[dtype].fraction) // _GUESS_PART
@@ -191,7 +191,7 @@ def _about_guess(last: float | None, dtype: torch.dtype) -> tuple[int, int]:
 
 
 def _brackets(weights: Weights, keep: int) -> Iterator[tuple[int, int]]:
-    """Brackets that may hold the threshold, the likeliest first."""
+    """Yield brackets that may hold the threshold, the likeliest first."""
     values = weights.sample(max(_SAMPLE, round(weights.competing ** (2 / 3))))
     if not values.size:
         return
@@ -200,9 +200,9 @@ def _brackets(weights: Weights, keep: int) -> Iterator[tuple[int, int]]:
 
 
 def _about_rank(values: np.ndarray, part: float, margin: float, infinity: int) -> Iterator[tuple[int, int]]:
-    """Brackets about the magnitude that a part of the weights exceeds, from a sorted sample.
+    """Yield brackets around a quantile of the magnitudes, estimated from a sorted sample.
 
-    A value that many weights share, zero above all, is a bracket of its own: it is counted, not collected.
+    A value that many weights share, above all zero, is its own bracket: it is counted, not collected.
     """
     reach = margin * math.sqrt(values.size * part * (1 - part)) + 1
     first = math.floor(values.size * (1 - part) - reach)
@@ -223,7 +223,7 @@ def _about_rank(values: np.ndarray, part: float, margin: float, infinity: int) -
 
 
 def _cut_inside(weights: Weights, found: Survey, low: int, high: int, nth: int) -> Cut | None:
-    """The cut at the `nth` largest in a bracket; None when it is not in there, or what is was too much."""
+    """Return the cut at the `nth` largest in a bracket; None if it lies outside or too many lie inside."""
     inside = sum(found.inside)
     if not 0 < nth <= inside:
         return None
@@ -238,7 +238,7 @@ def _cut_inside(weights: Weights, found: Survey, low: int, high: int, nth: int) 
 
 
 def _cut_by_digits(weights: Weights, keep: int) -> Cut:
-    """The cut whatever the values: one histogram for each digit."""
+    """Find the cut for any values: one histogram per digit."""
     digit, nth = first_digit(weights.dtype), keep
     while True:
         bins, top = weights.histogram(digit)
@@ -252,7 +252,7 @@ def _cut_by_digits(weights: Weights, keep: int) -> Cut:
 
 
 def nth_from_top(bins: np.ndarray, nth: int) -> tuple[int, int]:
-    """The bin of the `nth` largest, and which of that bin it is.
+    """Return the bin of the `nth` largest, and its rank within the bin.
 
     >>> nth_from_top(np.array([4, 0, 3, 2]), 4)
     (2, 2)
