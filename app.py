@@ -20,6 +20,7 @@ from sparsecore.dashboard.server import scripts
 from sparsecore.dashboard.server.identity import GiveOwner
 from sparsecore.dashboard.server.live_route import LiveRoute
 from sparsecore.dashboard.server.static import PackedScripts
+from sparsecore.engine.cards import CardError, methods, tasks
 from sparsecore.runs.store.catalogue import purge
 from sparsecore.runs.store.database import StoreError
 from sparsecore.runs.store.store import Store
@@ -30,9 +31,14 @@ COLLECT_SECONDS = 30.0
 logger = logging.getLogger(__name__)
 
 try:
+    methods(), tasks()
     store = Store()
     live = LiveRoute(store)
-except (StoreError, ValueError) as error:  # an address or a limit that is none: no page could be served
+except (
+    CardError,
+    StoreError,
+    ValueError,
+) as error:  # without cards, a store or its limits, no page is served
     sys.exit(f"Error: {error}")
 
 

@@ -180,6 +180,11 @@ def tasks() -> dict[str, TaskCard]:
     return _cards(TaskCard, extensions())
 
 
+def built_in_tasks() -> dict[str, TaskCard]:
+    """The tasks of this package alone."""
+    return _cards(TaskCard, ())
+
+
 def reference() -> str:
     """The method that the others are compared with: the first without a constraint."""
     return next(name for name, card in methods().items() if not card.constrained)

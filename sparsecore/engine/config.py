@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from pydantic.fields import FieldInfo
 
 from sparsecore.engine.card_parts import Group
-from sparsecore.engine.cards import CardError, methods, tasks
+from sparsecore.engine.cards import CardError, built_in_tasks, methods, tasks
 from sparsecore.engine.parameters import ConfigError, Parameter, Table, of_card, refuse_misnamed
 from sparsecore.settings import extensions
 
@@ -63,7 +63,7 @@ def _field(
 
 def _carried(name: str) -> Any:
     """A parameter of the task that all configs carry."""
-    card = tasks()[CARRIED_FROM]
+    card = built_in_tasks()[CARRIED_FROM]
     more = {"usual": card.parameters[name].default, "carried": True}
     return Field(of_card(card, name).default, json_schema_extra=more)
 
@@ -264,7 +264,7 @@ def _parameter(name: str, field: FieldInfo) -> Parameter:
     """The row of a shared parameter."""
     more = field.json_schema_extra
     if "carried" in more:
-        return of_card(tasks()[CARRIED_FROM], name)
+        return of_card(built_in_tasks()[CARRIED_FROM], name)
     bare = _bare(field.annotation)
     choices = get_args(bare) if get_origin(bare) is Literal else ()
     bounds = {type(mark): mark for mark in field.metadata}

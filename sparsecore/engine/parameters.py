@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
-from typing_extensions import TypedDict
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
 
 from sparsecore.engine.card_parts import Group, Rule
 from sparsecore.engine.cards import Card, CardError, MethodCard, TaskCard
@@ -124,18 +123,23 @@ def of_card(card: Card, name: str) -> Parameter:
     """The row of a parameter that a card defines."""
     found = card.parameters[name]
     follows = isinstance(card, TaskCard) and any(name in size.defaults for size in card.sizes.values())
+    kind = KINDS.get(found.type, str)
+
+    def number(value: float | None) -> float | int | None:
+        return value if value is None else kind(value)
+
     return Parameter(
         name=name,
-        kind=KINDS.get(found.type, str),
+        kind=kind,
         default=None if follows else found.default,
-        minimum=found.minimum if found.above is None else found.above,
-        maximum=found.maximum,
+        minimum=number(found.minimum if found.above is None else found.above),
+        maximum=number(found.maximum),
         exclusive_minimum=found.above is not None,
         offered=lambda: tuple(found.choices),
         pattern=found.pattern,
         text="" if found.allowed is None else found.allowed.en,
         live=found.live,
-        step=found.step,
+        step=number(found.step),
         group=found.group or ("task" if isinstance(card, TaskCard) else "constraint"),
         is_kept=found.type == "kept",
         words=card.key(name),
@@ -190,23 +194,21 @@ class Table:
     def check(self, values: dict[str, Any]) -> dict[str, Any]:
         """The values with those of cards as their types; a `ConfigError` for the first that does not fit."""
         try:
-            return values | self._adapter.validate_python(values)
+            found = self._checked(**values)
         except ValidationError:
-            checked = {
+            return values | {
                 name: row.check(values[name]) for name, row in self._of_cards.items() if name in values
             }
-        return values | checked
+        return values | {name: value for name, value in found if name in values}
 
     @cached_property
     def _of_cards(self) -> dict[str, Parameter]:
         return {name: row for name, row in self.rows.items() if row.words}
 
     @cached_property
-    def _adapter(self) -> TypeAdapter:
-        """All of them at once, which is many times faster."""
-        return TypeAdapter(
-            TypedDict("Values", {name: row.type for name, row in self._of_cards.items()}, total=False)
-        )
+    def _checked(self) -> type[BaseModel]:
+        """A model of all of them: to check them at once is many times faster than one by one."""
+        return create_model("Checked", **{name: (row.type, None) for name, row in self._of_cards.items()})
 
 
 def _narrowed(row: Parameter, card: Card) -> Parameter:

@@ -35,7 +35,7 @@ from sparsecore.runs.sweeps.executors import OnCells, watch
 from sparsecore.runs.sweeps.spec import Cell
 from sparsecore.runs.workers.lost import HeartbeatMonitor
 from sparsecore.runs.workers.supervisor import STOP_SECONDS
-from sparsecore.settings import PACKAGE, default_home
+from sparsecore.settings import PACKAGE, default_home, extensions, variable
 
 GPUS_PER_RUN = 0.25  # a network of a few thousand weights leaves most of a GPU idle
 OBJECT_STORE_BYTES = 80_000_000  # only imported texts go through it; Ray's default is 30 % of the memory
@@ -227,8 +227,11 @@ class Ray:
             if self.address is None:
                 own = {"num_cpus": self.workers, "include_dashboard": False}
                 self.ray.init("local", object_store_memory=OBJECT_STORE_BYTES, **own, **quiet)
-            else:  # the cluster's processes run this copy of the code
-                self.ray.init(self.address, runtime_env={"py_modules": [str(PACKAGE)]}, **quiet)
+            else:  # the cluster's processes run this copy of the code; extensions are in the same folders
+                folders = os.pathsep.join(map(str, extensions()))
+                variables = {"env_vars": {variable("extensions"): folders}} if folders else {}
+                code = {"py_modules": [str(PACKAGE)]} | variables
+                self.ray.init(self.address, runtime_env=code, **quiet)
         except (ConnectionError, RuntimeError, ValueError) as error:
             lines = [line.strip(" .:") for line in str(error).splitlines() if line.strip()] or [repr(error)]
             why = ": ".join(
