@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import plotly
 import streamlit as st
@@ -13,6 +14,7 @@ from sparsecore.dashboard.server.components import place
 from sparsecore.dashboard.server.live_route import PLOTLY_PATH, TOKEN_SECONDS, tokens
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.visitor import the_account
+from sparsecore.engine.cards import methods, tasks
 from sparsecore.runs.store.run import SHARED_ORIGINS, Run
 from sparsecore.words import words
 
@@ -46,6 +48,7 @@ def live_view(run: Run, frozen: bool | None = None) -> None:
         "obeys": classroom.asked(classroom.FOLLOW),
         "autoplay": run.origin in SHARED_ORIGINS,
         "language": language,
+        "cards": drawn_cards(),
         "words": {k: v for k, v in words(language).items() if k.startswith(PREFIXES)},
     }
     # Not isolated: Plotly's style sheet goes into the document, and does not reach into a shadow root.
@@ -61,6 +64,19 @@ def live_view(run: Run, frozen: bool | None = None) -> None:
 
 def _compare() -> None:
     st.session_state[COMPARED] = st.session_state["live"].get("compare") or None
+
+
+def drawn_cards() -> dict[str, Any]:
+    """What the scripts of the views draw by: colours of methods, and the first metric of each task."""
+    colours = {
+        name: {"colour": card.colour, "second": card.second_colour, "constrained": card.constrained}
+        for name, card in methods().items()
+    }
+    metrics = {
+        name: {"name": card.metric.name, "lower": card.metric.lower, "percent": card.metric.percent}
+        for name, card in tasks().items()
+    }
+    return {"methods": colours, "metrics": metrics}
 
 
 def leave_to_watch(run_id: str) -> str:

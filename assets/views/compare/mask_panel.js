@@ -1,5 +1,6 @@
 // "Which weights do both keep?": a picture for each weight matrix, the totals, and a note on what is not known.
 
+import { isConstrained } from "../shared/cards.js";
 import { make, setText } from "../shared/dom.js";
 import { FEW, matrixSizes } from "../shared/matrix_picture.js";
 import { alike, difference, DifferencePicture, jaccard, kindColours, KINDS } from "./difference.js";
@@ -63,7 +64,7 @@ export class DifferencePanel {
   #differences(first, second) {
     const exact = first.masks.every((mask) => mask.exact);
     const saved = exact ? null : this.#saved();
-    const constrains = (frame, i) => frame.masks[i].layer.prunable && frame.meta.method !== "dense";
+    const constrains = (frame, i) => frame.masks[i].layer.prunable && isConstrained(frame.meta.method);
     return first.masks.map((mask, i) => ({
       ...difference(mask, second.masks[i], saved?.map(({ arrays }) => arrays[`mask.${i}`])),
       constrained: constrains(first, i) || constrains(second, i),

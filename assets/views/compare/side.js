@@ -1,12 +1,10 @@
 // One of the two runs: the messages of its live route, and the frames that have arrived.
 
 import { readBlob, readMatrices } from "../shared/blobs.js";
-import { metricOf } from "../shared/captions.js";
-import { METHOD_COLOURS } from "../shared/charts.js";
+import { coloursOf, metricOf } from "../shared/cards.js";
 import { Connection } from "../shared/connection.js";
 
 const CACHED_FRAMES = 400; // without values and counts
-const SECOND_COLOURS = { dense: "#009e73", global: "#56b4e9", layerwise: "#d55e00" }; // where both runs have one method
 
 // Append a row of the log; where the run went back, its later rows are dropped.
 function appendRow(list, row) {
@@ -140,7 +138,7 @@ export class Side {
   // The parts of a view that the drawings of one run need.
 
   metricName() {
-    return metricOf(this.config);
+    return metricOf(this.config).name;
   }
 
   theme() {
@@ -158,6 +156,5 @@ export class Side {
 
 // The colours of two runs: the colours of their methods, and another one for the second run of the same method.
 export function tintsOf(sides) {
-  const [first, second] = sides.map((side) => side.config?.method ?? "dense");
-  return [METHOD_COLOURS[first], first === second ? SECOND_COLOURS[second] : METHOD_COLOURS[second]];
+  return coloursOf(...sides.map((side) => side.config?.method));
 }

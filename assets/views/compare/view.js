@@ -1,5 +1,6 @@
 // Two runs side by side at one step: creates its nodes once, then changes them in place.
 
+import { readCards } from "../shared/cards.js";
 import { make, setText, Tip } from "../shared/dom.js";
 import { MountedView, mounting } from "../shared/mounting.js";
 import { Paced } from "../shared/pacing.js";
@@ -65,6 +66,7 @@ class View extends MountedView {
   // -- from the page's script -----------------------------------------------------------------------------
 
   update({ data: [data], setStateValue }) {
+    readCards(data.cards);
     this.sendStep = (step) => setStateValue("step", step);
     const pair = [data.a.run, data.b.run];
     const before = this.sides.map((side) => side.opened);

@@ -1,6 +1,7 @@
 // "What was pruned?": the weights of a layer before the projection and after it, with the threshold.
 
-import { METHOD_COLOURS, react } from "../shared/charts.js";
+import { colourOf, isConstrained } from "../shared/cards.js";
+import { react } from "../shared/charts.js";
 import { make, setText } from "../shared/dom.js";
 import { blocksOf } from "../shared/layers.js";
 
@@ -79,7 +80,7 @@ export class Histogram {
     });
     const { soft } = view.theme();
     const before = cut ? [bar(kept.map((n, bin) => n + cut[bin]), view.say("live.spread.before"), { color: soft, opacity: 0.55 })] : [];
-    return [...before, bar(kept, view.say("live.spread.after"), { color: METHOD_COLOURS[view.frame.meta.method] })];
+    return [...before, bar(kept, view.say("live.spread.after"), { color: colourOf(view.frame.meta.method) })];
   }
 
   #axes({ edge, kept, cut, thresholds }) {
@@ -129,7 +130,7 @@ function caption(view, { kept, cut, thresholds, gone, bound }, shown) {
   const { say, number } = view;
   const { meta } = view.frame;
   if (!kept) return say("live.spread.none");
-  if (meta.method === "dense") return say("live.spread.dense");
+  if (!isConstrained(meta.method)) return say("live.spread.dense");
   if (!bound) return say("live.spread.exempt", { layer: shown?.name ?? "" });
   if (meta.frozen) return say("live.spread.frozen");
   if (!cut) return say("live.spread.unknown");

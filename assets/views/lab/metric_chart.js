@@ -1,6 +1,7 @@
 // "Is it learning?": loss, scores and gradient over time, one row each, and the scores of another run.
 
-import { logAxis, METHOD_COLOURS, metricAxes, react, stackedRows, timeline } from "../shared/charts.js";
+import { colourOf, isConstrained } from "../shared/cards.js";
+import { logAxis, metricAxes, react, stackedRows, timeline } from "../shared/charts.js";
 import { make, setText } from "../shared/dom.js";
 import { labelledMarks } from "./sparsity_chart.js";
 
@@ -34,12 +35,13 @@ function scoreLines(view, score, yaxis, time, named) {
   const { say } = view;
   const measured = view.records.filter((row) => row.metrics);
   const x = measured.map((row) => time.at(row.step));
-  const color = METHOD_COLOURS[view.method] ?? METHOD_COLOURS.dense;
+  const color = colourOf(view.method);
   const line = (part, label, style, figure = score) => (
     { x, y: measured.map((row) => row.metrics[part]?.[figure] ?? null), name: label, mode: "lines", yaxis, showlegend: named, line: { color, ...style } }
   );
   const lines = [line("train", say("live.train"), { width: 1 }), line("test", say("live.test"), { width: 2.5 })];
-  if (score === "rmse") lines.push(line("test", say("live.test_clean"), { width: 1.5, dash: "dot" }, "rmse_clean"));
+  const clean = `${score}_clean`; // against the data without its noise, where the task measures that
+  if (measured.some((row) => clean in row.metrics.test)) lines.push(line("test", say("live.test_clean"), { width: 1.5, dash: "dot" }, clean));
   if (measured.some((row) => row.metrics.validation)) lines.splice(1, 0, line("validation", say("live.validation"), { width: 1, dash: "dot" }));
   return [...lines, ...limitLine(view, yaxis, x, named), ...comparedLine(view, score, yaxis, named)];
 }
@@ -58,7 +60,7 @@ function comparedLine(view, score, yaxis, named) {
   const other = view.compare;
   const part = other?.rows.map((row) => row.metrics.test?.[score] ?? null) ?? [];
   if (!part.some((value) => value !== null)) return [];
-  const line = { color: METHOD_COLOURS[other.method] ?? METHOD_COLOURS.dense, width: 2, dash: "dash" };
+  const line = { color: colourOf(other.method), width: 2, dash: "dash" };
   const x = other.rows.map((row) => row.step / (other.steps_an_epoch ?? 1));
   const mode = part.length > 2 ? "lines" : "lines+markers"; // a run that ended at once has one or two points
   return [{ x, y: part, name: other.short, mode, yaxis, showlegend: named, line }];
@@ -67,12 +69,12 @@ function comparedLine(view, score, yaxis, named) {
 // Distance from stationarity: the gradient that should vanish, and the smallest L that covers the rest.
 function certificateLines(view, certified, yaxis, time) {
   const x = certified.map((row) => time.at(row.step));
-  const color = METHOD_COLOURS[view.method] ?? METHOD_COLOURS.dense;
+  const color = colourOf(view.method);
   const line = (field, label, style) => (
     { x, y: certified.map((row) => row.certificate[field] || null), name: view.say(label), mode: "lines", yaxis, line: { color, ...style } }
   );
   const found = [line("max_gradient_on", "live.on_support", { width: 1, dash: "dot" })];
-  if (view.method !== "dense") found.push(line("smallest_lipschitz", "live.smallest_l", { width: 2.5, dash: "dot" }));
+  if (isConstrained(view.method)) found.push(line("smallest_lipschitz", "live.smallest_l", { width: 2.5, dash: "dot" }));
   return found;
 }
 

@@ -1,6 +1,7 @@
 // The function of one neuron: its output over the input, from the weights and biases of a frame.
 
-import { chartLayout, METHOD_COLOURS } from "../shared/charts.js";
+import { colourOf } from "../shared/cards.js";
+import { chartLayout } from "../shared/charts.js";
 import { make, mix, setText } from "../shared/dom.js";
 import { plotPicture } from "../shared/figure_saving.js";
 import { COUNT_COLOURS, VIRIDIS } from "../shared/matrix_picture.js";
@@ -121,7 +122,7 @@ export class NeuronCard {
     const { meta } = view.scene;
     const name = this.title.textContent;
     if (meta.kind === "curve") {
-      const line = { x: view.scene.arrays["grid.x"], y: output, mode: "lines", line: { width: 3, color: METHOD_COLOURS[view.frame.meta.method] } };
+      const line = { x: view.scene.arrays["grid.x"], y: output, mode: "lines", line: { width: 3, color: colourOf(view.frame.meta.method) } };
       return { ...SAVED_CARD, data: [line], layout: chartLayout(view, { showlegend: false, xaxis: { title: "x" }, yaxis: { title: name } }) };
     }
     const colours = VIRIDIS.map((colour, place) => [place / (VIRIDIS.length - 1), `rgb(${colour.join(",")})`]);
@@ -180,7 +181,7 @@ function paintCurve(context, output, [low, high], view, sharp) {
   context.fillStyle = `rgb(${mix(paper, ink, 0.25).join(" ")})`;
   context.fillRect(Math.round(width / 2), 0, sharp, height); // x = 0
   if (low < 0 && high > 0) context.fillRect(0, Math.round(y(0)), width, sharp);
-  context.strokeStyle = METHOD_COLOURS[view.frame.meta.method];
+  context.strokeStyle = colourOf(view.frame.meta.method);
   context.lineWidth = 2 * sharp;
   context.beginPath();
   output.forEach((value, at) => context.lineTo((at / (output.length - 1)) * width, y(value)));

@@ -1,6 +1,6 @@
 // A small picture of the function of every neuron in the graph.
 
-import { METHOD_COLOURS } from "../shared/charts.js";
+import { colourOf } from "../shared/cards.js";
 import { FLAT, neuronOutputs, planeImage, rangeOf, taskInputs } from "./neuron_card.js";
 
 const SIDE = 18; // pixels
@@ -23,7 +23,7 @@ export class Thumbnails {
       const corner = [x - SIDE / 2, y - SIDE / 2];
       context.fillStyle = `rgb(${colours.paper.join(" ")})`;
       context.fillRect(...corner, SIDE, SIDE);
-      paint.call(this, context, outputs[layer][index], corner, METHOD_COLOURS[view.frame.meta.method]);
+      paint.call(this, context, outputs[layer][index], corner, colourOf(view.frame.meta.method));
     }));
     return true;
   }

@@ -1,7 +1,8 @@
 // The live view: creates its nodes once, then changes them in place at every frame.
 
 import { readBlob, readMatrices } from "../shared/blobs.js";
-import { certificateOf, changeLabel, describeCharts, factsOf, metricOf, noticeOf, queuedOf } from "../shared/captions.js";
+import { certificateOf, changeLabel, describeCharts, factsOf, noticeOf, queuedOf } from "../shared/captions.js";
+import { metricOf, readCards } from "../shared/cards.js";
 import { Connection } from "../shared/connection.js";
 import { make, setText, Tip } from "../shared/dom.js";
 import { MountedView, mounting } from "../shared/mounting.js";
@@ -86,6 +87,7 @@ class View extends MountedView {
     this.sendState = (state) => setStateValue("state", state);
     this.sendCompare = (id) => setStateValue("compare", id);
     this.sendSeek = (where) => setStateValue("seek", where);
+    readCards(data.cards);
     this.compare = data.compare;
     this.choice.show(data.words["live.compare"], data.words["live.compare.none"], data.others, data.compare?.id ?? "");
     this.choice.link(data.words["live.compare.page"], data.run, data.compare?.id, data.language);
@@ -285,7 +287,7 @@ class View extends MountedView {
   // -- small facts ----------------------------------------------------------------------------------------
 
   metricName() {
-    return metricOf(this.config);
+    return metricOf(this.config).name;
   }
 
   get panels() {

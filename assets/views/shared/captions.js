@@ -1,5 +1,6 @@
 // Sentences of a view: the facts of a step, the certificate, the notice of a run that went wrong.
 
+import { isConstrained, metricOf } from "./cards.js";
 import { layerName } from "./layers.js";
 
 const STILL = 100; // steps without a change of the support before the status line mentions it
@@ -24,12 +25,12 @@ export function factsOf(view) {
 
 function metricFact(view, value) {
   if (value === undefined) return "";
-  const figure = view.metricName() === "accuracy" ? `${(value * 100).toPrecision(3)} %` : value.toPrecision(3);
+  const figure = metricOf(view.config).percent ? `${(value * 100).toPrecision(3)} %` : value.toPrecision(3);
   return `${view.say("live.test")} ${view.say(`live.metric.${view.metricName()}`)} ${figure}`;
 }
 
 function supportFact({ say, number }, meta) {
-  if (meta.method === "dense") return "";
+  if (!isConstrained(meta.method)) return "";
   if (meta.frozen) return say("live.frozen");
   return meta.still >= STILL ? say("live.still", { steps: number(meta.still) }) : "";
 }
@@ -39,7 +40,7 @@ export function certificateOf(view, found) {
   if (!found) return "";
   const short = (value) => (value === null ? "∞" : value.toPrecision(3));
   const on = short(Math.max(found.max_gradient_on, found.max_gradient_free));
-  if (view.method === "dense") return view.say("live.certificate.free", { on });
+  if (!isConstrained(view.method)) return view.say("live.certificate.free", { on });
   const kept = Object.values(found.groups).map((group) => group.threshold ?? Infinity);
   const values = { l: short(found.smallest_lipschitz), on, off: short(found.max_gradient_off), m: short(Math.min(...kept)) };
   return view.say("live.certificate", values);
@@ -51,7 +52,7 @@ export function changeLabel({ say }, row) {
   return Object.entries(row).filter(([name]) => !["kind", "step"].includes(name)).map(([name, value]) => {
     if (name === "method") return say(`method.${value}`);
     if (name === "freeze_at") return say(value === null ? "live.thawed" : "live.frozen");
-    return `${shown[name]} ${value}`;
+    return `${shown[name] ?? name} ${value}`;
   }).join(", ");
 }
 
@@ -69,9 +70,6 @@ export function noticeOf(view, shown) {
   const groups = relaxed.map((group) => (group === "global" ? say("method.global") : layerName(say, group)));
   return groups.length ? say("live.relaxed", { groups: groups.join(", ") }) : "";
 }
-
-// The first metric of a run's task.
-export const metricOf = (config) => (config?.task === "sinc" ? "rmse" : "accuracy");
 
 // The place of a queued run, and roughly when it starts.
 export function queuedOf({ status, say }) {

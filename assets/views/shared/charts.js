@@ -1,6 +1,7 @@
 // Curves by Plotly, updated in place with Plotly.react; uirevision keeps the user's zoom.
 
-export const METHOD_COLOURS = { dense: "#7f7f7f", global: "#e69f00", layerwise: "#0072b2" }; // Okabe–Ito
+import { isError } from "./cards.js";
+
 export const LAYER_COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"];
 const CONFIG = { displayModeBar: false, responsive: false, showTips: false };
 const ROW_GAP = 0.08;
@@ -52,7 +53,7 @@ export function marks(view, { at }, changes) {
 export function metricAxes(say, losses, scores, rows) {
   const axes = { yaxis: { title: say("live.loss"), domain: rows[0], ...logAxis(losses) } };
   scores.forEach((score, place) => {
-    axes[`yaxis${place + 2}`] = { title: say(`live.metric.${score}`), domain: rows[place + 1], rangemode: score === "rmse" ? "tozero" : "normal", nticks: 4 };
+    axes[`yaxis${place + 2}`] = { title: say(`live.metric.${score}`), domain: rows[place + 1], rangemode: isError(score) ? "tozero" : "normal", nticks: 4 };
   });
   return axes;
 }

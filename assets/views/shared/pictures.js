@@ -1,6 +1,7 @@
 // Pictures of a task's data and of what its network computes, by the kind that the scene names.
 
-import { METHOD_COLOURS, react } from "./charts.js";
+import { colourOf } from "./cards.js";
+import { react } from "./charts.js";
 import { setText } from "./dom.js";
 
 const CLASS_COLOURS = ["#0072b2", "#d55e00"];
@@ -55,7 +56,7 @@ function drawCurve(view, node, frame) {
   react(view, node, [
     { x: arrays["train.x"], y: arrays["train.y"], mode: "markers", name: say("live.data"), marker: { size: 3, opacity: 0.35, color: text } },
     { x: arrays["grid.x"], y: arrays["grid.y"], mode: "lines", name: "sin(x)/x", line: { dash: "dash", width: 1.5, color: text } },
-    { x: arrays["grid.x"], y: frame.arrays["picture.fit"], mode: "lines", name: say("live.network"), line: { width: 3, color: tint ?? METHOD_COLOURS[frame.meta.method] } },
+    { x: arrays["grid.x"], y: frame.arrays["picture.fit"], mode: "lines", name: say("live.network"), line: { width: 3, color: tint ?? colourOf(frame.meta.method) } },
   ], { xaxis: { title: "x", ...span?.x }, yaxis: { title: "y", ...span?.y } });
 }
 

@@ -9,7 +9,7 @@ import streamlit as st
 
 from sparsecore.dashboard.compare.choice import STEP, turn_to_step
 from sparsecore.dashboard.labels import short
-from sparsecore.dashboard.live_view import leave_to_watch
+from sparsecore.dashboard.live_view import drawn_cards, leave_to_watch
 from sparsecore.dashboard.server.components import place
 from sparsecore.dashboard.server.live_route import PLOTLY_PATH
 from sparsecore.runs.store.run import Run
@@ -28,6 +28,7 @@ def compare_view(first: Run, second: Run) -> None:
         "step": _asked_step(),
         "plotly": f"{PLOTLY_PATH}?v={plotly.__version__}",
         "language": language,
+        "cards": drawn_cards(),
         "words": {k: v for k, v in words(language).items() if k.startswith(PREFIXES)},
     }
     place(
