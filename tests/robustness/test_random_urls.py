@@ -43,6 +43,7 @@ WAYS = (
     f"{PICTURES}/",
     PLOTLY_PATH,
     "/static/",
+    "/scripts/",
     "/app/static/",
     "/media/",
     "/component/",

@@ -1,7 +1,7 @@
-"""The components that views are placed with: each loads the modules of its script, which a browser keeps.
+"""Place the components of the views on a page.
 
-Streamlit sends a component's script again with all of its data whenever any of that changes: 125 kB for the
-live view. What it sends here is only the few lines that load the modules.
+Streamlit sends a component's script again with every change of its data, which is 125 kB for the live view.
+So the script here is only a few lines that load the modules, which a browser caches.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import streamlit as st
 
 from sparsecore.dashboard.server.scripts import address, graph, style
 
-# The modules are fetched side by side, not one after the other as their imports name them. The entry is
-# imported at every call: a browser that has it answers at once, and one that failed tries again.
+# All modules are fetched in parallel, not one after the other in the order of their imports. The entry is
+# imported at every call: a browser that has it returns it at once, and a failed load is tried again.
 LOADER = """
 const at = (path) => new URL(path, location.origin).href;
 for (const href of %s.map(at)) {
@@ -33,11 +33,11 @@ export default (component) => {
 
 
 def place(entry: str, key: str, data: dict[str, Any], *, isolated: bool = False, **callbacks: Any) -> Any:
-    """Place the component that a module of `assets/views` exports on the page, and send it its data.
+    """Place the component that a module of `assets/views` exports on the page, with its data.
 
-    isolated: whether in a shadow root of its own, which no style of the page reaches into.
+    isolated: whether the component has a shadow root of its own, outside the styles of the page.
     """
-    # In a list: in a dictionary Streamlit looks for tables, and imports pandas for it.
+    # In a list, because Streamlit searches a dictionary for tables and imports pandas for that.
     return _component(entry, isolated)(key=key, data=[data], **callbacks)
 
 

@@ -1,6 +1,6 @@
-"""The scripts of the views: the ES modules of `assets/views`, compressed once and cached by browsers forever.
+"""Serve the scripts of the views: the ES modules of `assets/views`, which browsers cache forever.
 
-Their address holds one digest of them all, so that a relative import finds the module of the same version.
+Their address holds one digest of all of them, so that a relative import finds the module of the same version.
 The style of a component is the `.css` file beside its module; it travels with the component itself.
 """
 
@@ -33,7 +33,7 @@ def imports(file: str, folder: Path = VIEWS) -> list[str]:
 
 
 def graph(entry: str, folder: Path = VIEWS) -> list[str]:
-    """A file and all that it imports, each after those that it needs itself: the order they run in."""
+    """A file and all of its imports, each after its own imports: the order in which modules run."""
     found: dict[str, None] = {}
     entered = set()
 
@@ -49,13 +49,13 @@ def graph(entry: str, folder: Path = VIEWS) -> list[str]:
 
 
 def style_of(entry: str) -> str:
-    """The file beside a module that holds its style."""
+    """The file with the style of a component."""
     return entry.removesuffix(".js") + ".css"
 
 
 @cache
 def style(entry: str) -> str:
-    """The style of a component, with the styles that it imports."""
+    """The style of a component, with its imports."""
     files = graph(style_of(entry))
     return "\n".join(IMPORTED.sub("", (VIEWS / file).read_text(encoding="utf-8")) for file in files)
 
@@ -67,13 +67,13 @@ def _sources() -> dict[str, bytes]:
 
 @cache
 def digest() -> str:
-    """The same for all scripts together, another when one of them changes."""
+    """One digest of all scripts together."""
     named = (f"{file}\n".encode() + source for file, source in sorted(_sources().items()))
     return hashlib.sha256(b"\n".join(named)).hexdigest()[:16]
 
 
 def address(file: str) -> str:
-    """Where a module is served."""
+    """The address of a module."""
     return f"/scripts/{digest()}/{file}"
 
 
@@ -83,8 +83,8 @@ def _packed() -> dict[str, bytes]:
 
 
 async def _script(request: Request) -> Response:
-    asked = request.path_params
-    body = _packed().get(asked["file"]) if asked["digest"] == digest() else None
+    path = request.path_params
+    body = _packed().get(path["file"]) if path["digest"] == digest() else None
     return PlainTextResponse("no such script", 404) if body is None else kept(body, KINDS[".js"])
 
 
@@ -94,9 +94,9 @@ def route() -> Route:
 
 
 class PreloadScripts:
-    """Middleware by which a browser fetches the Lab's scripts together with Streamlit's own.
+    """Middleware that lets a browser fetch the Lab's scripts together with Streamlit's own.
 
-    The page asks for them only when its Python script has run: so many files would come too late then.
+    The component loads them only after the page's Python script has run, which is late for thirty files.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -1,7 +1,7 @@
-"""Streamlit's own scripts and styles, compressed once and kept: a first visit loads a quarter of the bytes.
+"""Serve Streamlit's own scripts and styles compressed: a first visit loads a quarter of the bytes.
 
-Streamlit sends them plain, because compressing them for every visitor would cost a core each time. They never
-change while a server runs, so that here each is compressed when it is first asked for.
+Streamlit sends them uncompressed, because compression for every visitor would cost a core each time. They
+never change while a server runs, so each is compressed once, at the first request for it.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ from streamlit.file_util import get_static_dir
 KINDS = {".js": "text/javascript", ".css": "text/css"}
 SMALLEST = 1_000  # bytes; below, the headers weigh as much
 LEVEL = 6  # higher ones gain one per cent and take twice as long
-FOREVER = "public, max-age=31536000, immutable"  # their names hold a digest of what is in them
+FOREVER = "public, max-age=31536000, immutable"  # each address holds a digest of the content
 
 
 class PackedScripts:
-    """Answers for the scripts and styles of the page's frame, where the browser reads gzip."""
+    """Middleware that answers requests for Streamlit's scripts and styles, where the browser accepts gzip."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        file = _asked(scope)
+        file = _requested(scope)
         if file is None:
             await self.app(scope, receive, send)
             return
         answer = kept(await anyio.to_thread.run_sync(packed, file), KINDS[file.suffix])
-        answer.headers["Vary"] = "Accept-Encoding"  # who reads no gzip gets the file from Streamlit
+        answer.headers["Vary"] = "Accept-Encoding"  # without gzip Streamlit answers
         await answer(scope, receive, send)
 
 
 def is_page(scope: Scope) -> bool:
-    """Whether a browser asks for a page, not for what belongs to one."""
+    """Whether this is a request for a page, not for one of its parts."""
     if scope["type"] != "http" or scope["method"] != "GET":
         return False
     return "text/html" in Headers(scope=scope).get("accept", "")
 
 
-def _asked(scope: Scope) -> Path | None:
-    """The file that is asked for, if it is one of ours to answer for."""
+def _requested(scope: Scope) -> Path | None:
+    """The file that this request is for, if it is one of ours."""
     if scope["type"] != "http" or scope["method"] != "GET":
         return None
     headers = Headers(scope=scope)
@@ -57,7 +57,7 @@ def _asked(scope: Scope) -> Path | None:
 
 @cache
 def _files() -> dict[str, Path]:
-    """By path of the address: nothing else can be asked for."""
+    """All files to serve, by the path of their address."""
     static = Path(get_static_dir())
     return {
         f"/{file.relative_to(static).as_posix()}": file
@@ -78,6 +78,6 @@ def pack(body: bytes) -> bytes:
 
 
 def kept(body: bytes, media_type: str) -> Response:
-    """The answer with compressed bytes that a browser keeps for ever: what changes has another address."""
+    """A response with compressed bytes that a browser caches forever: changed content has another address."""
     headers = {"Content-Encoding": "gzip", "Cache-Control": FOREVER}
     return Response(body, media_type=media_type, headers=headers)

@@ -4,6 +4,9 @@ import re
 
 import pytest
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from sparsecore.dashboard.server import scripts
@@ -102,6 +105,22 @@ def test_an_import_leads_to_the_address_of_the_module(client: TestClient):
 def test_nothing_else_is_served(client: TestClient, file: str):
     assert client.get(f"/scripts/{scripts.digest()}/{file}").status_code == 404
     assert client.get("/scripts/0000000000000000/lab/view.js").status_code == 404
+
+
+HTML = {"accept": "text/html,application/xhtml+xml"}
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "linked"),
+    [("/", HTML, True), ("/runs", HTML, False), ("/", {"accept": "*/*"}, False)],
+)
+def test_the_page_of_the_lab_and_no_other_names_its_scripts(path: str, headers: dict, linked: bool):
+    route = Route("/{path:path}", lambda request: PlainTextResponse("a page"))
+    app = Starlette(routes=[route], middleware=[Middleware(scripts.PreloadScripts)])
+    links = TestClient(app).get(path, headers=headers).headers.get("link", "")
+    assert re.findall(r"<([^>]+)>; rel=modulepreload", links) == (
+        [address(file) for file in graph("lab/view.js")] if linked else []
+    )
 
 
 def test_the_digest_follows_every_script(monkeypatch: pytest.MonkeyPatch):
