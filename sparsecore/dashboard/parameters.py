@@ -71,8 +71,8 @@ def _rows(task: str, method: str) -> list[Parameter]:
     return [
         row
         for name, row in parameters_of(task, method).items()
-        if row.words in [card.key(name) for card in cards]
-        or (not row.words and (row.group != "constraint" or name in methods()[method].takes))
+        if any(name in card.parameters for card in cards)
+        or (not row.words and name != "noise" and (row.group != "constraint" or name in cards[1].takes))
     ]
 
 

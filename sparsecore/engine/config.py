@@ -143,6 +143,8 @@ class RunConfig(BaseModel):
             value = getattr(self, row.name)
             if not row.minimum <= value <= row.maximum:
                 raise ConfigError(row.name, value, f"from {row.minimum:g} to {row.maximum:g} for {self.task}")
+        if self.noise > 0 and "noise" not in table.brought:
+            raise ConfigError("noise", self.noise, f"0: {self.task} has no noise")
         if self.data is not None and "data" not in table.brought:
             raise ConfigError("data", self.data, f"left out: {self.task} reads no texts")
         for rule, words in table.rules:

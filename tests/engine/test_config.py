@@ -1,7 +1,9 @@
 """What a run's config takes, what it refuses and in which words, and the table of its parameters."""
 
 import contextlib
+import json
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,6 +19,7 @@ from sparsecore.engine.config import (
 )
 
 KEPT = "0123456789abcdef"
+BEFORE_CARDS = Path(__file__).parents[1] / "data" / "configs_before_cards.json"
 
 
 def test_the_paper_size_takes_the_thesis_values_where_they_are_left_out():
@@ -138,6 +141,22 @@ def test_the_digest_changes_with_every_parameter():
         for name, value in other.items()
     }
     assert len(digests | {RunConfig.parse(base).digest()}) == len(PARAMETERS) + 1
+
+
+@pytest.mark.parametrize(
+    "row", json.loads(BEFORE_CARDS.read_text(encoding="utf-8")), ids=lambda row: row["digest"]
+)
+def test_digests_and_stored_configs_are_what_they_were_before_there_were_cards(row: dict):
+    config = RunConfig.parse(row["given"])
+    assert config.digest() == row["digest"]
+    assert config.model_dump(mode="json") == row["stored"]
+    assert RunConfig.parse(row["stored"]) == config
+
+
+def test_a_task_without_noise_takes_none():
+    assert "noise" in tasks()["sinc"].parameters
+    with pytest.raises(ConfigError, match=r"^noise must be from 0 to 0.9 for vulnerabilities"):
+        RunConfig.parse({"task": "vulnerabilities", "noise": 0.95})
 
 
 def test_what_may_change_while_training():

@@ -59,6 +59,8 @@ def test_its_sizes_and_its_parameters_are_its_own(folder: Path):
         RunConfig.parse({"size": "tiny"})
     with pytest.raises(ConfigError, match=r"^stairs must be a whole number, at least 1 and at most 20"):
         config(stairs=21)
+    with pytest.raises(ConfigError, match=r"^noise must be 0: stairs has no noise"):
+        config(noise=0.1)
     assert "stairs" not in RunConfig.parse({"stairs": 7}).model_dump()
     assert config(stairs=3).digest() == config().digest() != config(stairs=4).digest()
     assert not fits(config())

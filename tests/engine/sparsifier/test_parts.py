@@ -1,4 +1,4 @@
-"""The base class carries other methods: each here is a few lines, as in a file of its own."""
+"""The parts of the base class that a method overrides: each method here is a few lines."""
 
 import itertools
 from collections.abc import Sequence
