@@ -17,6 +17,7 @@ from sparsecore.engine.config import PAPER_DENSITIES, PARAMETERS, parameters_of
 from sparsecore.engine.parameters import Parameter
 
 GROUPS = ("task", "training", "constraint")
+MOST_SEGMENTS = 6  # of more the row would be wider than a page
 SCHEDULE = ("schedule_start", "schedule_steps")  # without a schedule they change nothing
 
 
@@ -29,15 +30,14 @@ def _show(row: Parameter) -> dict[str, Any]:
 
 
 def choice(name: str, on_change: Callable[[], None] | None = None) -> None:
-    """One of the choices of task, method or size, as a row of segments."""
-    options = tasks()[st.session_state["task"]].sizes if name == "size" else PARAMETERS[name].choices
-    st.segmented_control(
-        **_show(PARAMETERS[name]),
-        options=list(options),
-        format_func=lambda value: say(f"{name}.{value}"),
-        required=True,
-        on_change=on_change,
-    )
+    """One of the choices of task, method or size: as a row of segments, or as a list where there are many."""
+    options = list(tasks()[st.session_state["task"]].sizes if name == "size" else PARAMETERS[name].choices)
+    given = _show(PARAMETERS[name]) | {"options": options, "on_change": on_change}
+    given["format_func"] = lambda value: say(f"{name}.{value}")
+    if len(options) <= MOST_SEGMENTS:
+        st.segmented_control(**given, required=True)
+    else:
+        st.selectbox(**given)
     problem(name)
 
 

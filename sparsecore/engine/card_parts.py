@@ -15,7 +15,7 @@ Group = Literal["training", "constraint", "task"]  # the columns of a page in wh
 class Data(BaseModel):
     """Data without behaviour; a key that it does not know is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Texts(Data):

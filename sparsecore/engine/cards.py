@@ -67,6 +67,11 @@ class Card(Data):
         return self.path.stem
 
     @property
+    def is_built_in(self) -> bool:
+        """Whether it comes with this package."""
+        return self.path.parent.parent == ROOM
+
+    @property
     def own(self) -> dict[str, ParameterCard]:
         """The parameters that it defines; the others of `parameters` say something anew of shared ones."""
         return {name: each for name, each in self.parameters.items() if each.type is not None}

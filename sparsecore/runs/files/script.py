@@ -6,13 +6,15 @@ import json
 import pprint
 from typing import Any
 
+from sparsecore.engine.cards import methods, tasks
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import Store
+from sparsecore.settings import variable
 
 TEMPLATE = '''"""Run {run}, written out: the same config gives the same weights.
 
-On a CPU of the same kind, with the same versions, bit for bit; on a GPU up to rounding.
+On a CPU of the same kind, with the same versions, bit for bit; on a GPU up to rounding.{needs}
 """
 
 import sparsecore as sc
@@ -71,8 +73,17 @@ def run_script(store: Store, run: Run) -> str:
         changes=_literal(changes),
         stopped=run.result["steps"] if run.reason == "stopped" else None,
         recorded=_literal(run.result["metrics"]),
+        needs=_needs(run.config, [values for _, values in changes]),
         home=", sc.Store().home" if config["data"] else "",
     )
+
+
+def _needs(config: RunConfig, changes: list[dict[str, Any]]) -> str:
+    """A sentence for what is not in this package, if anything is."""
+    names = {config.method, *(values["method"] for values in changes if "method" in values)}
+    cards = [tasks()[config.task], *(methods()[name] for name in sorted(names))]
+    found = ", ".join(f"the {card.kind} {card.name}" for card in cards if not card.is_built_in)
+    return f"\n{variable('extensions')} must name a folder that has {found}." if found else ""
 
 
 def _literal(value: Any) -> str:

@@ -127,7 +127,10 @@ def test_its_runs_are_exported_imported_replayed_compared_and_written_as_a_scrip
     ours, theirs = store.get(run), store.get(rival)
     assert partner(ours, [ours, theirs]) == theirs
     assert [each.method for each in counterparts(ours)] == ["layerwise"]
-    assert "interval=3," in run_script(store, ours)
+    script = run_script(store, ours)
+    assert "interval=3," in script
+    assert "SPARSECORE_EXTENSIONS must name a folder that has the method lottery." in script
+    assert "SPARSECORE_EXTENSIONS" not in run_script(store, theirs)
 
 
 def test_a_sweep_trains_it_and_its_figures_have_its_colour(folder: Path, store: Store):
