@@ -77,7 +77,7 @@ def _draw_method(
     series = _series_name(method, part, say)
     shown = means(group, value)
     line = mean_line(shown, series, tint, say, width=WIDTHS[part], dash=DASHES[part], legendgroup=method)
-    if "density" not in methods()[method].takes:
+    if method in methods() and "density" not in methods()[method].takes:
         line.update(x=span, y=line.y * 2, customdata=[*line.customdata] * 2)
         shown = [replace(mean, density=end) for mean in shown for end in span]
     line.update(showlegend=first, meta=f"mean {part}", error_y=None if first else error_bars(shown))

@@ -12,6 +12,7 @@ from sparsecore.engine.cards import methods
 from sparsecore.runs.sweeps.curves import MeanPoint, Point
 from sparsecore.words import Say
 
+KEEP_ALIVE_COLOUR = "#009e73"  # a column of the paper's tables is drawn like a method
 LAYER_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 BAND_OPACITY = 0.16
 HEIGHT = 440
@@ -24,12 +25,12 @@ POINT_COLUMNS = ("runs.seed", "figure.low", "figure.high", "figure.n")
 
 
 def colour(method: str) -> str:
-    """Return the colour of a method, the same in every figure.
+    """Return the colour of a method, or of the reproduction's column `keep_alive`, in every figure.
 
     >>> colour("global")
     '#e69f00'
     """
-    return methods()[method].colour
+    return KEEP_ALIVE_COLOUR if method == "keep_alive" else methods()[method].colour
 
 
 def with_opacity(hexadecimal: str, opacity: float = BAND_OPACITY) -> str:
