@@ -12,8 +12,8 @@ from sparsecore.engine.cards import methods
 from sparsecore.runs.sweeps.curves import MeanPoint, Point
 from sparsecore.words import Say
 
-KEEP_ALIVE_COLOUR = "#009e73"  # a column of the paper's tables is drawn like a method
 LAYER_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+KEEP_ALIVE_COLOUR = "#009e73"  # of the paper's column: the method global with a minimum kept
 BAND_OPACITY = 0.16
 HEIGHT = 440
 MAX_POINTS = 300  # points per trace; more would overlap and take a browser seconds to draw
@@ -25,10 +25,10 @@ POINT_COLUMNS = ("runs.seed", "figure.low", "figure.high", "figure.n")
 
 
 def colour(method: str) -> str:
-    """Return the colour of a method, or of the reproduction's column `keep_alive`, in every figure.
+    """Return the colour of a method or of the paper's column "keep_alive", the same in every figure.
 
-    >>> colour("global")
-    '#e69f00'
+    >>> colour("global"), colour("keep_alive")
+    ('#e69f00', '#009e73')
     """
     return KEEP_ALIVE_COLOUR if method == "keep_alive" else methods()[method].colour
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from html import escape
 from typing import Any
 
-from sparsecore.engine.cards import methods
 from sparsecore.engine.config import PAPER_METHODS
+from sparsecore.figures.style import colour
 from sparsecore.paper.assumptions import assumptions_of
 from sparsecore.paper.comparison import (
     ACCURACY_HOLDS,
@@ -27,7 +27,6 @@ from sparsecore.paper.thesis import PaperTable
 from sparsecore.words import Say
 
 Link = Callable[[ReproducedRun], str | None]
-FLOORS_COLOUR = "#009e73"  # of the column with floors, which is no method of its own
 ARROWS = {"better": "▲", "worse": "▼", "even": "="}
 MISSING = "–"
 # Sentence by whether the lowest ρ that holds and the first that breaks are known.
@@ -54,7 +53,7 @@ def comparison_tables(comparison: Comparison, say: Say, link: Link = no_link) ->
             help_ = say(
                 "paper.column.keep_alive.help", neuron=floors["keep_alive"], layer=floors["keep_alive_layer"]
             )
-        tint = methods()[column].colour if column in methods() else FLOORS_COLOUR
+        tint = colour(column)
         rows = "".join(_row(cell, comparison, say, link) for cell in cells)
         heads = "".join(f'<th scope="col">{escape(say(f"paper.head.{head}"))}</th>' for head in COLUMN_HEADS)
         caption = f"<b>{escape(say(f'paper.column.{column}'))}</b> <small>{escape(help_)}</small>"
