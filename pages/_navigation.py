@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from sparsecore.dashboard import classroom
-from sparsecore.dashboard.controls import ran_to_its_end, say, told_store, turn_to
+from sparsecore.dashboard.controls import ran_to_its_end, say, store_sentence, turn_to
 from sparsecore.dashboard.pages import pages
 from sparsecore.dashboard.widgets import style_words
 from sparsecore.runs.store.database import StoreError
@@ -41,7 +41,7 @@ page = st.navigation(
         )
         for each in pages(Path(__file__).parent)
     ],
-    position="hidden" if classroom.asked(classroom.HIDDEN) else "top",
+    position="hidden" if classroom.is_requested(classroom.HIDDEN) else "top",
 )
 st.set_page_config(page_title=f"{page.title} · sparsecore")
 turn_to(page.url_path)
@@ -50,4 +50,4 @@ try:
     page.run()
     ran_to_its_end()
 except StoreError as error:
-    st.error(told_store(error), icon=":material/database_off:")
+    st.error(store_sentence(error), icon=":material/database_off:")

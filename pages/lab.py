@@ -20,7 +20,7 @@ store = the_store()
 classroom.go_along()
 linked = linked_run()
 controls.load(linked)
-config = controls.checked(controls.present())  # first, so that what does not fit is told beside its field
+config = controls.checked(controls.present())  # first, so that errors show at their fields
 if config is not None:
     tell_changes(linked, config)
 if do_pressed():
@@ -38,7 +38,7 @@ def choices() -> None:
         columns([st.session_state["method"]])
 
 
-fixed, follows = classroom.asked(classroom.HIDDEN), classroom.asked(classroom.FOLLOW)
+fixed, follows = classroom.is_requested(classroom.HIDDEN), classroom.is_requested(classroom.FOLLOW)
 with st.container(horizontal=True, vertical_alignment="bottom", key="choices"):
     if not (fixed or follows):
         choices()

@@ -26,20 +26,20 @@ parts.order(lesson, done)
 tell_refusal()
 
 
-def told() -> None:
-    """The lesson's own paragraphs."""
+def show_text() -> None:
+    """Show the paragraphs of the lesson."""
     for paragraph in lesson.text:
         st.markdown(paragraph.get(parts.language()))
 
 
 run = None
 if lesson.runs:
-    words, asked = st.columns(2, gap="medium")
+    words, question = st.columns(2, gap="medium")
     with words:
-        told()
+        show_text()
         if revealed:
             parts.why(lesson)
-    with asked:
+    with question:
         parts.question(lesson, answer)
     run = parts.shown_run(lesson, revealed=revealed)
     if lesson.figure and revealed:
@@ -48,7 +48,7 @@ if lesson.runs:
 else:
     words, shown = st.columns([5, 7], gap="medium")
     with words:
-        told()
+        show_text()
         parts.question(lesson, answer)
         if revealed:
             parts.why(lesson)

@@ -30,17 +30,17 @@ made = load_shipped(table)
 source = reproduce.source(made is not None)
 with st.container(border=True, key="paper_run"):
     st.markdown(f"**{say('paper.run.title')}**")
-    asked = reproduce.asked(table)
-    if asked is not None:
-        reproduce.live(asked)
+    chosen = reproduce.chosen_plan(table)
+    if chosen is not None:
+        reproduce.live(chosen)
 if made is not None and source == "shipped":
     plan, found, pictures = plan_of(made), made, load_shipped_pictures(table)
 else:
     if made is None:
         st.info(say("paper.source.none"))
-    if asked is None:
+    if chosen is None:
         st.stop()
-    plan = asked
+    plan = chosen
     found, pictures = results.of_store(plan)
 if any(trial.finished for trial in found.trials):
     results.provenance(found, pictures)

@@ -24,7 +24,7 @@ with st.container(horizontal=True, vertical_alignment="center", horizontal_align
     language_switch()
 
 form.choices()
-spec, refusal = form.asked()
+spec, refusal = form.chosen_spec()
 with st.container(horizontal=True, vertical_alignment="center", key="sweep_begin"):
     button = {"type": "primary", "icon": ":material/play_arrow:", "key": "sweep_start"}
     pressed = st.button(say("sweep.start"), help=say("sweep.start.help"), disabled=spec is None, **button)

@@ -1,8 +1,7 @@
-"""A class before one server: links that hide the controls, large type, and students who follow the teacher.
+"""Class mode: links that hide the controls, large type, and students who follow the teacher.
 
-What a page is told stands in its address, so that a link carries it: `controls=0`, `type=large`,
-`follow=1`. Whom they follow is one value of the store: the run that the teacher looks at, and the step he has
-gone back to.
+The address holds the mode, so that links carry it: `controls=0`, `type=large`, `follow=1`. The store
+holds what followers see: the teacher's run, and the step that the teacher replays.
 """
 
 from __future__ import annotations
@@ -32,28 +31,28 @@ LARGE_TYPE = f"""<style>
 </style>"""
 
 
-def asked(what: tuple[str, str]) -> bool:
-    """Whether the page's address asks for it."""
+def is_requested(what: tuple[str, str]) -> bool:
+    """Whether the page's address requests it."""
     name, value = what
     return st.query_params.get(name) == value
 
 
 def dress() -> None:
-    """Large type, where the address asks for it; of every page."""
-    if asked(LARGE):
+    """Use large type on every page if the address requests it."""
+    if is_requested(LARGE):
         st.html(LARGE_TYPE)
 
 
 def go_along() -> None:
-    """Look at the run that the teacher looks at, where the address asks for it; before the page is drawn."""
-    found = teacher_view(the_store()) if asked(FOLLOW) else None
+    """Show the teacher's run if the address requests it; call before the page is drawn."""
+    found = teacher_view(the_store()) if is_requested(FOLLOW) else None
     if found is not None and found.run != st.session_state.get(LOOKED_AT):
         open_run(found.run)
 
 
 @st.fragment(run_every=LOOK_SECONDS)
 def stay_along() -> None:
-    """Says whom one follows, and draws the page anew when he turns to another run."""
+    """Say that the page follows the teacher, and redraw it when the teacher changes the run."""
     found = teacher_view(the_store())
     if found is not None and found.run != st.session_state.get(LOOKED_AT):
         st.rerun(scope="app")
@@ -61,7 +60,7 @@ def stay_along() -> None:
 
 
 def show_way(run: Run) -> None:
-    """Tell the class which run it sees, while this tab leads."""
+    """Publish this tab's run to the class while it leads."""
     if not st.session_state.get(LEADS):
         return
     before = teacher_view(the_store())
@@ -70,14 +69,14 @@ def show_way(run: Run) -> None:
 
 
 def go_to_step() -> None:
-    """The teacher has moved the replay: the class sees that step, or the newest when it is none."""
+    """Publish the replayed step to the class; the newest step for none."""
     run_id, _, step = (st.session_state["live"].get("seek") or "").partition(":")
     if run_id and st.session_state.get(LEADS):
         set_teacher_view(the_store(), TeacherView(run_id, int(step) if step else None))
 
 
 def menu() -> None:
-    """The link for the class, and leading it, for who may."""
+    """Show the link for the class and, to those who may lead it, the switch."""
     with st.popover(
         say("class.menu"), icon=":material/groups:", key="class_menu", help=say("class.menu.help")
     ):
@@ -100,7 +99,7 @@ def _leave_class() -> None:
 
 
 def _address(chosen: list[tuple[str, str]]) -> str:
-    """This page's address with what is chosen; who follows needs no run of its own in it."""
+    """Return this page's address with the chosen options; a following page needs no run."""
     chosen_here = {name for name, _ in (HIDDEN, LARGE, FOLLOW)}
     kept = {name: value for name, value in st.query_params.items() if name not in chosen_here}
     if FOLLOW in chosen:

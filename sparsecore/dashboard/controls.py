@@ -1,4 +1,4 @@
-"""The settings of a run: their values in the session and in the URL, and what is wrong with them.
+"""The settings of a run: their values in the session and in the URL, and their errors.
 
 Settings live in `st.session_state` under the parameters' names. The URL holds all of them, so that a link
 opens the same settings; a link that names only a run opens that run's.
@@ -52,15 +52,15 @@ def say(key: str, **values: Any) -> str:
 
 
 def plain(text: Any) -> str:
-    """Text of somebody else's for a place that reads Markdown: every mark stands for itself."""
+    """Escape untrusted text for Markdown."""
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", str(text))
 
 
 def load(run: Run | None) -> None:
     """Fill the session's settings: the defaults, over them the run's, over them the URL's.
 
-    What in the URL does not fit is left out and told beside its field. Streamlit forgets what was entered
-    into a widget as soon as it is not shown; it is put back from the settings kept.
+    Invalid values of the URL are dropped and reported next to their field. Streamlit forgets the value of a
+    widget that is not shown; it is restored from the kept settings.
     """
     if SETTINGS not in st.session_state:
         settings, problems = _from_url(run)
@@ -112,7 +112,7 @@ def present() -> dict[str, Any]:
 
 
 def hold(key: str, value: Any) -> None:
-    """Let a widget hold a value; one that does on the screen is not set anew, for which see `UNCOVERED`."""
+    """Set the value of a widget, unless it is on the screen with that value; see `UNCOVERED`."""
     st.session_state[HOLDING] = st.session_state.get(HOLDING, frozenset()) | {key}
     on_screen = key in st.session_state.get(HELD, ()) and key in st.session_state
     if not on_screen or st.session_state[key] != value:
@@ -120,13 +120,13 @@ def hold(key: str, value: Any) -> None:
 
 
 def changed() -> list[str]:
-    """The parameters that somebody has set since the page last ran to its end."""
+    """Return the parameters that the user has set since the last complete run of the page."""
     kept = st.session_state[SETTINGS]
     return [name for name in every_parameter() if st.session_state.get(name) != kept.get(name)]
 
 
 def note(names: list[str]) -> None:
-    """These are no longer `changed`."""
+    """Remove parameters from `changed`."""
     st.session_state[SETTINGS] |= {name: st.session_state[name] for name in names}
 
 
@@ -137,7 +137,7 @@ def put(name: str, value: Any) -> None:
 
 
 def turn_to(page: str) -> None:
-    """Another page is shown: no widget is on the screen yet; a sweep's settings are its own."""
+    """Reset widget state for another page; a sweep has its own settings."""
     before = st.session_state.get(PAGE)
     st.session_state[HOLDING] = frozenset()
     if page == before:
@@ -153,7 +153,7 @@ def turn_to(page: str) -> None:
 
 
 def ran_to_its_end() -> None:
-    """The browser has every widget of the page."""
+    """Note that the browser has every widget of the page."""
     st.session_state[HELD] = st.session_state[HOLDING]
 
 
@@ -163,9 +163,9 @@ def rows() -> dict[str, Parameter]:
 
 
 def keep() -> dict[str, Any]:
-    """Keep the settings for when the page is shown again; gives them.
+    """Keep the settings for the next time the page is shown, and return them.
 
-    A run of the page that another interrupts does not come here: what was entered before it is still known.
+    An interrupted page run does not reach this point, so values entered before it stay known.
     """
     st.session_state[SETTINGS] = present()
     st.session_state[SHOWN] = st.session_state[SHOWING]
@@ -173,7 +173,7 @@ def keep() -> dict[str, Any]:
 
 
 def save() -> dict[str, Any]:
-    """Keep the settings for other pages and put them into the URL; gives them."""
+    """Keep the settings for other pages, put them into the URL, and return them."""
     settings = keep()
     mine = rows()
     shown = {name: _text(v) for name, v in settings.items() if v is not None and name in mine}
@@ -191,7 +191,7 @@ def _text(value: Any) -> str:
 
 
 def checked(settings: dict[str, Any]) -> RunConfig | None:
-    """The config of the settings; None when one does not fit, which `problem` tells beside its field."""
+    """Return the config of the settings; None if a value is invalid, which `problem` shows at its field."""
     problems = st.session_state[PROBLEMS] = {}
     try:
         return RunConfig.parse(settings)
@@ -201,22 +201,22 @@ def checked(settings: dict[str, Any]) -> RunConfig | None:
 
 
 def problem(name: str) -> None:
-    """What is wrong with a parameter's value, in the reader's language, under its field."""
+    """Show the error of a parameter's value under its field."""
     error = st.session_state.get(PROBLEMS, {}).get(name)
     in_link, taken = st.session_state.get(LINK_PROBLEMS, {}).get(name, (None, None))
     if error is None and st.session_state[name] == taken:
         error = in_link
     if error is not None:
-        st.error(told(error))
+        st.error(sentence(error))
 
 
 def refusal() -> str:
-    """Why these settings cannot be trained, in one sentence."""
-    return told(next(iter(st.session_state[PROBLEMS].values())))
+    """Return in one sentence why these settings cannot be trained."""
+    return sentence(next(iter(st.session_state[PROBLEMS].values())))
 
 
-def told(error: ConfigError) -> str:
-    """What is wrong with a value, in the reader's language."""
+def sentence(error: ConfigError) -> str:
+    """Return the error of a value as a sentence in the user's language."""
     if isinstance(error, LimitExceeded):
         return say(error.key, **error.values)
     row = (every_parameter() | rows()).get(error.field)
@@ -226,8 +226,8 @@ def told(error: ConfigError) -> str:
     return say("problem", label=say(row.label_key), value=plain(error.value), allowed=allowed)
 
 
-def told_store(error: StoreError) -> str:
-    """What is wrong with the store, and what to do, in the reader's language."""
+def store_sentence(error: StoreError) -> str:
+    """Return the error of the store and its remedy, in the user's language."""
     if error.kind:
         return say(f"live.store.{error.kind}", place=plain(error.details["place"]))
     return "\n\n".join((say("store.unreachable"), plain(error)))
@@ -249,7 +249,7 @@ def _allowed(row: Parameter) -> str:
 
 
 def follow_task() -> None:
-    """After another task or size: the parameters whose default depends on it take that default."""
+    """After a change of task or size, reset the parameters whose default depends on it."""
     task, size = st.session_state["task"], st.session_state["size"]
     card = tasks()[task]
     if size not in card.sizes:
@@ -263,6 +263,6 @@ def follow_task() -> None:
 
 
 def follow_method() -> None:
-    """After another method: the parameters that it brings along take their defaults."""
+    """After a change of method, set its own parameters to their defaults."""
     for name, each in methods()[st.session_state["method"]].own.items():
         put(name, each.default)

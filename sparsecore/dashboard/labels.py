@@ -1,4 +1,4 @@
-"""Another run's curves beside those of the run that is shown."""
+"""Labels of runs, and the curves of a second run for the live view."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from sparsecore.runs.store.store import Store
 
 LISTED = 20  # runs to choose from
 LOOKED_AT = 200  # of the newest runs of all tasks
-POINTS = 400  # of a curve: beside another, more can not be told apart
+POINTS = 400  # of the second curve; more are not visible
 
 
 def comparable(store: Store, run: Run) -> list[dict[str, str]]:
-    """The newest runs of the same task that have begun: id and name."""
+    """Return id and name of the newest started runs of the same task."""
     others = [r for r in store.list(limit=LOOKED_AT) if r.config.task == run.config.task and r.step]
     return [{"id": r.id, "label": label(r)} for r in others if r.id != run.id][:LISTED]
 
 
 def label(run: Run) -> str:
-    """A run in a few words: method, ρ, size, seed, id."""
+    """Describe a run: method, ρ, size, seed, id."""
     size, seed = say(f"size.{run.config.size}"), say("live.seed", seed=run.config.seed)
     return f"{short(run)} · {size} · {seed} · {run.id}"
 
 
 def short(run: Run) -> str:
-    """A run in as few words as a legend has room for: method and ρ."""
+    """Describe a run for a legend: method and ρ."""
     method = say(f"method.{run.config.method}")
     takes = methods()[run.config.method].takes
     return method if "density" not in takes else f"{method} ρ {run.config.density:g}"
 
 
 def curves(store: Store, run_id: str) -> dict[str, Any]:
-    """A run's scores as they are now: at most `POINTS` `rows` of step and metrics, and its steps an epoch."""
+    """Return a run's metrics so far: at most `POINTS` rows of step and metrics, and its steps per epoch."""
     run = store.get(run_id)
     records = [(row.step, json.loads(row.payload)) for row in store.entries(run_id, ["record"])]
     rows = [{"step": step, "metrics": values["metrics"]} for step, values in records if values.get("metrics")]

@@ -36,7 +36,7 @@ def live_view(run: Run, frozen: bool | None = None) -> None:
     language = st.session_state["lang"]
     others = comparable(the_store(), run)
     chosen = st.session_state.get(COMPARED)
-    told = {
+    props = {
         "run": run.id,
         "token": leave_to_watch(run.id),
         "state": run.state,
@@ -45,7 +45,7 @@ def live_view(run: Run, frozen: bool | None = None) -> None:
         "others": others,
         "compare": curves(the_store(), chosen) if chosen in [other["id"] for other in others] else None,
         "leads": bool(st.session_state.get(classroom.LEADS)),
-        "obeys": classroom.asked(classroom.FOLLOW),
+        "obeys": classroom.is_requested(classroom.FOLLOW),
         "autoplay": run.origin in SHARED_ORIGINS,
         "language": language,
         "cards": drawn_cards(),
@@ -55,7 +55,7 @@ def live_view(run: Run, frozen: bool | None = None) -> None:
     place(
         "lab/view.js",
         "live",
-        told,
+        props,
         on_state_change=lambda: None,
         on_compare_change=_compare,
         on_seek_change=classroom.go_to_step,

@@ -1,9 +1,8 @@
-"""Presses of buttons that are not done yet: none is lost where something else begins the page anew meanwhile.
+"""Keep button presses that a rerun of the page would lose.
 
-Streamlit hands a press to the next run of the page. When the live view tells something, or another widget is
-touched, that run is broken off where it next speaks with the browser or asks the session, in a callback too,
-and the press is gone with it. So a button's callback only notes what is to be done, which nothing breaks off,
-and the page does it first of all.
+Streamlit delivers a press to the next run of the page. A message of the live view, or another widget,
+interrupts that run at its next access to the browser or the session, even within a callback, and the press is
+lost. So a button's callback only notes what to do, which nothing interrupts, and the page does it first.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ def press(act: Callable[..., Any], *given: Any) -> dict[str, Any]:
 def do_pressed() -> bool:
     """Do what was pressed since, in order, before any widget of the page, whose values it may set.
 
-    Whether anything was. The session is asked before each: better broken off there than after it is taken.
+    Returns whether there was any. Each is preceded by an access to the session, where an interruption hits.
     """
     any_done = False
     while waiting := _waiting():

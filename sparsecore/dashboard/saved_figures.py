@@ -1,4 +1,4 @@
-"""A figure of a page with one control below it, which saves it as PNG and SVG, and its data as CSV.
+"""Draw a figure with one control that saves it as PNG and SVG, and its data as CSV.
 
 A new figure needs no more than `draw(figure, key="sweep_metric", name="sweep-ab12-metric")` in place of
 `st.plotly_chart`: its table comes from the figure itself (`figures/table.py` says what it reads). The
@@ -30,10 +30,10 @@ CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": REMOVED}
 
 
 def draw(figure: go.Figure, key: str, name: str, *, title: str | None = None, **options: Any) -> Any:
-    """Draw a figure and its control; gives what `st.plotly_chart` gives.
+    """Draw a figure and its control; returns the result of `st.plotly_chart`.
 
-    name: of its files, such as "sweep-ab12-metric": what was looked at, and which figure of it.
-    title: for those who do not see it, and for its picture, where the figure has none of its own.
+    name: of its files, such as "sweep-ab12-metric".
+    title: for screen readers, and for the picture if the figure has none.
     """
     title = title or figure.layout.title.text
     shown = st.plotly_chart(figure, key=key, alt=title, **{"config": CONFIG} | options)
@@ -49,7 +49,7 @@ def draw_html(markup: str, key: str, name: str, title: str, table: Table) -> Non
 
 
 def control(key: str, name: str, title: str | None, csv: Callable[[], bytes]) -> None:
-    """The control of what stands in this container; `csv` is called when the table is asked for."""
+    """Draw the control of the figure in this container; `csv` is called on request."""
     name = f"sparsecore-{name}"
     # Not as wide as the page: beside the button a press must still reach what lies there.
     with (
@@ -65,5 +65,5 @@ def control(key: str, name: str, title: str | None, csv: Callable[[], bytes]) ->
 
 
 def _csv(figure: go.Figure, language: str) -> bytes:
-    """Made when it is asked for."""
+    """Made on request."""
     return figure_csv(figure, speaker(language)).encode(EXCEL_ENCODING)

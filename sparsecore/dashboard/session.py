@@ -1,4 +1,4 @@
-"""What the pages share: the server's store, the run that is looked at, the one that greets everybody."""
+"""What the pages share: the server's store, the viewed run, the welcome run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def the_store() -> Store:
 
 
 def linked_run() -> Run | None:
-    """The run of the URL, else the one last looked at; None without one, or if there is none of that name."""
+    """Return the run of the URL, else the last viewed; None if there is none."""
     run_id = st.query_params.get("run") or st.session_state.get(LOOKED_AT)
     replaced, since = st.session_state.get(REPLACED, (None, 0.0))
     if run_id == replaced and time.monotonic() - since < STALE_SECONDS:
@@ -37,7 +37,7 @@ def linked_run() -> Run | None:
 
 
 def welcome_run() -> Run:
-    """The run that a visitor sees who has pressed nothing: one for all, begun by the first of them."""
+    """Return the welcome run for new visitors: one for all, started by the first."""
     store = the_store()
     for run in store.list(origin=WELCOME, limit=1):
         failed_long_ago = run.state == "failed" and time.time() - run.created > RETRY_SECONDS
@@ -47,30 +47,30 @@ def welcome_run() -> Run:
 
 
 def begun_here(run: Run) -> bool:
-    """Whether this session began the run; another person's is not ours to stop in passing."""
+    """Whether this session started the run; other people's runs are not stopped in passing."""
     return run.id in st.session_state.get(BEGUN, ())
 
 
 def note_begun(run_id: str) -> None:
-    """Remember that this session began the run."""
+    """Note that this session started the run."""
     st.session_state[BEGUN] = (*st.session_state.get(BEGUN, ()), run_id)
 
 
 def open_begun(run_id: str) -> None:
-    """Look at a run that was begun here in place of the one that was shown."""
+    """View a run that this session started instead of the shown one."""
     st.session_state[REPLACED] = st.session_state.get(LOOKED_AT), time.monotonic()
     open_run(run_id)
 
 
 def open_run(run_id: str) -> None:
-    """Look at this run from now on; the URL says so."""
+    """View this run from now on and put it into the URL."""
     st.session_state[LOOKED_AT] = run_id
     if st.query_params.get("run") != run_id:
         st.query_params["run"] = run_id
 
 
 def differs_from(config: RunConfig, run: Run, follows: bool) -> bool:
-    """Whether Train with this config would do something else than `run` does, which `follows` what is set."""
+    """Whether Train with this config would differ from `run`, whose live changes are in `follows`."""
     here, there = config.model_dump(), run.config.model_dump() | the_store().changes(run.id)
     rows = parameters_of(config.task, config.method)
     live = {name for name, row in rows.items() if row.live and run.active and follows}

@@ -1,4 +1,4 @@
-"""The teacher's password: compared in constant time, and only so often."""
+"""The teacher's password: compared in constant time, with a limit on attempts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Answer = Literal["right", "wrong", "wait"]
 
 
 class Door:
-    """Lets in who knows the password; without one nobody."""
+    """Checks the password; without one it admits no one."""
 
     def __init__(self, password: str) -> None:
         self._password = password.encode()
@@ -30,13 +30,13 @@ class Door:
         return bool(self._password)
 
     def knock(self, who: str, password: str) -> Answer:
-        """Whether the password is right; "wait" after too many wrong ones, whatever is said then."""
+        """Whether the password is right; "wait" after too many wrong attempts."""
         with self._turn:
             now = time.monotonic()
             while self._failed and now - self._failed[0][0] > WITHIN_SECONDS:
                 self._failed.popleft()
-            his = sum(name == who for _, name in self._failed)
-            if his >= TRIES or len(self._failed) >= TRIES_OF_ALL:
+            own = sum(name == who for _, name in self._failed)
+            if own >= TRIES or len(self._failed) >= TRIES_OF_ALL:
                 return "wait"
             if self.exists and hmac.compare_digest(password.encode(), self._password):
                 return "right"
@@ -46,5 +46,5 @@ class Door:
 
 @cache
 def door() -> Door:
-    """The door of this server, by the password of its environment."""
+    """Return the check of this server, with the password of its environment."""
     return Door(read_setting("teacher_password"))

@@ -1,4 +1,4 @@
-"""Who looks at the page: the owner of its browser, the teacher, or the only one on this server."""
+"""The visitor of the page: the owner of its browser, the teacher, or the only user of this server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from sparsecore.dashboard.controls import say, told, told_store
+from sparsecore.dashboard.controls import say, sentence, store_sentence
 from sparsecore.dashboard.server.identity import account_owner, digest, owner_cookies
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.teacher import TRIES, WITHIN_SECONDS, door
@@ -32,12 +32,12 @@ def signed_in() -> bool:
 
 
 def the_account() -> str | None:
-    """The owner that somebody signed in is; None when he is not."""
+    """Return the owner of the signed-in account; None if not signed in."""
     return account_owner(st.user.to_dict()) if signed_in() else None
 
 
 def visitor() -> Person:
-    """The person before this page."""
+    """Return the visitor of this page."""
     owner = the_account() or owner_cookies(the_store()).owner(st.context.cookies)
     if owner is None:
         owner = digest(st.session_state.setdefault(WITHOUT_COOKIE, secrets.token_urlsafe(24)))
@@ -47,7 +47,7 @@ def visitor() -> Person:
 
 @cache
 def _seen(store: Store) -> set[str]:
-    """Everyone who has looked at a page since the server began."""
+    """Return all owners that have opened a page since the server started."""
     return set()
 
 
@@ -59,30 +59,30 @@ def _alone(owner: str) -> bool:
 
 
 def may(thing: Run | Sweep) -> bool:
-    """Whether the person before this page may command the run or sweep."""
+    """Whether the visitor may command the run or sweep."""
     return visitor().may(thing.owner, thing.origin)
 
 
-def whose(thing: Run | Sweep, person: Person | None = None) -> Literal["yours", "nobodys", "others"]:
-    """Whose the run or sweep is, to a person: the one before this page."""
+def ownership(thing: Run | Sweep, person: Person | None = None) -> Literal["yours", "nobodys", "others"]:
+    """Return the ownership of a run or sweep as seen by a person, by default the visitor."""
     if thing.owner is None:
         return "nobodys"
     return "yours" if thing.owner == (person or visitor()).owner else "others"
 
 
 def hint(thing: Run | Sweep, usual: str) -> str:
-    """What a button says on hover: why it cannot be pressed, or the usual words."""
-    return usual if may(thing) else say(f"owner.{whose(thing)}.help")
+    """Return a button's tooltip: why it is disabled, or its usual text."""
+    return usual if may(thing) else say(f"owner.{ownership(thing)}.help")
 
 
 def whose_line(run: Run) -> None:
-    """Whose the run is, in words: what is on hover only, a phone does not show."""
+    """Show the owner of the run as text, because phones do not show tooltips."""
     if run.active and run.origin != WELCOME and not may(run):
-        st.caption(say(f"owner.{whose(run)}.line"))
+        st.caption(say(f"owner.{ownership(run)}.line"))
 
 
 def attempt(act: Callable[..., Any], *given: Any, **named: Any) -> Any:
-    """Do what the person asks for; a refusal is told by `tell_refusal` on the page that follows."""
+    """Do what the visitor requests; `tell_refusal` shows a refusal on the next page run."""
     try:
         return act(*given, **named)
     except NotYours:
@@ -90,25 +90,25 @@ def attempt(act: Callable[..., Any], *given: Any, **named: Any) -> Any:
     except QueueFull as error:
         refuse(say("queue.full", most=error.most))
     except ConfigError as error:
-        refuse(told(error))
+        refuse(sentence(error))
     except StoreError as error:
-        refuse(told_store(error))
+        refuse(store_sentence(error))
     return None
 
 
 def refuse(why: str) -> None:
-    """Let `tell_refusal` say why something is not done."""
+    """Record a refusal for `tell_refusal`."""
     st.session_state[REFUSED] = why
 
 
 def tell_refusal() -> None:
-    """Why what was asked for last was not done."""
+    """Show why the last request was refused."""
     if refused := st.session_state.pop(REFUSED, None):
         st.error(refused)
 
 
 def account_menu() -> None:
-    """Sign in and out, and the teacher's password, where the server offers them."""
+    """Offer sign-in, sign-out and the teacher's password if the server has them."""
     offers_sign_in = "is_logged_in" in st.user
     if not (door().exists or offers_sign_in):
         return

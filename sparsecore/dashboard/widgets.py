@@ -1,4 +1,4 @@
-"""A place for a file in the words of the page: Streamlit's uploader has its own, in English only."""
+"""Small widgets: an uploader in the page's language, dates, and styled words."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from sparsecore.dashboard.controls import say
 def file_uploader(
     label: str, key: str, on_change: Callable[[str], None], *, kind: str = "", help: str
 ) -> None:
-    """Ask for one file; the page's state has it under `key`, which `on_change` is told.
+    """Show an uploader for one file; the session has it under `key`, which `on_change` receives.
 
-    kind: the ending that a file must have, such as "zip"; any if left out.
+    kind: the required suffix, such as "zip"; any if left out.
     """
     size = st.get_option("server.maxUploadSize")
     limit = say("upload.kind", kind=kind.upper(), size=size) if kind else say("upload.limit", size=size)
@@ -33,13 +33,13 @@ def file_uploader(
 
 
 def day(seconds: float) -> str:
-    """The day of a time since the epoch."""
+    """Format the day of a time since the epoch."""
     at = time.localtime(seconds)
     return say("date.day", year=at.tm_year, month=say(f"date.month.{at.tm_mon}"), day=at.tm_mday)
 
 
 def minute(seconds: float) -> str:
-    """The day and the minute."""
+    """Format the day and the minute."""
     return f"{day(seconds)} {time.strftime('%H:%M', time.localtime(seconds))}"
 
 
@@ -50,13 +50,13 @@ CLOSING = '"\\<'  # what would end a text of a style, or the style
 
 
 def style_words(selector: str, words: dict[str, str]) -> None:
-    """Give the words by the names of their variables, without the two dashes, to what a selector finds."""
-    told = "".join(f"--{name}: {quoted(text)}; " for name, text in words.items())
-    st.html(f"<style>{selector} {{ {told}}}</style>")
+    """Define CSS variables with the words for the elements of a selector."""
+    rules = "".join(f"--{name}: {quoted(text)}; " for name, text in words.items())
+    st.html(f"<style>{selector} {{ {rules}}}</style>")
 
 
 def quoted(text: str) -> str:
-    r"""A text as CSS writes it.
+    r"""Quote a text for CSS.
 
     >>> quoted('a "file" </style>')
     '"a \\22 file\\22  \\3c /style>"'

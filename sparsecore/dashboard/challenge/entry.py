@@ -1,4 +1,4 @@
-"""Entering the challenge: one of the visitor's finished runs, a name, and what the judge found."""
+"""Enter the challenge: choose a finished run and a name, and see the judge's result."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAME = "challenge_name"  # in the session: what the visitor called himself last
 
 
 def metric_text(challenge: Challenge, value: float) -> str:
-    """A metric as people read it.
+    """Format a metric for the screen.
 
     >>> from sparsecore.teaching.challenge import challenges
     >>> metric_text(challenges()["spirals"], 0.99125), metric_text(challenges()["sinc"], 0.0799)
@@ -36,7 +36,7 @@ def candidates(task: str, person: Person) -> list[Run]:
 
 
 def entry_form(challenge: Challenge) -> None:
-    """Choose a run and a name, and be judged at once."""
+    """Let the user choose a run and a name, and judge it at once."""
     own = candidates(challenge.task, visitor())
     if not own:
         st.info(say("challenge.none_of_yours"))
@@ -57,11 +57,11 @@ def entry_form(challenge: Challenge) -> None:
             st.session_state[JUDGED] = chosen, attempt(enter, the_store(), chosen, name, by=visitor())
         except NotJudged as error:
             st.session_state[JUDGED] = chosen, error
-    told(challenge)
+    explain(challenge)
 
 
-def told(challenge: Challenge) -> None:
-    """What the judge found in the run that was entered last."""
+def explain(challenge: Challenge) -> None:
+    """Show the judge's result for the last entered run."""
     run_id, found = st.session_state.get(JUDGED, (None, None))
     if isinstance(found, NotJudged):
         st.error(say("challenge.not_judged", reason=plain(found)))
@@ -73,7 +73,7 @@ def told(challenge: Challenge) -> None:
 
 
 def board(challenge: Challenge, found: list[Entry]) -> None:
-    """The leaderboard as a table; names are text, whatever they hold."""
+    """Show the leaderboard as a table; names are escaped."""
     person = visitor()
     rows = [
         {
@@ -104,7 +104,7 @@ def board(challenge: Challenge, found: list[Entry]) -> None:
 
 
 def _withdrawal(mine: list[Entry]) -> None:
-    """Take an entry back: one's own; the teacher anybody's."""
+    """Withdraw an entry: users their own, the teacher any."""
     if not mine:
         return
     names = {entry.run.id: f"{entry.rank} · {entry.name}" for entry in mine}

@@ -1,4 +1,4 @@
-"""Which two runs stand side by side: those of the address, by search, or a pair that is worth a look."""
+"""Choose the two runs to compare: from the address, by search, or a suggested pair."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ LOOKED_THROUGH = 400  # of the newest runs, for a pair
 
 
 def chosen() -> tuple[Run | None, Run | None]:
-    """The two runs of the address, else those last looked at; whoever is missing is found for the other.
+    """Return the two runs of the address, else the last viewed pair; a missing one is suggested.
 
-    The address says which. The second is None where no run goes with the first, both where there is no run.
+    The address is updated. The second is None if no run matches the first; both are None without runs.
     """
-    asked = [st.query_params.get(name, "") for name in (FIRST, SECOND)]
-    if not any(asked):
-        asked = st.session_state.get(PAIR, ["", ""])
-    first, second = ((the_store().get(run_id) if run_id else None) for run_id in asked)
-    for run_id, run in zip(asked, (first, second), strict=True):
+    linked = [st.query_params.get(name, "") for name in (FIRST, SECOND)]
+    if not any(linked):
+        linked = st.session_state.get(PAIR, ["", ""])
+    first, second = ((the_store().get(run_id) if run_id else None) for run_id in linked)
+    for run_id, run in zip(linked, (first, second), strict=True):
         if run_id and run is None:
             st.warning(say("compare.missing", run=plain(run_id)))
     if first and second and first.id == second.id:
@@ -55,7 +55,7 @@ def _paired(first: Run | None, second: Run | None, recent: list[Run]) -> tuple[R
 
 
 def _open(first: Run | None, second: Run | None) -> None:
-    """Look at these from now on; the address says so."""
+    """View these runs from now on and put them into the address."""
     ids = {FIRST: first.id if first else "", SECOND: second.id if second else ""}
     st.session_state[PAIR] = list(ids.values())
     for name, run_id in ids.items():
@@ -66,7 +66,7 @@ def _open(first: Run | None, second: Run | None) -> None:
 
 
 def turn_to_step(step: int | None) -> None:
-    """The step that is looked at; None for the newest."""
+    """Return the viewed step; None for the newest."""
     if step is not None:
         st.query_params[STEP] = str(step)
     elif STEP in st.query_params:
@@ -74,7 +74,7 @@ def turn_to_step(step: int | None) -> None:
 
 
 def choose(first: Run, second: Run | None) -> None:
-    """The row in which another task, other runs, or the two the other way round are chosen."""
+    """Draw the row that chooses the task and the runs, and swaps them."""
     store, task = the_store(), first.config.task
     with st.container(horizontal=True, vertical_alignment="bottom", key="compare_choice"):
         _task(task)
@@ -101,7 +101,7 @@ def choose(first: Run, second: Run | None) -> None:
 
 
 def _task(task: str) -> None:
-    """Of the tasks that have runs."""
+    """Draw the choice among tasks that have runs."""
     known = [name for name in tasks() if name == task or count(the_store(), RunFilter(task=name))]
     names = {name: say(f"task.{name}") for name in known}
     hold(TASK, task)
@@ -140,7 +140,7 @@ def _run(place: str, run: Run | None, found: Iterable[Run]) -> None:
 
 
 def _turn(place: str, run_id: str) -> None:
-    """Another run in this place; the one that stands in the other place changes places."""
+    """Put a run on one side; if it is on the other side already, swap."""
     other = SECOND if place == FIRST else FIRST
     if st.query_params.get(other) == run_id:
         _swap()
@@ -155,7 +155,7 @@ def _swap() -> None:
 
 
 def offer(run: Run | None) -> None:
-    """Where nothing can be compared yet: what to train, in one press."""
+    """Offer to train a comparable pair if there is none."""
     configs = counterparts(run)
     with st.container(border=True, key="compare_empty"):
         if run is None:

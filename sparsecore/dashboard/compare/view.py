@@ -1,4 +1,4 @@
-"""Two runs side by side at one step: one component that keeps its nodes, fed by the live route."""
+"""Show two runs side by side at one step: one component, fed by the live route."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ PREFIXES = ("compare.", "live.", "method.", "save.", "task.", "state.")  # of th
 
 
 def compare_view(first: Run, second: Run) -> None:
-    """Show two runs of one task, live while they train; the step that is looked at goes into the address."""
+    """Show two runs of one task, live while they train; the viewed step goes into the address."""
     language = st.session_state["lang"]
-    told = {
+    props = {
         "a": _told(first),
         "b": _told(second),
         "step": _asked_step(),
@@ -34,7 +34,7 @@ def compare_view(first: Run, second: Run) -> None:
     place(
         "compare/view.js",
         KEY,
-        told,
+        props,
         on_step_change=lambda: turn_to_step(st.session_state[KEY].get("step")),
     )
 
@@ -49,5 +49,5 @@ def _told(run: Run) -> dict[str, Any]:
 
 
 def _asked_step() -> int | None:
-    asked = st.query_params.get(STEP, "")
-    return int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 10 else None
+    linked = st.query_params.get(STEP, "")
+    return int(linked) if linked.isascii() and linked.isdigit() and len(linked) < 10 else None

@@ -1,4 +1,4 @@
-"""A file of texts from the reader's machine: looked at, shown, and kept when the reader says so."""
+"""Import a file of texts: inspect it, preview it, and store it on request."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BUILT_IN_SHOWN = 5  # of the generated texts
 
 
 class Incoming:
-    """An uploaded file in a folder of its own, gone with this object; what is being done with it."""
+    """An uploaded file in its own temporary folder, and the job that works on it."""
 
     def __init__(self, name: str, content: memoryview) -> None:
         shown = "".join(c for c in Path(name).name if c.isprintable())
@@ -37,36 +37,36 @@ class Incoming:
         self.folder = tempfile.TemporaryDirectory(prefix="sparsecore-", ignore_cleanup_errors=True)
         self.path = Path(self.folder.name) / "upload"  # never under a name that somebody else chose
         self.path.write_bytes(content)
-        self.offered: list[str] = []  # columns to pick from, once they could not be told
+        self.offered: list[str] = []  # columns to choose from if they were not detected
         self.look()
 
     def look(self, **columns: str | None) -> None:
-        """Begin to read it; `text_column` and `label_column` say which columns of a table are meant."""
+        """Start reading; text_column and label_column select columns of a table."""
         self.columns = columns
         self.keeping = False
         self.work = in_background(partial(preview, self.path, **columns))
 
     def keep(self, name: str, folder: Path) -> None:
-        """Begin to keep its texts under a name."""
+        """Start storing its texts under a name."""
         if not self.keeping:
             self.seen: Preview = self.work.result()
         self.keeping = True
         self.work = in_background(partial(add, self.path, name, folder, **self.columns))
 
     def close(self) -> None:
-        """Give up whatever is being done with it and forget it."""
+        """Cancel the work on it and discard it."""
         self.work.cancel()
         self.folder.cleanup()
 
 
 def translated(error: CorpusError) -> str:
-    """What is wrong with a file, in the reader's language."""
+    """Return the error of a file as a sentence in the user's language."""
     lists = {name: ", ".join(v) if isinstance(v, list) else v for name, v in error.details.items()}
     return plain(say(f"corpus.{error.code}", sentence=str(error), **lists))
 
 
 def incoming(folder: Path) -> None:
-    """The uploader, and what the file that came holds; its texts are kept in `folder`."""
+    """Show the uploader and the preview of the file; its texts are stored in `folder`."""
     key = f"upload{st.session_state.get(UPLOADS, 0)}"
     file_uploader(say("upload"), key, _take, help=say("upload.help"))
     held: Incoming | None = st.session_state.get(INCOMING)
@@ -84,7 +84,7 @@ def incoming(folder: Path) -> None:
 
 
 def _built_in() -> None:
-    """What is trained on as long as nobody brings texts."""
+    """Show the built-in texts, used until a file is imported."""
     st.markdown(f"**{say('data.builtin.first')}**")
     st.caption(say("data.builtin.help"))
     corpus = generate(BUILT_IN_SHOWN, BUILT_IN_SEED)
@@ -103,7 +103,7 @@ def _take(key: str) -> None:
 
 
 def discard() -> None:
-    """Forget the file that is looked at."""
+    """Discard the previewed file."""
     held = st.session_state.pop(INCOMING, None)
     if held is not None:
         held.close()
@@ -148,7 +148,7 @@ def _looked_at(held: Incoming, folder: Path, refused: str | None = None) -> None
 
 
 def grades(labels: Mapping[str, int], name: str, key: str) -> None:
-    """How many texts each grade has, of the texts of this name; `key` tells them from others."""
+    """Show the number of texts per grade; `key` is unique on the page."""
     title = f"{say('data.labels')} · {name}"
     draw_html(grade_bar(labels, say), f"grades_{key}", f"texts-{key}", title, grade_table(labels, say))
 
@@ -168,7 +168,7 @@ def _kept(held: Incoming, folder: Path) -> None:
 
 
 def _pick(held: Incoming) -> None:
-    """Which columns of a table hold the texts and the grades, if that can not be told from the file."""
+    """Let the user choose the columns of texts and grades if they cannot be detected."""
     if not held.offered:
         return
     turn = st.session_state[UPLOADS]  # another file has other columns
@@ -188,7 +188,7 @@ def _pick(held: Incoming) -> None:
 
 
 def facts(found: Inspection) -> str:
-    """Format, rows, languages, lengths and what was left out, as a list of terms."""
+    """Show format, rows, languages, lengths and skipped rows as a list of terms."""
     counted = {name: f"{count:,}" for name, count in found.lengths.items()}
     skipped = [f"{say(f'skipped.{reason}')} {count:,}" for reason, count in found.skipped.items()]
     languages = [f"{say(f'data.{name}')} {count:,}" for name, count in found.languages.items() if count]

@@ -1,4 +1,4 @@
-"""The texts that are kept on this server: chosen for a run, listed, removed."""
+"""Stored texts: choose them for a run, list and remove them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from sparsecore.dashboard.data.incoming import JUST_KEPT, facts, grades, transla
 from sparsecore.engine.cards import tasks
 
 PAGE = Path(__file__).parents[3] / "pages" / "data.py"
-REMOVING = "removing"  # in the session: the texts that were asked to be removed
+REMOVING = "removing"  # in the session: the texts whose removal awaits confirmation
 REFUSED = "remove_refused"
 
 
 def choose(folder: Path, shown: dict[str, Any]) -> None:
-    """Which texts a run trains on: kept ones, or the generated ones; `shown` is given to the widget."""
+    """Choose the texts of a run, stored or built in; `shown` goes to the widget."""
     options = {each.id: f"{each.name} ({each.inspection.rows:,})" for each in stored_corpora(folder)}
     chosen = st.session_state.get("data")
     if chosen is not None:
@@ -54,7 +54,7 @@ def train_on(key: str) -> None:
 
 
 def listed(folder: Path) -> str | None:
-    """All kept texts with what can be done with them; the id of those to train on, once that is pressed."""
+    """List the stored texts with their actions; returns the id of the texts to train on, once pressed."""
     found = sorted(stored_corpora(folder), key=lambda each: -saved_at(each.id, folder))
     if refused := st.session_state.pop(REFUSED, None):
         st.error(refused)

@@ -1,4 +1,4 @@
-"""A layer that dies, shown to who has pressed nothing yet; and what may cure it, a button for each."""
+"""Offer a collapsing run to new users, and for a collapsed run its remedies, a button each."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ FLOOR = {"keep_alive": 1}
 
 
 def cures(config: RunConfig) -> dict[str, dict[str, Any]]:
-    """What may keep the layers of a run that collapsed alive, by name: the parameters to change.
+    """Return the remedies for a collapsed run by name: the parameters to change.
 
-    A larger ρ is the last resort: of one budget for all, the next few larger ones empty the same layer.
+    A larger ρ comes last: with a global budget the next larger values empty the same layer.
 
     >>> cures(RunConfig(method="global", density=0.05))
     {'layerwise': {'method': 'layerwise'}, 'floor': {'keep_alive_layer': 4}}
@@ -67,7 +67,7 @@ def offer(run: Run) -> None:
 
 
 def _as_it_ended(run: Run) -> RunConfig:
-    """The run's config with what was changed by hand while it trained; a freeze was for that run."""
+    """Return the run's config with its live changes, except a freeze."""
     changes = the_store().changes(run.id)
     return RunConfig.parse(run.config.model_dump() | changes | {"freeze_at": run.config.freeze_at})
 
@@ -87,7 +87,7 @@ def _button(name: str, config: RunConfig, run: Run, icon: str, **change: Any) ->
 
 
 def _train(run: Run, config: RunConfig) -> None:
-    """Begin it, and set the controls to what it is."""
+    """Start the run and set the controls to its settings."""
     if train(run.id, config):
         for name, value in config.model_dump().items():
             put(name, value)

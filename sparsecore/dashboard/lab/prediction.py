@@ -55,7 +55,7 @@ def predict(store: Store, run_id: str, text: str) -> Prediction:
 
 @st.fragment
 def ask(store: Store, run: Run) -> None:
-    """The field for a description, and what the run makes of the last one that was asked."""
+    """Show the field for a description, and the run's prediction for the last one."""
     with st.container(border=True, key="predict"):
         st.markdown(f"**{say('predict.title')}**")
         with st.form("predict", border=False):

@@ -1,4 +1,4 @@
-"""Train, pause, step, stop, reset, new seed: buttons and what they ask of the store."""
+"""Train, pause, step, stop, reset, new seed: the buttons and their commands to the store."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ICONS = {
 
 
 def transport(run: Run, frozen: bool) -> None:
-    """The row of buttons: those that begin a run, and those that act on `run`."""
+    """Draw the row of buttons: those that start a run, and those that act on `run`."""
     mine = run.origin != WELCOME and may(run)
     paused, running = mine and run.state == "paused", mine and run.state == "running"
     method = the_store().changes(run.id).get("method", run.config.method)
@@ -44,9 +44,9 @@ def transport(run: Run, frozen: bool) -> None:
 
 
 def train(shown: str, config: RunConfig | None = None, *, paused: bool = False) -> str | None:
-    """Train with these settings, or those of the widgets, and look at it; gives the run's id.
+    """Start a run with these settings, or those of the widgets, show it, and return its id.
 
-    The run that was shown is stopped, if it is our own and still trains.
+    The run shown before is stopped if it is the user's own and still trains.
 
     paused: wait before the first step.
     """
@@ -73,7 +73,7 @@ def _begin(shown: Run | None, config: RunConfig, paused: bool) -> str:
 
 
 def _reset(shown: str) -> None:
-    """The same initial weights, before the first step."""
+    """Start over: the same initial weights, before the first step."""
     train(shown, paused=True)
 
 
@@ -89,14 +89,14 @@ def _button(action: str, icon: str, shortcut: str, pressed: dict[str, Any], **op
 
 
 def _ask_button(run: Run, action: str, shortcut: str, *, enabled: bool) -> None:
-    told = {"disabled": not enabled, "help": hint(run, say(f"action.{action}.help"))}
-    _button(action, ICONS[action], shortcut, press(attempt, _ask, run.id, action), **told)
+    state = {"disabled": not enabled, "help": hint(run, say(f"action.{action}.help"))}
+    _button(action, ICONS[action], shortcut, press(attempt, _ask, run.id, action), **state)
 
 
 def tell_changes(shown: Run | None, config: RunConfig) -> None:
-    """Send what was set since, and may change while training, to the run that is shown.
+    """Send changed live parameters to the shown run.
 
-    Not in a callback, for which see `presses`; a page that is broken off here sends it again.
+    Not in a callback (see `presses`); an interrupted page sends them again.
     """
     names = controls.changed()
     rows = parameters_of(config.task, config.method)
@@ -121,7 +121,7 @@ def _ask(run_id: str, what: str) -> None:
 
 
 def devices(store: Store) -> dict[str, str]:
-    """The devices of this machine as the last worker found them: name in a config → name for people."""
+    """Return the devices found by the last worker: config name → display name."""
     found = store.setting("devices", list)
     names = {"auto": say("device.auto")}
     for device in found or [{"name": "cpu", "label": ""}]:
@@ -133,7 +133,7 @@ def devices(store: Store) -> dict[str, str]:
 
 
 def language_switch() -> None:
-    """The corner of a page: who one is, where that matters; 中文 or English, at once and in the link."""
+    """Draw the corner of a page: the user, if that matters, and the language switch."""
 
     def keep() -> None:
         st.session_state["lang"] = st.session_state["language_choice"]

@@ -1,4 +1,4 @@
-"""What the Theory page and the lessons compute: by plain numbers, kept for all who ask the same."""
+"""Cached computations of the Theory page and the lessons, keyed by plain numbers."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ def problem(n: int, true_weights: int, condition: float, noise: float, seed: int
 
 
 @lru_cache(KEPT)
-def points(asked: tuple[int, int, float, float, int], s: int) -> ls.Points | None:
-    """The points of every support of a problem; None where there are too many."""
-    return ls.every_point(problem(*asked), s) if comb(asked[0], s) <= ls.MOST_SUPPORTS else None
+def points(key: tuple[int, int, float, float, int], s: int) -> ls.Points | None:
+    """Return the points of every support of a problem; None if there are too many."""
+    return ls.every_point(problem(*key), s) if comb(key[0], s) <= ls.MOST_SUPPORTS else None
 
 
 @lru_cache(KEPT)
-def basins(asked: tuple[int, int, float, float, int], lipschitz: float, side: float) -> np.ndarray:
-    """Where a square of starts in the plane ends, (cells, cells); −1 for no end within the steps."""
+def basins(key: tuple[int, int, float, float, int], lipschitz: float, side: float) -> np.ndarray:
+    """Return the end of every start of a square in the plane, (cells, cells); −1 without convergence."""
     _, starts = ls.grid(-side, side, BASIN_CELLS)
-    found = ls.ends(problem(*asked), starts, 1, lipschitz, PLANE_STEPS, PLANE_STILL)
-    return ls.support_of(found, points(asked, 1)).reshape(BASIN_CELLS, BASIN_CELLS)
+    found = ls.ends(problem(*key), starts, 1, lipschitz, PLANE_STEPS, PLANE_STILL)
+    return ls.support_of(found, points(key, 1)).reshape(BASIN_CELLS, BASIN_CELLS)
 
 
 @lru_cache(KEPT)
 def ends_of_starts(
-    asked: tuple[int, int, float, float, int], s: int, lipschitz: float
+    key: tuple[int, int, float, float, int], s: int, lipschitz: float
 ) -> tuple[tuple[float, ...], tuple[int, ...], int]:
-    """f at each distinct end of STARTS random starts, how many end there, and how many came to no rest."""
-    given = problem(*asked)
-    starts = 2 * np.random.default_rng(0).standard_normal((STARTS, asked[0]))
+    """Return f at each distinct end of STARTS random starts, starts per end, and those not converged."""
+    given = problem(*key)
+    starts = 2 * np.random.default_rng(0).standard_normal((STARTS, key[0]))
     found = ls.ends(given, starts, s, lipschitz)
     still = np.round(found.w[found.still], 5)
     distinct, counts = np.unique(still, axis=0, return_counts=True)
@@ -71,12 +71,12 @@ def best_accuracies() -> np.ndarray:
 
 
 def drawn_spirals(noise: float) -> tuple[np.ndarray, np.ndarray]:
-    """Points (k, 2) and classes of the two spirals, as the task draws them, with this noise of the angle."""
+    """Return points (k, 2) and classes of the two spirals at this angle noise, drawn like the task."""
     return spiral_points(np.random.default_rng(0), noise, SPIRAL_POINTS)
 
 
 def stored(densities: np.ndarray) -> dict[str, np.ndarray]:
-    """Bytes of a matrix of SHAPE in each format at each density."""
+    """Return the bytes of a matrix of SHAPE in each format at each density."""
     rows, cols = SHAPE
     sizes = [formats.stored_bytes(rows, cols, round(density * rows * cols)) for density in densities]
     return {name: np.array([size[name] for size in sizes]) for name in formats.FORMATS}
@@ -84,6 +84,6 @@ def stored(densities: np.ndarray) -> dict[str, np.ndarray]:
 
 @lru_cache(2)
 def product_times(batch: int) -> tuple[float, tuple[float, ...], float | None]:
-    """Dense and CSR seconds at MEASURED on this machine, measured once, and where the two are equal."""
+    """Measure once the seconds of dense and CSR products at MEASURED, and find their break-even."""
     dense, csr = formats.product_seconds(MEASURED, batch)
     return dense, tuple(csr), formats.break_even(MEASURED, dense, csr)

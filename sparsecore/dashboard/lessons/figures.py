@@ -1,4 +1,4 @@
-"""A lesson's own figure: drawn at once, interactive; what gives the answer away comes with it."""
+"""The figures of lessons: interactive; parts that reveal the answer appear after it."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ CONFIG = {"displayModeBar": False}
 
 
 def draw(figure: go.Figure, key: str, name: str | None = None) -> None:
-    """A figure of Lessons or Theory, whose files have this name, else that of its key."""
+    """Draw a figure of Lessons or Theory; name: of its files, by default its key."""
     saved_figures.draw(figure, key, name or key.replace("_", "-"), config=CONFIG)
 
 
 def lesson_figure(lesson: Lesson, run: Run | None, *, revealed: bool) -> None:
-    """The figure of a lesson, with its sliders; `run` is the run shown beside it, if there is one."""
+    """Draw the figure of a lesson with its sliders; run: the run shown next to it, if any."""
     if lesson.figure == "retention":
         _retention(run)
     else:
@@ -123,12 +123,12 @@ def _storage(revealed: bool) -> None:
     )
     dense, csr, at = computed.product_times(batch)
     draw(figures.speed(computed.MEASURED, dense, csr, at, say), "lesson_speed")
-    told = "lessons.speed.none" if at is None else "lessons.speed.at"
-    st.caption(say(told, at="" if at is None else f"{at:.0%}", batch=batch))
+    key = "lessons.speed.none" if at is None else "lessons.speed.at"
+    st.caption(say(key, at="" if at is None else f"{at:.0%}", batch=batch))
 
 
 def _retention(run: Run | None) -> None:
-    """Measured again at every run of the page; a run that trains brings the page back when it ends."""
+    """Measured at every page run; a training run triggers one when it ends."""
     found = None if run is None else foretold(the_store(), run.id)
     if found is None:
         st.info(say("lessons.retention.waiting"), icon=":material/hourglass_empty:")

@@ -1,8 +1,7 @@
 """The parts of the Lessons page: the order, the question, the class's answers, and what to try next.
 
-Which lessons a person has answered is kept in the store under the owner that the browser's cookie names: it
-is the same mark that his runs have, outlives the tab, and tells the class's answers apart. A copy in the
-browser's own storage could disagree with it.
+The store keeps answers under the owner in the browser's cookie, like runs: they outlive the tab and count
+once per person. A copy in the browser's storage could disagree with it.
 """
 
 from __future__ import annotations
@@ -36,10 +35,10 @@ def language() -> str:
 
 
 def chosen_lesson() -> Lesson:
-    """The lesson of the address, else the one last read, else the first; the address says which."""
+    """Return the lesson of the address, else the last viewed, else the first; updates the address."""
     known = {lesson.id: lesson for lesson in lessons()}
-    asked = st.query_params.get(CHOSEN) or st.session_state.get(CHOSEN)
-    lesson = known.get(asked, lessons()[0])
+    given = st.query_params.get(CHOSEN) or st.session_state.get(CHOSEN)
+    lesson = known.get(given, lessons()[0])
     st.session_state[CHOSEN] = lesson.id
     if st.query_params.get(CHOSEN) != lesson.id:
         st.query_params[CHOSEN] = lesson.id
@@ -52,7 +51,7 @@ def turn(lesson_id: str) -> None:
 
 
 def order(lesson: Lesson, done: dict[str, int]) -> None:
-    """All lessons by their numbers, those answered with a tick; any may be opened."""
+    """Show all lessons by number, answered ones with a tick."""
 
     def pick() -> None:
         if st.session_state[PICKED]:
@@ -81,7 +80,7 @@ def order(lesson: Lesson, done: dict[str, int]) -> None:
 
 
 def _contents(done: dict[str, int]) -> None:
-    """All lessons by their names: who looks for one does not know its number."""
+    """Show all lessons by title, for users who do not know the number."""
 
     def pick() -> None:
         turn(st.session_state["lesson_contents"])
@@ -117,7 +116,7 @@ def _arrow(what: str, by: int) -> None:
 
 
 def neighbours(lesson: Lesson) -> None:
-    """The lesson before and the one after, by name."""
+    """Link the previous and the next lesson by title."""
     every = lessons()
     place = every.index(lesson)
     with st.container(horizontal=True, horizontal_alignment="distribute", key="lesson_neighbours"):
@@ -139,12 +138,12 @@ def neighbours(lesson: Lesson) -> None:
 
 
 def question(lesson: Lesson, answer: int | None) -> None:
-    """What is asked before the run; once answered, the class's answers."""
-    asked, tongue = lesson.question, language()
+    """Show the question; after the answer, the class's answers."""
+    given, tongue = lesson.question, language()
     with st.container(border=True, key="lesson_question"):
-        st.markdown(f"**{asked.ask.get(tongue)}**")
+        st.markdown(f"**{given.ask.get(tongue)}**")
         if answer is None:
-            for place, choice in enumerate(asked.choices):
+            for place, choice in enumerate(given.choices):
                 st.button(
                     choice.get(tongue),
                     key=f"lesson_choice_{place}",
@@ -153,17 +152,17 @@ def question(lesson: Lesson, answer: int | None) -> None:
                 )
             st.caption(say("lessons.ask"))
             return
-        counts = count_answers(the_store(), lesson.id, len(asked.choices))
-        choices = [choice.get(tongue) for choice in asked.choices]
+        counts = count_answers(the_store(), lesson.id, len(given.choices))
+        choices = [choice.get(tongue) for choice in given.choices]
         table = (say("save.answer"), say("save.people")), list(zip(choices, counts, strict=True))
-        bars = histogram(choices, counts, asked.right, answer)
+        bars = histogram(choices, counts, given.right, answer)
         title = f"{say('lessons.answers')} · {lesson.title.get(tongue)}"
         draw_html(bars, "lesson_answers", f"lesson-{lesson.id}-answers", title, table)
         st.caption(say("lessons.class", people=sum(counts)))
 
 
 def why(lesson: Lesson) -> None:
-    """The answer explained."""
+    """Show the explanation of the answer."""
     st.markdown(f"**{say('lessons.why')}**")
     for paragraph in lesson.question.why:
         st.markdown(paragraph.get(language()))
@@ -174,7 +173,7 @@ def _answer(lesson_id: str, place: int) -> None:
 
 
 def histogram(choices: Sequence[str], counts: Sequence[int], right: int, mine: int) -> str:
-    """The class's answers as bars, each with its number; the right one in green, and whose is whose."""
+    """Draw the class's answers as bars with counts; the right one in green, the user's own marked."""
     rows, most = [], max(1, *counts)
     for place, (choice, count) in enumerate(zip(choices, counts, strict=True)):
         notes = [say("lessons.right")] * (place == right) + [say("lessons.mine")] * (place == mine)
@@ -188,7 +187,7 @@ def histogram(choices: Sequence[str], counts: Sequence[int], right: int, mine: i
 
 
 def shown_run(lesson: Lesson, *, revealed: bool) -> Run | None:
-    """The run of the lesson to look at: the first until the answer, then the one chosen."""
+    """Return the lesson's run to show: the first until the answer, then the chosen one."""
     if not lesson.runs:
         return None
     names = [shot.name.get(language()) for shot in lesson.runs]
@@ -209,7 +208,7 @@ def shown_run(lesson: Lesson, *, revealed: bool) -> Run | None:
 
 
 def onward(lesson: Lesson, run: Run | None) -> None:
-    """Links to what may be tried next: pages, with settings."""
+    """Show links to try next: pages with settings."""
     st.markdown(f"**{say('lessons.onward')}**")
     with st.container(horizontal=True, key="lesson_onward"):
         for place, link in enumerate(lesson.onward):
@@ -223,7 +222,7 @@ def onward(lesson: Lesson, run: Run | None) -> None:
 
 
 def go_to(link: NextStep, **more: str) -> None:
-    """Open a page with the link's settings, whatever was set before."""
+    """Open a page with the link's settings, replacing earlier ones."""
     st.session_state.pop(SETTINGS, None)
     if "run" not in more:
         st.session_state.pop(LOOKED_AT, None)
@@ -234,7 +233,7 @@ def go_to(link: NextStep, **more: str) -> None:
 
 
 def _filled(link: NextStep) -> dict[str, str]:
-    """The whole config of a link: what it leaves out must not be taken from the run that is shown."""
+    """Return the complete config of a link, so that nothing is taken from the shown run."""
     config = RunConfig.parse(link.query_values()).model_dump()
     return {
         name: f"{value:g}" if isinstance(value, float) else str(value)
@@ -244,7 +243,7 @@ def _filled(link: NextStep) -> dict[str, str]:
 
 
 def for_the_teacher() -> None:
-    """A new class begins without the answers of the last."""
+    """Clear the answers for a new class."""
     person = visitor()
     if person.teacher and st.button(
         say("lessons.forget"), icon=":material/restart_alt:", key="lesson_forget"
@@ -254,5 +253,5 @@ def for_the_teacher() -> None:
 
 
 def answers_of_visitor() -> dict[str, int]:
-    """The lessons that the person before this page has answered, and how."""
+    """Return the lessons that the user has answered, and the answers."""
     return answers_of(the_store(), visitor().owner)

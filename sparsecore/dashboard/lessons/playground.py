@@ -21,7 +21,7 @@ KEYS = {"n": "theory_n", "seed": "theory_seed"}
 
 @dataclass(frozen=True)
 class Asked:
-    """What the sliders say."""
+    """The values of the sliders."""
 
     n: int
     s: int
@@ -39,8 +39,8 @@ class Asked:
         return self.n, self.n if self.n < 4 else self.s, self.condition, self.noise, self.seed
 
 
-def asked() -> Asked:
-    """The sliders, in one row; a link may name n."""
+def chosen_problem() -> Asked:
+    """Draw the sliders in one row; a link may set n."""
     given = st.query_params.get("n", "")
     st.session_state.setdefault(KEYS["n"], int(given) if given in map(str, SIZES) else 2)
     with st.container(horizontal=True, vertical_alignment="bottom", key="theory_sliders"):
@@ -80,8 +80,8 @@ def _slider(word: str, low: float, high: float, value: float, step: float) -> fl
 
 @st.fragment
 def playground() -> None:
-    """Sliders and figures; a change draws these anew, not the page."""
-    of = asked()
+    """Draw sliders and figures in a fragment, so that a change does not rerun the page."""
+    of = chosen_problem()
     points = computed.points(of.problem, of.s)
     if points is None:
         count = f"{comb(of.n, of.s):,}"
@@ -93,8 +93,8 @@ def playground() -> None:
         "basic": int(points.basic_feasible.sum()),
         "stationary": int(points.stationary(of.lipschitz).sum()),
     }
-    told = {name: f"{count:,}" for name, count in counts.items()} | {"optimal": is_.count("optimal")}
-    st.markdown(say("theory.table", all=f"{len(is_):,}", l=f"{of.lipschitz:g}", **told))
+    totals = {name: f"{count:,}" for name, count in counts.items()} | {"optimal": is_.count("optimal")}
+    st.markdown(say("theory.table", all=f"{len(is_):,}", l=f"{of.lipschitz:g}", **totals))
     left, right = st.columns(2, gap="medium")
     with left:
         _shape(of, points)
@@ -111,7 +111,7 @@ def playground() -> None:
 
 
 def _shape(of: Asked, points) -> None:
-    """What the feasible set looks like: the plane, three axes, three planes; of 50 weights, every support."""
+    """Draw the feasible set: the plane, three axes or three planes; for 50 weights, every support."""
     given = computed.problem(*of.problem)
     if of.n == 2:
         draw(plane(given, points, of.lipschitz, say), "theory_plane")
@@ -124,7 +124,7 @@ def _shape(of: Asked, points) -> None:
 
 
 def _ends(of: Asked, optimum: float | None) -> None:
-    """Where many random starts end, and whether the best of these ends is the optimum."""
+    """Draw the ends of many random starts, and whether the best of them is the optimum."""
     values, counts, restless = computed.ends_of_starts(of.problem, of.s, of.lipschitz)
     if not values:
         st.warning(say("theory.ends.none"))

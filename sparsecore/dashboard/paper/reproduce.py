@@ -1,4 +1,4 @@
-"""The Paper page's own runs: what is asked for, how far it is, and the buttons that start and stop it."""
+"""The Paper page's own runs: choices, progress, and the buttons that start and stop them."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ LIVE_SECONDS, IDLE_SECONDS = 2.0, 15.0
 def table() -> str:
     """The table that is looked at: that of the URL, until another is chosen."""
     names = (*TABLES, SORTING)
-    asked = st.query_params.get(TABLE) or st.session_state.get(LOOKED_AT)
-    st.session_state[CHOSEN] = asked if asked in names else names[0]
+    chosen_plan = st.query_params.get(TABLE) or st.session_state.get(LOOKED_AT)
+    st.session_state[CHOSEN] = chosen_plan if chosen_plan in names else names[0]
     chosen = st.segmented_control(
         say("paper.choose"),
         names,
@@ -61,8 +61,8 @@ def source(has_shipped: bool) -> str:
     )
 
 
-def asked(table: str) -> TablePlan | None:
-    """The plan of the choices; None where the seeds cannot be read, which is told beside them."""
+def chosen_plan(table: str) -> TablePlan | None:
+    """Return the plan of the choices; None if the seeds are invalid, which their field shows."""
     sizes = list(tasks()[paper_table(table).task].sizes)
     with st.container(horizontal=True, vertical_alignment="bottom", key="paper_choices"):
         size = st.segmented_control(

@@ -50,8 +50,8 @@ def figures(plan: TablePlan, pictures: dict[str, Picture]) -> None:
     """The counterparts of the paper's figures; where the runs are missing, what it would show."""
     st.markdown(f"#### {say('paper.figures.title')}")
     for figure in figures_of(plan.table):
-        asks = say(f"paper.figure.{figure.number}")
-        title = f"{say('paper.figure.number', number=figure.number)} · {asks}"
+        question = say(f"paper.figure.{figure.number}")
+        title = f"{say('paper.figure.number', number=figure.number)} · {question}"
         shown = stored_runs.pictures_of(figure, plan, pictures)
         st.markdown(f"**{title}**")
         if shown:
@@ -68,7 +68,7 @@ def settings(found: Reproduction) -> None:
 
 
 def provenance(found: Reproduction, pictures: dict[str, Picture]) -> None:
-    """The command, the commit and the versions; and the report, made when it is asked for."""
+    """Show command, commit and versions, and the report, made on request."""
     with st.container(border=True, key="paper_provenance"):
         st.html(paper_tables.provenance(found, say))
         st.download_button(

@@ -76,8 +76,8 @@ def _buttons(run: Run, person: Person, mine: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         address = f"/?run={run.id}&lang={st.session_state['lang']}"
         st.link_button(say("runs.open"), address, icon=":material/open_in_new:")
-        beside = f"/compare?a={run.id}&lang={st.session_state['lang']}"
-        st.link_button(say("runs.compare"), beside, icon=":material/compare:", help=say("runs.compare.help"))
+        address = f"/compare?a={run.id}&lang={st.session_state['lang']}"
+        st.link_button(say("runs.compare"), address, icon=":material/compare:", help=say("runs.compare.help"))
         pinned = bool(run.pinned)
         st.button(
             say("runs.unpin" if pinned else "runs.pin"),

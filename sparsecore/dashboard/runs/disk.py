@@ -15,7 +15,7 @@ from sparsecore.runs.store.people import Person
 from sparsecore.runs.store.store import Store
 from sparsecore.settings import size_text
 
-PRUNING = "pruning"  # in the session: the removal that was asked for last
+PRUNING = "pruning"  # in the session: the last requested removal
 ROOM, TARGET = "disk_room", "disk_target"
 MB = 1_000_000
 POLL_SECONDS = 0.5

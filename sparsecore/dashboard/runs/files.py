@@ -1,4 +1,4 @@
-"""What to take away of the chosen run: the whole run, a script, a report, and its weights in every form."""
+"""Export the chosen run: archive, script, report, and its weights in every format."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _progress(found: Job) -> None:
 
 
 def _sizes(run: Run, found: Job) -> None:
-    """Every form with its true bytes beside dense, and its file."""
+    """Show every format with its size compared with dense, and its file."""
     result = found.result()
     forms = result["forms"]
     dense = forms["dense"]["bytes"]

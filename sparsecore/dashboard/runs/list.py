@@ -1,4 +1,4 @@
-"""The list of runs: what is looked for, and a table of what is found; a click chooses a run."""
+"""The list of runs: filters, and a table of matching runs; a click selects one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import streamlit as st
 
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.session import the_store
-from sparsecore.dashboard.visitor import whose
+from sparsecore.dashboard.visitor import ownership
 from sparsecore.engine.cards import methods, tasks
 from sparsecore.runs.store.catalogue import STATES, RunFilter, count, find
 from sparsecore.runs.store.people import Person
@@ -23,7 +23,7 @@ ROWS_IN_FULL = 14  # a longer table scrolls, so that what follows stays in reach
 
 
 def wanted(person: Person) -> RunFilter:
-    """The row of fields that say what is looked for."""
+    """Draw the row of filters."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="run_filters"):
         text = st.text_input(
             say("runs.search"),
@@ -60,15 +60,15 @@ def _choice(name: str, options: Sequence[str]) -> str | None:
     )
 
 
-def show(asked: RunFilter, person: Person) -> list[Run]:
-    """The table of the runs that are looked for, at most `SHOWN`; gives them."""
+def show(filters: RunFilter, person: Person) -> list[Run]:
+    """Draw the table of matching runs, at most `SHOWN`, and return them."""
     store = the_store()
-    found = find(store, asked, SHOWN)
-    everything = asked == RunFilter()
+    found = find(store, filters, SHOWN)
+    everything = filters == RunFilter()
     if not found:
         st.info(say("runs.empty" if everything and not count(store, RunFilter()) else "runs.none"))
         return found
-    number = count(store, asked) if len(found) == SHOWN else len(found)
+    number = count(store, filters) if len(found) == SHOWN else len(found)
     st.caption(say("runs.count", shown=f"{len(found):,}", number=f"{number:,}"))
     st.session_state[LISTED] = [run.id for run in found]
     st.dataframe(
@@ -107,13 +107,13 @@ def _row(run: Run, person: Person) -> dict[str, Any]:
         "step": run.step,
         "metric": "" if value is None else f"{say(f'live.metric.{name}')} {value:.4f}",
         "origin": say(f"origin.{run.origin}"),
-        "whose": say(f"owner.{whose(run, person)}"),
+        "whose": say(f"owner.{ownership(run, person)}"),
         "note": (run.note or "").replace("\n", " "),
     }
 
 
 def _order(found: Sequence[Run]) -> list[str]:
-    """Columns that would be empty for all are left out."""
+    """Hide columns that are empty for all rows."""
     used = {
         "pinned": any(run.pinned for run in found),
         "name": any(run.name for run in found),

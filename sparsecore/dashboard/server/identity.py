@@ -1,4 +1,4 @@
-"""Who a browser is: a signed random token in a cookie, or the account it has signed in with.
+"""Identify a browser by a signed random token in a cookie, or by its signed-in account.
 
 The token is given with the first page and never leaves the cookie; the store sees a digest of it. No script
 of a page can read it (HttpOnly), and no other site sends it along (SameSite=Lax).
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 def digest(identity: str) -> str:
-    """The owner of a token or an account, from which neither can be told."""
+    """Return the owner of a token or account, a digest that reveals neither."""
     return hashlib.sha256(identity.encode()).hexdigest()[:LENGTH]
 
 
@@ -54,11 +54,11 @@ class OwnerCookies:
         self.name = f"sparsecore_owner_{digest(secret)[:8]}"
 
     def fresh(self) -> str:
-        """The cookie of somebody new."""
+        """Make the cookie of a new browser."""
         return self._serializer.dumps(secrets.token_urlsafe(24))
 
     def owner(self, cookies: Mapping[str, str]) -> str | None:
-        """Whose cookies these are; None without one of ours."""
+        """Return the owner of these cookies; None without a valid one."""
         try:
             return digest(str(self._serializer.loads(cookies.get(self.name, ""))))
         except BadSignature:
@@ -66,7 +66,7 @@ class OwnerCookies:
 
 
 def account(cookies: Mapping[str, str], origin: str) -> str | None:
-    """The owner that somebody signed in is, told by Streamlit's own signed cookie; None when he is not."""
+    """Return the owner of the signed-in account, from Streamlit's signed cookie; None if not signed in."""
 
     def read(name: str) -> bytes | None:
         value = cookies.get(name)

@@ -1,7 +1,7 @@
 """The live route: a WebSocket that tails one run's log for everyone who watches it.
 
-A run that is watched has one reader, however many viewers. A viewer is sent the newest frame it has time
-for: a slow one gets fewer frames and holds nobody up.
+A watched run has one reader for any number of viewers. A viewer gets the newest frame that it has time for: a
+slow one gets fewer frames and delays no one.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ POLL_SECONDS = 0.08
 QUEUED_POLL_SECONDS = 0.25  # nothing moves but the place
 IDLE_POLL_SECONDS = 1.0  # a run that has ended may still be deleted or seen to by hand
 TOKEN_SECONDS = 12 * 3600
-MAX_POINTS = 1_500  # of a curve at first sight; more cannot be told apart on a screen
+MAX_POINTS = 1_500  # of a curve at first; a screen shows no more
 FORBIDDEN, CROWDED = 4403, 4429
 ANSWERED = ("matrix", "masks", "overlap")  # what a viewer may ask for besides frames
 PLOTLY_PATH = "/vendor/plotly.min.js"
@@ -47,9 +47,9 @@ logger = logging.getLogger(__name__)
 
 
 class Tokens:
-    """Signed leave to watch one run, made by a page and read by the route.
+    """Signed permission to watch one run, issued by a page and checked by the route.
 
-    That of somebody signed in is good only together with his sign-in (`account`), so that it ends with it.
+    For a signed-in user it is bound to the account, so that it ends with the sign-in.
     """
 
     def __init__(self, secret: str) -> None:
@@ -60,7 +60,7 @@ class Tokens:
         return self._serializer.dumps([run_id, account])
 
     def allows(self, token: str, run_id: str, account: str | None = None) -> bool:
-        """Whether the token is ours, fresh, for this run, and for who holds it."""
+        """Whether the token is valid, not expired, for this run and this account."""
         try:
             signed = self._serializer.loads(token, max_age=TOKEN_SECONDS)
         except BadSignature:
@@ -69,12 +69,12 @@ class Tokens:
 
 
 class Broadcast:
-    """The one reader of a watched run: hands on what is logged after it was made."""
+    """The one reader of a watched run: passes new log entries on to its viewers."""
 
     def __init__(self, store: Store, run_id: str) -> None:
         self.store, self.run_id = store, run_id
         self.viewers: set[Viewer] = set()
-        self.seen = self.told = self.shown = store.last_row(run_id)
+        self.seen = self.sent = self.shown = store.last_row(run_id)
         self.status: dict[str, Any] = {}
         self.task: asyncio.Task | None = None
 
@@ -92,11 +92,11 @@ class Broadcast:
     async def _watch(self) -> None:
         while True:
             status, rows, frame = await anyio.to_thread.run_sync(self._read)
-            told = [_row(row) for row in rows if row.kind != "scene"]
+            logged = [_row(row) for row in rows if row.kind != "scene"]
             for viewer in self.viewers:
                 viewer.blobs += [row.payload for row in rows if row.kind == "scene"]
-                if told:
-                    viewer.tell({"type": "records", "rows": told})
+                if logged:
+                    viewer.tell({"type": "records", "rows": logged})
                 if frame is not None:
                     viewer.tell({"type": "frame", "id": frame.id, "step": frame.step})
                     viewer.show(frame.payload)
@@ -112,16 +112,16 @@ class Broadcast:
         if newest <= self.seen:
             return status, [], None
         # More may be logged between these readings: each goes on from what it has read itself.
-        rows = self.store.entries(self.run_id, ["scene", "record", "change"], self.told)
+        rows = self.store.entries(self.run_id, ["scene", "record", "change"], self.sent)
         frame = self.store.frame(self.run_id, newer_than=self.shown)
         self.seen = newest
-        self.told = rows[-1].id if rows else self.told
+        self.sent = rows[-1].id if rows else self.sent
         self.shown = frame.id if frame else self.shown
         return status, rows, frame
 
 
 class LiveRoute:
-    """All watched runs of a server, and the route that viewers come in by: so many at once, and no more."""
+    """All watched runs of a server, and the route of their viewers, up to a limit."""
 
     def __init__(self, store: Store, most: int | None = None) -> None:
         self.store, self.most = store, most or read_setting("max_viewers")
@@ -133,7 +133,7 @@ class LiveRoute:
         return [WebSocketRoute("/live/{run_id}", self.live), Route(PLOTLY_PATH, plotly_script)]
 
     async def live(self, socket: WebSocket) -> None:
-        """Let a viewer in who holds the run's token and comes from our own page; then send and listen."""
+        """Accept a viewer with the run's token from our own page; then send and listen."""
         run_id = socket.path_params["run_id"]
         token = socket.query_params.get("token", "")
         who = account(socket.cookies, socket.headers.get("origin", ""))
@@ -159,7 +159,7 @@ class LiveRoute:
             self._leave(broadcast, viewer)
 
     async def _serve(self, viewer: Viewer, run_id: str) -> None:
-        """The history first, then what was queued since: a row may come twice, but none is missing."""
+        """Send the history, then what was queued since: a row may repeat, but none is missing."""
         hello = await anyio.to_thread.run_sync(_hello, self.store, run_id)
         if hello is None:
             await viewer.socket.close(FORBIDDEN)
@@ -199,13 +199,13 @@ class LiveRoute:
                 broadcast.task.cancel()
 
     async def _listen(self, viewer: Viewer, run_id: str) -> None:
-        """What a viewer may say: which kept frame or other answer it wants, or that it follows the newest."""
+        """Handle a message of a viewer: a request for a frame or answer, or to follow the newest frame."""
         try:
             while True:
                 said = _parse(await viewer.socket.receive_text())
                 if kind := next(filter(said.__contains__, ANSWERED), None):
-                    asked = (self._answer, viewer, run_id, kind, said[kind])
-                    viewer.answer(kind, await anyio.to_thread.run_sync(*asked))
+                    call = (self._answer, viewer, run_id, kind, said[kind])
+                    viewer.answer(kind, await anyio.to_thread.run_sync(*call))
                     continue
                 viewer.follows = said.get("follow") is True
                 if isinstance(said.get("frame"), int):
@@ -219,7 +219,7 @@ class LiveRoute:
             return
 
     def _answer(self, viewer: Viewer, run_id: str, kind: str, wanted: Any) -> bytes | None:
-        """One whole matrix, all masks as last saved, or the overlap with another run; None for junk."""
+        """Return a whole matrix, all saved masks, or the overlap with another run; None if invalid."""
         match kind, wanted:
             case "matrix", int(place):
                 return full_matrix(self.store, run_id, place)
@@ -253,7 +253,7 @@ def status_of(store: Store, run_id: str) -> dict[str, Any]:
 
 
 def _hello(store: Store, run_id: str) -> tuple[dict[str, Any], list[bytes], bytes | None] | None:
-    """What a viewer who has just come needs: the history as a message, the scene, the newest frame."""
+    """Return what a new viewer needs: the history as a message, the scene, the newest frame."""
     run = store.get(run_id)
     if run is None:
         return None
@@ -287,7 +287,7 @@ def _parse(text: str) -> dict[str, Any]:
 
 
 def same_origin(socket: WebSocket) -> bool:
-    """Whether the connection comes from a page of this very server; browsers always say from where."""
+    """Whether the connection comes from a page of this server, by its Origin header."""
     try:
         here = urlsplit(socket.headers.get("origin", "")).netloc
     except ValueError:  # such as a bracket that is not closed
@@ -296,7 +296,7 @@ def same_origin(socket: WebSocket) -> bool:
 
 
 def told_wait(seconds: float | None) -> int | None:
-    """A wait in seconds as people are told it: coarser the longer, so that the view is not sent each second.
+    """Round a wait in seconds, coarser the longer it is, so that it is not sent every second.
 
     >>> told_wait(3.2), told_wait(44.0), told_wait(1000.0)
     (4, 50, 1020)
@@ -309,7 +309,7 @@ def told_wait(seconds: float | None) -> int | None:
 
 @cache
 def waits(store: Store) -> QueueWaits:
-    """The waits of a store's queue, shared by all who watch it."""
+    """The waits of a store's queue, shared by all viewers."""
     return QueueWaits(store)
 
 
@@ -320,6 +320,6 @@ def tokens(store: Store) -> Tokens:
 
 
 async def plotly_script(request: Request) -> Response:
-    """Plotly's own script out of its wheel, for the live view: no network is needed."""
+    """Serve Plotly's script from its wheel, so that the live view needs no network."""
     script = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
     return kept(await anyio.to_thread.run_sync(packed, script), KINDS[script.suffix])

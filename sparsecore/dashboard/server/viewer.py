@@ -1,4 +1,4 @@
-"""One who watches a run: what waits to be sent to him, and how long he may take over it."""
+"""A viewer of a run: its outgoing messages, and the time limit for taking them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ALIVE_SECONDS = 20.0  # where nothing happens, something is sent so often: who i
 
 
 class Viewer:
-    """One connection: messages in order, and of frames, and of each kind of answer, only the newest."""
+    """One connection: messages in order; only the newest frame and the newest answer of each kind."""
 
     def __init__(self, socket: WebSocket, who: str | None = None) -> None:
         self.socket, self.who = socket, who
@@ -27,7 +27,7 @@ class Viewer:
         self.leave = asyncio.Event()
 
     def tell(self, message: dict[str, Any]) -> None:
-        """Queue a message; a viewer who does not take them is let go."""
+        """Queue a message; a viewer that does not read is disconnected."""
         self.messages.append(json.dumps(message, ensure_ascii=False))
         self.wake.set()
         if len(self.messages) > MAX_WAITING:
@@ -40,13 +40,13 @@ class Viewer:
             self.wake.set()
 
     def answer(self, kind: str, blob: bytes | None) -> None:
-        """Make this the answer to send to what the viewer asked for last; None is none."""
+        """Make this the answer to the viewer's last request; None for no answer."""
         if blob is not None:
             self.answers[kind] = blob
             self.wake.set()
 
     async def send(self) -> None:
-        """Send what there is, until the viewer is gone or takes no more."""
+        """Send messages until the viewer disconnects or stops reading."""
         while True:
             try:
                 async with asyncio.timeout(ALIVE_SECONDS):

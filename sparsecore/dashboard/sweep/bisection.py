@@ -1,4 +1,4 @@
-"""Find the smallest ρ within a tolerance of dense, by a bisection that trains every density it looks at."""
+"""Find the smallest ρ within a tolerance of dense by bisection, training every density tried."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _bisect(store: Store, spec: SweepSpec, tolerance: float, by: Person, job: Jo
 
 
 def smallest(spec: SweepSpec | None) -> None:
-    """Ask for the smallest ρ that is nearly as good as dense, and see it found."""
+    """Let the user start the search for the smallest ρ nearly as good as dense, and show its progress."""
     st.markdown(f"**{say('smallest.title')}**", help=say("smallest.help"))
     with st.container(horizontal=True, vertical_alignment="bottom", key="smallest"):
         st.number_input(

@@ -1,4 +1,4 @@
-"""What a sweep is to train: the choices of the Sweep page, and the spec that they make."""
+"""The form of the Sweep page: its choices, and the sweep spec they make."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ EXAMPLE = SweepSpec(
 
 
 class Misread(ValueError):
-    """A text that is no list of densities or seeds; `key` is the word that says so."""
+    """A text that is not a list of densities or seeds; key: of the message."""
 
     def __init__(self, key: str, value: str) -> None:
         self.key, self.value = key, value
@@ -45,7 +45,7 @@ class Misread(ValueError):
 
 
 def read_densities(text: str) -> tuple[float, ...]:
-    """Densities, the largest first, each once.
+    """Parse densities: distinct, largest first.
 
     >>> read_densities("0.05, 1，.4 0.4")
     (1.0, 0.4, 0.05)
@@ -63,7 +63,7 @@ def read_densities(text: str) -> tuple[float, ...]:
 
 
 def read_seeds(text: str) -> tuple[int, ...]:
-    """Seeds in order, each once; a range has both its ends.
+    """Parse seeds: distinct, ascending; a range includes both ends.
 
     >>> read_seeds("7, 0-2")
     (0, 1, 2, 7)
@@ -84,13 +84,13 @@ def _words(text: str) -> list[str]:
 
 
 def usual_densities(task: str) -> str:
-    """The densities that the thesis trains this task with."""
+    """Return the densities of the thesis for this task."""
     densities = sorted({result.density for result in printed(task)}, reverse=True)
     return ", ".join(f"{density:g}" for density in densities)
 
 
 def fill(sweep: stored.Sweep | None) -> None:
-    """Put a sweep's choices into the widgets when it is first shown; else put back what was chosen."""
+    """Fill the widgets with a sweep's choices when it is first shown; else restore the user's."""
     controls.load(None)
     chosen = st.session_state.setdefault(CHOSEN, {})
     if sweep is not None and st.session_state.get(FILLED) != sweep.id:
@@ -141,8 +141,8 @@ def choices() -> None:
             st.text_input(say(f"sweep.{word}"), **options)
 
 
-def asked() -> tuple[SweepSpec | None, str]:
-    """The spec of the choices; or None, and the sentence that says what does not fit."""
+def chosen_spec() -> tuple[SweepSpec | None, str]:
+    """Return the spec of the choices; or None and the error in one sentence."""
     config = controls.checked(controls.keep())
     if config is None:
         return None, controls.refusal()
@@ -162,7 +162,7 @@ def asked() -> tuple[SweepSpec | None, str]:
     except Misread as error:
         return None, say(error.key, value=plain(error.value))
     except ConfigError as error:
-        return None, controls.told(error)
+        return None, controls.sentence(error)
     return spec, ""
 
 
@@ -193,9 +193,9 @@ def _brought(config: RunConfig) -> dict[str, Any]:
 
 
 def plan(spec: SweepSpec, known: Sequence[Cell] | None = None) -> str:
-    """How many runs that is, how many of them are new, and how long they will take.
+    """Show the number of runs, the number of new ones, and the estimated time.
 
-    known: its cells, where they have just been read.
+    known: its cells, if just read.
     """
     cells = known or stored.cells_of(the_store(), spec)
     new = sum(cell.status not in FINISHED for cell in cells)
@@ -206,7 +206,7 @@ def plan(spec: SweepSpec, known: Sequence[Cell] | None = None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time for people, in the unit that gives one or two digits."""
+    """Format a duration in the unit that gives one or two digits."""
     if seconds < 100:
         return say("sweep.time.seconds", n=f"{max(1.0, seconds):.0f}")
     if seconds < 100 * 60:
@@ -219,9 +219,9 @@ def _shown(value: Any) -> str:
 
 
 def differences(spec: SweepSpec) -> str:
-    """The shared parameters that are not as usual, in words; empty when all are."""
+    """Name the shared parameters with non-default values; empty if all are default."""
     others = {name: value for name, value in spec.parameters.items() if name != "size"}
-    told = ", ".join(
+    changes = ", ".join(
         f"{say(every_parameter()[name].label_key)} {_shown(value)}" for name, value in others.items()
     )
-    return say("sweep.differs", changes=told) if told else ""
+    return say("sweep.differs", changes=changes) if changes else ""

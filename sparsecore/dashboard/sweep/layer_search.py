@@ -1,4 +1,4 @@
-"""Densities a layer, searched with Optuna: begun from the Sweep page, and their Pareto front."""
+"""Per-layer densities searched with Optuna from the Sweep page, and their Pareto front."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def key(store: Store, spec: SweepSpec, trials: int) -> tuple[str, str, int]:
 
 
 def _question(spec: SweepSpec) -> SweepSpec:
-    """What a search takes of a spec: not its methods and densities."""
+    """Return a spec without the parts a search ignores: methods and densities."""
     return spec.model_copy(update={"methods": tuple(taking("layer_densities")[:1]), "densities": (1.0,)})
 
 
 def search(spec: SweepSpec | None, drawn_for: SweepSpec | None, view: dict[str, Any]) -> None:
-    """Ask for a search with the choices above and see how far it is.
+    """Let the user start a search with the choices above, and show its progress.
 
-    Its front is drawn here unless it is that of the sweep shown above, `drawn_for`.
+    Its front is drawn here unless `drawn_for`, the sweep shown above, already shows it.
     """
     st.markdown(f"**{say('search.title')}**", help=say("search.help"))
     with st.container(horizontal=True, vertical_alignment="bottom", key="search"):
@@ -119,7 +119,7 @@ def _counts(word: str, going: Job) -> str:
 
 
 def searched(spec: SweepSpec) -> list[Point]:
-    """The finished runs of searches over densities a layer, of the same task and parameters as the sweep."""
+    """Return the finished runs of per-layer searches with the task and parameters of the sweep."""
     return [point for trial in _trials(spec) for point in points(stored.cells_of(the_store(), trial))]
 
 
@@ -143,9 +143,9 @@ def _is_uniform(spec: SweepSpec) -> bool:
 
 
 def front_figure(spec: SweepSpec, found: list[Point], logarithmic: bool) -> go.Figure | None:
-    """The Pareto front of the searches like this sweep, against one density for all layers.
+    """Draw the Pareto front of searches like this sweep against one density for all layers.
 
-    Such runs are the sweep's own, `found`; without them those that the search tries first. None without a
+    The latter are the sweep's own runs, `found`, else those that the search tries first. None without a
     search.
     """
     tried = [(trial, points(stored.cells_of(the_store(), trial))) for trial in _trials(spec)]
@@ -157,7 +157,7 @@ def front_figure(spec: SweepSpec, found: list[Point], logarithmic: bool) -> go.F
 
 
 def command(spec: SweepSpec, trials: int = USUAL_TRIALS) -> str:
-    """What begins a search like this sweep, on the command line."""
+    """Return the command that starts a search like this sweep."""
     flags = {"seeds": ",".join(str(seed) for seed in spec.seeds)} | spec.parameters
-    told = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in flags.items())
-    return f"python -m sparsecore search {spec.task} {told} --trials {trials}"
+    options = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in flags.items())
+    return f"python -m sparsecore search {spec.task} {options} --trials {trials}"

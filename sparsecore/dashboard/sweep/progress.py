@@ -1,4 +1,4 @@
-"""The sweep that is looked at: which one, how far it is, and its Stop and Resume."""
+"""The viewed sweep: its choice, its progress, and its Stop and Resume."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sparsecore.dashboard.saved_figures import control
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.sweep.form import WORKERS, duration
 from sparsecore.dashboard.sweep.results import cells_csv
-from sparsecore.dashboard.visitor import attempt, hint, may, visitor, whose
+from sparsecore.dashboard.visitor import attempt, hint, may, ownership, visitor
 from sparsecore.engine.config import every_parameter
 from sparsecore.figures.csv import EXCEL_ENCODING
 from sparsecore.figures.html.sweep_grid import (
@@ -36,14 +36,14 @@ UNFINISHED = ("queued", "running")
 
 
 def linked_sweep() -> Sweep | None:
-    """The sweep of the URL, else the one last looked at, else the newest of this server.
+    """Return the sweep of the URL, else the last viewed, else the newest of this server.
 
-    A link with settings and no sweep is about the settings: the newest sweep would bring its own.
+    A link with settings and no sweep opens with the settings: the newest sweep would replace them.
     """
-    asked = st.query_params.get("sweep")
-    wanted = asked or st.session_state.get(LOOKED_AT)
+    linked = st.query_params.get("sweep")
+    wanted = linked or st.session_state.get(LOOKED_AT)
     found = stored.get(the_store(), wanted) if wanted else None
-    if found is None and not asked and not every_parameter().keys() & st.query_params.keys():
+    if found is None and not linked and not every_parameter().keys() & st.query_params.keys():
         found = next(iter(stored.recent(the_store(), 1)), None)
     if found is not None:
         open_sweep(found.id)
@@ -51,7 +51,7 @@ def linked_sweep() -> Sweep | None:
 
 
 def open_sweep(sweep_id: str) -> None:
-    """Look at this sweep from now on; the URL says so."""
+    """View this sweep from now on and put it into the URL."""
     st.session_state[LOOKED_AT] = sweep_id
     for name, value in {"sweep": sweep_id, "lang": st.session_state["lang"]}.items():
         if st.query_params.get(name) != value:
@@ -59,7 +59,7 @@ def open_sweep(sweep_id: str) -> None:
 
 
 def about(sweep: Sweep) -> str:
-    """A sweep in a few words."""
+    """Describe a sweep in a few words."""
     spec = sweep.spec
     methods = ", ".join(say(f"method.{name}") for name in spec.methods)
     size = say(f"size.{spec.parameters.get('size', 'demo')}")
@@ -68,7 +68,7 @@ def about(sweep: Sweep) -> str:
 
 
 def earlier(sweep: Sweep) -> None:
-    """The list of this server's sweeps; another choice opens that one."""
+    """Draw the list of this server's sweeps; a choice opens a sweep."""
     known = {each.id: each for each in stored.recent(the_store(), EARLIER)} | {sweep.id: sweep}
     labels = {sweep_id: _label(each) for sweep_id, each in known.items()}
     st.session_state[LISTED] = sweep.id
@@ -86,7 +86,7 @@ def _label(sweep: Sweep) -> str:
 
 
 def live(sweep: Sweep, cells: list[Cell]) -> None:
-    """How far the sweep is, by itself once a second; `cells` as the page has just read them."""
+    """Show the sweep's progress, updated once a second; cells: as the page has just read them."""
     st.session_state[DRAWN] = sweep.id, _ended(cells)
     every = LIVE_SECONDS if _going(sweep, cells) else IDLE_SECONDS
     st.fragment(_state, run_every=every)(sweep.id, [cells])
@@ -134,17 +134,17 @@ def _going(sweep: Sweep, cells: list[Cell]) -> bool:
 
 
 def _line(sweep: Sweep, cells: list[Cell]) -> str:
-    """How many runs are done, training and failed, and the time that is left."""
+    """Describe the runs done, training and failed, and the remaining time."""
     progress = estimates.progress(cells, WORKERS)
     if progress.done == progress.total:
         return say("sweep.done", total=f"{progress.total:,}")
-    told = [say("sweep.parts", done=f"{progress.done:,}", total=f"{progress.total:,}")]
-    told += [say("sweep.parts.running", n=progress.running)] if progress.running else []
-    told += [say("sweep.parts.failed", n=progress.failed)] if progress.failed else []
+    parts = [say("sweep.parts", done=f"{progress.done:,}", total=f"{progress.total:,}")]
+    parts += [say("sweep.parts.running", n=progress.running)] if progress.running else []
+    parts += [say("sweep.parts.failed", n=progress.failed)] if progress.failed else []
     if _going(sweep, cells):
-        told.append(say("sweep.left", time=duration(progress.seconds_left)))
+        parts.append(say("sweep.left", time=duration(progress.seconds_left)))
     elif progress.done + progress.failed < progress.total:
-        told.append(say("sweep.held"))
+        parts.append(say("sweep.held"))
     if progress.done < progress.total and not may(sweep):
-        told.append(say(f"owner.{whose(sweep)}.sweep"))
-    return " · ".join(told)
+        parts.append(say(f"owner.{ownership(sweep)}.sweep"))
+    return " · ".join(parts)

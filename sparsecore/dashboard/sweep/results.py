@@ -1,4 +1,4 @@
-"""What a sweep found: its curves, layers, time and non-zeros, and every run in a table."""
+"""The results of a sweep: curves, layers, time, non-zeros, and a table of all runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ COLUMNS = ("train", "test", "nonzeros", "nonzeros_all", "steps", "seconds", "end
 
 
 def view_choices() -> dict[str, Any]:
-    """Which part of the data, and which axis."""
+    """Choose the data split and the axis."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="sweep_view"):
         return {
             "part": _choice(
@@ -54,7 +54,7 @@ def _choice(word: str, options: dict[str, str]) -> str:
 
 
 def curves(found: Sequence[Point], task: str, view: dict[str, Any], of: str) -> None:
-    """The metric, and once there is a run which layer kept what, and what it cost; `of` which sweep."""
+    """Draw the metric and, once there is a run, layer densities and cost; of: the sweep."""
     language = st.session_state["lang"]
     metric, *below = _figures(tuple(found), task, PARTS[view["part"]], view["axis"] == "log", language)
     for name, figure in metric:
@@ -67,7 +67,7 @@ def curves(found: Sequence[Point], task: str, view: dict[str, Any], of: str) -> 
 def _figures(
     found: tuple[Point, ...], task: str, parts: tuple[Part, ...], logarithmic: bool, language: str
 ) -> list[list[tuple[str, go.Figure]]]:
-    """By name the figure of the metric; the layers of each method; the two of the cost."""
+    """Return the figures by name: metric, layers of each method, the two of cost."""
     look = {"say": speaker(language), "logarithmic": logarithmic}
     metric = found[0].metric if found else tasks()[task].metric.name
     drawn = [("metric", metric_curve(found, printed(task), metric=metric, parts=parts, **look))]
@@ -83,14 +83,14 @@ def _figures(
 
 
 def hints(found: Sequence[Point], spec: SweepSpec) -> str:
-    """That points open runs, how many are drawn, and of which size the thesis's are."""
-    told = [say("sweep.click")]
+    """Return the hints: points open runs, which points are drawn, the size of the thesis's."""
+    texts = [say("sweep.click")]
     every = max(point_stride(own) for own in by_method(found).values())
     if every > 1:
-        told.append(say("sweep.thinned", n=every))
+        texts.append(say("sweep.thinned", n=every))
     if spec.parameters.get("size") != "paper":
-        told.append(say("sweep.thesis.size"))
-    return " ".join(told)
+        texts.append(say("sweep.thesis.size"))
+    return " ".join(texts)
 
 
 def _beside(figures: Sequence[tuple[str, go.Figure]], of: str) -> None:
@@ -101,7 +101,7 @@ def _beside(figures: Sequence[tuple[str, go.Figure]], of: str) -> None:
 
 
 def draw(figure: go.Figure, name: str, of: str) -> None:
-    """A figure of a sweep, which can be saved; a click on a run's point opens it in the Lab."""
+    """Draw a figure of a sweep that can be saved; a click on a point opens its run in the Lab."""
     chosen = saved_figures.draw(
         figure, f"sweep_{name}", f"{of}-{name}", on_select="rerun", selection_mode="points"
     )
@@ -111,8 +111,8 @@ def draw(figure: go.Figure, name: str, of: str) -> None:
 
 
 def _run_of(point: dict[str, Any]) -> str | None:
-    told = point.get("customdata") or [None]
-    return told[0] if isinstance(told, (list, tuple)) else told.get("0")
+    texts = point.get("customdata") or [None]
+    return texts[0] if isinstance(texts, (list, tuple)) else texts.get("0")
 
 
 def open_in_lab(run_id: str) -> None:
@@ -123,16 +123,16 @@ def open_in_lab(run_id: str) -> None:
 
 
 def table(cells: Sequence[Cell], sweep: Sweep) -> None:
-    """Every finished run: sortable, and every cell as a file; and the whole sweep as a report."""
+    """Show every finished run in a sortable table, with the sweep as CSV and as a report."""
     with st.container(horizontal=True, vertical_alignment="center"):  # left: the table's own bar is right
         st.markdown(f"**{say('sweep.table')}**", width="content")
         _files(cells, sweep)
     done = [cell for cell in cells if cell.metric is not None]
     rows = [cell_row(cell) | {"nonzeros_all": count_nonzeros(cell)} for cell in done]
-    told = {name: say(f"method.{name}") for name in {row["method"] for row in rows}}
-    told |= {name: say(f"state.{name}") for name in {row["reason"] for row in rows}}
+    texts = {name: say(f"method.{name}") for name in {row["method"] for row in rows}}
+    texts |= {name: say(f"state.{name}") for name in {row["reason"] for row in rows}}
     language = st.session_state["lang"]
-    shown = [_shown(row, told, language) for row in rows]
+    shown = [_shown(row, texts, language) for row in rows]
     st.dataframe(
         shown,
         hide_index=True,
@@ -148,7 +148,7 @@ def table(cells: Sequence[Cell], sweep: Sweep) -> None:
 
 
 def _files(cells: Sequence[Cell], sweep: Sweep) -> None:
-    """What is saved of a sweep, each made when it is asked for."""
+    """Offer the files of a sweep, each made on request."""
     name, options = f"sparsecore-sweep-{sweep.id}", {"icon": ":material/download:", "on_click": "ignore"}
     st.download_button(
         say("sweep.csv"),
@@ -169,10 +169,10 @@ def _files(cells: Sequence[Cell], sweep: Sweep) -> None:
     )
 
 
-def _shown(row: dict[str, Any], told: dict[str, str], language: str) -> dict[str, Any]:
+def _shown(row: dict[str, Any], texts: dict[str, str], language: str) -> dict[str, Any]:
     return {
         "open": f"/?run={row['run']}&lang={language}",
-        "method": told[row["method"]],
+        "method": texts[row["method"]],
         "density": row["density"],
         "seed": row["seed"],
         "train": round(row["train"], 4),
@@ -181,11 +181,11 @@ def _shown(row: dict[str, Any], told: dict[str, str], language: str) -> dict[str
         "nonzeros_all": row["nonzeros_all"],
         "steps": row["steps"],
         "seconds": round(row["seconds"], 1),
-        "ending": told[row["reason"]],
+        "ending": texts[row["reason"]],
     }
 
 
 def cells_csv(cells: Sequence[Cell]) -> str:
-    """Every cell with every digit, as the command line writes it with `--csv`."""
+    """Return every cell with all digits, as `--csv` writes it."""
     rows = [cell_row(cell) for cell in cells]
     return as_csv(list(rows[0]), [list(row.values()) for row in rows])
