@@ -16,11 +16,10 @@ from sparsecore.engine.deploy.formats import stored_bytes
 from sparsecore.engine.tasks.points import best_accuracy, constant_rmse
 from sparsecore.runs.store.run import LESSON
 from sparsecore.runs.store.store import Store
-from sparsecore.settings import ASSETS
 from sparsecore.teaching.answers import count_answers
 from sparsecore.teaching.lessons import FOLDER, BilingualText, LessonError, lessons, read_lesson
 from sparsecore.teaching.statements import statements
-from sparsecore.words import LANGUAGES, speaker
+from sparsecore.words import LANGUAGES, speaker, words
 from tests.dashboard.opening import opened
 
 PAGES = Path(__file__).parents[2] / "pages"
@@ -229,7 +228,7 @@ def test_the_playground_draws_each_size(served: Store, n: int, s: int | None):
 
 
 def test_every_word_of_the_figures_exists():
-    en = json.loads((ASSETS / "words" / "en.json").read_text(encoding="utf-8"))
+    en = words("en")
     for name in ("plane", "supports", "lessons"):
         source = (PAGES.parent / "sparsecore" / "figures" / f"{name}.py").read_text(encoding="utf-8")
         assert set(re.findall(r'\bsay\("([\w.]+)"', source)) <= en.keys()
