@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import re
 import time
 
@@ -10,8 +12,11 @@ from playwright.sync_api import expect
 
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.training.blobs import decode
+from sparsecore.engine.training.frame_reading import Frame
+from sparsecore.runs.files.archive import import_run
 from sparsecore.runs.store.store import Store
 from tests.browser.waiting import at_rest, shows_its_run
+from tests.older_data import older_archive
 
 pytestmark = pytest.mark.browser
 
@@ -39,6 +44,19 @@ WATCH_NODES = """() => {
   };
   look();
 }"""
+
+
+# The numbers of pixels of each colour in the mask of each matrix, in order.
+MASKS = """() => [...document.querySelectorAll('.sc-matrix')].map((each) => {
+  const canvas = each.querySelectorAll('.sc-port:not([hidden]) canvas')[1];
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  const found = {};
+  for (let at = 0; at < data.length; at += 4) {
+    const colour = data.slice(at, at + 3).join();
+    found[colour] = (found[colour] ?? 0) + 1;
+  }
+  return Object.values(found).sort((a, b) => a - b);
+})"""
 
 
 def step_of(page) -> int:
@@ -240,6 +258,20 @@ def test_an_ended_run_replays_with_the_slider(open_page):
     page.wait_for_function(f"() => {STEP} === 'step 0'")
     page.keyboard.press("End")
     page.wait_for_function(f"text => {STEP} === text", arg=f"step {last:,}")
+
+
+def test_a_run_of_an_older_version_replays(open_page, server):
+    store = Store(server.home)
+    run = import_run(store, io.BytesIO(older_archive("spirals"))).run
+    first, last = (Frame.read(store.frame(run, store.frames(run)[place][0]).payload) for place in (0, -1))
+    page = open_page(f"/?run={run}")
+    for key, frame in (("End", last), ("Home", first)):
+        page.locator(".sc-replay input").press(key)
+        page.wait_for_function(f"text => {STEP} === text", arg=f"step {frame.step}")
+        kept = [(matrix.layer["kept"], matrix.mask.size) for matrix in frame.matrices]
+        expected = [sorted({some, size - some} - {0}) for some, size in kept]
+        shown = f"expected => JSON.stringify(({MASKS})()) === expected"
+        page.wait_for_function(shown, arg=json.dumps(expected, separators=(",", ":")))
 
 
 @pytest.mark.slow

@@ -42,18 +42,18 @@ function metricLines(view, side, place, scores, time) {
 // Jaccard index of the two masks: all constrained layers bold, each layer thin, and the value expected by chance.
 export function drawOverlap(view, node) {
   const { say } = view;
-  const { arrays, meta } = view.overlap;
+  const { meta, steps, jaccard, overall, by_chance: byChance } = view.overlap;
   const time = sharedTime(view);
-  const points = [...arrays.overall.keys()];
-  const x = points.map((at) => time.at(arrays.steps[3 * at]));
-  const text = points.map((at) => say("compare.at", { a: view.number(arrays.steps[3 * at + 1]), b: view.number(arrays.steps[3 * at + 2]) }));
+  const points = [...overall.keys()];
+  const x = points.map((at) => time.at(steps[3 * at]));
+  const text = points.map((at) => say("compare.at", { a: view.number(steps[3 * at + 1]), b: view.number(steps[3 * at + 2]) }));
   const line = (y, name, style, more) => ({ x, y, name, mode: x.length > 1 ? "lines" : "markers", text, hovertemplate: "%{y:.3f} · %{text}", line: style, ...more });
   const layers = meta.layers.length > 1 ? meta.layers : [];
   const traces = layers.map((layer, place) => line(
-    points.map((at) => arrays.jaccard[at * layers.length + place]), layerName(say, layer), layerLine(place, "solid"), { showlegend: layers.length <= MOST_LAYERS },
+    points.map((at) => jaccard[at * layers.length + place]), layerName(say, layer), layerLine(place, "solid"), { showlegend: layers.length <= MOST_LAYERS },
   ));
-  traces.push(line([...arrays.by_chance], say("compare.chance"), { color: view.theme().soft, width: 1.5, dash: "dash" }));
-  traces.push(line([...arrays.overall], say("compare.overall"), { color: view.theme().text, width: 2.5 }));
+  traces.push(line([...byChance], say("compare.chance"), { color: view.theme().soft, width: 1.5, dash: "dash" }));
+  traces.push(line([...overall], say("compare.overall"), { color: view.theme().text, width: 2.5 }));
   react(view, node, traces, {
     ...sharedMarks(view, time),
     xaxis: { title: time.title, rangemode: "tozero" },
@@ -90,10 +90,10 @@ export function drawDensities(view, node) {
 export function spanOf(sides) {
   const scenes = sides.map(({ scene }) => scene).filter((scene) => scene?.meta.kind === "curve");
   if (!scenes.length) return undefined;
-  const range = (names) => {
-    const values = scenes.flatMap(({ arrays }) => names.flatMap((name) => [...arrays[name]]));
+  const range = (axis) => {
+    const values = scenes.flatMap(({ train, grid }) => [...train[axis], ...grid[axis]]);
     const [low, high] = [Math.min(...values), Math.max(...values)];
     return { range: [low - 0.04 * (high - low), high + 0.04 * (high - low)] };
   };
-  return { x: range(["train.x", "grid.x"]), y: range(["train.y", "grid.y"]) };
+  return { x: range("x"), y: range("y") };
 }

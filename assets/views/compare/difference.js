@@ -1,6 +1,7 @@
 // Two masks of one matrix, overlaid: weights that both runs keep, only one keeps, or neither keeps.
 
 import { make, setText } from "../shared/dom.js";
+import { bitAt } from "../shared/frame.js";
 import { layerName } from "../shared/layers.js";
 import { MatrixPicture } from "../shared/matrix_picture.js";
 
@@ -44,8 +45,8 @@ function countBlocks({ layer, rows, cols, pool }, [a, b]) {
   const found = { both: new Float32Array(rows * cols), first: new Float32Array(rows * cols), second: new Float32Array(rows * cols) };
   const numbers = { both: 0, first: 0, second: 0 };
   for (let weight = 0; weight < height * width; weight += 1) {
-    const one = (a[weight >> 3] >> (weight & 7)) & 1;
-    const other = (b[weight >> 3] >> (weight & 7)) & 1;
+    const one = bitAt(a, weight);
+    const other = bitAt(b, weight);
     if (!one && !other) continue;
     const kind = one && other ? "both" : one ? "first" : "second";
     const [row, col] = [Math.floor(weight / width / pool[0]), Math.floor((weight % width) / pool[1])];

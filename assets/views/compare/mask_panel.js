@@ -66,7 +66,7 @@ export class DifferencePanel {
     const saved = exact ? null : this.#saved();
     const constrains = (frame, i) => frame.masks[i].layer.prunable && isConstrained(frame.meta.method);
     return first.masks.map((mask, i) => ({
-      ...difference(mask, second.masks[i], saved?.map(({ arrays }) => arrays[`mask.${i}`])),
+      ...difference(mask, second.masks[i], saved?.map((each) => each.mask[i])),
       constrained: constrains(first, i) || constrains(second, i),
     }));
   }

@@ -1,8 +1,8 @@
 // One of the two runs: the messages of its live route, and the frames that have arrived.
 
-import { readBlob, readMatrices } from "../shared/blobs.js";
 import { coloursOf, metricOf } from "../shared/cards.js";
 import { Connection } from "../shared/connection.js";
+import { readFrame } from "../shared/frame.js";
 
 const CACHED_FRAMES = 400; // without values and counts
 
@@ -13,10 +13,9 @@ function appendRow(list, row) {
 }
 
 // The parts of a frame that are drawn here.
-function slim(blob) {
-  const masks = readMatrices(blob).map(({ layer, rows, cols, pool, exact, kept, place }) => ({ layer, rows, cols, pool, exact, kept, place }));
-  const pictures = Object.entries(blob.arrays).filter(([name]) => name.startsWith("picture."));
-  return { meta: blob.meta, arrays: Object.fromEntries(pictures), masks };
+function slim({ meta, matrices, picture }) {
+  const masks = matrices.map(({ layer, rows, cols, pool, exact, kept, place }) => ({ layer, rows, cols, pool, exact, kept, place }));
+  return { meta, picture, masks };
 }
 
 export class Side {
@@ -47,7 +46,7 @@ export class Side {
     }
     this.connection = new Connection(path, {
       message: (message) => this.#hear(message),
-      blob: (buffer) => this.#receive(readBlob(buffer)),
+      blob: (buffer) => this.#receive(readFrame(buffer)),
       lost: (crowded) => { Object.assign(this, { lost: true, crowded }); this.view.changed(this); },
     });
   }

@@ -1,6 +1,5 @@
 // One matrix with a pixel for every weight, in a dialog: Esc or the button closes it.
 
-import { readMatrices } from "../shared/blobs.js";
 import { make, setText, Tip } from "../shared/dom.js";
 import { MatrixPicture, PLATES } from "../shared/matrix_picture.js";
 import { isLarge, matricesPicture, matricesTable } from "../shared/matrix_saving.js";
@@ -57,7 +56,7 @@ export class FullMatrix {
       setText(this.note, say(`live.full.${blob.meta.refused}`));
       return;
     }
-    const matrix = folded(readMatrices(blob)[0]);
+    const matrix = folded(blob.matrices[0]);
     // A tooltip of its own: nodes outside a modal dialog lie below it.
     const view = Object.create(this.view, { tip: { value: new Tip(this.dialog) }, openFull: { value: null } });
     this.host.replaceChildren();

@@ -103,17 +103,17 @@ export class Histogram {
 }
 
 // The constrained layers; all layers where none is constrained.
-function boundBlocks({ meta }, blocks) {
-  const bound = blocks.filter(({ places }) => places.some((place) => meta.layers[meta.matrices[place].layer].group !== null));
+function boundBlocks({ matrices }, blocks) {
+  const bound = blocks.filter(({ places }) => places.some((place) => matrices[place].layer.group !== null));
   return bound.length ? bound : blocks;
 }
 
 // The summed histograms of these layers; `kept` is null for a frame older than histograms.
-function spreadOf({ meta, arrays }, blocks) {
-  const places = blocks.flatMap((block) => block.places);
-  const layers = places.map((place) => meta.layers[meta.matrices[place].layer]);
+function spreadOf({ meta, matrices }, blocks) {
+  const drawn = blocks.flatMap((block) => block.places).map((place) => matrices[place]);
+  const layers = drawn.map(({ layer }) => layer);
   const sum = (kind) => {
-    const parts = places.map((place) => arrays[`spread.${kind}.${place}`]);
+    const parts = drawn.map(({ spread }) => spread[kind]);
     if (parts.some((part) => !part)) return null;
     return Array.from(parts[0], (_, bin) => parts.reduce((all, part) => all + part[bin], 0));
   };

@@ -20,8 +20,8 @@ export const computesOver = ({ meta }) => Object.hasOwn(CARD, meta.kind);
 
 // The inputs of a task, one array each: the drawn x at every `stride` points, or a square with `side` cells on each
 // side, row by row from the lowest y.
-export function taskInputs({ meta, arrays }, side, stride = 1) {
-  if (meta.kind === "curve") return [arrays["grid.x"].filter((_, place) => place % stride === 0)];
+export function taskInputs({ meta, grid }, side, stride = 1) {
+  if (meta.kind === "curve") return [grid.x.filter((_, place) => place % stride === 0)];
   const at = (cell) => ((cell + 0.5) / side) * 2 * meta.edge - meta.edge;
   const cells = Array.from({ length: side ** 2 }, (_, cell) => cell);
   return [Float32Array.from(cells, (cell) => at(cell % side)), Float32Array.from(cells, (cell) => at(Math.floor(cell / side)))];
@@ -122,7 +122,7 @@ export class NeuronCard {
     const { meta } = view.scene;
     const name = this.title.textContent;
     if (meta.kind === "curve") {
-      const line = { x: view.scene.arrays["grid.x"], y: output, mode: "lines", line: { width: 3, color: colourOf(view.frame.meta.method) } };
+      const line = { x: view.scene.grid.x, y: output, mode: "lines", line: { width: 3, color: colourOf(view.frame.meta.method) } };
       return { ...SAVED_CARD, data: [line], layout: chartLayout(view, { showlegend: false, xaxis: { title: "x" }, yaxis: { title: name } }) };
     }
     const colours = VIRIDIS.map((colour, place) => [place / (VIRIDIS.length - 1), `rgb(${colour.join(",")})`]);

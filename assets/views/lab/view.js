@@ -1,10 +1,10 @@
 // The live view: creates its nodes once, then changes them in place at every frame.
 
-import { readBlob, readMatrices } from "../shared/blobs.js";
 import { certificateOf, changeLabel, describeCharts, factsOf, noticeOf, queuedOf } from "../shared/captions.js";
 import { metricOf, readCards } from "../shared/cards.js";
 import { Connection } from "../shared/connection.js";
 import { make, setText, Tip } from "../shared/dom.js";
+import { readFrame } from "../shared/frame.js";
 import { MountedView, mounting } from "../shared/mounting.js";
 import { Paced } from "../shared/pacing.js";
 import { drawOutput } from "../shared/pictures.js";
@@ -106,7 +106,7 @@ class View extends MountedView {
     this.connection?.close();
     this.connection = new Connection(path, {
       message: (message) => this.#hear(message),
-      blob: (buffer) => this.#receive(readBlob(buffer)),
+      blob: (buffer) => this.#receive(readFrame(buffer)),
       lost: (crowded) => this.#offline(crowded),
     });
     this.#showStatus();
@@ -173,7 +173,6 @@ class View extends MountedView {
       this.#drawScene();
       return;
     }
-    blob.matrices = readMatrices(blob);
     this.cache.set(blob.meta.step, blob);
     if (this.cache.size > CACHED_FRAMES) this.cache.delete(this.cache.keys().next().value);
     if (this.follows || blob.meta.step === this.replay.sought) this.show(blob); // newer frames arrive while the user looks at a step

@@ -3,6 +3,7 @@
 import { colourOf } from "./cards.js";
 import { react } from "./charts.js";
 import { setText } from "./dom.js";
+import { shares } from "./frame.js";
 
 const CLASS_COLOURS = ["#0072b2", "#d55e00"];
 const PICTURES = {
@@ -44,19 +45,18 @@ export function outputTitle(say, scene) {
 // -- y over x -----------------------------------------------------------------------------------------------
 
 function drawPoints(view, node) {
-  const { arrays } = view.scene;
   const points = { mode: "markers", marker: { size: 4, opacity: 0.7, color: CLASS_COLOURS[0] }, name: view.say("live.train") };
-  react(view, node, [{ ...points, x: arrays["train.x"], y: arrays["train.y"] }], { showlegend: false, xaxis: { title: "x" }, yaxis: { title: "y" } });
+  react(view, node, [{ ...points, ...view.scene.train }], { showlegend: false, xaxis: { title: "x" }, yaxis: { title: "y" } });
 }
 
 function drawCurve(view, node, frame) {
   const { say, span, tint } = view;
-  const { arrays } = view.scene;
+  const { train, grid } = view.scene;
   const { text } = view.theme();
   react(view, node, [
-    { x: arrays["train.x"], y: arrays["train.y"], mode: "markers", name: say("live.data"), marker: { size: 3, opacity: 0.35, color: text } },
-    { x: arrays["grid.x"], y: arrays["grid.y"], mode: "lines", name: "sin(x)/x", line: { dash: "dash", width: 1.5, color: text } },
-    { x: arrays["grid.x"], y: frame.arrays["picture.fit"], mode: "lines", name: say("live.network"), line: { width: 3, color: tint ?? colourOf(frame.meta.method) } },
+    { ...train, mode: "markers", name: say("live.data"), marker: { size: 3, opacity: 0.35, color: text } },
+    { ...grid, mode: "lines", name: "sin(x)/x", line: { dash: "dash", width: 1.5, color: text } },
+    { x: grid.x, y: frame.picture.fit, mode: "lines", name: say("live.network"), line: { width: 3, color: tint ?? colourOf(frame.meta.method) } },
   ], { xaxis: { title: "x", ...span?.x }, yaxis: { title: "y", ...span?.y } });
 }
 
@@ -68,7 +68,7 @@ function drawClasses(view, node) {
 
 function drawBoundary(view, node, frame) {
   const { meta } = view.scene;
-  const chance = Float64Array.from(frame.arrays["picture.chance"], (c) => c / 255);
+  const chance = shares(frame.picture.chance, Float64Array);
   const paper = `rgb(${view.ink().paper.join(",")})`;
   const name = `P(${view.say("live.class", { label: 1 })})`;
   const field = {
@@ -92,7 +92,7 @@ export function planeOf({ edge }, values) {
 }
 
 function classPoints(view, size) {
-  const { points, labels } = view.scene.arrays;
+  const { points, labels } = view.scene;
   return [0, 1].map((label) => {
     const x = [];
     const y = [];
@@ -109,15 +109,15 @@ function classPoints(view, size) {
 // -- grades of texts ----------------------------------------------------------------------------------------
 
 function drawGrades(view, node) {
-  const { scene: { meta, arrays }, say, number } = view;
-  const bars = { type: "bar", x: meta.grades, y: arrays.labels, marker: { color: CLASS_COLOURS[0] }, text: [...arrays.labels].map(number) };
+  const { scene: { meta, labels }, say, number } = view;
+  const bars = { type: "bar", x: meta.grades, y: labels, marker: { color: CLASS_COLOURS[0] }, text: [...labels].map(number) };
   react(view, node, [bars], { showlegend: false, xaxis: { title: say("live.grade"), type: "category" }, yaxis: { title: say("live.texts") } });
 }
 
 function drawConfusion(view, node, frame) {
   const { scene: { meta: { grades } }, say } = view;
   const side = grades.length;
-  const counts = Array.from({ length: side }, (_, row) => [...frame.arrays["picture.confusion"].subarray(row * side, (row + 1) * side)]);
+  const counts = Array.from({ length: side }, (_, row) => [...frame.picture.confusion.subarray(row * side, (row + 1) * side)]);
   const shares = counts.map((row) => { const all = row.reduce((a, b) => a + b, 0); return row.map((n) => (all ? n / all : 0)); });
   react(view, node, [{
     type: "heatmap", z: shares, x: grades, y: grades, text: counts, texttemplate: "%{text}", name: say("save.share"), meta: say("live.texts"),
