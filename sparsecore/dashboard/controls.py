@@ -32,12 +32,12 @@ from sparsecore.runs.store.run import Run
 from sparsecore.words import words
 
 SETTINGS = "settings"  # outlives the widgets when another page is opened
-SHOWN = "shown"  # the parameters whose widgets were on the screen when the page was last run to its end
+SHOWN = "shown"  # the parameters with a widget on the screen after the last complete page run
 SHOWING = "showing"  # those that this run of the page has come to by now
 HELD, HOLDING = "held", "holding"  # the same of other widgets, by their keys
 PROBLEMS = "problems"  # what does not fit now
 PAGE = "page"  # the page that is shown
-SWEEP = "sweep"  # the page whose settings are not the Lab's
+SWEEP = "sweep"  # the page with its own settings
 OTHER_SETTINGS = "other_settings"  # the Lab's settings while the Sweep page is shown, and the other way round
 LINK_PROBLEMS = "link_problems"  # what did not fit in the link, and the value taken instead
 # Never in a popover. They are not set to what they hold: that would undo, on the screen and for the next run

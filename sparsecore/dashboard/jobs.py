@@ -167,7 +167,7 @@ class Pool:
         self._turn = threading.Lock()
 
     def find(self, key: Hashable) -> Job | None:
-        """The job of this key, whoever started it."""
+        """Return the job of this key, started by any user."""
         return self._jobs.get(key)
 
     def share(self, key: Hashable, work: Callable[[Job], Any], by: Person = HOST) -> Job:
@@ -208,7 +208,7 @@ SHORT_JOBS = Pool("job", at_once=2)
 
 
 def in_background(work: Callable[..., Any]) -> Job:
-    """Start `work(progress=…, cancelled=…)`, which reports `progress(done, total)` and asks `cancelled()`."""
+    """Start `work(progress=…, cancelled=…)`, which calls `progress(done, total)` and checks `cancelled()`."""
     return SHORT_JOBS.start(lambda job: work(progress=job.report, cancelled=lambda: job.is_cancelled))
 
 

@@ -22,7 +22,7 @@ def press(act: Callable[..., Any], *given: Any) -> dict[str, Any]:
 
 
 def do_pressed() -> bool:
-    """Do what was pressed since, in order, before any widget of the page, whose values it may set.
+    """Run the noted presses in order, before any widget of the page, so that they may set widget values.
 
     Returns whether there was any. Each is preceded by an access to the session, where an interruption hits.
     """

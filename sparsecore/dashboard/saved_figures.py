@@ -51,7 +51,7 @@ def draw_html(markup: str, key: str, name: str, title: str, table: Table) -> Non
 def control(key: str, name: str, title: str | None, csv: Callable[[], bytes]) -> None:
     """Draw the control of the figure in this container; `csv` is called on request."""
     name = f"sparsecore-{name}"
-    # Not as wide as the page: beside the button a press must still reach what lies there.
+    # Not full width: presses next to the button must reach the elements there.
     with (
         st.container(horizontal=True, horizontal_alignment="right", key=f"save_{key}"),
         st.popover(say("save.figure"), icon=":material/download:", type="tertiary", key=f"save_{key}_menu"),

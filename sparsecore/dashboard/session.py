@@ -29,7 +29,7 @@ def linked_run() -> Run | None:
     run_id = st.query_params.get("run") or st.session_state.get(LOOKED_AT)
     replaced, since = st.session_state.get(REPLACED, (None, 0.0))
     if run_id == replaced and time.monotonic() - since < STALE_SECONDS:
-        # The browser asked for this page before it had heard of the run that was just begun.
+        # The browser requested this page before it knew of the run just started.
         run_id = st.session_state[LOOKED_AT]
     if run_id:
         open_run(run_id)

@@ -67,8 +67,8 @@ class ParameterCard(Data):
 
     def said(self, key: str, language: str) -> Iterator[tuple[str, str]]:
         """Its words by their keys, which begin with `key`."""
-        told = {"": self.label, ".help": self.help, ".allowed": self.allowed}
-        for end, text in (told | {f".{name}": text for name, text in self.choices.items()}).items():
+        texts = {"": self.label, ".help": self.help, ".allowed": self.allowed}
+        for end, text in (texts | {f".{name}": text for name, text in self.choices.items()}).items():
             if text is not None:
                 yield f"{key}{end}", getattr(text, language)
 

@@ -146,7 +146,7 @@ class MethodCard(Card):
 class TaskCard(Card):
     """A task; its first size is the usual one.
 
-    picture: the kind of its scene. memory: bytes that its process holds beside network and data.
+    picture: the kind of its scene. memory: bytes that its process holds in addition to network and data.
     batches: whether its networks can train as one: perceptrons, on all data at every step.
     warm_up: whether an idle worker makes ready for it.
     """
@@ -254,9 +254,9 @@ def _words(language: str) -> dict[str, str]:
     return found | {"parameter.noise.help": _listed(noise, "task", found)}
 
 
-def _listed(told: dict[str, str | None], kind: str, words: dict[str, str]) -> str:
-    """What is told of each method or task, after its title."""
-    return " ".join(f"{words[f'{kind}.{name}']}: {text}" for name, text in told.items() if text)
+def _listed(texts: dict[str, str | None], kind: str, words: dict[str, str]) -> str:
+    """Join one text per method or task, each after its title."""
+    return " ".join(f"{words[f'{kind}.{name}']}: {text}" for name, text in texts.items() if text)
 
 
 words.add(_words)

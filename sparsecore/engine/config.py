@@ -211,7 +211,7 @@ def densities_of_layers(text: str) -> dict[str, float]:
 
 
 def quarter(max_steps: int) -> int:
-    """The steps in which a schedule of the density settles, of so many."""
+    """Return the steps within which a density schedule of a run of this length settles."""
     return max(1, max_steps // SCHEDULE_SHARE)
 
 
@@ -249,7 +249,7 @@ def _sizes_allowed(size: Any, table: Table) -> str:
 
 
 def _refuse_unknown(names: Set[str], given: dict[str, Any]) -> None:
-    """What another task or method takes is left out; what nobody takes is refused."""
+    """Drop parameters of other tasks and methods; refuse unknown ones."""
     for name in given:
         if name in names and name not in every_parameter():
             raise ConfigError(name, given[name], f"one of {', '.join(every_parameter())}")

@@ -223,7 +223,7 @@ def _narrowed(row: Parameter, card: Card) -> Parameter:
 
 
 def refuse_misnamed(card: Card, shared: dict[str, Parameter]) -> None:
-    """Raise `CardError` where a card names parameters that nobody defines, or defines one anew."""
+    """Raise `CardError` if a card names an undefined parameter or redefines one."""
     named = {name for name, each in card.parameters.items() if each.type is None}
     if isinstance(card, MethodCard):
         named |= card.takes

@@ -14,11 +14,11 @@ from sparsecore.engine.tasks.points import best_accuracy, spiral_points
 
 KEPT = 128  # answers of each kind
 BASIN_CELLS = 61
-PLANE_STEPS = 1_500  # a narrow valley takes so many
+PLANE_STEPS = 1_500  # enough for a narrow valley
 PLANE_STILL = 1e-6  # far below a pixel: which axis it is, is all that is drawn
 STARTS = 200  # of the larger problem
-MEASURED = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)  # densities whose product is timed
-SHAPE = (300, 200)  # of the matrix whose bytes are counted: the second layer of the thesis's network
+MEASURED = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)  # densities at which products are timed
+SHAPE = (300, 200)  # of the matrix for the byte counts: the second layer of the thesis's network
 DRAWS = 12
 NOISES = np.linspace(0.0, 3.0, 121)
 SPIRAL_POINTS = 500  # a class

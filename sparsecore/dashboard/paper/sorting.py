@@ -1,4 +1,4 @@
-"""Table 3-5 on the Paper page: the thesis's seconds beside those of this server, measured on request."""
+"""Table 3-5 on the Paper page: the thesis's seconds and this server's, measured on request."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def _chosen(found: Sequence[Run]) -> Run | None:
 
 
 def _described(run: Run, person: Person) -> None:
-    """Its name and its note, to be written on by whoever may."""
+    """Show name and note, editable by those with the right."""
     mine = may(run)
     name, note = f"run_name_{run.id}", f"run_note_{run.id}"
     st.session_state.setdefault(name, run.name or "")

@@ -39,7 +39,7 @@ def show(person: Person) -> None:
             st.warning(say("disk.over"))
     _finished()
     room = st.popover(say("disk.room"), icon=":material/cleaning_services:", key=ROOM, on_change="rerun")
-    if room.open:  # which runs would go is looked up only for who asks
+    if room.open:  # the runs to remove are looked up only when opened
         with room:
             _ask(store, person, most or now.used // 2)
 

@@ -90,7 +90,7 @@ def owner_cookies(store: Store) -> OwnerCookies:
 
 
 class GiveOwner:
-    """Middleware that gives a browser its token with the first page that it asks for."""
+    """Middleware that gives a browser its token with the first page it requests."""
 
     def __init__(self, app: ASGIApp, store: Store) -> None:
         self.app, self.store = app, store

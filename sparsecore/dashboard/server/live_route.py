@@ -141,7 +141,7 @@ class LiveRoute:
             await socket.close(FORBIDDEN)
             return
         if len(self.viewers) >= self.most:
-            await socket.accept()  # only then a browser is told the code
+            await socket.accept()  # a browser sees the close code only after this
             await socket.close(CROWDED, f"{self.most} viewers are here; try again later")
             return
         viewer = Viewer(socket, who)

@@ -1,7 +1,7 @@
 """Serve the scripts of the views: the ES modules of `assets/views`, which browsers cache forever.
 
 Their address holds one digest of all of them, so that a relative import finds the module of the same version.
-The style of a component is the `.css` file beside its module; it travels with the component itself.
+The style of a component is the `.css` file next to its module; it is sent with the component.
 """
 
 from __future__ import annotations

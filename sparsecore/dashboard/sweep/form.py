@@ -24,7 +24,7 @@ from sparsecore.runs.sweeps.spec import FINISHED, GRID, Cell, SweepSpec
 
 METHODS, DENSITIES, SEEDS = "sweep_methods", "sweep_densities", "sweep_seeds"
 CHOSEN = "sweep_chosen"  # in the session: the choices of the grid, which outlive their widgets
-FILLED = "sweep_filled"  # in the session: the sweep whose spec the choices were last filled from
+FILLED = "sweep_filled"  # in the session: the sweep that last filled the choices
 USUAL_SEEDS = "0, 1, 2"
 LARGEST = 10_000  # runs of a sweep that a page still shows at once
 WORKERS = os.cpu_count() or 1

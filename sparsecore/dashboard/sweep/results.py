@@ -63,7 +63,7 @@ def curves(found: Sequence[Point], task: str, view: dict[str, Any], of: str) -> 
         _beside(figures, of)
 
 
-@lru_cache(maxsize=8)  # of thousands of runs they take a second to make, and every press on the page asks
+@lru_cache(maxsize=8)  # for thousands of runs they take a second, and every page run needs them
 def _figures(
     found: tuple[Point, ...], task: str, parts: tuple[Part, ...], logarithmic: bool, language: str
 ) -> list[list[tuple[str, go.Figure]]]:

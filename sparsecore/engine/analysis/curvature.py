@@ -60,7 +60,7 @@ def lipschitz(
     and as a double backward pass per chunk. Scaled dot-product attention takes its plain form meanwhile,
     since the fused ones cannot be differentiated twice.
     parameters: the variables; by default every parameter of the model that requires a gradient.
-    iterations: at most so many Hessian-vector products, at least 1. tolerance: relative, on the residual
+    iterations: the maximum of Hessian-vector products, at least 1. tolerance: relative, on the residual
     (see `Curvature`), at least 0. seed: of the first vector, which is random normal.
 
     The training is left as it was, see `gradient.untouched`. Raises `ValueError` for

@@ -30,7 +30,7 @@ class Gradient:
 
 
 def gradient(parameters: Mapping[str, Tensor], loss_closure: LossClosure) -> Gradient:
-    """∇f over all chunks of the closure; each chunk's graph is freed before the next one is asked for.
+    """∇f over all chunks of the closure; each chunk's graph is freed before the next one.
 
     parameters: leaf tensors that require a gradient, by name. The sum is taken in float32 or wider. No
     `.grad` is written and no accumulation hook runs; hooks of `Tensor.register_hook` act as in training.

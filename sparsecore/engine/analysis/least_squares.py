@@ -9,12 +9,12 @@ from math import comb
 import numpy as np
 
 ROWS_PER_WEIGHT = 2  # more rows than weights, so that noise leaves a residual
-MOST_SUPPORTS = 20_000  # so many small systems are solved in well under 300 ms
+MOST_SUPPORTS = 20_000  # this many small systems take well under 300 ms
 STEPS = 400
 STILL = 1e-8  # a step this short, in units of w, ends the iteration
 NOT_ZERO = 1e-6  # an iterate at rest is off its end by some multiple of STILL
 FAR = 1e6  # an iterate this long is on its way to infinity
-TOLERANCE = 1e-9  # on gradients of a problem whose L(f) is 1
+TOLERANCE = 1e-9  # on gradients of a problem with L(f) = 1
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ class _Layer(Protocol):
 
 
 class Constrained(Protocol):
-    """What a certificate asks of a sparsifier: who shares which budget."""
+    """The part of a sparsifier that a certificate needs: which weights share a budget."""
 
     layers: Sequence[_Layer]
     frozen: FrozenLayers | None
@@ -128,7 +128,7 @@ def stationarity(
     sparsifier's masks are not read, so that zeros which a mask keeps count as the definition has them.
 
     loss_closure: called without arguments; returns the objective over all data as a scalar tensor, or an
-    iterable (a generator) of scalar tensors whose sum it is. Each is differentiated at once: memory is that
+    iterable (a generator) of scalar tensors that sum to it. Each is differentiated at once: memory is that
     of one chunk. In training mode dropout and BatchNorm act as they do in training.
     sparsifier: attached to this model; any `Sparsifier`. tolerance: at least 0, absolute, in units of the
     objective per unit of weight. lipschitz: L, positive; "estimate" takes the largest |eigenvalue| of the

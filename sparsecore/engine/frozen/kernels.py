@@ -20,12 +20,12 @@ from numba.extending import intrinsic
 
 LANES = 64  # of a tile: four registers of 512 bits or eight of 256; 32 and 128 took longer
 SIDE = 8  # of the squares that are turned in registers: one of 256 bits holds a row
-PART = 16  # a gradient is summed in so many parts, a register full, and these added up at the end
+PART = 16  # partial sums of a gradient, one register; they are added up at the end
 BYTES = 4  # of a float32
 ALIGNED = 64  # bytes: a register that crosses a line of the cache costs two reads
 _FREE = ("contract", "reassoc")  # sums in any order; NaN and infinity stay what they are
 
-Made = tuple[Any, Callable[..., Any]]  # what numba asks of an intrinsic: its signature and its code
+Made = tuple[Any, Callable[..., Any]]  # what a numba intrinsic returns: signature and code generator
 
 
 # -- instructions -------------------------------------------------------------------------------------------
@@ -44,19 +44,19 @@ def _integer(value: int) -> ir.Constant:
 
 
 def _pick(builder: ir.IRBuilder, one: Any, other: Any, places: Sequence[int]) -> Any:
-    """Lanes of two vectors by place; those of the other count on."""
+    """Select lanes of two vectors by index; lanes of `other` follow those of `one`."""
     chosen = ir.Constant(ir.VectorType(ir.IntType(32), len(places)), list(places))
     return builder.shuffle_vector(one, other, chosen)
 
 
 def _spread(builder: ir.IRBuilder, value: Any, length: int) -> Any:
-    """One number in all lanes."""
+    """Fill all lanes with one number."""
     first = builder.insert_element(_unset(length), value, ir.Constant(ir.IntType(32), 0))
     return _pick(builder, first, _unset(length), [0] * length)
 
 
 def _fold(builder: ir.IRBuilder, vector: Any, length: int, wanted: int) -> Any:
-    """Halves added to each other until so many lanes are left."""
+    """Add halves of a vector until `wanted` lanes are left."""
     while length > wanted:
         half = length // 2
         low, high = (_pick(builder, vector, _unset(length), range(at, at + half)) for at in (0, half))
@@ -65,7 +65,7 @@ def _fold(builder: ir.IRBuilder, vector: Any, length: int, wanted: int) -> Any:
 
 
 def _at(builder: ir.IRBuilder, address: Any, offset: Any, length: int) -> Any:
-    """A pointer to so many numbers, `offset` numbers after an address."""
+    """Return a pointer to `length` numbers, `offset` numbers after an address."""
     first = builder.inttoptr(address, ir.FloatType().as_pointer())
     return builder.bitcast(builder.gep(first, [offset]), _vector(length).as_pointer())
 
@@ -147,7 +147,7 @@ def _combine_back(
 
 
 def _adds_up(length: int) -> Callable[[int], float]:
-    """The instruction that adds up so many numbers at an address."""
+    """Make an intrinsic that adds up `length` numbers at an address."""
 
     @intrinsic
     def total(typing: Any, address: Any) -> Made:

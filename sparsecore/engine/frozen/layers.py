@@ -1,4 +1,4 @@
-"""Layers whose support is fixed: pruned weights get no gradient, keep no optimiser state, and stay zero."""
+"""Layers with a fixed support: pruned weights get no gradient, keep no optimiser state, and stay zero."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DENSEST = 0.3
 
 
 class FrozenLayer:
-    """A module's weight whose support is fixed; called, it is the module's forward.
+    """A module's weight with a fixed support; calling it is the module's forward.
 
     path: how a training step computes it; None until that was measured. milliseconds: of both ways, then.
     A copy of the module alone is an ordinary module: only `FrozenLayers` makes its layers act.
@@ -130,7 +130,7 @@ class FrozenLayer:
 
 
 class FrozenLayers:
-    """The layers of a model whose support is fixed.
+    """The layers of a model with a fixed support.
 
     modules: of each layer the module, its weight, and a boolean mask of the weight's shape, True where it is
     in the support. Pruned weights, their gradients and what `optimizer` remembers of them are zero from here

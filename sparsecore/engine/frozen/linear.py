@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn import functional
 
-_ROUNDS = 7  # of a measurement; the median of so many is steady to a few per cent
+_ROUNDS = 7  # of a measurement; their median varies by a few per cent
 _TILE = 64  # rows of a batch, as the kernels' LANES
 
 

@@ -47,8 +47,8 @@ class Sparsifier(ABC):
     changed: positions that entered or left the support at the last step.
     still: steps since the support last moved.
     jaccard: overlap of the supports of the last two steps, |A∩B| / |A∪B|; 1 when nothing moved.
-    freeze_at, freeze_settled: freeze by itself at this step, or after so many steps without a move.
-    frozen: the layers whose support is fixed; None while it may move.
+    freeze_at, freeze_settled: freeze automatically at this step, or after this many steps without a change.
+    frozen: the layers with a fixed support; None while it may change.
     density: ρ at the present step; 1 without a constraint.
     """
 
@@ -110,7 +110,7 @@ class Sparsifier(ABC):
         return None
 
     def relaxed(self) -> list[str]:
-        """The groups whose reserved weights are more than their budget, and so give way."""
+        """Return the groups with more reserved weights than budget, where the minimum is relaxed."""
         return []
 
     def before_cut(self, place: int) -> Tensor | None:
@@ -213,7 +213,7 @@ class Sparsifier(ABC):
 
     @torch.no_grad()
     def project(self) -> None:
-        """Hold the weights to the rule, then count. The hook calls it; nobody else needs to."""
+        """Apply the constraint, then count. The step hook calls it; callers need not."""
         self.step += 1
         self._exempt += 1
         if self.frozen is not None:

@@ -147,7 +147,7 @@ class Constrained(Sparsifier):
         return self.keep_alive.total([tuple(self.layers[p].weight.shape) for p in places]) > keep
 
     def relaxed(self) -> list[str]:
-        """The groups whose floors ask for more than their budget, and so give way."""
+        """Return the groups with a larger minimum than budget, where the minimum is relaxed."""
         budgets = self.budgets()
         return [
             group for group, places in self.members().items() if self.floors_exceed(places, budgets[group])
@@ -167,10 +167,10 @@ class Constrained(Sparsifier):
             text = f"keep_alive asks {group} for more weights than its budget of {keep:,}: the largest stay."
             warnings.warn(text, stacklevel=2)
         weights = [self.layers[p].weight.detach() for p in places]
-        asked = reserve(weights, self.keep_alive)
+        minimum = reserve(weights, self.keep_alive)
         # A NaN stays one, wherever it is: the projection refuses it.
         return [
-            w.abs().masked_fill_(~(mask | w.isnan()), 0.0) for w, mask in zip(weights, asked, strict=True)
+            w.abs().masked_fill_(~(mask | w.isnan()), 0.0) for w, mask in zip(weights, minimum, strict=True)
         ]
 
 

@@ -1,4 +1,4 @@
-"""Floors under the budget: so many weights a layer and an output neuron survive, whatever their size."""
+"""Minimum counts within the budget: weights per layer and per output neuron that always survive."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ class KeepAlive:
         return self.layer > 0 or self.neuron > 0
 
     def total(self, shapes: Sequence[tuple[int, ...]]) -> int:
-        """How many weights the floors ask of weights of these shapes, (outputs, …).
+        """Count the weights that the minimums reserve in weights of these shapes, (outputs, …).
 
         >>> KeepAlive(neuron=1, layer=5).total([(3, 4), (8, 2)])
         13
         """
-        asked = 0
+        total = 0
         for outputs, *inputs in shapes:
             row = torch.Size(inputs).numel()
-            asked += min(outputs * row, max(self.layer, outputs * min(self.neuron, row)))
-        return asked
+            total += min(outputs * row, max(self.layer, outputs * min(self.neuron, row)))
+        return total
 
 
 def reserve(weights: Sequence[Tensor], floor: KeepAlive) -> list[Tensor]:
-    """The largest weights that the floors ask for: a boolean mask for each tensor (outputs, …).
+    """Select the largest weights that satisfy the minimums: a boolean mask per tensor (outputs, …).
 
     Of each row the largest `floor.neuron`; then of each tensor the largest others until it has `floor.layer`.
-    With these first and the largest of the rest after them, the projection stays exact: the floors are
-    nested (row in layer in group), and for nested floors taking the largest, inside out, is optimal.
+    With these first and the largest of the rest after them, the projection stays exact: the minimums are
+    nested (row in layer in group), and for nested minimums taking the largest, inside out, is optimal.
     Ties go to the lower index.
 
     >>> w = torch.tensor([[5.0, 4.0], [1.0, 2.0]])

@@ -148,7 +148,7 @@ def _prefixes(name: str) -> Iterator[str]:
 
 
 def innermost(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-    """The optimiser whose step runs the hooks: Accelerate and Lightning wrap it as `.optimizer`."""
+    """Return the optimiser that runs step hooks: Accelerate and Lightning wrap it as `.optimizer`."""
     while isinstance(inner := getattr(optimizer, "optimizer", None), torch.optim.Optimizer):
         optimizer = inner
     return optimizer

@@ -162,7 +162,7 @@ def _half_cosine(progress: float) -> float:
 
 
 def _between(start: float, end: float, remaining: float) -> float:
-    # end + (start − end) need not be start: beside an end of 1, a start of 1e-20 would come out as 0.
+    # end + (start − end) need not equal start: with an end of 1, a start of 1e-20 would become 0.
     return float(start if remaining == 1 else end + (start - end) * remaining)
 
 

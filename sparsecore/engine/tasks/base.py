@@ -66,7 +66,7 @@ class Task(ABC):
         """The objective at the network's present weights for the step after `step` steps; a scalar."""
 
     def objective(self) -> Iterator[Tensor]:
-        """The whole training objective at the present weights, in parts whose sum it is; scalars.
+        """Return the whole training objective at the current weights, in scalar parts that sum to it.
 
         For a full-batch task the loss of a step is all of it.
         """
@@ -74,7 +74,7 @@ class Task(ABC):
 
     @abstractmethod
     def metrics(self, *, final: bool = False) -> Metrics:
-        """`{"train": {...}, "test": {...}}`; `final` asks for every figure in full."""
+        """`{"train": {...}, "test": {...}}`; final: compute every figure in full."""
 
     @abstractmethod
     def outputs(self) -> Tensor:
@@ -101,7 +101,7 @@ class Task(ABC):
         return {}
 
     def kept(self) -> Arrays:
-        """What a checkpoint holds beside the network, so that it is of use without the data."""
+        """Return what a checkpoint needs in addition to the network to be usable without the data."""
         return {}
 
     @contextmanager

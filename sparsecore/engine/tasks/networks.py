@@ -12,7 +12,7 @@ from torch.nn import functional
 
 Pool = Literal["flat", "mean", "both"]
 
-PAIR_SCALE = 0.3  # of a pair's first vector beside a word's: most pairs tell little
+PAIR_SCALE = 0.3  # initial scale of a pair's vector relative to a word's: most pairs carry little information
 PAIR_PRIME = 1_000_003  # spreads pairs over the rows of their table
 
 

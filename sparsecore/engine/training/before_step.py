@@ -41,7 +41,7 @@ class BeforeStep:
         return next((name.rpartition(".")[0] for name, p in named if not p.isfinite().all()), "")
 
 
-# -- The weights of the last step before the projection cut them, z = w − γ∇h(w): taken when a frame asks
+# -- the weights of the last step before the projection, z = w − γ∇h(w): recomputed when a frame needs them
 
 
 @torch.no_grad()

@@ -121,7 +121,7 @@ Method = Annotated[str, AfterValidator(_known_method)]
 
 
 class Described(BaseModel):
-    """The fields that must be there; others may follow, which nobody reads."""
+    """The required fields; others may follow and are ignored."""
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 

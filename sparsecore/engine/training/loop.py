@@ -54,7 +54,7 @@ def train(
 
 
 def begin(training: Training, *, is_new: bool) -> Iterator[Event]:
-    """What is told before the first step."""
+    """Yield the events before the first step."""
     arrays, meta = training.task.scene()
     yield Scene(arrays, meta | {"max_steps": training.config.max_steps})
     yield training.frame()

@@ -1,4 +1,4 @@
-"""One run in progress, advanced a step at a time; what it tells is made here, told by `training.py`."""
+"""One run in progress, advanced one step at a time. It makes the events that `loop` yields."""
 
 from __future__ import annotations
 

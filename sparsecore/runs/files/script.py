@@ -25,14 +25,14 @@ torch.set_num_threads(1)  # as it was trained: several threads would round sums 
 config = sc.RunConfig(
 {parameters}
 )
-# What was changed while it trained: after so many steps, what.
+# Live changes: (steps before it, new values).
 changes = {changes}
 stopped_after = {stopped}  # steps, where somebody stopped it
 recorded = {recorded}
 
 
 def command(step):
-    """What the run is told before its next step; None to take it."""
+    """Return the command before the next step; None to take it."""
     if changes and changes[0][0] <= step:
         return sc.events.Change(changes.pop(0)[1])
     if stopped_after is not None and step >= stopped_after:
@@ -62,7 +62,7 @@ def run_script(store: Store, run: Run) -> str:
     """The text of the script. Raises NoScript for a run without a result."""
     if run.state != "ended" or not run.result:
         raise NoScript(f"run {run.id} has not ended with a result; only a finished run has a script.")
-    # The device that was taken, not the one asked for: `auto` may mean another one elsewhere.
+    # The device used, not the one requested: `auto` may mean another one elsewhere.
     given = run.config.model_dump() | {"device": run.result["device"]}
     config = RunConfig.parse(given).model_dump()
     lines = (f"    {name}={value!r}," for name, value in config.items() if value is not None)

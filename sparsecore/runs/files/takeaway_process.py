@@ -24,7 +24,7 @@ def _print(**line: Any) -> None:
 
 
 def main(home: Path) -> None:
-    """Make the files that standard input asks for."""
+    """Make the files that standard input requests."""
     question, gone = json.loads(sys.stdin.readline()), threading.Event()
     end_with_server(gone)
     one_thread()

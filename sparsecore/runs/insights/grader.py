@@ -1,6 +1,6 @@
 """The network that a run on texts has trained, from the store alone: its texts may be gone.
 
-Imports torch, so a server asks for it in another process: `python -m sparsecore predict RUN TEXT --json`.
+Imports torch, so a server runs it in another process: `python -m sparsecore predict RUN TEXT --json`.
 """
 
 from __future__ import annotations

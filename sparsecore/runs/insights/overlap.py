@@ -16,7 +16,7 @@ from sparsecore.engine.cards import methods
 from sparsecore.engine.training.frame_reading import Frame, Matrix
 from sparsecore.runs.store.store import Store
 
-POINTS = 128  # of a curve: more cannot be told apart
+POINTS = 128  # of a curve; more are not visible
 PAIRS_KEPT = 64  # pairs of runs whose counts are kept, some kilobytes each
 _one_at_a_time = threading.Lock()  # thirty viewers of one pair must not count it thirty times
 Frames = Sequence[tuple[int, int]]  # (row id, step) of each kept frame, oldest first

@@ -37,7 +37,7 @@ def _pair(runs: Sequence[Run]) -> tuple[Run, Run] | None:
 
 
 def counterparts(run: Run | None) -> list[RunConfig]:
-    """What to train for a pair that differs in the method alone: both, or what a run lacks beside it."""
+    """Return the configs to train for a pair that differs only in its method: both, or the missing one."""
     if run is None:
         return [RunConfig(method=method) for method in PAPER_METHODS]
     method = methods()[run.config.method].partner or reference()

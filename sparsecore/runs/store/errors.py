@@ -84,3 +84,7 @@ def from_sqlite(error: BaseException | None, place: str) -> StoreError | None:
 
 def _free(folder: Path) -> int:
     return shutil.disk_usage(folder).free if folder.is_dir() else NO_ROOM
+
+
+class LostRun(RuntimeError):
+    """The worker no longer holds the run: another one took it over, or it was deleted."""

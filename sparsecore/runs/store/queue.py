@@ -1,8 +1,8 @@
 """The queue: a round-robin over owners, in three ranks.
 
-Of the owners with queued runs the one whose last turn is longest ago comes next, with their oldest run.
+The owner with the least recent turn comes next, with their oldest queued run.
 Shared runs (of a lesson, or of a first visit) come before all others and runs of sweeps after them, so that
-nobody waits for a sweep. Within each rank the owners take turns in the same way.
+no user waits for a sweep. Within each rank the owners take turns in the same way.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from sparsecore.runs.store.tables import commands, runs, turns
 
 SWEEP = "sweep"  # the origin of a run of a sweep
 CLUSTER = "ray:"  # the prefix of a cluster's workers; a queued run with such a worker waits for that cluster
-# A sweep's run without a worker, whose last worker did not die: a batch may have been the cause.
+# A sweep's run without a worker that did not die: a batch may have been the cause.
 FOR_BATCH = and_(runs.c.origin == SWEEP, runs.c.worker.is_(None), runs.c.crashes == 0)
 IS_SHARED = runs.c.origin.in_(SHARED_ORIGINS)
 RANK = case((IS_SHARED, -1), (runs.c.origin == SWEEP, 1), else_=0)  # ascending

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Row
 from sparsecore.engine.config import ConfigError, RunConfig, every_parameter
 from sparsecore.runs.store import queue
 from sparsecore.runs.store.database import StoreDatabase, lock_tables, upsert
+from sparsecore.runs.store.errors import LostRun
 from sparsecore.runs.store.limits import require_fit
 from sparsecore.runs.store.log import LogEntry, append, rewind
 from sparsecore.runs.store.people import HOST, Person, require_room
@@ -24,10 +25,6 @@ NOT_DELETED = runs.c.deleted.is_(None)
 # Every worker runs this twenty times a second; building the statement takes longer than running it.
 WAITING = select(commands.c.id).where(commands.c.run_id == bindparam("run"))
 MAX_CRASHES = 3  # in a row without a new checkpoint; then the run fails
-
-
-class LostRun(RuntimeError):
-    """The worker no longer holds the run: another one took it over, or it was deleted."""
 
 
 class Store(StoreDatabase):
@@ -63,9 +60,8 @@ class Store(StoreDatabase):
 
     def get(self, run_id: str) -> Run | None:
         """The run; None if there is none with this id, or it was deleted."""
-        query = select(runs).where(runs.c.id == run_id, NOT_DELETED)
         with self.engine.connect() as connection:
-            row = connection.execute(query).first()
+            row = connection.execute(select(runs).where(runs.c.id == run_id, NOT_DELETED)).first()
         return None if row is None else Run.of(row)
 
     def list(
@@ -326,10 +322,9 @@ class Store(StoreDatabase):
 
     def paused_with_commands(self) -> list[str]:
         """Paused runs without a worker that have a command."""
-        query = (
-            select(runs.c.id)
-            .where(runs.c.state == "paused", runs.c.worker.is_(None), NOT_DELETED)
-            .where(runs.c.id.in_(select(commands.c.run_id)))
+        waiting = runs.c.id.in_(select(commands.c.run_id))
+        query = select(runs.c.id).where(
+            runs.c.state == "paused", runs.c.worker.is_(None), NOT_DELETED, waiting
         )
         with self.engine.connect() as connection:
             return list(connection.execute(query).scalars())

@@ -224,7 +224,7 @@ def start_times(
     shared: int = 0,
     shared_free_at: float = 0.0,
 ) -> list[float]:
-    """The seconds until each queued run starts on so many cores, from the seconds that each run takes.
+    """Return the seconds until each queued run starts on this number of cores, from each run's duration.
 
     The first `shared` queued runs are shared ones: one at a time trains in addition to the others, the next
     from `shared_free_at` on, when the running one has ended.

@@ -27,9 +27,9 @@ from sparsecore.corpora.corpus import CorpusError
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store import queue
 from sparsecore.runs.store.database import StoreError, clock, is_networked
-from sparsecore.runs.store.errors import Unusable
+from sparsecore.runs.store.errors import LostRun, Unusable
 from sparsecore.runs.store.run import Run
-from sparsecore.runs.store.store import HEARTBEAT_SECONDS, MAX_CRASHES, LostRun, Store
+from sparsecore.runs.store.store import HEARTBEAT_SECONDS, MAX_CRASHES, Store
 from sparsecore.runs.store.tables import commands
 from sparsecore.runs.sweeps.executors import OnCells, watch
 from sparsecore.runs.sweeps.spec import Cell
@@ -137,7 +137,7 @@ class Ray:
     def _start(self, run: Run) -> None:
         config, texts = run.config, self._texts(run.config)
         if config.device.startswith("cuda") and not self._has_gpus:
-            raise ClusterError(f"it asks for {config.device}, and the Ray cluster has no GPU.")
+            raise ClusterError(f"it needs {config.device}, and the Ray cluster has no GPU.")
         wants_gpu = self._has_gpus and config.device not in ("cpu", "mps")
         gpus = self.gpus_per_run if wants_gpu else 0
         remote = self.ray.remote(_train).options(num_cpus=1, num_gpus=gpus, max_retries=0, name=run.id)

@@ -12,8 +12,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from sparsecore.runs.store.errors import StoreError
-from sparsecore.runs.store.store import HEARTBEAT_SECONDS, LostRun, Store
+from sparsecore.runs.store.errors import LostRun, StoreError
+from sparsecore.runs.store.store import HEARTBEAT_SECONDS, Store
 
 LEAVE_SECONDS = 6.0  # to save after the end of the server; then the process is ended
 

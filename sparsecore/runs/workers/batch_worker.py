@@ -34,8 +34,9 @@ from sparsecore.engine.config import RunConfig
 from sparsecore.engine.training.events import Checkpoint, Command, Ended, Event, Ready
 from sparsecore.runs.store import queue
 from sparsecore.runs.store.database import StoreError, clock
+from sparsecore.runs.store.errors import LostRun
 from sparsecore.runs.store.run import Run
-from sparsecore.runs.store.store import HEARTBEAT_SECONDS, LostRun, Store
+from sparsecore.runs.store.store import HEARTBEAT_SECONDS, Store
 from sparsecore.runs.store.tables import commands, runs
 from sparsecore.runs.workers.assignments import end_with_server
 from sparsecore.runs.workers.warm_up import NICENESS

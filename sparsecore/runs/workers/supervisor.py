@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from sparsecore.runs.store import queue
 from sparsecore.runs.store.database import StoreError, store_environment
+from sparsecore.runs.store.errors import LostRun
 from sparsecore.runs.store.run import Run
-from sparsecore.runs.store.store import LostRun, Store
+from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers.batching import Batching, Choice
 from sparsecore.runs.workers.lost import HeartbeatMonitor, stuck_writer
 

@@ -36,11 +36,11 @@ from sparsecore.engine.training.events import (
     Stop,
 )
 from sparsecore.engine.training.loop import CHECKPOINT_SECONDS, due, train
-from sparsecore.runs.store.errors import StoreError
+from sparsecore.runs.store.errors import LostRun, StoreError
 from sparsecore.runs.store.limits import require_memory, require_steps
 from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.run import Run
-from sparsecore.runs.store.store import HEARTBEAT_SECONDS, LostRun, Store
+from sparsecore.runs.store.store import HEARTBEAT_SECONDS, Store
 from sparsecore.runs.store.unsaved import StateFiles, tidy
 
 POLL_SECONDS = 0.05  # between two looks for commands

@@ -11,10 +11,11 @@ from sqlalchemy import insert, text, update
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store import catalogue
 from sparsecore.runs.store.catalogue import STATES, RunFilter, count, find
+from sparsecore.runs.store.errors import LostRun
 from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.people import HOST, NotYours, Person
 from sparsecore.runs.store.run import WELCOME, new_row
-from sparsecore.runs.store.store import LostRun, Store
+from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import runs
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.sweeps.spec import SweepSpec

@@ -13,9 +13,10 @@ from sqlalchemy import update
 
 from sparsecore.engine.config import ConfigError, RunConfig
 from sparsecore.runs.store import queue
+from sparsecore.runs.store.errors import LostRun
 from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.run import ALPHABET
-from sparsecore.runs.store.store import LOST_SECONDS, MAX_CRASHES, LostRun, Store
+from sparsecore.runs.store.store import LOST_SECONDS, MAX_CRASHES, Store
 from sparsecore.runs.store.tables import runs
 from sparsecore.settings import default_home
 

@@ -1,4 +1,4 @@
-"""How well grades were told: from a confusion matrix, (true, predicted)."""
+"""Scores of predicted grades, from a confusion matrix (true, predicted)."""
 
 from __future__ import annotations
 

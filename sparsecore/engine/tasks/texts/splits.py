@@ -79,7 +79,7 @@ def time_split(corpus: Corpus, chosen: np.ndarray, stream: np.random.Generator) 
 
 
 def _validation_share(count: float) -> float:
-    """Of so many texts that do not test."""
+    """Return the validation count for this number of texts outside the test set."""
     return min(VALIDATION_SHARE, VALIDATION_MOST / max(1.0, count))
 
 
