@@ -1,4 +1,4 @@
-"""Train, compare and take away sparse networks on the command line, in the store of the dashboard.
+"""Train, compare and export sparse networks; the dashboard shows the same runs.
 
 With `--json`, standard output is one JSON value. Progress and messages go to standard error.
 """

@@ -72,15 +72,19 @@ Folders = Annotated[tuple[Path, ...], BeforeValidator(_folders)]
 class Settings(BaseModel):
     """A field `name` is the variable `SPARSECORE_NAME`; an unset or empty variable has the default."""
 
-    home: Path | None = Field(None, description="Folder of runs and texts; else the user's data directory.")
-    store: str = Field("", repr=False, description="PostgreSQL address of the runs; else SQLite in the home.")
-    max_memory: Size | None = Field(None, description="Memory of one run; else what is free.")
-    max_steps: Count | None = Field(None, description="Steps of one run; else unlimited.")
-    max_disk: Size | None = Field(None, description="Disk space of all runs; else unlimited.")
-    max_queued: Count = Field(10, description="Queued runs per user, without those of sweeps.")
+    home: Path | None = Field(
+        None, description="Folder of runs and texts. Default: the user's data directory."
+    )
+    store: str = Field(
+        "", repr=False, description="PostgreSQL address of the runs. Default: SQLite in the home folder."
+    )
+    max_memory: Size | None = Field(None, description="Maximum memory per run. Default: the free memory.")
+    max_steps: Count | None = Field(None, description="Maximum steps per run. Default: unlimited.")
+    max_disk: Size | None = Field(None, description="Maximum disk space of all runs. Default: unlimited.")
+    max_queued: Count = Field(10, description="Maximum queued runs per user, not counting sweeps.")
     # Each viewer takes a file of the server, which may open 1,024 on most machines.
-    max_viewers: Count = Field(300, description="Live views at once, over all runs.")
-    teacher_password: str = Field("", repr=False, description="Password of the teacher; else there is none.")
+    max_viewers: Count = Field(300, description="Maximum simultaneous live views.")
+    teacher_password: str = Field("", repr=False, description="Password of the teacher. Default: none.")
     extensions: Folders = Field((), description="Folders of additional methods and tasks.")
 
 
@@ -148,7 +152,7 @@ def parse_size(text: str) -> int:
     try:
         return int(TypeAdapter(Size).validate_python(text))
     except ValidationError as error:
-        raise ValueError(f"a size is a number and a unit such as 500MB or 2GB; got {text!r}.") from error
+        raise ValueError(f"a size needs a number and a unit, such as 500MB or 2GB; got {text!r}.") from error
 
 
 def size_text(count: int) -> str:

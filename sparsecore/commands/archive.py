@@ -20,18 +20,18 @@ app = typer.Typer()
 @app.command()
 def export(
     run: RunId,
-    file: Annotated[Path, typer.Argument(help="The file to be written; there must be none yet.")],
+    file: Annotated[Path, typer.Argument(help="File to write; it must not exist yet.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Write a run, its log and its checkpoint into one file."""
+    """Write a run with its log and checkpoint to one file."""
     if file.exists():
-        refuse(f"there is a file {file} already; name another.")
+        refuse(f"the file {file} already exists; choose another name.")
     if not file.absolute().parent.is_dir():
         refuse(f"there is no folder {file.absolute().parent}.")
     try:
         _write(run, file)
     except KeyError:
-        refuse(f"there is no run {run!r}; python -m sparsecore runs lists them.")
+        refuse(f"there is no run {run!r}; list the runs with python -m sparsecore runs.")
     except ArchiveError as error:
         refuse(str(error), FAILED)
     except OSError as error:
@@ -54,10 +54,10 @@ def _write(run: str, file: Path) -> None:
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="A file that `export` or the Runs page has written.")],
+    file: Annotated[Path, typer.Argument(help="File written by `export` or by the Runs page.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Take the run of a file into the store; a damaged file is refused whole."""
+    """Import a run from a file into the store; a damaged file is rejected completely."""
     if not file.is_file():
         refuse(f"there is no file {file}.")
     try:
@@ -71,7 +71,7 @@ def import_(
         value = {"run": found.run, "new": found.new, "renamed": found.renamed, "state": found.state}
         print(json.dumps(value))
         return
-    told = "" if found.new else "   was here already"
+    told = "" if found.new else "   already in the store"
     if found.new and found.renamed:
-        told = "   under a new id: another run has the one in the file"
+        told = "   under a new id: another run has the id in the file"
     show(f"run        {found.run}   {found.state}{told}")

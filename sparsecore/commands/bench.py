@@ -1,4 +1,4 @@
-"""Measure speed and memory, each figure side by side with others in one run."""
+"""Measure speed and memory; the figures to compare come from one run."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ app = typer.Typer(name="bench", help=__doc__, no_args_is_help=True)
 @app.command()
 def projection(
     weights: Annotated[
-        float | None, typer.Option(help="One projection of so many weights, such as 7e9, and its memory.")
+        float | None,
+        typer.Option(help="Time one projection of this many weights, such as 7e9, and its memory."),
     ] = None,
     dtype: Annotated[
-        Literal["float32", "float64", "bfloat16", "float16"], typer.Option(help="Of the weights.")
+        Literal["float32", "float64", "bfloat16", "float16"], typer.Option(help="Type of the weights.")
     ] = "float32",
     processes: Annotated[
-        int, typer.Option(min=1, help="With --weights: so many processes, each with a shard of them.")
+        int, typer.Option(min=1, help="With --weights: number of processes, each with one shard.")
     ] = 1,
     as_json: JsonFlag = False,
 ) -> None:
-    """The exact projection beside other ways to find the largest weights; about two minutes."""
+    """Time the exact projection and other ways to find the largest weights; about two minutes."""
     if weights is None:
         if processes > 1:
-            refuse("--processes shares the weights of --weights; give both.")
+            refuse("--processes needs --weights.")
         from sparsecore.commands.benchmarks.projection import projection as measure
 
         return print_figures(measure(dtype), as_json)
@@ -47,15 +48,15 @@ def projection(
 
 @app.command()
 def batch(
-    models: Annotated[int, typer.Option(min=1, help="So many, trained together and one by one.")] = 16,
-    size: Annotated[str, typer.Option(help="Of the networks.")] = "paper",
-    task: Annotated[str, typer.Option(help="What they learn.")] = PARAMETERS["task"].default,
+    models: Annotated[int, typer.Option(min=1, help="Models, trained together and one by one.")] = 16,
+    size: Annotated[str, typer.Option(help="Size of the networks.")] = "paper",
+    task: Annotated[str, typer.Option(help="Task.")] = PARAMETERS["task"].default,
     device: Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")] = "auto",
-    steps: Annotated[int, typer.Option(min=1, help="Of each model.")] = 200,
-    rounds: Annotated[int, typer.Option(min=1, help="In which both ways take turns.")] = 5,
+    steps: Annotated[int, typer.Option(min=1, help="Steps per model.")] = 200,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; both ways take turns.")] = 5,
     as_json: JsonFlag = False,
 ) -> None:
-    """Many models as one batch over the same one by one: the ratio of their times."""
+    """Compare training many models as one batch with training them one by one."""
     from sparsecore.commands.benchmarks.batch import batch as measure
 
     try:
@@ -67,7 +68,7 @@ def batch(
 
 @app.command()
 def step(as_json: JsonFlag = False) -> None:
-    """A training step: dense, projected and frozen; about two minutes."""
+    """Time a training step: dense, projected and frozen; about two minutes."""
     from sparsecore.commands.benchmarks.step import step as measure
 
     print_figures(measure(), as_json)
@@ -75,10 +76,10 @@ def step(as_json: JsonFlag = False) -> None:
 
 @app.command()
 def watching(
-    size: Annotated[Literal["demo", "paper"], typer.Option(help="Of the network that trains.")] = "paper",
+    size: Annotated[Literal["demo", "paper"], typer.Option(help="Size of the network.")] = "paper",
     as_json: JsonFlag = False,
 ) -> None:
-    """What a viewer of every frame costs training; about two minutes."""
+    """Measure how much a viewer of every frame slows training; about two minutes."""
     from sparsecore.commands.benchmarks.watching import watching as measure
 
     print_figures(measure(size), as_json)
@@ -86,15 +87,19 @@ def watching(
 
 @app.command("class")
 def class_(
-    viewers: Annotated[int, typer.Option(min=1, help="Of one run.")] = 30,
-    people: Annotated[int, typer.Option(min=2, help="With a page and a run each.")] = 30,
-    pairs: Annotated[int, typer.Option(min=1, help="Of windows with the viewers and without.")] = 10,
-    window: Annotated[float, typer.Option(min=0.1, help="Seconds of each.")] = 3.0,
-    interactions: Annotated[int, typer.Option(min=1, help="With pages; 5400 are an hour of a class.")] = 600,
-    pause: Annotated[float, typer.Option(min=0, help="Seconds between two of one person.")] = 5.0,
+    viewers: Annotated[int, typer.Option(min=1, help="Viewers of one run.")] = 30,
+    people: Annotated[int, typer.Option(min=2, help="People with a page and a run each.")] = 30,
+    pairs: Annotated[int, typer.Option(min=1, help="Pairs of measurements, with and without viewers.")] = 10,
+    window: Annotated[float, typer.Option(min=0.1, help="Seconds per measurement.")] = 3.0,
+    interactions: Annotated[
+        int, typer.Option(min=1, help="Interactions with pages; 5400 are one hour of a class.")
+    ] = 600,
+    pause: Annotated[
+        float, typer.Option(min=0, help="Seconds between two interactions of one person.")
+    ] = 5.0,
     as_json: JsonFlag = False,
 ) -> None:
-    """A class on one server: frames, pages, the queue, memory, and what viewers cost; some five minutes."""
+    """Simulate a class on one server: frames, pages, queue, memory, cost of viewers; about five minutes."""
     from sparsecore.commands.benchmarks.classroom import Plan
     from sparsecore.commands.benchmarks.classroom import classroom as measure
 
@@ -105,11 +110,11 @@ def class_(
 
 @app.command()
 def store(
-    runs: Annotated[int, typer.Option(min=100, help="That have ended, of one sweep.")] = 10_000,
-    rounds: Annotated[int, typer.Option(min=1, help="In which each page is opened and run again.")] = 5,
+    runs: Annotated[int, typer.Option(min=100, help="Finished runs in one sweep.")] = 10_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; each opens and reruns every page.")] = 5,
     as_json: JsonFlag = False,
 ) -> None:
-    """How soon Lab, Runs and Sweep answer beside thousands of finished runs; about two minutes."""
+    """Time Lab, Runs and Sweep with thousands of finished runs in the store; about two minutes."""
     from sparsecore.commands.benchmarks.store import store as measure
 
     with _bar() as progress:
@@ -119,12 +124,14 @@ def store(
 
 @app.command()
 def sweep(
-    steps: Annotated[int, typer.Option(min=50, help="At most, of a run; 16000 is the whole sweep.")] = 2_000,
-    repeats: Annotated[int, typer.Option(min=1, help="Of each way, in turns.")] = 2,
-    pairs: Annotated[int, typer.Option(min=1, help="Of training with a store and without.")] = 8,
+    steps: Annotated[
+        int, typer.Option(min=50, help="Maximum steps per run; 16000 is the full sweep.")
+    ] = 2_000,
+    repeats: Annotated[int, typer.Option(min=1, help="Repeats of each way, in turns.")] = 2,
+    pairs: Annotated[int, typer.Option(min=1, help="Pairs of trainings, with and without a store.")] = 8,
     as_json: JsonFlag = False,
 ) -> None:
-    """A sweep of sinc beside a plain script, two workers beside one, the store's cost; some ten minutes."""
+    """Compare a sinc sweep with a plain script, and two workers with one; about ten minutes."""
     from sparsecore.commands.benchmarks.sweep import sweep as measure
 
     with _bar() as progress:
@@ -135,18 +142,22 @@ def sweep(
 @app.command()
 def text(
     data: Annotated[
-        Path | None, typer.Option(help="A file of graded texts; left out, the built-in texts.")
+        Path | None, typer.Option(help="File of graded texts. Default: the generated texts.")
     ] = None,
-    seeds: Annotated[str, typer.Option(help="Each splits the texts anew: such as 0,1,2.")] = "0,1,2",
+    seeds: Annotated[
+        str, typer.Option(help="Seeds, one split of the texts per seed, such as 0,1,2.")
+    ] = "0,1,2",
     rows: Annotated[
-        str | None, typer.Option(help="Only some, such as baseline,dense,layerwise-0.02.")
+        str | None, typer.Option(help="Only these rows, such as baseline,dense,layerwise-0.02.")
     ] = None,
-    size: Annotated[Literal["demo", "laptop", "paper"], typer.Option(help="Of the network.")] = "laptop",
-    split: Annotated[Literal["random", "time"], typer.Option(help="Of the texts.")] = "random",
-    workers: Annotated[int, typer.Option(min=1, help="Processes, of one thread each.")] = 1,
+    size: Annotated[Literal["demo", "laptop", "paper"], typer.Option(help="Size of the network.")] = "laptop",
+    split: Annotated[
+        Literal["random", "time"], typer.Option(help="Train/test split of the texts.")
+    ] = "random",
+    workers: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 1,
     as_json: JsonFlag = False,
 ) -> None:
-    """Dense, layerwise and global text networks beside a linear model; some eight minutes a row and seed."""
+    """Compare text networks with a linear model; about eight minutes per row and seed."""
     from sparsecore.commands.benchmarks.text import ROWS
     from sparsecore.commands.benchmarks.text import text as measure
 

@@ -1,4 +1,4 @@
-"""Look at a file of graded texts; keep it for later runs."""
+"""Inspect and store data sets of graded texts."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ ARGUMENT_CODES = frozenset(
 
 app = typer.Typer(name="data", help=__doc__, no_args_is_help=True)
 File = Annotated[
-    Path, typer.Argument(help="An export of CNVD, CNNVD, NVD, CVE or OSV, or a table; plain, gzip or zip.")
+    Path, typer.Argument(help="Export from CNVD, CNNVD, NVD, CVE or OSV, or a table; plain, gzip or zip.")
 ]
-TextOption = Annotated[str | None, typer.Option("--text-column", help="A table's column of texts.")]
-LabelOption = Annotated[str | None, typer.Option("--label-column", help="A table's column of grades.")]
+TextOption = Annotated[str | None, typer.Option("--text-column", help="Text column of a table.")]
+LabelOption = Annotated[str | None, typer.Option("--label-column", help="Grade column of a table.")]
 
 
 @app.command()
 def inspect(
     file: File, text_column: TextOption = None, label_column: LabelOption = None, as_json: JsonFlag = False
 ) -> None:
-    """Say what a file holds: format, rows, grades, records left out, languages, lengths in characters."""
+    """Show what a file contains: format, rows, grades, skipped records, languages, lengths in characters."""
     with refusals(), _bar(file) as progress:
         found = inspect_file(file, text_column=text_column, label_column=label_column, progress=progress)
     _print(found.summary(), _lines(found), as_json)
@@ -48,12 +48,12 @@ def inspect(
 @app.command()
 def add(
     file: File,
-    name: Annotated[str | None, typer.Option(help="Another name than the file's.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the data set. Default: the file's name.")] = None,
     text_column: TextOption = None,
     label_column: LabelOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Keep the usable texts of a file; `train vulnerabilities --data NAME` uses them."""
+    """Store the usable texts of a file, to train with `train vulnerabilities --data NAME`."""
     with refusals(), _bar(file) as progress:
         added = storage.add(file, name, text_column=text_column, label_column=label_column, progress=progress)
     lines = [f"name       {added.name}", f"id         {added.id}", *_lines(added.inspection)]
@@ -62,14 +62,14 @@ def add(
 
 @app.command("list")
 def list_(as_json: JsonFlag = False) -> None:
-    """List the texts that are kept."""
+    """List the stored data sets."""
     with refusals():
         found = storage.stored_corpora()
     if as_json:
         print(json.dumps([each.summary() for each in found], ensure_ascii=False))
         return
     if not found:
-        show("No texts are kept yet: python -m sparsecore data add FILE")
+        show("No data sets yet: python -m sparsecore data add FILE")
         return
     table = Table("name", "id", "format", "rows", *found[0].inspection.labels, box=None)
     for each in found:
@@ -80,10 +80,10 @@ def list_(as_json: JsonFlag = False) -> None:
 
 @app.command()
 def remove(
-    name: Annotated[str, typer.Argument(help="A name or an id of `list`.")],
+    name: Annotated[str, typer.Argument(help="Name or id from `data list`.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Forget kept texts. A run that has not finished with them can not go on."""
+    """Remove a data set. Unfinished runs on it cannot continue."""
     with refusals():
         gone = storage.remove(name)
     _print({"id": gone.id, "name": gone.name}, [f"removed    {gone.name}"], as_json)
@@ -97,7 +97,7 @@ def refusals() -> Iterator[None]:
     except CorpusError as error:
         refuse(str(error), WRONG_ARGUMENTS if error.code in ARGUMENT_CODES else FAILED)
     except OSError as error:
-        refuse(f"The texts cannot be kept or read: {error.strerror or error}.", FAILED)
+        refuse(f"The texts cannot be saved or read: {error.strerror or error}.", FAILED)
 
 
 @contextmanager
@@ -110,7 +110,7 @@ def _bar(file: Path) -> Iterator[Callable[[int, int], None]]:
 
 
 def _lines(found: Inspection) -> list[str]:
-    parts = (("grades", found.labels), ("left out", found.skipped), ("languages", found.languages))
+    parts = (("grades", found.labels), ("skipped", found.skipped), ("languages", found.languages))
     lines = [f"format     {found.format}", f"rows       {found.rows:,}"]
     lines += [f"{name:<10} {_counts(counts)}" for name, counts in parts]
     return [*lines, f"{'lengths':<10} {_counts(found.lengths)} characters"]

@@ -37,7 +37,7 @@ CHECKS: dict[str, Check] = {
 
 @app.command()
 def doctor(as_json: JsonFlag = False) -> None:
-    """Say whether this machine is fit to train and to show; exit code 1 if it is not."""
+    """Check whether this machine can train and serve the dashboard; exit code 1 if not."""
     findings = []
     for finding in examine():
         findings.append(finding)
@@ -47,7 +47,7 @@ def doctor(as_json: JsonFlag = False) -> None:
     if as_json:
         print(json.dumps({"fit": fit, "checks": [asdict(each) for each in findings]}, ensure_ascii=False))
     else:
-        show("This machine is fit." if fit else "This machine is not fit: see what failed.")
+        show("This machine is ready." if fit else "This machine is not ready: see the failed checks.")
     if not fit:
         raise typer.Exit(FAILED)
 
@@ -71,5 +71,5 @@ def _advice(error: Exception) -> str:
     if isinstance(error, ImportError):
         return FROM_PIP
     if isinstance(error, StoreError | DBAPIError):
-        return "see the lines on home, disk and store"
-    return "see the reason; the other lines may tell more"
+        return "see the checks home, disk and store"
+    return "see the error; other checks may explain it"

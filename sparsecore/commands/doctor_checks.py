@@ -70,7 +70,10 @@ def packages() -> Finding:
     listed = ROOT / "requirements.txt"
     if not listed.is_file():
         return Finding(
-            "packages", "warning", f"there is no {listed} to compare with", "run from a whole copy"
+            "packages",
+            "warning",
+            f"{listed} is missing, so versions cannot be checked",
+            "run from a complete copy",
         )
     pins = re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", listed.read_text(encoding="utf-8"), re.MULTILINE)
     missing, other = [], []
@@ -88,7 +91,7 @@ def packages() -> Finding:
         return Finding("packages", "warning", f"other versions: {', '.join(other)}", FROM_PIP)
     known = dict(pins)
     named = ", ".join(f"{name} {known[name]}" for name in ("torch", "streamlit", "numba") if name in known)
-    return Finding("packages", "ok", f"all {len(pins)} as pinned; {named}")
+    return Finding("packages", "ok", f"all {len(pins)} packages packages packages as pinned; {named}")
 
 
 def assets() -> Finding:
@@ -102,7 +105,7 @@ def assets() -> Finding:
     empty = [name for name in wanted if not (ASSETS / name).is_file() or not (ASSETS / name).stat().st_size]
     if empty:
         return Finding(
-            "assets", "failed", f"missing in {ASSETS}: {', '.join(empty)}", "copy the program anew"
+            "assets", "failed", f"missing in {ASSETS}: {', '.join(empty)}", "copy the program again"
         )
     spoken = [
         json.loads((ASSETS / "words" / f"{language}.json").read_text(encoding="utf-8")).keys()
@@ -110,8 +113,8 @@ def assets() -> Finding:
     ]
     if spoken[0] != spoken[1]:
         odd = sorted(spoken[0] ^ spoken[1])
-        return Finding("assets", "failed", f"words in one language only: {odd[0]}", "copy the program anew")
-    return Finding("assets", "ok", f"{len(wanted)} files, {len(spoken[0])} words in each language")
+        return Finding("assets", "failed", f"key in one language only: {odd[0]}", "copy the program again")
+    return Finding("assets", "ok", f"{len(wanted)} files, {len(spoken[0])} texts in each language")
 
 
 def plotly_script() -> Finding:
@@ -123,8 +126,8 @@ def plotly_script() -> Finding:
     size = script.stat().st_size if script.is_file() else 0
     if size < LEAST_SCRIPT:
         advice = "pip install --force-reinstall plotly in the pinned version"
-        return Finding("plotly", "failed", f"its script for browsers is missing or cut off: {script}", advice)
-    return Finding("plotly", "ok", f"its script for browsers is there ({size / 1e6:.1f} MB)")
+        return Finding("plotly", "failed", f"the browser script is missing or truncated: {script}", advice)
+    return Finding("plotly", "ok", f"the browser script is present ({size / 1e6:.1f} MB)")
 
 
 def port() -> Finding:
@@ -135,7 +138,7 @@ def port() -> Finding:
         try:
             tried.bind(("", number))
         except OSError as error:
-            advice = f"if that is not the dashboard: streamlit run app.py --server.port {number + 1}"
+            advice = f"if it is not the dashboard, run streamlit run app.py --server.port {number + 1}"
             return Finding("port", "warning", f"{number} is taken ({error.strerror})", advice)
     return Finding("port", "ok", f"{number} is free")
 
@@ -178,16 +181,16 @@ def home() -> Finding:
             tried.flush()
             os.fsync(tried.fileno())
     except OSError as error:
-        advice = "free some space, or let SPARSECORE_HOME name a folder that you may write to"
-        return Finding("home", "failed", f"{folder} cannot be written to: {error.strerror}", advice)
-    return Finding("home", "ok", f"{folder} can be written to")
+        advice = "free some space, or set SPARSECORE_HOME to a writable folder"
+        return Finding("home", "failed", f"{folder} is not writable: {error.strerror}", advice)
+    return Finding("home", "ok", f"{folder} is writable")
 
 
 def disk() -> Finding:
     """Free disk where the home folder lies."""
     folder = next(each for each in (default_home(), *default_home().absolute().parents) if each.is_dir())
     free = shutil.disk_usage(folder).free
-    found = f"{_size(free)} free beside {folder}"
+    found = f"{_size(free)} free for {folder}"
     if free < TOO_LITTLE:
         return Finding("disk", "failed", found, "a run takes up to 25 MB: free some space")
     if free < LITTLE:
@@ -202,13 +205,15 @@ def store() -> Finding:
         mark = time.time()
         opened.set_setting("doctor", mark)
         if opened.setting("doctor", lambda: None) != mark:
-            return Finding("store", "failed", "it does not keep what is written", "use another disk")
+            return Finding("store", "failed", "it does not return what was written", "use another disk")
         place, complaint = _looked_through(opened)
         size = taken(opened).used
         with opened.engine.connect() as connection:
             count = connection.execute(select(func.count()).select_from(runs)).scalar_one()
     except (DBAPIError, StoreError) as error:
-        advice = "check SPARSECORE_STORE and its server" if is_networked(opened.url) else _mend(opened)
+        advice = (
+            "check SPARSECORE_STORE and the database server" if is_networked(opened.url) else _mend(opened)
+        )
         reason = (error.__cause__ if getattr(error, "kind", "") else getattr(error, "orig", None)) or error
         return Finding("store", "failed", str(reason).strip().splitlines()[0], advice)
     finally:
@@ -231,7 +236,7 @@ def _looked_through(opened: Store) -> tuple[str, str]:
 
 
 def _mend(opened: Store) -> str:
-    return f"move {opened.url.database} away, or free its disk; a new one is made when there is none"
+    return f"move {opened.url.database} away, or free disk space; a missing store is created again"
 
 
 def clock() -> Finding:
@@ -250,11 +255,14 @@ def clock() -> Finding:
     said = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(now))
     if newest - now > AHEAD_SECONDS:
         return Finding(
-            "clock", "warning", f"{said}, but a run was made later", "was it set back? set it right"
+            "clock",
+            "warning",
+            f"{said}, but a run was created later",
+            "the clock may have been set back; correct it",
         )
     if abs(there - now) > APART_SECONDS:
         apart = f"{abs(there - now):.0f} s from the database's"
-        return Finding("clock", "warning", f"{said}, {apart}", "set both by the same time server")
+        return Finding("clock", "warning", f"{said}, {apart}", "synchronise both with the same time server")
     return Finding("clock", "ok", said)
 
 
@@ -276,7 +284,7 @@ def devices() -> Finding:
             right = False
         (found if right else broken).append(f"{device['name']} ({device['label']})")
     if broken:
-        advice = "look at its driver, or train with --device cpu"
+        advice = "check its driver, or train with --device cpu"
         return Finding("devices", "warning", f"cannot compute: {', '.join(broken)}", advice)
     return Finding("devices", "ok", ", ".join(found))
 
@@ -286,9 +294,9 @@ def threads() -> Finding:
     import torch
 
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    found = f"{usable} of {os.cpu_count()} cores usable, torch takes {torch.get_num_threads()} threads"
+    found = f"{usable} of {os.cpu_count()} cores usable, torch uses {torch.get_num_threads()} threads"
     if usable == 1:
-        return Finding("threads", "warning", found, "pages and runs share one core: a class needs more")
+        return Finding("threads", "warning", found, "pages and runs share one core; a class needs more")
     return Finding("threads", "ok", found)
 
 
@@ -307,9 +315,9 @@ def compiled() -> Finding:
         return Finding("compiled", "failed", f"{kept:,} weights kept of a budget of {FEW:,}", FROM_PIP)
     statistics = kernels(weights.element_size()).survey.stats
     if statistics.cache_path is None:
-        advice = "every process compiles anew: let NUMBA_CACHE_DIR name a folder that you may write to"
-        return Finding("compiled", "warning", f"ready in {seconds:.1f} s, and not kept", advice)
-    how = "from the cache" if statistics.cache_hits else "compiled now, kept for the next time"
+        advice = "every process compiles again: set NUMBA_CACHE_DIR to a writable folder"
+        return Finding("compiled", "warning", f"ready in {seconds:.1f} s, not cached", advice)
+    how = "from the cache" if statistics.cache_hits else "compiled and cached"
     return Finding("compiled", "ok", f"ready in {seconds:.1f} s, {how}")
 
 
@@ -330,12 +338,12 @@ def train() -> Finding:
         opened.close()
     exact = ended is not None and ended.result["nonzeros"] == ended.result["budget"]
     if not exact or not frames or saved is None or saved[0] != STEPS:
-        return Finding("train", "failed", "the run did not end as it must", FROM_PIP)
+        return Finding("train", "failed", "the run did not end as expected", FROM_PIP)
     told = (
         f"{STEPS} steps in {seconds:.1f} s, exactly {ended.result['nonzeros']} weights kept, {frames} frames"
     )
     if ended.result["seconds"] / STEPS > SLOW_STEP:
-        return Finding("train", "warning", told, "that is slow: is the machine busy?")
+        return Finding("train", "warning", told, "this is slow: the machine may be busy")
     return Finding("train", "ok", told)
 
 

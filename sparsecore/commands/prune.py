@@ -22,10 +22,10 @@ def prune(
     to: Annotated[
         str | None,
         typer.Option(
-            help="The size that the store should have at most, such as 2GB; else SPARSECORE_MAX_DISK."
+            help="Maximum size of the store, such as 2GB. Default: SPARSECORE_MAX_DISK."
         ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Make room on the disk: remove the oldest runs for good, none that is pinned or not over."""
@@ -34,11 +34,11 @@ def prune(
     except ValueError as error:
         refuse(str(error))
     if target is None:
-        refuse("say how small the store should be, as in --to 2GB, or set SPARSECORE_MAX_DISK.")
+        refuse("give the maximum size of the store, such as --to 2GB, or set SPARSECORE_MAX_DISK.")
     store = Store()
     plan = disk.plan_removal(store, target)
     _tell(plan)
-    if plan.runs and not yes and not typer.confirm("Remove them for good?", err=True):
+    if plan.runs and not yes and not typer.confirm("Delete them permanently?", err=True):
         raise typer.Exit(1)
     ids = [run.id for run, _ in plan.runs]
     gone = disk.prune(store, ids) if ids or plan.usage.used > target else 0
@@ -46,19 +46,19 @@ def prune(
     if as_json:
         print(json.dumps({"removed": ids, "count": gone, "before": plan.usage.used, "after": now}))
     else:
-        show(f"{gone:,} runs removed; the store takes {size_text(now)}.")
+        show(f"Runs deleted: {gone:,}. The store takes {size_text(now)}.")
 
 
 def _tell(plan: disk.RemovalPlan) -> None:
     """Which runs would go, on standard error."""
     takes, after = size_text(plan.usage.used), size_text(plan.after)
-    eyes.print(f"The store takes {takes}; wanted are at most {size_text(plan.target)}.", highlight=False)
+    eyes.print(f"The store takes {takes}; the maximum is {size_text(plan.target)}.", highlight=False)
     if plan.runs:
         table = Table("run", "name", "task", "method", "ρ", "state", "size", box=None)
         for run, size in plan.runs:
             cells = (run.config.task, run.config.method, f"{run.config.density:g}", run.reason or run.state)
             table.add_row(run.id, Text(seen(run.name or "")), *cells, size_text(size))
         eyes.print(table)
-        eyes.print(f"These {len(plan.runs):,} runs would go; about {after} would be left.", highlight=False)
+        eyes.print(f"These {len(plan.runs):,} runs would be deleted; about {after} would remain.", highlight=False)
     if not plan.enough:
-        eyes.print("All other runs are pinned, wait, train or are paused: they stay.", highlight=False)
+        eyes.print("All other runs are kept: they are pinned or have not ended.", highlight=False)

@@ -49,24 +49,24 @@ HEADS = ("ρ", "method", "thesis", "ours", "±", "difference", "", "why")
 @with_parameters(without=(*GRID, "data", "size", *FLOORS))
 def reproduce(
     table: Annotated[str, typer.Argument(help="3-1 (sinc), 3-2 (spirals), 3-4 (texts) or 3-5 (sorting).")],
-    seeds: Annotated[str, typer.Option(help="Each draws data and initial weights anew.")] = "0,1,2",
-    size: Annotated[str, typer.Option(help="Of the networks: paper is the thesis's.")] = "paper",
-    further: Annotated[bool, typer.Option("--further", help="Also ρ = 0.02, 0.01 and 0.005.")] = False,
+    seeds: Annotated[str, typer.Option(help="Seeds; each draws new data and initial weights.")] = "0,1,2",
+    size: Annotated[str, typer.Option(help="Size of the networks; paper is the thesis's.")] = "paper",
+    further: Annotated[bool, typer.Option("--further", help="Also train ρ = 0.02, 0.01 and 0.005.")] = False,
     data: DataFlag = None,
     workers: WorkersFlag = None,
     executor: ExecutorFlag = "local",
     address: AddressFlag = None,
     gpus_per_run: GpusFlag = None,
     batch: BatchFlag = "auto",
-    report: Annotated[Path | None, typer.Option(help="Write one HTML file that needs nothing else.")] = None,
-    language: Annotated[Literal["en", "zh", "both"], typer.Option(help="Of the report.")] = "both",
+    report: Annotated[Path | None, typer.Option(help="Write a self-contained HTML file.")] = None,
+    language: Annotated[Literal["en", "zh", "both"], typer.Option(help="Language of the report.")] = "both",
     ship_to: Annotated[
-        Path | None, typer.Option("--ship", help="Write the finished data here, such as assets/paper.")
+        Path | None, typer.Option("--ship", help="Write the finished results to this folder, such as assets/paper.")
     ] = None,
     as_json: JsonFlag = False,
     **parameters: Any,
 ) -> None:
-    """Train a table of the paper and print ours beside theirs; what the store has already is not trained."""
+    """Reproduce a table of the thesis and compare the results; runs in the store are reused."""
     if table == SORTING:
         return _sort(as_json)
     if table not in TABLES:
@@ -95,7 +95,7 @@ def _asked(
     """The store and what is asked for; a `ConfigError` or a `CorpusError` before anything is written."""
     task = paper_table(table).task
     if data is not None and not tasks()[task].reads_texts:
-        raise ConfigError("data", str(data), f"left out: table {table} reads no texts")
+        raise ConfigError("data", str(data), f"omitted: table {table} uses no texts")
     numbers, given = tuple(dict.fromkeys(read_list("seed", seeds))), changed(parameters)
     TablePlan(table, numbers, size, further, given).configs()
     store, opened = open_store({"task": task, "size": size} | given, data)
@@ -122,7 +122,7 @@ def _train(store: Store, plan: TablePlan, executor: Executor) -> None:
     except KeyboardInterrupt:
         for sweep_id in begun:
             stored.stop(store, sweep_id)
-        eyes.print("Stopped: what was trained is saved. The same command goes on from there.")
+        eyes.print("Stopped: results so far are saved. Run the same command to continue.")
         raise typer.Exit(FAILED) from None
 
 
@@ -134,7 +134,7 @@ def _write_report(
     )
 
     path.write_text(make(found, shown, languages), encoding="utf-8")
-    eyes.print(f"The report is in {path}.", highlight=False)
+    eyes.print(f"Report written to {path}.", highlight=False)
 
 
 def _ship(found: Reproduction, shown: dict[str, pictures.Picture], folder: Path) -> None:
@@ -143,7 +143,7 @@ def _ship(found: Reproduction, shown: dict[str, pictures.Picture], folder: Path)
     except ValueError as error:
         refuse(str(error), FAILED)
     pictures.write_pictures(shown, pictures_path(found.table, folder))
-    eyes.print(f"Shipped as {path}.", highlight=False)
+    eyes.print(f"Results written to {path}.", highlight=False)
 
 
 # -- what is printed --------------------------------------------------------------------------------------

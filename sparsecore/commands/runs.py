@@ -35,21 +35,21 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[str | None], str | None]:
 @app.command()
 def runs(
     as_json: JsonFlag = False,
-    limit: Annotated[int, typer.Option(min=1, help="How many, pinned ones first, then the newest.")] = 50,
-    search: Annotated[str, typer.Option(help="Words of the id, the name or the note.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number; pinned runs first, then the newest.")] = 50,
+    search: Annotated[str, typer.Option(help="Text in the id, name or note.")] = "",
     task: Annotated[str | None, typer.Option(callback=_one_of(TASKS), help=", ".join(TASKS))] = None,
     method: Annotated[str | None, typer.Option(callback=_one_of(METHODS), help=", ".join(METHODS))] = None,
     state: Annotated[str | None, typer.Option(callback=_one_of(STATES), help=", ".join(STATES))] = None,
     pinned: Annotated[bool, typer.Option("--pinned", help="Only pinned runs.")] = False,
 ) -> None:
-    """List the runs of the store, or those that are looked for."""
+    """List or search the runs of the store."""
     wanted = RunFilter(text=search, task=task, method=method, state=state, pinned=pinned)
     found = find(the_store(), wanted, limit)
     if as_json:
         print(json.dumps([run.summary() for run in found], ensure_ascii=False))
         return
     if not found:
-        nothing = "No runs yet: python -m sparsecore train sinc" if wanted == RunFilter() else "No such run."
+        nothing = "No runs yet: python -m sparsecore train sinc" if wanted == RunFilter() else "No matching runs."
         show(nothing)
         return
     show(_table(found))
@@ -76,10 +76,10 @@ def _test_metric(run: Run) -> str:
 @app.command()
 def name(
     run: RunId,
-    words: Annotated[str, typer.Argument(metavar="NAME", help="Its name; an empty one takes it away.")],
-    note: Annotated[str | None, typer.Option(help="What there is to say about it.")] = None,
+    words: Annotated[str, typer.Argument(metavar="NAME", help="Name of the run; empty removes it.")],
+    note: Annotated[str | None, typer.Option(help="Note on the run.")] = None,
 ) -> None:
-    """Give a run a name, and perhaps a note."""
+    """Name a run, or add a note to it."""
     try:
         _do(catalogue.describe, run, name=words, note=note)
     except catalogue.TooLong as error:
@@ -87,31 +87,31 @@ def name(
 
 
 @app.command()
-def pin(run: RunId, off: Annotated[bool, typer.Option("--off", help="Pin it no longer.")] = False) -> None:
-    """Let a run stand first in the list, and never be removed to make room."""
+def pin(run: RunId, off: Annotated[bool, typer.Option("--off", help="Unpin the run.")] = False) -> None:
+    """Pin a run: it is listed first and never deleted to free space."""
     _do(catalogue.pin, run, pinned=not off)
 
 
 @app.command()
 def delete(run: RunId) -> None:
-    """Delete a run; for ten minutes `restore` brings it back."""
+    """Delete a run; `restore` undoes this for ten minutes."""
     catalogue.purge(Store())
     _do(catalogue.remove, run)
     minutes = catalogue.UNDO_SECONDS / 60
-    eyes.print(f"For {minutes:g} minutes, python -m sparsecore restore {run} brings it back.")
+    eyes.print(f"To undo within {minutes:g} minutes: python -m sparsecore restore {run}")
 
 
 @app.command()
 def restore(run: RunId) -> None:
-    """Bring a deleted run back as it was."""
+    """Restore a deleted run."""
     try:
         catalogue.restore(Store(), run)
     except KeyError:
-        refuse(f"there is no deleted run {run!r}: it is erased, or was not deleted.")
+        refuse(f"there is no deleted run {run!r}: it was erased or never deleted.")
 
 
 def _do(act: Callable[..., Any], run: str, **values: Any) -> None:
     try:
         act(Store(), run, **values)
     except KeyError:
-        refuse(f"there is no run {run!r}; python -m sparsecore runs lists them.")
+        refuse(f"there is no run {run!r}; list the runs with python -m sparsecore runs.")

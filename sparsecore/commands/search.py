@@ -37,7 +37,7 @@ app = typer.Typer()
 
 MethodFlag = Annotated[str, typer.Option(help=f"One of {', '.join(taking('density'))}.")]
 DEFAULT = PARAMETERS["method"].default
-SeedsFlag = Annotated[str, typer.Option(help="Averaged over; such as 0,1,2.")]
+SeedsFlag = Annotated[str, typer.Option(help="Seeds to average over, such as 0,1,2.")]
 
 
 @app.command()
@@ -45,11 +45,11 @@ SeedsFlag = Annotated[str, typer.Option(help="Averaged over; such as 0,1,2.")]
 def smallest(
     task: TaskArgument,
     tolerance: Annotated[
-        float, typer.Option(min=0, help="How much worse than dense, as a share of the dense test metric.")
+        float, typer.Option(min=0, help="Tolerance, as a share of the dense test metric.")
     ] = 0.05,
     method: MethodFlag = DEFAULT,
     seeds: SeedsFlag = "0",
-    lowest: Annotated[float, typer.Option(help="The smallest density to look at.")] = LOWEST,
+    lowest: Annotated[float, typer.Option(help="Smallest density to try.")] = LOWEST,
     data: DataFlag = None,
     workers: WorkersFlag = None,
     executor: ExecutorFlag = "local",
@@ -58,7 +58,7 @@ def smallest(
     as_json: JsonFlag = False,
     **parameters: Any,
 ) -> None:
-    """Find the smallest ρ within a tolerance of dense, by bisection. What exists is not trained again."""
+    """Find the smallest ρ within a tolerance of dense, by bisection; runs in the store are reused."""
     with _refusals():
         if method not in taking("density"):
             raise ConfigError("method", method, f"one of {', '.join(taking('density'))}")
@@ -81,16 +81,16 @@ def smallest(
         mean = "" if row.test is None else f"{row.test:.4f}"
         table.add_row(f"{row.density:g}", mean, "yes" if row.within else "no", " ".join(row.runs))
     show(table)
-    show(f"smallest ρ {found.density:g}: dense {found.dense:.4f}, at worst {found.bound:.4f} is within")
+    show(f"smallest ρ {found.density:g}: dense {found.dense:.4f}, tolerance up to {found.bound:.4f}")
 
 
 @app.command()
 @with_parameters(without=(*GRID, "data", "layer_densities", "schedule", "schedule_start", "schedule_steps"))
 def search(
     task: TaskArgument,
-    trials: Annotated[int, typer.Option(min=1, help="Choices of densities; uniform ones come first.")] = 30,
+    trials: Annotated[int, typer.Option(min=1, help="Number of trials; uniform densities come first.")] = 30,
     seeds: SeedsFlag = "0",
-    sampler_seed: Annotated[int, typer.Option(min=0, help="Another one tries other densities.")] = 0,
+    sampler_seed: Annotated[int, typer.Option(min=0, help="Seed of the sampler.")] = 0,
     data: DataFlag = None,
     workers: WorkersFlag = None,
     executor: ExecutorFlag = "local",
@@ -99,11 +99,11 @@ def search(
     as_json: JsonFlag = False,
     **parameters: Any,
 ) -> None:
-    """Search densities a layer with Optuna: a good metric with few weights; prints the Pareto front.
+    """Search per-layer densities with Optuna for a good metric and few weights; prints the Pareto front.
 
-    All layers are under a budget here, the first and the last too. Optuna prunes no search with two
-    objectives, so a run is stopped by a rule of its own: when after a quarter of its steps it is a fifth
-    worse than one that keeps no more weights was then.
+    All layers are pruned here, including the first and the last. Optuna cannot prune multi-objective
+    studies, so a run is stopped early if, after a quarter of its steps, it is a fifth worse than a run
+    that keeps at most as many weights was at that step.
     """
     with _refusals():
         store, spec = _spec(task, taking("layer_densities")[:1], 1.0, seeds, parameters, data)
@@ -178,7 +178,7 @@ def _working(what: str) -> Iterator[Status]:
         with eyes.status(what) as status:
             yield status
     except KeyboardInterrupt:
-        eyes.print("Stopped: what was trained is saved. The same command goes on from there.")
+        eyes.print("Stopped: results so far are saved. Run the same command to continue.")
         raise typer.Exit(FAILED) from None
 
 

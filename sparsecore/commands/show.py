@@ -15,10 +15,10 @@ app = typer.Typer()
 
 @app.command()
 def show(run: RunId, as_json: JsonFlag = False) -> None:
-    """Repeat what a run reached."""
+    """Show the settings and results of a run."""
     found = the_store().get(run)
     if found is None:
-        refuse(f"there is no run {run!r}; python -m sparsecore runs lists them.")
+        refuse(f"there is no run {run!r}; list the runs with python -m sparsecore runs.")
     print_run(found, as_json)
 
 
@@ -44,7 +44,7 @@ def print_run(run: Run, as_json: bool) -> None:
         for part, figures in result["metrics"].items():
             lines.append(f"{part:<10} " + "  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
         for layer in result["layers"]:
-            exempt = "" if layer["prunable"] else "  (under no constraint)"
+            exempt = "" if layer["prunable"] else "  (not pruned)"
             shape = "×".join(str(side) for side in layer["shape"])
             lines.append(f"  {layer['name']:<20} {shape:>10}  {layer['density']:7.1%}{exempt}")
     terminal.show("\n".join(lines))
@@ -62,7 +62,7 @@ def _why(run: Run) -> str:
         return f": {run.error}"
     if run.reason == "collapsed":
         what = f"layer {detail['layer']} is empty" if "layer" in detail else "the output ignores the input"
-        return f": {what} since step {detail['step']:,}"
+        return f": {what} from step {detail['step']:,}"
     if run.reason == "diverged":
-        return f": the {detail['what']} stopped being finite at step {detail['step']:,}"
+        return f": the {detail['what']} became infinite or NaN at step {detail['step']:,}"
     return ""

@@ -35,14 +35,16 @@ PAPER_GRID = "1,0.9,0.8,0.7,0.6,0.5,0.4,0.3,0.2,0.1,0.05"  # of Tables 3-1 and 3
 COUNTED = ("queued", "running", "paused", "done", "collapsed", "failed", "stopped", "missing")
 
 WorkersFlag = Annotated[
-    int | None, typer.Option(min=1, help="Runs at once, one core each; left out, as many as cores.")
+    int | None, typer.Option(min=1, help="Simultaneous runs, one core each. Default: the number of cores.")
 ]
-ExecutorFlag = Annotated[Literal["local", "ray"], typer.Option(help="What trains the runs.")]
-AddressFlag = Annotated[str | None, typer.Option(help="Of a Ray cluster, such as ray://host:10001.")]
-GpusFlag = Annotated[float | None, typer.Option(min=0, help="With ray: below 1, several runs share a GPU.")]
+ExecutorFlag = Annotated[Literal["local", "ray"], typer.Option(help="Where to train the runs.")]
+AddressFlag = Annotated[str | None, typer.Option(help="Address of a Ray cluster, such as ray://host:10001.")]
+GpusFlag = Annotated[
+    float | None, typer.Option(min=0, help="With ray: GPUs per run; below 1, runs share a GPU.")
+]
 
 BatchFlag = Annotated[
-    Choice, typer.Option(help="Train small networks as one: auto is on a GPU, always on a CPU too.")
+    Choice, typer.Option(help="Train small networks as one batch: auto on a GPU only, always on a CPU too.")
 ]
 
 
@@ -50,20 +52,26 @@ BatchFlag = Annotated[
 @with_parameters(without=(*GRID, "data"))
 def sweep(
     task: TaskArgument,
-    methods: Annotated[str, typer.Option(help="Such as global,layerwise.")] = ",".join(PAPER_METHODS),
-    densities: Annotated[str, typer.Option(help="ρ; 1 is dense, trained once for all methods.")] = PAPER_GRID,
-    seeds: Annotated[str, typer.Option(help="Such as 0,1,2.")] = "0",
+    methods: Annotated[str, typer.Option(help="Methods, such as global,layerwise.")] = ",".join(
+        PAPER_METHODS
+    ),
+    densities: Annotated[
+        str, typer.Option(help="Values of ρ; 1 is dense, trained once per seed.")
+    ] = PAPER_GRID,
+    seeds: Annotated[str, typer.Option(help="Seeds, such as 0,1,2.")] = "0",
     data: DataFlag = None,
     workers: WorkersFlag = None,
     executor: ExecutorFlag = "local",
     address: AddressFlag = None,
     gpus_per_run: GpusFlag = None,
     batch: BatchFlag = "auto",
-    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write one row a cell to this file.")] = None,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="Write one row per run to this file.")
+    ] = None,
     as_json: JsonFlag = False,
     **parameters: Any,
 ) -> None:
-    """Train every method, density and seed. What the store already has is not trained again."""
+    """Train every method, density and seed of a grid; runs in the store are reused."""
     try:
         grid = [read_list("method", methods), read_list("density", densities), read_list("seed", seeds)]
         store, given = open_store({"task": task} | parameters, data)
@@ -100,7 +108,7 @@ def executor_of(
     if name == "local":
         return Local(store, workers, batch)
     if batch == "always":
-        refuse("--batch always is for --executor local; a cluster trains its runs one by one.")
+        refuse("--batch always needs --executor local; a cluster trains runs one by one.")
     from sparsecore.runs.sweeps.ray import ClusterError, Ray
 
     share = {} if gpus_per_run is None else {"gpus_per_run": gpus_per_run}
@@ -119,8 +127,8 @@ def train_all(store: Store, spec: SweepSpec, executor: Executor, workers: int | 
     except KeyboardInterrupt:
         stored.stop(store, sweep_id)
         eyes.print(
-            f"Stopped sweep {sweep_id}: what was trained is saved. The same command goes on from there, "
-            "and so does Resume on the Sweep page.",
+            f"Stopped sweep {sweep_id}: results so far are saved. To continue, run the same command "
+            "or press Resume on the Sweep page.",
             highlight=False,
         )
         raise typer.Exit(FAILED) from None

@@ -23,10 +23,10 @@ app = typer.Typer()
 @app.command()
 def weights(
     run: RunId,
-    folder: Annotated[Path, typer.Argument(help="The folder for the files; made if need be.")],
+    folder: Annotated[Path, typer.Argument(help="Folder for the files; created if necessary.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Write the weights and masks of a finished run: safetensors, SciPy CSR, bitmask and ONNX."""
+    """Export the weights and masks of a finished run: safetensors, SciPy CSR, bitmask and ONNX."""
     from sparsecore.runs.files.takeaway import Differs, NotReady, take_away
     from sparsecore.runs.workers.worker import one_thread
 
@@ -39,37 +39,37 @@ def weights(
     except (NotReady, Differs) as error:
         refuse(str(error), FAILED)
     except OSError as error:
-        refuse(f"{folder} cannot be written to: {error.strerror or error}.", FAILED)
+        refuse(f"{folder} is not writable: {error.strerror or error}.", FAILED)
     if as_json:
         print(json.dumps({"run": run, "folder": str(folder)} | taken.summary(), ensure_ascii=False))
         return
-    table = Table("form", "bytes", "of dense", "file", box=None)
+    table = Table("form", "bytes", "vs. dense", "file", box=None)
     dense = taken.forms["dense"]["bytes"]
     for form, about in taken.forms.items():
         share = f"{about['bytes'] / dense:.1%}"
         table.add_row(form, f"{about['bytes']:,}", share, about["file"] or "")
     show(table)
     show(
-        f"ONNX in onnxruntime differs from PyTorch by {taken.difference:.2g} at most ({taken.inputs} inputs)."
+        f"ONNX in onnxruntime differs from PyTorch by at most {taken.difference:.2g} ({taken.inputs} inputs)."
     )
 
 
 @app.command()
 def script(
     run: RunId,
-    file: Annotated[Path, typer.Argument(help="The file to be written; there must be none yet.")],
+    file: Annotated[Path, typer.Argument(help="File to write; it must not exist yet.")],
 ) -> None:
-    """Write a finished run as a Python script that uses only the library and gives the same numbers."""
+    """Write a Python script that repeats a finished run with the library alone and gives the same results."""
     store = Store()
     _write(file, partial(run_script, store, _found(store, run)))
 
 
 @app.command()
 def report(
-    run: Annotated[str, typer.Argument(help="A run's id, as `runs` lists it, or that of a sweep.")],
-    file: Annotated[Path, typer.Argument(help="The HTML file to be written; there must be none yet.")],
+    run: Annotated[str, typer.Argument(help="Id of a run from `runs`, or of a sweep.")],
+    file: Annotated[Path, typer.Argument(help="HTML file to write; it must not exist yet.")],
 ) -> None:
-    """Write a run, or a sweep, as one HTML file, English and Chinese, that opens offline and prints well."""
+    """Write a report on a run or a sweep: one HTML file in English and Chinese that opens offline."""
     # Plotly takes half a second: only when it is wanted.
     from sparsecore.figures.reports.run import run_report
     from sparsecore.figures.reports.sweep import sweep_report
@@ -85,7 +85,7 @@ def report(
 def _write(file: Path, made: Callable[[], str]) -> None:
     """A new file of the text that is `made`."""
     if file.exists():
-        refuse(f"there is a file {file} already; name another.")
+        refuse(f"the file {file} already exists; choose another name.")
     try:
         file.write_text(made(), encoding="utf-8")
     except NoScript as error:
@@ -97,5 +97,5 @@ def _write(file: Path, made: Callable[[], str]) -> None:
 def _found(store: Store, run: str) -> Run:
     found = store.get(run)
     if found is None:
-        refuse(f"there is no run {run!r}; python -m sparsecore runs lists them.")
+        refuse(f"there is no run {run!r}; list the runs with python -m sparsecore runs.")
     return found

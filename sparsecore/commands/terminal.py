@@ -45,7 +45,7 @@ class Terminal(Console):
 
 
 eyes = Terminal(stderr=True)
-RunId = Annotated[str, typer.Argument(help="A run's id, as `runs` lists it.")]
+RunId = Annotated[str, typer.Argument(help="Id of a run, from `runs`.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON value on standard output.")]
 
 
@@ -59,11 +59,11 @@ def the_store() -> Store:
     """The store; what a command that was killed had left in it is queued again, and told."""
     store = Store()
     for run in lost_commands(store):
-        told = f"Run {run.id} is queued again: the command that trained it was killed."
+        told = f"Run {run.id} was queued again: the command that trained it was killed."
         try:
             store.recover(run.id, run.worker, COMMAND_DIED)
         except StoreError as error:  # who only reads the store may do so all the same
-            told = f"Run {run.id} was left by a command that was killed: {error}"
+            told = f"The command that trained run {run.id} was killed: {error}"
         eyes.print(escape(told), highlight=False)
     return store
 

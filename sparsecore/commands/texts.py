@@ -23,10 +23,12 @@ app = typer.Typer()
 @app.command()
 def evaluate(
     run: RunId,
-    data: Annotated[Path, typer.Option(help="A file of graded texts, in any format of `data inspect`.")],
+    data: Annotated[
+        Path, typer.Option(help="File of graded texts, in any format that `data inspect` reads.")
+    ],
     as_json: JsonFlag = False,
 ) -> None:
-    """Score a run's network on the graded texts of a file."""
+    """Evaluate a run's network on the graded texts of a file."""
     grader = _grader(run)
     with refusals():
         corpus = read_corpus(data, least=1)
@@ -47,10 +49,10 @@ def evaluate(
 @app.command()
 def predict(
     run: RunId,
-    text: Annotated[str, typer.Argument(help="A description; - reads it from standard input.")],
+    text: Annotated[str, typer.Argument(help="Description to grade; - reads standard input.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Grade one text, and say which words carried it: gradient × input, above 0 for the grade."""
+    """Grade one text and show its influential words: gradient × input, positive supports the grade."""
     grader = _grader(run)
     try:
         found = grader.predict(typer.get_text_stream("stdin").read() if text == "-" else text)
@@ -75,4 +77,4 @@ def _lines(found: Prediction) -> list[str]:
     chances: list[Any] = [f"{grade} {chance:.3f}" for grade, chance in found.probabilities.items()]
     heaviest = sorted(found.tokens, key=lambda each: -abs(each[1]))
     tokens = [f"  {weight:+.3f}  {word}" for word, weight in heaviest]
-    return [f"grade      {found.grade}", f"chances    {'  '.join(chances)}", "words", *tokens]
+    return [f"grade      {found.grade}", f"confidence {'  '.join(chances)}", "words", *tokens]

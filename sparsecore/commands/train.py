@@ -33,7 +33,7 @@ def train(
     as_json: JsonFlag = False,
     **parameters: Any,
 ) -> None:
-    """Train one run here and now. The dashboard shows it while it trains."""
+    """Train one run in this process. The dashboard shows it live."""
     try:
         store, given = open_store({"task": task} | parameters, data)
         config = RunConfig.parse(given)
@@ -42,7 +42,7 @@ def train(
         refuse(str(error))
     run = _train_here(store, config)
     if run is None:
-        refuse("the run was deleted while it trained.", FAILED)
+        refuse("the run was deleted during training.", FAILED)
     print_run(run, as_json)
     if run.state == "failed":
         raise typer.Exit(FAILED)
@@ -62,7 +62,7 @@ def _train_here(store: Store, config: RunConfig) -> Run | None:
         try:
             Worker(store, store.get(run_id), name, on_event=listen, on_store_error=_complain).work()
         except KeyboardInterrupt:
-            eyes.print("Stopping: the run is saved as it is.")
+            eyes.print("Stopping; the run is saved.")
             store.command(run_id, "stop")
             Worker(store, store.get(run_id), name).work()
         except StoreError:

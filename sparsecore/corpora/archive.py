@@ -54,12 +54,14 @@ def open_members(path: Path, meter: Meter) -> Iterator[list[OpenMember] | zipfil
 def refuse_nested(head: bytes) -> None:
     """Raise CorpusError `nested` if an archive member is itself an archive."""
     if head.startswith((GZIP, ZIP, EMPTY_ZIP, *OTHER_ARCHIVES)):
-        raise CorpusError("nested", "The archive holds another archive; unpack it and send the file inside.")
+        raise CorpusError(
+            "nested", "The archive contains another archive; unpack it and use the file inside."
+        )
 
 
 def _refuse_other(head: bytes) -> None:
     if head.startswith(OTHER_ARCHIVES):
-        raise CorpusError("other_archive", "The file is packed in a way that is not read; use gzip or zip.")
+        raise CorpusError("other_archive", "This compression format is not supported; use gzip or zip.")
 
 
 def _open_gzip(path: Path, meter: Meter) -> Source:
@@ -98,7 +100,7 @@ def _check_members(archive: zipfile.ZipFile, packed: int) -> None:
     if len(infos) > MAX_FILES:
         raise CorpusError(
             "too_many_files",
-            f"The archive holds more than {MAX_FILES:,} files; send those with the texts alone.",
+            f"The archive contains more than {MAX_FILES:,} files; include only those with texts.",
         )
     # A member never unpacks to more than its size in the table of contents.
     check_size(sum(info.file_size for info in infos), packed)
@@ -107,20 +109,20 @@ def _check_members(archive: zipfile.ZipFile, packed: int) -> None:
         if parts.is_absolute() or ".." in parts.parts or ":" in info.filename[:2]:
             raise CorpusError(
                 "unsafe_name",
-                f"The archive holds a file named {quote([info.filename])[0]}, which points outside; "
-                "pack the texts anew.",
+                f"The archive contains a file named {quote([info.filename])[0]}, "
+                "which points outside the archive; pack it again.",
                 name=quote([info.filename])[0],
             )
         if info.flag_bits & ENCRYPTED:
             raise bad_archive_error(ValueError("it is encrypted"))
         if info.compress_type not in COMPRESSION_METHODS:
-            raise bad_archive_error(ValueError("it uses another method than deflate"))
+            raise bad_archive_error(ValueError("its compression method is not deflate"))
 
 
 def _members(archive: zipfile.ZipFile) -> list[OpenMember]:
     found = [_member_opener(archive, info) for info in archive.infolist() if _is_data(info)]
     if not found:
-        raise CorpusError("empty", "The archive holds no file with data; put an export or a table into it.")
+        raise CorpusError("empty", "The archive contains no data file; add an export or a table.")
     return found
 
 

@@ -141,8 +141,8 @@ class Cleaner:
             found = quote(self._unknown)
             raise CorpusError(
                 "unknown_grades",
-                f"None of the grades in the file is known (found {', '.join(found)}); "
-                f"grades are written {', '.join(GRADE_NAMES)}.",
+                f"No grade in the file was recognised (found {', '.join(found)}); "
+                f"use {', '.join(GRADE_NAMES)}.",
                 found=found,
                 accepted=list(GRADE_NAMES),
             )
@@ -161,7 +161,7 @@ class Cleaner:
             grade = GRADES[counts.index(usable)]
             raise CorpusError(
                 "one_class",
-                f"All {usable} usable records are graded {grade}; at least two different grades are needed.",
+                f"All {usable} usable records have the grade {grade}; at least two grades are needed.",
                 grade=grade,
                 usable=usable,
             )

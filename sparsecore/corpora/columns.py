@@ -111,9 +111,9 @@ def _text_column(names: Sequence[str], sample: Sequence[Sequence[str]], label: i
 
 def _missing_column(what: str, names: Sequence[str], given: str | None, known: Sequence[str]) -> CorpusError:
     found = quote(names)
-    missing, remedy = f"{what} column", f"say which it is, or name it one of {', '.join(known)}"
+    missing, remedy = f"{what} column", f"specify it, or name it one of {', '.join(known)}"
     if given is not None:
-        missing, remedy = f"column {quote([given])[0]!r} for the {what}s", "choose one that it has"
+        missing, remedy = f"column {quote([given])[0]!r} for the {what}s", "choose one of its columns"
     return CorpusError(
         f"no_{what}_column",
         f"The table has no {missing} (its first columns are: {', '.join(found)}); {remedy}.",

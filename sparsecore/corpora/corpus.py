@@ -100,7 +100,7 @@ def check_count(count: int, limit: int) -> None:
     if count > limit:
         raise CorpusError(
             "too_many_records",
-            f"The file has more than {limit:,} records or parts; send a part of it.",
+            f"The file has more than {limit:,} records or parts; use only a part of it.",
             limit=limit,
         )
 

@@ -35,7 +35,7 @@ def base_score(vector: str) -> float:
         return float(CVSS3(vector).base_score)
     except CVSS3Error as error:
         raise ValueError(
-            f"{vector!r} is no CVSS v3.1 vector such as CVSS:3.1/AV:N/AC:L/…: {error}"
+            f"{vector!r} is not a CVSS v3.1 vector such as CVSS:3.1/AV:N/AC:L/…: {error}"
         ) from error
 
 

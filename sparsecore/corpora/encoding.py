@@ -37,7 +37,7 @@ def check_declared_encoding(head: bytes) -> None:
         declared = found[1].decode("ascii").lower()
         raise CorpusError(
             "encoding",
-            f"The XML is encoded in {declared}; UTF-8 and gb18030 are read, so save it as UTF-8.",
+            f"The XML is encoded in {declared}; only UTF-8 and gb18030 are supported, so save it as UTF-8.",
             found=declared,
         )
 
@@ -54,14 +54,14 @@ def _decodes(open_member: OpenMember, encoding: str) -> bool:
             source.new_record()
             if b"\0" in chunk:
                 raise CorpusError(
-                    "unknown_format", "The file holds binary zeros; save it as text in UTF-8 or gb18030."
+                    "unknown_format", "The file contains NUL bytes; save it as text in UTF-8 or gb18030."
                 )
             try:
                 decoder.decode(chunk)
             except UnicodeDecodeError:
                 return False
     if decoder.getstate()[0]:
-        raise CorpusError("encoding", "The file ends in the middle of a character; send it whole.")
+        raise CorpusError("encoding", "The file ends in the middle of a character; use the complete file.")
     return True
 
 

@@ -116,7 +116,7 @@ def _check(count: int, seed: int, noise: float) -> None:
     if seed < 0:
         raise ValueError(f"seed must be 0 or more, got {seed}.")
     if not 0 <= noise <= 1:
-        raise ValueError(f"noise is a probability, 0 to 1, got {noise}.")
+        raise ValueError(f"noise must be a probability from 0 to 1, got {noise}.")
 
 
 def _with_noise(grade: int, noise: float, rng: _Sampler) -> int:

@@ -51,7 +51,7 @@ def read_gzip_json(path: Path) -> object:
     try:
         return json.loads(gzip.decompress(path.read_bytes()))
     except (EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
-        raise DamagedFile(f"{path.name} is no whole gzipped JSON file: {error}") from error
+        raise DamagedFile(f"{path.name} is not a complete gzipped JSON file: {error}") from error
 
 
 def _pieces(value: object) -> Iterator[str]:

@@ -33,7 +33,8 @@ def read_json(open_member: OpenMember, context: ReadContext) -> Iterator[TextRec
         first = next(values, None)
         if first is None:
             raise CorpusError(
-                "unknown_format", "The JSON holds no records; an export of NVD, CVE, OSV or CNNVD is needed."
+                "unknown_format",
+                "The JSON contains no records; an export from NVD, CVE, OSV or CNNVD is needed.",
             )
         if _detect_format(first) is None:
             context.add_format("JSON table")

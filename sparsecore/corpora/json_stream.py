@@ -81,7 +81,7 @@ class _ObjectBuilder:
     def _begin(self, container: Any) -> None:
         if len(self._open) >= MAX_DEPTH:
             raise CorpusError(
-                "too_deep", "The file is nested more deeply than any export; send one as published."
+                "too_deep", "The file is nested more deeply than any export; use the original export."
             )
         self._open.append(container)
         self._keys.append(None)

@@ -26,7 +26,7 @@ BINARY_BYTES = bytes(set(range(32)) - set(b"\t\n\x0b\f\r\x1a\x1b"))
 PASSES = 2
 
 EXPECTED = (
-    "an XML or JSON export of CNVD, CNNVD, NVD, CVE or OSV, or a table (CSV, Excel, JSON) is needed, "
+    "an XML or JSON export from CNVD, CNNVD, NVD, CVE or OSV, or a table (CSV, Excel, JSON) is needed, "
     "in UTF-8 or gb18030, plain, gzipped or zipped"
 )
 
@@ -83,11 +83,11 @@ def read_into(path: Path, context: ReadContext, cleaner: Cleaner) -> Cleaner:
 def _require_file(path: Path) -> None:
     name = path.name
     if not path.exists():
-        raise CorpusError("missing", f"There is no file {name}; choose one that exists.", name=name)
+        raise CorpusError("missing", f"There is no file {name}.", name=name)
     if path.is_dir():
-        raise CorpusError("directory", f"{name} is a folder; choose one file in it.", name=name)
+        raise CorpusError("directory", f"{name} is a folder; choose a file in it.", name=name)
     if not path.is_file():
-        raise CorpusError("not_a_file", f"{name} is a device or a pipe; choose an ordinary file.", name=name)
+        raise CorpusError("not_a_file", f"{name} is a device or a pipe; choose a regular file.", name=name)
 
 
 def _records(found: list[OpenMember] | zipfile.ZipFile, context: ReadContext) -> Iterator[TextRecord]:
@@ -109,7 +109,7 @@ def _member_records(open_member: OpenMember, context: ReadContext) -> Iterator[T
     if not start:
         raise CorpusError("empty", f"The file is empty; {EXPECTED}.")
     if head.translate(None, BINARY_BYTES) != head:
-        raise CorpusError("unknown_format", f"The file is binary data of no known kind; {EXPECTED}.")
+        raise CorpusError("unknown_format", f"The file is binary data in an unknown format; {EXPECTED}.")
     if start == b"<":
         return read_xml(open_member, head, context)
     if start in b"{[":

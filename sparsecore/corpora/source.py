@@ -59,7 +59,7 @@ class Meter:
         if self._progress:
             self._progress(self._read, self.total)
         if self._cancelled and self._cancelled():
-            raise CorpusError("cancelled", "Reading was cancelled; nothing was kept.")
+            raise CorpusError("cancelled", "Reading was cancelled; nothing was saved.")
 
     def finish(self) -> None:
         """Report the total as read, even if parts of the file were skipped."""
@@ -114,7 +114,7 @@ class _Bounded(io.BufferedReader):
     def read(self, size: int | None = -1) -> bytes:
         if size is not None and size > MAX_READ:
             raise CorpusError(
-                "too_many_files", "The archive lists too many files; send those with the texts alone."
+                "too_many_files", "The archive contains too many files; include only those with texts."
             )
         return super().read(size)
 
@@ -163,7 +163,7 @@ class Source(io.RawIOBase):
             limit = self.record_bytes // 2**10
             raise CorpusError(
                 "record_too_large",
-                f"One record of the file is larger than {limit} KiB; a description is a few sentences.",
+                f"A record in the file is larger than {limit} KiB; a description should be a few sentences.",
                 limit_kib=limit,
             )
 
@@ -178,12 +178,14 @@ def check_size(unpacked: int, packed: int) -> None:
     if unpacked > MAX_BYTES:
         limit = MAX_BYTES // 2**20
         raise CorpusError(
-            "too_large", f"The unpacked file is larger than {limit} MiB; send a part of it.", limit_mib=limit
+            "too_large",
+            f"The unpacked file is larger than {limit} MiB; use only a part of it.",
+            limit_mib=limit,
         )
     if packed and unpacked > max(RATIO_FROM, MAX_RATIO * packed):
         raise CorpusError(
             "too_dense",
-            f"The file grows more than {MAX_RATIO}-fold when unpacked, as no export does; send it unpacked.",
+            f"The file expands more than {MAX_RATIO}-fold, which no export does; use the unpacked file.",
             ratio=MAX_RATIO,
         )
 
@@ -192,6 +194,7 @@ def bad_archive_error(error: Exception) -> CorpusError:
     """Return the error for compressed data that cannot be unpacked."""
     return CorpusError(
         "bad_archive",
-        f"The file starts like gzip or zip but cannot be unpacked ({error}); send it whole, or unpacked.",
+        f"The file looks like gzip or zip but cannot be unpacked ({error}); "
+        "use the complete file, or unpack it first.",
         reason=str(error),
     )

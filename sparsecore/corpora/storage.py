@@ -77,19 +77,17 @@ def load(corpus_id: str, folder: Path) -> Corpus:
     sparsecore.corpora.corpus.CorpusError: A corpus id is 16 digits of 0-9 and a-f, which this one is not.
     """
     if not isinstance(corpus_id, str) or not ID_PATTERN.fullmatch(corpus_id):
-        raise CorpusError(
-            "bad_id", f"A corpus id is {ID_LENGTH} digits of 0-9 and a-f, which this one is not."
-        )
+        raise CorpusError("bad_id", f"A data set id has {ID_LENGTH} hexadecimal digits (0-9, a-f).")
     path = _path(corpus_id, folder)
     try:
         return _read(path, corpus_id)
     except FileNotFoundError as error:
         raise CorpusError(
-            "not_on_shelf", f"No corpus {corpus_id} is kept here; upload its file again.", id=corpus_id
+            "not_on_shelf", f"There is no data set {corpus_id} here; add its file again.", id=corpus_id
         ) from error
     except DamagedFile as error:
         raise CorpusError(
-            "damaged", f"The kept corpus {corpus_id} is damaged; upload its file again.", id=corpus_id
+            "damaged", f"The data set {corpus_id} is damaged; add its file again.", id=corpus_id
         ) from error
 
 
@@ -126,9 +124,9 @@ def _read(path: Path, key: str) -> Corpus:
         dates = tuple(value.get("dates", ()))
         corpus = Corpus(value["name"], texts, labels, dict(value["skipped"]), value["generated"], dates)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DamagedFile(f"{path.name} holds no corpus: {error!r}") from error
+        raise DamagedFile(f"{path.name} is not a stored data set: {error!r}") from error
     if _digest(texts, labels) != key:
-        raise DamagedFile(f"{path.name} holds another content than its name says")
+        raise DamagedFile(f"{path.name} does not contain what its name says")
     return corpus
 
 
@@ -213,7 +211,7 @@ def find(name: str, folder: Path | None = None) -> StoredCorpus:
         return found
     raise CorpusError(
         "no_such_name",
-        f"No texts named {_quoted(name)} are kept; choose one of those listed.",
+        f"There is no data set named {_quoted(name)}; choose one from the list.",
         name=_quoted(name),
     )
 
@@ -232,7 +230,7 @@ def _clean_name(name: str) -> str:
     if not cleaned or len(cleaned) > MAX_NAME_LENGTH or not cleaned.isprintable():
         raise CorpusError(
             "bad_name",
-            f"A name of texts has 1 to {MAX_NAME_LENGTH} printable characters.",
+            f"A data set name must have 1 to {MAX_NAME_LENGTH} printable characters.",
             longest=MAX_NAME_LENGTH,
         )
     return cleaned
@@ -242,7 +240,7 @@ def _require_free(name: str, key: str, others: list[StoredCorpus]) -> None:
     if any(each.name == name and each.id != key for each in others):
         raise CorpusError(
             "name_taken",
-            f"Other texts are already named {name}; choose another name, or remove them.",
+            f"Another data set is already named {name}; choose another name, or remove it.",
             name=name,
         )
 

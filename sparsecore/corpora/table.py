@@ -38,7 +38,7 @@ def _rows(source: Source, lines: Iterable[str], delimiter: str) -> Iterator[list
         raise CorpusError(
             "not_csv",
             f"The table cannot be split into cells near row {rows.line_num + 1} ({error}); "
-            'a cell with a delimiter, a line break or a " stands in quotes, with each " in it doubled.',
+            'a cell with a delimiter, a line break or a " must be quoted, with each " in it doubled.',
             row=rows.line_num + 1,
             reason=str(error),
         ) from error

@@ -103,7 +103,7 @@ def _require_small_entries(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> N
             limit = MAX_RECORD_BYTES // 2**10
             raise CorpusError(
                 "record_too_large",
-                f"One record of the file is larger than {limit} KiB; a description is a few sentences.",
+                f"A record in the file is larger than {limit} KiB; a description should be a few sentences.",
                 limit_kib=limit,
             )
         tail = window[-16:]

@@ -52,8 +52,8 @@ def read_xml(open_member: OpenMember, head: bytes, context: ReadContext) -> Iter
         except DefusedXmlException as error:
             raise CorpusError(
                 "dtd",
-                "The XML declares a document type or entities, which can attack its reader; "
-                "CNVD's and CNNVD's exports have none, so send one as published.",
+                "The XML declares a document type or entities, which are a security risk; "
+                "exports from CNVD and CNNVD have none, so use the original export.",
             ) from error
 
 
@@ -65,7 +65,7 @@ def _records(source: Source, stream: io.RawIOBase, context: ReadContext) -> Iter
         depth += 1 if event == "start" else -1
         if depth > MAX_DEPTH:
             raise CorpusError(
-                "too_deep", "The file is nested more deeply than any export; send one as published."
+                "too_deep", "The file is nested more deeply than any export; use the original export."
             )
         if root is None:
             root, root_name = element, _local_name(element.tag)
@@ -83,8 +83,8 @@ def _check_root(root: str) -> None:
         found = quote([root])[0]
         raise CorpusError(
             "other_xml",
-            f"The XML's root element is <{found}>; an export of CNVD with the root <{ROOTS[0]}> or of CNNVD "
-            f"with the root <{ROOTS[1]}> is needed.",
+            f"The XML's root element is <{found}>; an export from CNVD with the root <{ROOTS[0]}> or from "
+            f"CNNVD with the root <{ROOTS[1]}> is needed.",
             root=found,
         )
 

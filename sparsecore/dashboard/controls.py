@@ -98,7 +98,7 @@ def _from_url(run: Run | None) -> tuple[dict[str, Any], dict[str, ConfigError]]:
             storage.load(given["data"], the_store().home / "corpora")
         config = RunConfig.parse(base | given)
     except CorpusError:
-        problems["data"] = ConfigError("data", given.pop("data"), "kept on this server")
+        problems["data"] = ConfigError("data", given.pop("data"), "a data set kept on this server")
         config = RunConfig.parse(base | given)
     except ConfigError as error:
         problems[error.field] = error

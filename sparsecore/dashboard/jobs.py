@@ -136,7 +136,7 @@ class Job:
             code = process.wait()
         if "result" in last:
             return last["result"]
-        died = f"its process ended with code {code}; the server's console says why."
+        died = f"its process ended with code {code}; see the server's console for details."
         raise JobError(last.get("problem", died))
 
     def run(self) -> None:

@@ -96,7 +96,7 @@ class Card(Data):
         """Import its class, which must be a `base`; raises `CardError`."""
         found = self.find(self.class_)
         if not (isinstance(found, type) and issubclass(found, base)):
-            raise CardError(f"{self.path} names {self.class_}, which is no {base.__name__}.")
+            raise CardError(f"{self.path} names {self.class_}, which is not a {base.__name__}.")
         return found
 
     def find(self, named: str) -> Any:
@@ -200,12 +200,12 @@ def _cards(shape: type[C], folders: Sequence[Path]) -> dict[str, C]:
     found: dict[str, C] = {}
     for folder in (ROOM, *folders):
         if not folder.is_dir():
-            raise CardError(f"{variable('extensions')} names {folder}, which is no folder.")
+            raise CardError(f"{variable('extensions')} names {folder}, which is not a folder.")
         for path in sorted((folder / f"{shape.kind}s").glob("*.toml")):
             card = _read(shape, path)
             if card.name in found:
                 raise CardError(
-                    f"{path}: there is a {shape.kind} {card.name} already, in {found[card.name].path}."
+                    f"{path}: the {shape.kind} {card.name} already exists in {found[card.name].path}."
                 )
             found[card.name] = card
     return dict(sorted(found.items(), key=lambda item: (item[1].place, item[0])))
@@ -213,7 +213,9 @@ def _cards(shape: type[C], folders: Sequence[Path]) -> dict[str, C]:
 
 def _read(shape: type[C], path: Path) -> C:
     if not NAMES.fullmatch(path.stem):
-        raise CardError(f"{path}: a name has lower-case letters, digits and _, a letter first, at most 32.")
+        raise CardError(
+            f"{path}: a name must start with a letter and have at most 32 lower-case letters, digits and _."
+        )
     try:
         return shape.model_validate(tomllib.loads(path.read_text(encoding="utf-8")) | {"path": path})
     except ValidationError as error:

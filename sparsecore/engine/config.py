@@ -42,7 +42,7 @@ CARRIED_FROM = "vulnerabilities"
 # What parameters that are text take, to stand after "must be".
 TEXTUAL = {
     "device": "auto, cpu, mps, cuda or cuda:N",
-    "layer_densities": "layers with densities greater than 0 and at most 1, such as fc1=0.5,fc2=0.1",
+    "layer_densities": "layers and their densities (greater than 0, at most 1), such as fc1=0.5,fc2=0.1",
 }
 
 
@@ -146,7 +146,7 @@ class RunConfig(BaseModel):
         if self.noise > 0 and "noise" not in table.brought:
             raise ConfigError("noise", self.noise, f"0: {self.task} has no noise")
         if self.data is not None and "data" not in table.brought:
-            raise ConfigError("data", self.data, f"left out: {self.task} reads no texts")
+            raise ConfigError("data", self.data, f"omitted: {self.task} uses no texts")
         for rule, words in table.rules:
             if broken := rule.broken(self.__dict__ | self.model_extra):
                 raise ConfigError(*broken, rule.otherwise.en, words)
@@ -158,10 +158,12 @@ class RunConfig(BaseModel):
         densities_of_layers(given)
         card = methods()[self.method]
         if card.constrained and "layer_densities" not in card.takes:
-            allowed = f"left out: a {self.method} budget is one for all layers"
+            allowed = f"omitted for the {self.method} method: it has one budget for all layers"
             raise ConfigError("layer_densities", given, allowed)
         if self.schedule != "constant":
-            raise ConfigError("layer_densities", given, "left out: a schedule moves one density for all")
+            raise ConfigError(
+                "layer_densities", given, "omitted with a schedule: it changes one density for all layers"
+            )
 
     def planned(self, steps: int) -> RunConfig:
         """The config with what it leaves to the size's plan of `steps` steps filled in."""

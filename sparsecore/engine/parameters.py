@@ -232,6 +232,6 @@ def refuse_misnamed(card: Card, shared: dict[str, Parameter]) -> None:
     for rule in card.rules:
         named |= rule.given.keys() | rule.needs.keys()
     for name in sorted(named - shared.keys() - card.own.keys()):
-        raise CardError(f"{card.path}: there is no parameter {name}; one that it brings needs a type.")
+        raise CardError(f"{card.path}: there is no parameter {name}; a new parameter needs a type.")
     for name in sorted(name for name in card.own if name in shared and not shared[name].words):
-        raise CardError(f"{card.path}: {name} is a parameter of every run; leave out its type.")
+        raise CardError(f"{card.path}: {name} is a parameter of every run; remove its type.")

@@ -232,9 +232,11 @@ def write_shipped(reproduction: Reproduction, folder: Path = FOLDER) -> Path:
     """
     open_ = sum(not trial.finished for trial in reproduction.trials)
     if open_:
-        raise ValueError(f"{open_} of {len(reproduction.trials)} runs have not ended: nothing is shipped.")
+        raise ValueError(f"{open_} of {len(reproduction.trials)} runs have not ended: nothing was written.")
     if reproduction.commit is None:
-        raise ValueError("a shipped reproduction names its commit; this copy is in no git repository.")
+        raise ValueError(
+            "a shipped reproduction records its commit, but this copy is not in a git repository."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{reproduction.table}.json"
     rows = reproduction.model_dump(mode="json", exclude_defaults=True)

@@ -18,7 +18,9 @@ def record_answer(store: Store, lesson: str, choice: int, by: Person) -> bool:
     Raises `ValueError` for a choice below 0 or a person without an owner id.
     """
     if choice < 0 or by.owner is None:
-        raise ValueError(f"an answer needs a person and a choice from 0; got {by.owner!r} and {choice!r}.")
+        raise ValueError(
+            f"an answer needs a person and a choice of at least 0; got {by.owner!r} and {choice!r}."
+        )
     row = {"lesson": lesson, "owner": by.owner, "choice": choice, "at": clock(store.engine)}
     with store.engine.begin() as connection:
         statement = upsert(store.engine, guesses).values(row).on_conflict_do_nothing()
@@ -45,6 +47,6 @@ def answers_of(store: Store, owner: str) -> dict[str, int]:
 def clear_answers(store: Store, lessons: Sequence[str], by: Person) -> None:
     """Delete all answers to these lessons, for a new class; raise `NotYours` unless `by` is the teacher."""
     if not by.teacher:
-        raise NotYours("the class's answers belong to the teacher.")
+        raise NotYours("only the teacher can delete the class's answers.")
     with store.engine.begin() as connection:
         connection.execute(delete(guesses).where(guesses.c.lesson.in_(lessons)))

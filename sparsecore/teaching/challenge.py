@@ -85,7 +85,7 @@ def _layers(arrays: Mapping[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarr
     while (name := f"{MODEL}fc{len(layers) + 1}.weight") in arrays:
         weight, bias = arrays[name], arrays.get(name.replace(".weight", ".bias"))
         if weight.ndim != 2 or bias is None or bias.shape != weight.shape[:1]:
-            raise NotJudged(f"{name} has the shape {weight.shape} and no bias that fits.")
+            raise NotJudged(f"{name} has the shape {weight.shape} but no matching bias.")
         if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
             raise NotJudged(f"{name} or its bias is not finite.")
         layers.append((weight.astype(np.float64), bias.astype(np.float64)))
@@ -98,6 +98,6 @@ def _forward(layers: list[tuple[np.ndarray, np.ndarray]], x: np.ndarray) -> np.n
     hidden = x.astype(np.float64)
     for place, (weight, bias) in enumerate(layers):
         if hidden.shape[1] != weight.shape[1]:
-            raise NotJudged(f"fc{place + 1} takes {weight.shape[1]} inputs and is given {hidden.shape[1]}.")
+            raise NotJudged(f"fc{place + 1} takes {weight.shape[1]} inputs but receives {hidden.shape[1]}.")
         hidden = (expit(hidden) if place else hidden) @ weight.T + bias
     return hidden

@@ -114,7 +114,7 @@ class Lesson(LessonModel):
         if not self.runs and self.figure is None:
             raise ValueError("a lesson shows runs, a figure, or both.")
         if self.figure == "retention" and not self.runs:
-            raise ValueError("the figure retention is measured from a run.")
+            raise ValueError("the figure retention needs a run.")
         return self
 
 
@@ -129,7 +129,7 @@ def read_lesson(path: Path) -> Lesson:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise LessonError(f"{path.name} is no lesson: {place}: {first['msg']}.") from error
+        raise LessonError(f"{path.name} is not a valid lesson: {place}: {first['msg']}.") from error
 
 
 @cache

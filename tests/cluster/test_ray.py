@@ -248,7 +248,7 @@ def test_texts_that_are_kept_nowhere_fail_their_run_and_no_other(shared: Store):
     Ray(shared, "the connection that there is").run(sweep, ignore)
     (run,) = shared.list()
     assert run.state == "failed"
-    assert "upload its file again" in run.error
+    assert "add its file again" in run.error
 
 
 @pytest.mark.usefixtures("cluster")
@@ -310,7 +310,9 @@ def test_a_run_that_is_stopped_while_it_waits_for_a_cluster_again_is_free_when_t
 
 
 def test_a_cluster_is_refused_a_file_that_its_machines_cannot_see(store: Store):
-    with pytest.raises(ClusterError, match="SQLite file, which the machines of ray://host:10001 cannot see"):
+    with pytest.raises(
+        ClusterError, match="SQLite file, which the machines of ray://host:10001 cannot reach"
+    ):
         Ray(store, "ray://host:10001")
 
 

@@ -39,7 +39,7 @@ def test_a_run_goes_into_a_file_and_out_again(store: Store, run: str, tmp_path: 
         printed = json.loads(call("import", file, "--json").stdout)
         assert printed == {"run": run, "new": new, "renamed": False, "state": "paused"}
     assert store.get(run).config.density == 0.3
-    assert "was here already" in call("import", file).stdout
+    assert "already in the store" in call("import", file).stdout
     assert [path.name for path in tmp_path.iterdir() if path.name != "home"] == ["run.zip"]
 
 

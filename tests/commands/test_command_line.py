@@ -154,12 +154,12 @@ def test_without_json_people_read_the_same_figures(home: Path):
     assert result.exit_code == 0
     assert "non-zeros  102 of a budget of 102 (density 0.3984) after 25 steps" in result.stdout
     assert "max_steps" in result.stdout
-    assert "(under no constraint)" in result.stdout
+    assert "(not pruned)" in result.stdout
 
 
 def test_a_collapse_says_which_layer_and_since_when(home: Path):
     result = call("train", "sinc", "--density", "0.001", "--theta", "0")
-    assert "collapsed: layer fc2 is empty since step 1" in result.stdout
+    assert "collapsed: layer fc2 is empty from step 1" in result.stdout
 
 
 def test_every_parameter_has_a_flag_and_a_help_text(home: Path):
@@ -226,7 +226,7 @@ def test_the_run_of_a_command_that_was_killed_is_queued_by_the_next(
     served = silent(store, "server:1")  # a server finds its own
     done = call(*command, *([killed] if command == ["show"] else []))
     assert done.exit_code == 0, done.output
-    assert f"Run {killed} is queued again" in sentence(done)
+    assert f"Run {killed} was queued again" in sentence(done)
     assert (store.get(killed).state, store.get(killed).worker) == ("queued", None)
     for run in (suspended, alive, served):
         assert store.get(run).state == "running"
@@ -280,7 +280,7 @@ def test_a_file_is_for_texts_only(home: Path, tmp_path: Path):
     file = tmp_path / "texts.csv"
     file.write_text(table(60), encoding="utf-8")
     result = call("train", "sinc", "--data", str(file))
-    assert_refused(result, home, "data must be left out: sinc reads no texts")
+    assert_refused(result, home, "data must be omitted: sinc uses no texts")
 
 
 # -- bad input --------------------------------------------------------------------------------------------

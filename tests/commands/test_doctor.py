@@ -84,10 +84,10 @@ def test_a_home_that_cannot_be_written_to_is_said_with_what_to_do(
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == FAILED
     assert "Traceback" not in result.output
-    assert "This machine is not fit" in result.stdout
+    assert "This machine is not ready" in result.stdout
     verdicts = {line.split()[1]: line.split()[0] for line in result.stdout.splitlines() if line[:1].strip()}
     assert (verdicts["python"], verdicts["home"], verdicts["train"]) == ("ok", "failed", "failed")
-    assert "let SPARSECORE_HOME name a folder that you may write to" in result.stdout
+    assert "set SPARSECORE_HOME to a writable folder" in result.stdout
 
 
 # -- what is installed ------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ def test_a_full_quota_is_found(home: Path):
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
     )
     assert done.stdout.startswith("failed"), done.stderr
-    assert "cannot be written to" in done.stdout
+    assert "is not writable" in done.stdout
 
 
 def test_a_store_that_cannot_grow_is_found(home: Path, store: Store):
@@ -190,7 +190,7 @@ def test_a_store_that_cannot_grow_is_found(home: Path, store: Store):
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000)),
     )
     assert done.stdout.startswith("failed"), done.stdout + done.stderr
-    assert "free its disk" in done.stdout
+    assert "free disk space" in done.stdout
 
 
 def test_a_damaged_store_is_found(home: Path):
@@ -240,7 +240,7 @@ def test_a_run_of_the_future_says_that_the_clock_was_set_back(store: Store):
     run = store.create(RunConfig())
     with store.engine.begin() as connection:
         connection.execute(update(runs).where(runs.c.id == run).values(created=time.time() + 3600))
-    assert (checks.clock().verdict, "set it right" in checks.clock().advice) == ("warning", True)
+    assert (checks.clock().verdict, "correct it" in checks.clock().advice) == ("warning", True)
 
 
 # -- what computes ----------------------------------------------------------------------------------------

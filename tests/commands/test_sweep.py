@@ -74,7 +74,7 @@ def test_a_sweep_with_a_failed_run_ends_with_code_1_and_says_which(home: Path):
         (("--densities", "0.3,2"), "density must be greater than 0 and at most 1; got 2.0."),
         (("--densities", "0.3,"), "density must be greater than 0 and at most 1; got ''."),
         (("--seeds", "x"), "seed must be a whole number"),
-        (("--layer-densities", "fc1"), "layer_densities must be layers with densities"),
+        (("--layer-densities", "fc1"), "layer_densities must be layers and their densities"),
         (("--max-steps", "0"), "max_steps must be"),
     ],
 )
@@ -119,7 +119,7 @@ def test_ctrl_c_keeps_what_was_trained_and_says_how_to_go_on(store: Store, home:
         finally:
             process.kill()  # nothing to one that has ended
     assert (process.returncode, printed) == (FAILED, "")
-    assert "The same command goes on from there" in " ".join(said.split())
+    assert "To continue, run the same command" in " ".join(said.split())
     assert [run.state for run in store.list()] == ["paused"]
     assert store.list()[0].worker is None
 

@@ -88,7 +88,7 @@ def test_nineteen_records_are_too_few_and_the_message_counts_the_skipped():
 
 
 def test_one_class_is_refused_by_name():
-    with pytest.raises(CorpusError, match="graded 高危") as caught:
+    with pytest.raises(CorpusError, match="the grade 高危") as caught:
         clean([(text, "高") for text, _ in TWENTY], "x")
     assert caught.value.code == "one_class"
 

@@ -53,5 +53,5 @@ def test_a_cut_point_belongs_to_the_higher_grade():
     "vector", ["", "high", "CVSS:3.1/AV:N", "CVSS:3.1/AV:X/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"]
 )
 def test_an_invalid_vector_is_refused(vector):
-    with pytest.raises(ValueError, match=r"is no CVSS v3\.1 vector such as"):
+    with pytest.raises(ValueError, match=r"is not a CVSS v3\.1 vector such as"):
         base_score(vector)

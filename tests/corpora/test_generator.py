@@ -143,5 +143,5 @@ def test_a_generated_corpus_is_marked_as_such(corpus):
     "arguments", [(0, 0), (MAX_COUNT + 1, 0), (10, -1), (10, 0, -0.1), (10, 0, 1.1), (10, 0, float("nan"))]
 )
 def test_arguments_out_of_range_are_refused(arguments):
-    with pytest.raises(ValueError, match=r"count must be|seed must be|noise is a probability"):
+    with pytest.raises(ValueError, match=r"count must be|seed must be|noise must be a probability"):
         generate(*arguments)

@@ -47,7 +47,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
 def test_any_other_file_is_damaged(tmp_path, content):
     path = tmp_path / "value"
     path.write_bytes(content)
-    with pytest.raises(DamagedFile, match="value is no whole gzipped JSON file"):
+    with pytest.raises(DamagedFile, match="value is not a complete gzipped JSON file"):
         read_gzip_json(path)
 
 

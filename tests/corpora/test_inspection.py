@@ -39,7 +39,7 @@ def test_inspect_needs_at_least_one_usable_text(file_with):
 
 
 def test_a_file_of_one_class_is_refused(file_with):
-    with pytest.raises(CorpusError, match="graded 高危") as caught:
+    with pytest.raises(CorpusError, match="the grade 高危") as caught:
         inspect(file_with(table([(f"第{i}条", "高危") for i in range(20)])))
     assert caught.value.code == "one_class"
 

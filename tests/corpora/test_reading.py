@@ -70,7 +70,7 @@ def test_an_empty_file_is_refused(file_with, content):
 def test_unknown_formats_are_refused_with_a_list_of_supported_ones(file_with, content):
     error = error_of(file_with(content))
     assert error.code == "unknown_format"
-    assert "an XML or JSON export of CNVD, CNNVD, NVD, CVE or OSV, or a table" in str(error)
+    assert "an XML or JSON export from CNVD, CNNVD, NVD, CVE or OSV, or a table" in str(error)
 
 
 def test_a_gzip_bomb_is_stopped(file_with, monkeypatch):

@@ -140,7 +140,7 @@ def test_a_header_without_rows_has_too_few_records(file_with):
 def test_an_unclosed_quote_is_an_error(file_with):
     error = error_of(file_with(table() + '"没有关上的引号,高危\n下一条,中危\n'))
     assert error.code == "not_csv"
-    assert "in quotes" in str(error)
+    assert "must be quoted" in str(error)
 
 
 def test_a_cell_over_the_csv_field_limit_is_refused(file_with):

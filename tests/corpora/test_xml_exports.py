@@ -85,7 +85,7 @@ def test_a_byte_order_mark_and_gzip_change_nothing(file_with):
 
 
 def test_unsupported_encodings_are_named_and_refused(file_with):
-    with pytest.raises(CorpusError, match="encoded in big5; UTF-8 and gb18030 are read") as caught:
+    with pytest.raises(CorpusError, match="encoded in big5; only UTF-8 and gb18030 are supported") as caught:
         read_corpus(file_with(EXPORT.replace("UTF-8", "Big5").encode("big5", errors="replace")))
     assert caught.value.code == "encoding"
     assert code_of(file_with(EXPORT.replace("UTF-8", "gbk").encode("gb18030") + b"\xff\xff")) == "encoding"
@@ -113,7 +113,7 @@ def test_document_types_and_entities_are_refused(file_with):
 
 def test_an_unknown_root_element_is_refused(file_with):
     with pytest.raises(
-        CorpusError, match="root element is <rss>; an export of CNVD with the root <vulnerabilitys>"
+        CorpusError, match="root element is <rss>; an export from CNVD with the root <vulnerabilitys>"
     ):
         read_corpus(file_with("<rss><channel/></rss>"))
 

@@ -97,7 +97,7 @@ def test_cancelled_work_ends_when_it_next_asks():
         begun.set()
         while not cancelled():
             waiting.wait(0.01)
-        raise CorpusError("cancelled", "Reading was cancelled; nothing was kept.")
+        raise CorpusError("cancelled", "Reading was cancelled; nothing was saved.")
 
     job = in_background(work)
     assert begun.wait(PATIENCE_SECONDS)
@@ -112,19 +112,19 @@ def test_a_failure_is_raised_by_the_result_and_said_in_a_sentence(pool: Pool):
         raise OSError("disk full")
 
     def refuse(job: Job) -> None:
-        raise JobError("the run is no longer there.")
+        raise JobError("the run no longer exists.")
 
     failed = over(pool.start(fail))
     with pytest.raises(OSError, match="disk full"):
         failed.result()
     assert (failed.state, failed.problem) == ("failed", "OSError: disk full")
-    assert over(pool.start(refuse)).problem == "the run is no longer there."
+    assert over(pool.start(refuse)).problem == "the run no longer exists."
 
 
 def test_only_its_owner_and_the_teacher_may_cancel_a_job(pool: Pool):
     gate = Gate()
     job = pool.start(gate, by=ANN)
-    with pytest.raises(NotYours, match="this test belongs to somebody else"):
+    with pytest.raises(NotYours, match="this test belongs to another user"):
         job.cancel(BOB)
     assert not job.is_cancelled
     job.cancel(ANN)
@@ -200,7 +200,7 @@ def test_a_child_reports_its_progress_and_its_result(pool: Pool, store: Store, m
     ("code", "problem"),
     [
         ("print(json.dumps({'problem': 'no disk.'})); sys.exit(1)", "no disk."),
-        ("sys.exit(3)", "its process ended with code 3; the server's console says why."),
+        ("sys.exit(3)", "its process ended with code 3; see the server's console for details."),
     ],
 )
 def test_what_ends_a_child_is_the_problem(

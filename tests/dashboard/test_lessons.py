@@ -91,7 +91,7 @@ def test_a_file_that_is_no_lesson_is_refused_and_named(what: str, tmp_path: Path
     change(data)
     file = tmp_path / "broken.json"
     file.write_text(json.dumps(data), encoding="utf-8")
-    with pytest.raises(LessonError, match=f"broken.json is no lesson.*{re.escape(told)}"):
+    with pytest.raises(LessonError, match=f"broken.json is not a valid lesson.*{re.escape(told)}"):
         read_lesson(file)
 
 

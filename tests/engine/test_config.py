@@ -65,12 +65,12 @@ def test_a_density_inside_is_taken(density: float):
         ({"size": "laptop"}, "size must be one of demo, paper for sinc; got 'laptop'."),
         (
             {"task": "vulnerabilities", "split": "time"},
-            "split must be random without a file: generated texts have no dates; got 'time'.",
+            "split must be random for the generated texts, which have no dates; got 'time'.",
         ),
         ({"dropout": 0.95}, "dropout must be at least 0 and at most 0.9; got 0.95."),
         ({"label_smoothing": 0.6}, "label_smoothing must be at least 0 and at most 0.5; got 0.6."),
         ({"class_weights": 1.5}, "class_weights must be at least 0 and at most 1; got 1.5."),
-        ({"data": KEPT}, f"data must be left out: sinc reads no texts; got '{KEPT}'."),
+        ({"data": KEPT}, f"data must be omitted: sinc uses no texts; got '{KEPT}'."),
         ({"max_steps": 0}, "max_steps must be a whole number, at least 1 and at most 10,000,000; got 0."),
         ({"seed": -3}, "seed must be a whole number, at least 0 and at most 2,147,483,647; got -3."),
     ],
@@ -88,7 +88,7 @@ def test_an_unknown_parameter_is_refused_with_the_known_ones():
 
 def test_a_file_goes_with_texts_and_without_label_noise():
     assert RunConfig.parse({"task": "vulnerabilities", "data": KEPT}).data == KEPT
-    with pytest.raises(ConfigError, match="0 with a file"):
+    with pytest.raises(ConfigError, match="0 with texts of your own"):
         RunConfig.parse({"task": "vulnerabilities", "data": KEPT, "noise": 0.1})
 
 
@@ -253,15 +253,15 @@ def test_layers_may_have_densities_of_their_own():
     "text", ["", "fc1", "fc1=", "=0.5", "fc1=0", "fc1=1.5", "fc1=nan", "fc1=0.5,,", "fc1=x"]
 )
 def test_text_that_gives_no_layer_a_density_is_refused(text: str):
-    with pytest.raises(ConfigError, match="layer_densities must be layers with densities"):
+    with pytest.raises(ConfigError, match="layer_densities must be layers and their densities"):
         RunConfig.parse({"layer_densities": text})
 
 
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        ({"method": "global"}, "a global budget is one"),
-        ({"schedule": "cubic"}, "a schedule moves one density"),
+        ({"method": "global"}, "one budget for all layers"),
+        ({"schedule": "cubic"}, "it changes one density"),
     ],
 )
 def test_densities_of_layers_need_a_budget_a_layer_and_no_schedule(more: dict[str, str], reason: str):

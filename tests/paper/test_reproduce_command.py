@@ -52,7 +52,7 @@ def test_reproduce_trains_compares_reports_and_ships(home: Path, tmp_path: Path)
         (("3-1", "--size", "laptop"), "size must be one of demo, paper for sinc; got 'laptop'."),
         (("3-1", "--seeds", "0,x"), "seed must be a whole number"),
         (("3-1", "--max-steps", "0"), "max_steps must be"),
-        (("3-2", "--data", "weeks"), "table 3-2 reads no texts"),
+        (("3-2", "--data", "weeks"), "table 3-2 uses no texts"),
     ],
 )
 def test_invalid_arguments_print_one_sentence_and_write_nothing(home: Path, arguments, words):

@@ -61,7 +61,7 @@ def test_an_unfinished_reproduction_is_not_shipped(store: Store, tmp_path: Path)
 
 
 def test_a_reproduction_without_a_commit_is_not_shipped(found, tmp_path: Path):
-    with pytest.raises(ValueError, match="names its commit"):
+    with pytest.raises(ValueError, match="records its commit"):
         write_shipped(found.model_copy(update={"commit": None}), tmp_path)
 
 

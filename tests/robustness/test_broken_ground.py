@@ -230,7 +230,7 @@ def test_a_damaged_store_is_told_in_one_sentence_and_a_backup_goes_on(store: Sto
     for language in ("en", "zh"):
         expected = words(language)["live.store.damaged"].split("{place}")[-1]
         assert page_says(language).endswith(expected)
-    with pytest.raises(StoreError, match="put a backup in its place"):
+    with pytest.raises(StoreError, match="restore a backup"):
         store.get(training.run)
     Path(store.url.database).write_bytes(before)  # the very same Store, as in a server that was left running
     Training(store, CONFIG, training.run).ends_as_if_left_alone()
@@ -241,7 +241,7 @@ def test_a_store_that_is_moved_away_is_begun_anew(store: Store):
     for place in store.home.glob("store.sqlite3*"):
         place.unlink()
     store.engine.dispose()
-    with pytest.raises(StoreError, match="moved away"):
+    with pytest.raises(StoreError, match="was moved while in use"):
         store.get(run)
     assert store.get(run) is None
     assert store.get(store.create(CONFIG)).state == "queued"
@@ -252,8 +252,8 @@ def test_a_read_only_home_is_told_in_one_sentence_and_works_once_it_is_not(home:
         with closing(Store(home)) as store:
             run = store.create(CONFIG)
         subprocess.run(["mount", "-o", "remount,ro", str(home)], check=True)
-        assert "cannot be written to" in refused("runs")
-        assert "cannot be written to" in refused("train", "sinc", "--max-steps", "10")
+        assert "is not writable" in refused("runs")
+        assert "is not writable" in refused("train", "sinc", "--max-steps", "10")
         for language in ("en", "zh"):
             expected = words(language)["live.store.readonly"].split("{place}")[-1]
             assert page_says(language).endswith(expected)
@@ -282,9 +282,9 @@ def test_a_home_that_becomes_read_only_holds_training_up_until_it_is_not(home: P
         make_read_only(store)
         soon(lambda: training.complaints, "a complaint")
         assert training.complaints[0].kind == "readonly"
-        assert "make it and its folder writable to you" in str(training.complaints[0])
+        assert "make it and its folder writable" in str(training.complaints[0])
         step = training.worker.step
-        with pytest.raises(StoreError, match="cannot be written to"):
+        with pytest.raises(StoreError, match="is not writable"):
             store.get(training.run)
         for language in ("en", "zh"):
             expected = words(language)["live.store.readonly"].split("{place}")[-1]
@@ -317,7 +317,7 @@ def test_a_worker_that_is_let_go_on_a_read_only_home_ends_cleanly_and_goes_on_la
 def test_a_home_that_cannot_be_made_is_told_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("SPARSECORE_HOME", str(tmp_path / "file" / "home"))
-    assert "cannot be written to" in refused("runs")
+    assert "is not writable" in refused("runs")
 
 
 def test_a_clock_set_back_loses_no_run_that_trains_and_finds_the_dead(

@@ -98,7 +98,7 @@ def read_frame(blob: bytes) -> None:
     """A frame is read or refused with a `ValueError`, and by both readers alike."""
     for read in (decode, decode_meta):
         found, refused = refusal(ValueError, read, blob)
-        assert refused is None or str(refused).startswith("this is no frame")
+        assert refused is None or str(refused).startswith("not a frame")
         assert refused is not None or isinstance(found, tuple if read is decode else dict)
     arrays = refusal(ValueError, decode, blob)[0] or ({}, {})
     assert sum(array.nbytes for array in arrays[0].values()) <= len(blob)

@@ -104,7 +104,7 @@ def test_a_run_takes_what_was_said_and_not_much_less(home: Path, given: dict):
 def test_a_run_that_does_not_fit_into_free_memory_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch):
     least = needed(LARGEST) - 1
     monkeypatch.setattr(limits, "free_memory", lambda: least)
-    with pytest.raises(LimitExceeded, match=r"size paper takes about .* of memory, and .* is free now"):
+    with pytest.raises(LimitExceeded, match=r"size paper needs about .* of memory, but only .* is free now"):
         store.create(LARGEST)
     assert store.list() == []
     assert store.create(RunConfig())

@@ -60,9 +60,9 @@ def test_the_judge_agrees_with_the_network(task: str):
     ("arrays", "said"),
     [
         ({}, "no layer fc1"),
-        ({"model.fc1.weight": np.zeros((2, 1))}, "no bias"),
+        ({"model.fc1.weight": np.zeros((2, 1))}, "does not fit its bias"),
         (network(([[float("nan")]], [0.0])), "not finite"),
-        (network(([[1.0, 1.0]], [0.0])), "takes 2 inputs and is given 1"),
+        (network(([[1.0, 1.0]], [0.0])), "takes 2 inputs but receives 1"),
     ],
 )
 def test_arrays_that_are_no_network_of_the_task_are_refused(arrays: dict[str, np.ndarray], said: str):

@@ -142,7 +142,7 @@ class LiveRoute:
             return
         if len(self.viewers) >= self.most:
             await socket.accept()  # a browser sees the close code only after this
-            await socket.close(CROWDED, f"{self.most} viewers are here; try again later")
+            await socket.close(CROWDED, f"the limit of {self.most} viewers is reached; try again later")
             return
         viewer = Viewer(socket, who)
         self.viewers.add(viewer)

@@ -61,7 +61,7 @@ def losses(loss_closure: LossClosure) -> Iterator[Tensor]:
     for loss in [given] if isinstance(given, Tensor) else given:
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             shape = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
-            raise ValueError(f"loss_closure must give scalar tensors; chunk {count} is {shape}.")
+            raise ValueError(f"loss_closure must return scalar tensors; chunk {count} is {shape}.")
         if not loss.requires_grad:
             raise ValueError(
                 f"chunk {count} of loss_closure depends on no parameter: was it detached, or computed "
@@ -70,7 +70,7 @@ def losses(loss_closure: LossClosure) -> Iterator[Tensor]:
         yield loss
         count += 1
     if count == 0:
-        raise ValueError("loss_closure gave no loss: the objective needs at least one chunk.")
+        raise ValueError("loss_closure returned no loss: the objective needs at least one chunk.")
 
 
 def variables(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -91,7 +91,7 @@ def require_finite(tensors: Mapping[str, Tensor], what: str) -> None:
         broken = tensor.numel() - int(torch.isfinite(tensor).sum())
         if broken:
             raise ValueError(
-                f"the {what} of {name} is not finite in {broken:,} of {tensor.numel():,} places."
+                f"the {what} of {name} is not finite in {broken:,} of {tensor.numel():,} entries."
             )
 
 

@@ -101,7 +101,9 @@ def every_point(problem: LeastSquares, s: int) -> Points:
     if not 1 <= s <= problem.n:
         raise ValueError(f"s must be from 1 to {problem.n}; got {s}.")
     if comb(problem.n, s) > MOST_SUPPORTS:
-        raise ValueError(f"there are {comb(problem.n, s):,} supports; at most {MOST_SUPPORTS:,} are solved.")
+        raise ValueError(
+            f"there are {comb(problem.n, s):,} supports; at most {MOST_SUPPORTS:,} can be solved."
+        )
     supports = np.array(list(combinations(range(problem.n), s)))
     hessian, slope = problem.hessian, problem.a.T @ problem.b
     blocks = hessian[supports[:, :, None], supports[:, None, :]]

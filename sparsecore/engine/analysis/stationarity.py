@@ -187,7 +187,7 @@ def _check(tolerance: float, lipschitz: float | str | None) -> None:
 def _constrained(trained: Mapping[str, Tensor], sparsifier: Constrained) -> dict[str, list[str]]:
     """The names of the parameters under each budget."""
     if not sparsifier.layers:
-        raise ValueError("the sparsifier is attached to nothing: attach() it to the model first.")
+        raise ValueError("the sparsifier is not attached: call attach() with the model first.")
     names = {id(parameter): name for name, parameter in trained.items()}
     for layer in sparsifier.layers:
         if layer.group is not None and id(layer.weight) not in names:

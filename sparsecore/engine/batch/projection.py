@@ -23,7 +23,9 @@ class NotANumberInModel(NotANumber):
     def __init__(self, model: int, position: int, parameter: str) -> None:
         super().__init__(position)
         self.model, self.parameter = model, parameter
-        text = f"{parameter} of model {model} holds a NaN: magnitudes cannot be ordered, nothing was changed."
+        text = (
+            f"{parameter} of model {model} contains a NaN: magnitudes cannot be ordered; nothing was changed."
+        )
         self.args = (text,)
 
 
@@ -154,7 +156,7 @@ def _check(
     if sum(parts.values()) != total:
         raise ValueError(f"parts must sum to the {total:,} weights of a row; got {dict(parts)}.")
     if len(keep) != rows:
-        raise ValueError(f"keep must be one for each of the {rows} models; got {len(keep)}.")
+        raise ValueError(f"keep must have one entry per model ({rows}); got {len(keep)}.")
     for model, budget in enumerate(keep):
         if not 0 <= budget <= total:
             raise ValueError(f"keep must be from 0 to {total:,}; model {model} was given {budget}.")

@@ -138,7 +138,7 @@ class HostWeights:
             if nth <= equal:
                 return self._kernels.nth_equal(self._table, begin, end, bits, nth, self._like)
             nth -= equal
-        raise ValueError(f"fewer weights equal {bits:#x} than were to be found.")
+        raise ValueError(f"fewer weights than expected equal {bits:#x}.")
 
     def first_nan(self) -> int:
         infinity, out = LAYOUTS[self.dtype].infinity, np.empty(4, np.int64)
@@ -149,7 +149,7 @@ class HostWeights:
             )
             if out[cpu_kernels.TOP] > infinity:
                 return place
-        raise ValueError("no tensor holds a NaN.")
+        raise ValueError("no tensor contains a NaN.")
 
     def apply(self, cut: Cut) -> tuple[tuple[int, ...], int]:
         """Zero the weights below the cut, write masks and counts; returns kept per tensor, changed bits."""

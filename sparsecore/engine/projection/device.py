@@ -136,13 +136,13 @@ class DeviceWeights:
             if nth <= equal:
                 return piece.start + int((piece.competing() == bits).nonzero()[nth - 1]) + 1
             nth -= equal
-        raise ValueError(f"fewer weights equal {bits:#x} than were to be found.")
+        raise ValueError(f"fewer weights than expected equal {bits:#x}.")
 
     def first_nan(self) -> int:
         for piece in self._pieces:
             if bool(piece.weights.isnan().any()):
                 return piece.place
-        raise ValueError("no tensor holds a NaN.")
+        raise ValueError("no tensor contains a NaN.")
 
     def apply(self, cut: Cut) -> tuple[tuple[int, ...], int]:
         """Zero the weights below the cut, write masks and counts; returns kept per tensor, changed bits."""

@@ -160,7 +160,7 @@ def _check_matches(
     if given is None:
         return
     if len(given) != len(tensors):
-        raise ValueError(f"{name} must be one for each of the {len(tensors)} tensors; got {len(given)}.")
+        raise ValueError(f"{name} must have one entry per tensor ({len(tensors)}); got {len(given)}.")
     for place, (each, tensor) in enumerate(zip(given, tensors, strict=True)):
         if each.dtype is not dtype or each.shape != tensor.shape or each.device != tensor.device:
             raise ValueError(
@@ -199,7 +199,7 @@ def _find(weights: Weights | FewWeights | None, keep: int, last: float | None) -
         return Cut(LAYOUTS[torch.float32].infinity + 1, 0), torch.float32
     reserved = total - weights.competing
     if reserved > keep:
-        raise ValueError(f"reserved holds {reserved:,} positions, more than keep, {keep:,}.")
+        raise ValueError(f"reserved marks {reserved:,} positions, more than keep = {keep:,}.")
     if isinstance(weights, FewWeights):
         return weights.cut(keep - reserved), weights.dtype
     return find_cut(weights, keep - reserved, last), weights.dtype

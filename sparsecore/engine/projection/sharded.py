@@ -81,15 +81,15 @@ class _FirstRound:
         """Refuse invalid calls, with the same error on all ranks."""
         reserved = self.total - self.competing
         if self.refusals:
-            raise ValueError("another rank refused what it was given; nothing was changed.")
+            raise ValueError("another rank rejected its input; nothing was changed.")
         if (self.keeps != keep).any():
             raise ValueError(f"keep must be the same on all ranks; got {self.keeps.tolist()}.")
         if not 0 <= keep <= self.total:
             raise ValueError(f"keep must be from 0 to {self.total:,}, the number of weights; got {keep}.")
         if reserved > keep:
-            raise ValueError(f"reserved holds {reserved:,} positions, more than keep, {keep:,}.")
+            raise ValueError(f"reserved marks {reserved:,} positions, more than keep = {keep:,}.")
         if np.count_nonzero(self.ranks_with) > 1:
-            raise ValueError("the weights must be of one dtype on all ranks.")
+            raise ValueError("the weights must have the same dtype on all ranks.")
 
     @property
     def dtype(self) -> torch.dtype:

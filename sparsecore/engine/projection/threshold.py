@@ -30,7 +30,7 @@ class NotANumber(ValueError):
     def __init__(self, position: int) -> None:
         self.position = position
         where = f"tensor {position}" if position >= 0 else "a tensor of another rank"
-        super().__init__(f"{where} holds a NaN: magnitudes cannot be ordered, nothing was changed.")
+        super().__init__(f"{where} contains a NaN: magnitudes cannot be ordered; nothing was changed.")
 
 
 class Layout(NamedTuple):

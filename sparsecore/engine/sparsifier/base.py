@@ -21,7 +21,9 @@ class NonFiniteWeights(ArithmeticError):
 
     def __init__(self, layer: str) -> None:
         self.layer = layer
-        super().__init__(f"the weight {layer} holds a NaN after the optimiser's step; nothing was changed.")
+        super().__init__(
+            f"the weight {layer} contains a NaN after the optimiser's step; nothing was changed."
+        )
 
 
 class Sparsifier(ABC):
@@ -168,7 +170,7 @@ class Sparsifier(ABC):
         optimiser does not hold a weight that is to be pruned.
         """
         if self.attached:
-            raise ValueError("this sparsifier is attached already; detach() it first.")
+            raise ValueError("this sparsifier is already attached; call detach() first.")
         optimizer = innermost(optimizer)
         found = find_layers(model, self.selection, blocks)
         if not any(layer.prunable for layer in found):
@@ -292,7 +294,7 @@ class Sparsifier(ABC):
         Before the first projection there is no support to fix: a `ValueError`, as when nothing is attached.
         """
         if not self.attached or not self.step:
-            raise ValueError("there is no support yet to freeze: attach() and take a step first.")
+            raise ValueError("there is no support to freeze yet: attach() and take a step first.")
         if self.frozen is None:
             chosen = [
                 (layer.module, layer.weight, mask)
@@ -328,7 +330,9 @@ class Sparsifier(ABC):
         """
         shapes = [tuple(mask.shape) for mask in state["masks"]]
         if shapes != [tuple(mask.shape) for mask in self.masks]:
-            raise ValueError(f"this state belongs to layers of the shapes {shapes}, not to those attached.")
+            raise ValueError(
+                f"this state belongs to layers of the shapes {shapes}, not to the attached layers."
+            )
         self.unfreeze()
         for mine, theirs in ((self.masks, state["masks"]), (self.counts, state["counts"])):
             for old, new in zip(mine, theirs, strict=True):

@@ -54,7 +54,7 @@ class Constrained(Sparsifier):
         one_of("scope", scope, ("global", "layer"))
         one_of("distribution", distribution, ("uniform", "erk"))
         if scope == "global" and distribution != "uniform":
-            raise ValueError("a global budget has no distribution over layers: it needs scope='layer'.")
+            raise ValueError("a distribution over layers needs scope='layer'; a global budget has none.")
         self.scope, self.distribution = scope, distribution
         self.exempt = tuple(exempt) if exempt is not None else ("first", "last") if scope == "layer" else ()
         self.density = density
@@ -97,9 +97,9 @@ class Constrained(Sparsifier):
     @density.setter
     def density(self, density: float | Schedule | Mapping[str, float]) -> None:
         if self.frozen is not None:
-            raise ValueError("the support is frozen: unfreeze() before another density.")
+            raise ValueError("the support is frozen: call unfreeze() before changing the density.")
         if isinstance(density, Mapping) and self.scope == "global":
-            raise ValueError("a density for each layer needs scope='layer'.")
+            raise ValueError("per-layer densities need scope='layer'.")
         if not isinstance(density, Mapping) and not callable(density):
             density = Constant(check_density(density))
         before = getattr(self, "_density", None)
@@ -125,7 +125,7 @@ class Constrained(Sparsifier):
             None if not layer.prunable or layer.block in free else self._group(layer) for layer in layers
         ]
         if not any(groups):
-            raise ValueError("no layer is left to prune: all of the network is exempt.")
+            raise ValueError("there is no layer to prune: all layers are exempt.")
         return groups
 
     def _group(self, layer: Layer) -> str:
@@ -164,8 +164,8 @@ class Constrained(Sparsifier):
             return None
         if not self._warned:
             self._warned = True
-            text = f"keep_alive asks {group} for more weights than its budget of {keep:,}: the largest stay."
-            warnings.warn(text, stacklevel=2)
+            excess = f"keep_alive reserves more weights in {group} than its budget of {keep:,}"
+            warnings.warn(f"{excess}: the largest are kept.", stacklevel=2)
         weights = [self.layers[p].weight.detach() for p in places]
         minimum = reserve(weights, self.keep_alive)
         # A NaN stays one, wherever it is: the projection refuses it.

@@ -160,6 +160,6 @@ def refuse_strangers(layers: Sequence[Layer], optimizer: torch.optim.Optimizer) 
     strangers = [layer.name for layer in layers if layer.group is not None and id(layer.weight) not in held]
     if strangers:
         raise ValueError(
-            f"the optimiser does not hold the weight of {', '.join(strangers)}: build it over the same "
-            "model's parameters, or leave these layers out."
+            f"the optimiser does not update the weight of {', '.join(strangers)}: pass it the "
+            "parameters of the same model, or exclude these layers."
         )

@@ -79,7 +79,7 @@ class Vulnerabilities(Task):
         if self.config.data is None:
             return builtin_corpus(self.shape, self.config.noise)
         if self.home is None:
-            raise ValueError("texts of a file need a home folder to be read from.")
+            raise ValueError("texts of a file are read from a home folder: give one.")
         return load(self.config.data, self.home / "corpora")
 
     def _choose(self) -> np.ndarray:

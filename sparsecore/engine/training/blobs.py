@@ -50,7 +50,7 @@ def decode(blob: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     try:
         return load(blob), decode_meta(blob)
     except SafetensorError as error:
-        raise ValueError(f"this is no frame: {error}.") from error
+        raise ValueError(f"not a frame: {error}.") from error
 
 
 def decode_meta(blob: bytes) -> dict[str, Any]:
@@ -61,9 +61,9 @@ def decode_meta(blob: bytes) -> dict[str, Any]:
         meta = json.loads(header["__metadata__"]["meta"])
     # Broken UTF-8 or JSON, or a number of thousands of digits; brackets in brackets without end.
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError("this is no frame: its header cannot be read.") from error
+        raise ValueError("not a frame: its header cannot be read.") from error
     if not isinstance(meta, dict):
-        raise ValueError("this is no frame: its header describes nothing.")
+        raise ValueError("not a frame: its header describes no array.")
     return meta
 
 

@@ -242,7 +242,7 @@ class Confusion(SceneMeta):
     @model_validator(mode="after")
     def _check_sample(self) -> Confusion:
         if any(grade >= len(self.grades) for _, grade in self.sample):
-            raise ValueError("a text has a grade that there is not")
+            raise ValueError("a text has an unknown grade")
         return self
 
     def sides(self) -> dict[str, int]:

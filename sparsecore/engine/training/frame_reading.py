@@ -129,7 +129,7 @@ def of_known_version(meta: dict[str, Any]) -> dict[str, Any]:
     """A frame's description with its version. Raises ValueError for one that only a newer program reads."""
     version = meta.get("version", 1)
     if version not in range(1, VERSION + 1):
-        raise ValueError(f"this frame is of version {version}; this sparsecore reads those up to {VERSION}.")
+        raise ValueError(f"this frame has version {version}; this sparsecore reads versions up to {VERSION}.")
     return meta | {"version": version}
 
 
@@ -165,11 +165,11 @@ def check_frame(frame: Frame, scene: Scene) -> None:
     _check_readable(frame.arrays)
     meta = fitting(FrameMeta, frame.meta)
     if frame.step != meta.step:
-        raise Misfit("it is of another step than it says")
+        raise Misfit("its step is not the one stated")
     for entry in meta.matrices:
         is_there = entry.layer < len(meta.layers)
         if not is_there or meta.layers[entry.layer].shape != [entry.rows, entry.cols]:
-            raise Misfit("it draws a matrix of no layer")
+            raise Misfit("it draws a matrix that belongs to no layer")
     for matrix in frame.matrices:
         _check_matrix(matrix)
     picture = picture_kind(scene.meta["kind"])
@@ -180,7 +180,7 @@ def check_frame(frame: Frame, scene: Scene) -> None:
 
 def _check_readable(arrays: Mapping[str, np.ndarray]) -> None:
     if any(array.dtype.name not in READABLE for array in arrays.values()):
-        raise Misfit("it has an array of numbers that a browser has not")
+        raise Misfit("it has an array of a type that browsers lack")
 
 
 def _check_matrix(matrix: Matrix) -> None:
@@ -208,7 +208,7 @@ def _check_arrays(
         if found is None and not row.needed:
             continue
         if found is None or found.dtype.name not in row.dtypes or found.ndim != len(row.sides):
-            raise Misfit(f"it has no array {name} as it must be")
+            raise Misfit(f"its array {name} is missing or has the wrong type or shape")
         for side, length in zip(row.sides, found.shape, strict=True):
             if length != (side if isinstance(side, int) else sides.setdefault(side, length)):
-                raise Misfit(f"its array {name} has another size than it says")
+                raise Misfit(f"the size of its array {name} is not the one stated")

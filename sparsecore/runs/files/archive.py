@@ -172,7 +172,7 @@ def _refusing(where: str) -> Iterator[None]:
         yield
     except (Misfit, ConfigError) as error:
         why = str(error).rstrip(".")
-        sentence = f"The run archive is refused: {where}: {why}."
+        sentence = f"The run file is rejected: {where}: {why}."
         raise ArchiveError("content", sentence, where=where, why=why) from error
 
 
@@ -186,7 +186,7 @@ def _manifest(reading: Reading) -> tuple[Manifest, RunConfig]:
             version = str(given.get("version"))[:20]
             raise ArchiveError(
                 "version",
-                f"The run archive is of version {version!r}; this sparsecore reads version {VERSION}.",
+                f"The run file has format version {version!r}; this sparsecore reads version {VERSION}.",
                 version=version,
                 known=VERSION,
             )

@@ -37,7 +37,7 @@ def manifest_values(data: bytes, form: str) -> dict[str, Any]:
     """The values of a manifest, whatever version of this format it is."""
     given = read(data)
     if not isinstance(given, dict) or given.get("format") != form:
-        raise Misfit("it is not that of a run")
+        raise Misfit("it does not belong to a run")
     return given
 
 
@@ -53,7 +53,7 @@ def manifest(given: dict[str, Any]) -> tuple[shapes.Manifest, RunConfig]:
 def _check_ending(run: shapes.ArchivedRun, config: RunConfig) -> None:
     ended = run.state == "ended"
     if ended != (run.reason is not None) or ended != (run.ended is not None):
-        raise Misfit("only a run that has ended has an ending")
+        raise Misfit("only a run that has ended can have a reason")
     if not ended and (run.detail is not None or run.result is not None):
         raise Misfit("only a run that has ended has a result")
     if ended:
@@ -70,14 +70,14 @@ def _check_log(found: shapes.Manifest) -> None:
         most = FEW[kind] if limit is None else SLACK * limit.rows
         size = shapes.MAX_ENTRY if limit is None else SLACK * limit.size
         if len(rows) > most or sum(row.size for row in rows) > size:
-            raise Misfit(f"there are more rows of kind {kind} than a log keeps")
+            raise Misfit(f"it has more rows of kind {kind} than a log can have")
         if any(after.nth <= before.nth or after.step < before.step for before, after in pairwise(rows)):
             raise Misfit(f"the rows of kind {kind} are not in order")
     steps = [row.step for row in found.log] + ([found.checkpoint.step] if found.checkpoint else [])
     if max(steps, default=0) > found.run.step:
-        raise Misfit("something was logged past its last step")
+        raise Misfit("it has rows after its last step")
     if any(row.kind == "frame" for row in found.log) and found.log[0].kind != "scene":
-        raise Misfit("there are frames without a scene before them")
+        raise Misfit("it has frames before any scene")
 
 
 class Contents:
@@ -109,7 +109,7 @@ class Contents:
             raise Misfit("it changes nothing")
         rows = parameters_of(self.config.task, str(values.get("method", self.config.method)))
         if any(name not in rows or not rows[name].live for name in values):
-            raise Misfit("it changes what no run lets change")
+            raise Misfit("it changes a parameter that cannot change during training")
         RunConfig.parse(self.config.model_dump() | values)
 
     def checkpoint(self, payload: bytes) -> None:
@@ -118,7 +118,7 @@ class Contents:
         saved = fitting(shapes.Saved, meta)
         config = RunConfig.parse(saved.config)
         if (config.task, config.size) != (self.config.task, self.config.size):
-            raise Misfit("it is of another task or size than the run")
+            raise Misfit("its task or size differs from the run's")
         if saved.ending is not None:
             reason, detail = fitting(tuple[shapes.Reason, dict[str, Any]], tuple(saved.ending))
             fitting(shapes.DETAILS[reason], detail)
@@ -127,13 +127,13 @@ class Contents:
             for name, dtype in zip(names, SAVED, strict=True):
                 found = places.get(name)
                 if found is None or (found.dtype, tuple(found.shape)) != (dtype, matrix.shape):
-                    raise Misfit("it has not the weights of the frames")
+                    raise Misfit("its weights differ from those of the frames")
 
 
 def _check_record(values: Any) -> None:
     fitting(shapes.Record, values)
     if RESERVED & values.keys():
-        raise Misfit("it has a name that is not its own")
+        raise Misfit("its name is invalid")
 
 
 def _decoded(payload: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -142,24 +142,24 @@ def _decoded(payload: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         return decode(payload)[0], meta
     except ValueError as error:
-        raise Misfit("its description is none") from error
+        raise Misfit("its description is invalid") from error
 
 
 def _opened(payload: bytes) -> tuple[dict[str, shapes.Placed], dict[str, Any]]:
     """A blob's arrays, which must lie one after the other over all bytes after the header, and its meta."""
     length = int.from_bytes(payload[:HEADER_BYTES], "little")
     if len(payload) < HEADER_BYTES or length > min(MAX_HEADER, len(payload) - HEADER_BYTES):
-        raise Misfit("it is no blob of arrays")
+        raise Misfit("it is not a blob of arrays")
     header = read(payload[HEADER_BYTES : HEADER_BYTES + length], MAX_HEADER)
     described = header.pop("__metadata__", None) if isinstance(header, dict) else None
     meta = read(fitting(dict[Literal["meta"], str], described).get("meta", "").encode())
     if not isinstance(meta, dict):
-        raise Misfit("its description is none")
+        raise Misfit("its description is invalid")
     places, at = fitting(dict[str, shapes.Placed], header), 0
     for placed in sorted(places.values(), key=lambda placed: placed.data_offsets):
         if placed.data_offsets != [at, at + placed.size]:
-            raise Misfit("its arrays do not lie one after the other")
+            raise Misfit("its arrays are not contiguous")
         at += placed.size
     if HEADER_BYTES + length + at != len(payload):
-        raise Misfit("it is longer or shorter than its arrays")
+        raise Misfit("its length differs from that of its arrays")
     return places, meta

@@ -128,7 +128,7 @@ class Reading:
             raise too_large("the file")
         file.seek(0)
         if not file.read(4 + LOCAL.size + len(LOG)).startswith(b"PK\x03\x04"):
-            raise ArchiveError("not_archive", "This is no run archive of sparsecore.")
+            raise ArchiveError("not_archive", "Not a sparsecore run file.")
         self.members = self._members(size)
 
     def _members(self, size: int) -> dict[str, Member]:
@@ -177,11 +177,13 @@ def file_digest(file: BinaryIO, size: int) -> bytes:
 
 def damaged() -> ArchiveError:
     """A file that is not as it was written."""
-    return ArchiveError("damaged", "The run archive is damaged or incomplete; export the run again.")
+    return ArchiveError("damaged", "The run file is damaged or incomplete; export the run again.")
 
 
 def too_large(what: str) -> ArchiveError:
     """More than an archive may have."""
     return ArchiveError(
-        "too_large", f"An archive has at most {MAX_BYTES >> 20:,} MiB; {what} has more.", mib=MAX_BYTES >> 20
+        "too_large",
+        f"A run file may have at most {MAX_BYTES >> 20:,} MiB; {what} has more.",
+        mib=MAX_BYTES >> 20,
     )

@@ -185,7 +185,7 @@ class ArchivedRun(Exact):
 
 def _as_kept(clean: Callable[[str], str | None], text: str) -> str:
     if clean(text) != text:
-        raise ValueError("it is none that a run can have")
+        raise ValueError("no run can have this value")
     return text
 
 

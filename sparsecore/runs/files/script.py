@@ -61,7 +61,7 @@ class NoScript(ValueError):
 def run_script(store: Store, run: Run) -> str:
     """The text of the script. Raises NoScript for a run without a result."""
     if run.state != "ended" or not run.result:
-        raise NoScript(f"run {run.id} has not ended with a result; only a finished run has a script.")
+        raise NoScript(f"run {run.id} has no result; only a finished run has a script.")
     # The device used, not the one requested: `auto` may mean another one elsewhere.
     given = run.config.model_dump() | {"device": run.result["device"]}
     config = RunConfig.parse(given).model_dump()

@@ -27,7 +27,7 @@ def read(data: bytes, longest: int = LONGEST_TEXT) -> Any:
     >>> read(b'{"loss": 1e999}')
     Traceback (most recent call last):
     ...
-    sparsecore.engine.training.frame_reading.Misfit: it has a number that is none
+    sparsecore.engine.training.frame_reading.Misfit: it has a number that is not finite
     """
     try:
         value = json.loads(data.decode(), object_pairs_hook=_once)
@@ -37,14 +37,14 @@ def read(data: bytes, longest: int = LONGEST_TEXT) -> Any:
     except Misfit:
         raise
     except ValueError as error:  # broken UTF-8, broken JSON, a number of thousands of digits
-        raise Misfit("it is no JSON") from error
+        raise Misfit("it is not valid JSON") from error
     return value
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise Misfit("it has a name twice")
+        raise Misfit("it has a duplicate key")
     return found
 
 
@@ -58,8 +58,8 @@ def _check(value: Any, longest: int, depth: int = 0) -> None:
         case str() if len(value) > longest:
             raise Misfit("it has a text that is too long")
         case str() if UNFIT.search(value):
-            raise Misfit("it has a text with signs that are none")
+            raise Misfit("it has a text with invalid characters")
         case float() if not math.isfinite(value):
-            raise Misfit("it has a number that is none")
+            raise Misfit("it has a number that is not finite")
         case int() if abs(value) > LARGEST:
             raise Misfit("it has a number that is too large")

@@ -65,7 +65,7 @@ def take_away(
         raise KeyError(run_id)
     saved = store.checkpoint(run_id)
     if run.state != "ended" or saved is None:
-        raise NotReady(f"run {run_id} has not ended with weights; only a finished run can be taken away.")
+        raise NotReady(f"run {run_id} has no final weights; only a finished run can be exported.")
     config = RunConfig.parse(run.config.model_dump() | store.changes(run_id))
     arrays = decode(saved[1])[0]
     weights = {n.removeprefix(PREFIX): a for n, a in arrays.items() if n.startswith(PREFIX)}
@@ -99,5 +99,5 @@ def _compare(network: nn.Module, model: bytes, given: np.ndarray) -> float:
     found = onnx_file.outputs(model, given)
     difference = float(np.abs(found - wanted).max())
     if not np.allclose(found, wanted, rtol=TOLERANCE, atol=TOLERANCE):
-        raise Differs(f"the ONNX file gives up to {difference:.3g} more or less than the network.")
+        raise Differs(f"the output of the ONNX file differs from that of the network by up to {difference:.3g}.")
     return difference

@@ -38,7 +38,7 @@ def main(home: Path) -> None:
     try:
         taken = take_away(store, question["run"], Path(question["folder"]), tell)
     except KeyError:
-        _print(problem="the run is no longer there.")
+        _print(problem="the run no longer exists.")
     except (NotReady, Differs) as error:
         _print(problem=str(error))
     except Exception as error:

@@ -22,12 +22,12 @@ def grader(store: Store, run_id: str) -> Grader:
     """
     run = store.get(run_id)
     if run is None:
-        raise NotTrained(f"there is no run {run_id!r}; python -m sparsecore runs lists them.")
+        raise NotTrained(f"there is no run {run_id!r}; list the runs with python -m sparsecore runs.")
     if not tasks()[run.config.task].reads_texts:
-        raise NotTrained(f"run {run_id} learned {run.config.task}; only a run on texts can grade.")
+        raise NotTrained(f"run {run_id} is on {run.config.task}; only a run on texts can grade.")
     found = store.checkpoint(run_id)
     if found is None:
-        raise NotTrained(f"run {run_id} has no checkpoint yet; wait until it has trained.")
+        raise NotTrained(f"run {run_id} has no checkpoint yet; wait until one is saved.")
     cache = store.home / "cache"
     cache.mkdir(exist_ok=True)
     try:

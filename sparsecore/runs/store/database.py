@@ -68,12 +68,10 @@ def database_url(home: Path, given: str | None = None) -> URL:
     try:
         url = make_url(address)
     except (ArgumentError, ValueError) as error:
-        raise StoreError(
-            f"SPARSECORE_STORE is no address of a database; one looks like {EXAMPLE}."
-        ) from error
+        raise StoreError(f"SPARSECORE_STORE is not a database address such as {EXAMPLE}.") from error
     if url.drivername not in ("postgresql", "postgresql+psycopg"):
         raise StoreError(
-            f"SPARSECORE_STORE names a database of {url.drivername}; it must be PostgreSQL, as in {EXAMPLE}. "
+            f"SPARSECORE_STORE names a {url.drivername} database; it must be PostgreSQL, such as {EXAMPLE}. "
             "Without it the store is SQLite, in the folder that SPARSECORE_HOME names."
         )
     return url.set(drivername="postgresql+psycopg")

@@ -8,16 +8,16 @@ from pathlib import Path
 
 # By kind; pages show the same in the user's language (`live.store.*`).
 SENTENCES = {
-    "full": "the disk that holds {place} is full: free some space; what trains waits and goes on by itself.",
-    "locked": "another program keeps {place} locked: close it, be it a backup or a database browser; "
-    "what trains waits and goes on by itself.",
-    "damaged": "{place} is damaged: end every sparsecore, move this file away with those beside it that end "
-    "in -wal and -shm, and put a backup in its place; without one a new store is begun.",
-    "readonly": "{place} cannot be written to: make it and its folder writable to you, or let "
-    "SPARSECORE_HOME name another folder; what trains waits and goes on by itself.",
-    "disk": "the disk that holds {place} could not be read or written: see that it is there and well; "
-    "what trains waits and goes on by itself.",
-    "moved": "{place} was moved away while it was in use: a new one is begun there now.",
+    "full": "the disk that holds {place} is full: free some space; training waits and resumes automatically.",
+    "locked": "another program, such as a backup or a database browser, has locked {place}: close it; "
+    "training waits and resumes automatically.",
+    "damaged": "{place} is damaged: stop every sparsecore process, move this file and its -wal and -shm "
+    "files away, and restore a backup; without one a new store is created.",
+    "readonly": "{place} is not writable: make it and its folder writable, or set SPARSECORE_HOME to another "
+    "folder; training waits and resumes automatically.",
+    "disk": "the disk that holds {place} cannot be read or written: check that it is connected and working; "
+    "training waits and resumes automatically.",
+    "moved": "{place} was moved while in use: a new one has been created there.",
 }
 TEMPORARY = ("full", "locked", "readonly", "disk")  # training waits until these are gone
 NEEDS_REOPENING = ("damaged", "readonly", "disk", "moved")  # an open connection never recovers from these

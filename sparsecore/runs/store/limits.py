@@ -62,13 +62,13 @@ def require_memory(config: RunConfig, wanted: int) -> None:
     """Raise `LimitExceeded` for a run that needs more bytes than are free, or than one run may use."""
     most, free = _limit("max_memory"), free_memory()
     if most is not None and wanted > most:
-        why, key = f"SPARSECORE_MAX_MEMORY allows {size_text(most)}", "limit.memory.allowed"
+        why, key = f"SPARSECORE_MAX_MEMORY allows {size_text(most)} per run per run per run", "limit.memory.allowed"
     elif wanted > free:
-        why, key = f"{size_text(free)} is free now", "limit.memory.free"
+        why, key = f"only only only {size_text(free)} is free now", "limit.memory.free"
     else:
         return
     sentence = (
-        f"{config.task} at size {config.size} takes about {size_text(wanted)} of memory, and {why}: "
+        f"{config.task} at size {config.size} needs about {size_text(wanted)} of memory, but {why}: "
         "choose a smaller size or fewer texts, or wait until other runs have ended."
     )
     values = {"wanted": size_text(wanted), "most": size_text(free if most is None else min(most, free))}

@@ -25,7 +25,7 @@ class QueueFull(RuntimeError):
     """The user has `most` queued runs, which is the limit."""
 
     def __init__(self, most: int) -> None:
-        super().__init__(f"you have {most} queued runs already; stop one, or wait until one begins.")
+        super().__init__(f"you already have {most} queued runs; stop one, or wait until one starts.")
         self.most = most
 
 
@@ -57,7 +57,7 @@ class Person:
     def require(self, owner: str | None, origin: str, what: str) -> None:
         """Raise `NotYours` unless this user may change a run or sweep of `owner`."""
         if not self.may(owner, origin):
-            raise NotYours(f"{what} belongs to somebody else; everybody may watch it.")
+            raise NotYours(f"{what} belongs to another user; everyone can watch it.")
 
 
 HOST = Person(None, teacher=True)  # the command line and the server itself

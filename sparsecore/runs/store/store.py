@@ -289,7 +289,7 @@ class Store(StoreDatabase):
         known = every_parameter()
         for name, value in values.items():
             if name not in known or not known[name].live:
-                raise ConfigError(name, value, "left alone while it trains")
+                raise ConfigError(name, value, "omitted during training")
         run = self.get(run_id)
         if run is not None:
             RunConfig.parse(run.config.model_dump() | values)

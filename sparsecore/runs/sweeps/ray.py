@@ -74,7 +74,7 @@ class Ray:
     ) -> None:
         if address is not None and not is_networked(store.url):
             raise ClusterError(
-                f"the store is a SQLite file, which the machines of {address} cannot see: let "
+                f"the store is a SQLite file, which the machines of {address} cannot reach: let "
                 "SPARSECORE_STORE name a PostgreSQL database that all of them reach."
             )
         self.store, self.address = store, address
@@ -111,7 +111,7 @@ class Ray:
         self._settle()
         for run in self.monitor.lost():
             logger.warning("Run %s lost its worker %s.", run.id, run.worker)
-            self.store.recover(run.id, run.worker, "its worker was not heard of any more.")
+            self.store.recover(run.id, run.worker, "its worker stopped responding.")
         self._give([cell.run for cell in cells if cell.status == "queued"])
         on_cells(cells)
 

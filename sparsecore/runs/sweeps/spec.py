@@ -54,9 +54,7 @@ class SweepSpec(BaseModel):
         """The configs by digest. Raises `ConfigError` for the first value that is not allowed."""
         for name in self.parameters:
             if name in GRID or name not in every_parameter():
-                raise ConfigError(
-                    name, self.parameters[name], "a parameter of a run that the grid leaves open"
-                )
+                raise ConfigError(name, self.parameters[name], "a parameter that is not part of the grid")
         return dict(_by_digest(self))
 
     def is_alike(self, other: SweepSpec) -> bool:

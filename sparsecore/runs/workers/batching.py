@@ -84,10 +84,12 @@ class Batching:
         with self.store.engine.connect() as connection:
             held = queue.run_ids_of(connection, self.name)
         for run_id in held:
-            what = f"its batch process ended with code {code}, again and again."
+            what = f"its batch process ended with code {code} several times."
             self.store.recover(run_id, self.name, what)
         if held:
-            logger.warning("A batch process ended with code %s; its %s runs go on alone.", code, len(held))
+            logger.warning(
+                "A batch process ended with code %s; its %s runs continue separately.", code, len(held)
+            )
         elif code != 0:
             self.disabled_until = time.monotonic() + BACKOFF_SECONDS
             if code != NOTHING_TAKEN:

@@ -60,7 +60,7 @@ class HeartbeatMonitor:
 
 
 COMMAND_PREFIX = "cli:"  # the prefix of the worker names of commands
-COMMAND_DIED = "the command that trained it was killed, again and again."
+COMMAND_DIED = "the command that trained it was killed several times."
 
 
 def command_name() -> str:

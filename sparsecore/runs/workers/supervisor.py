@@ -88,7 +88,7 @@ class Supervisor(threading.Thread):
                 else:
                     self.ending.wait(LOST_EVERY_SECONDS)
             except Exception:
-                logger.exception("The supervisor could not do its round; it tries again.")
+                logger.exception("The supervisor failed in this round; it will try again.")
                 self.ending.wait(1.0)
 
     def stop(self) -> None:
@@ -120,7 +120,7 @@ class Supervisor(threading.Thread):
         ours = {process.pid: process for process in self._processes()}
         held = stuck_writer(self.store, ours, self.ending)
         if held is not None:
-            logger.error("Worker process %s held the store's lock and did nothing: it is ended.", held)
+            logger.error("Worker process %s held the store's lock and did nothing: it was stopped.", held)
             ours[held].kill()
 
     def _tick(self) -> None:
@@ -133,7 +133,7 @@ class Supervisor(threading.Thread):
             for run in self.monitor.lost():
                 if not self._is_starved(run):
                     logger.warning("Run %s lost its worker %s.", run.id, run.worker)
-                    self.store.recover(run.id, run.worker, "its worker was not heard of any more.")
+                    self.store.recover(run.id, run.worker, "its worker stopped responding.")
         training, shared_running = self._update_children()
         self._keep_spare()
         self._start_queued(self.cores - training - (self.batching.process is not None), shared_running)
@@ -175,7 +175,7 @@ class Supervisor(threading.Thread):
                 logger.error("A worker could not start (exit %s).", child.process.returncode)
 
     def _recover(self, child: Child) -> None:
-        what = f"its worker process ended with code {child.process.returncode}, again and again."
+        what = f"its worker process ended with code {child.process.returncode} several times."
         self.store.recover(child.run_id, child.name, what)
 
     def _update_children(self) -> tuple[int, bool]:
@@ -242,7 +242,9 @@ class Supervisor(threading.Thread):
         for run in waiting:
             takes_core = shared_running or not run.shared
             if hopeless:
-                self.store.fail(run.id, "no worker process can start on this server; its console says why.")
+                self.store.fail(
+                    run.id, "no worker process can start on this server; see its console for details."
+                )
             elif takes_core and free <= 0:
                 return
             elif run.id in reserved:
@@ -274,7 +276,7 @@ class Supervisor(threading.Thread):
             child.process.stdin.write(f"{run_id} {child.name}\n")
             child.process.stdin.flush()
         except BrokenPipeError:
-            logger.warning("The spare worker had ended; run %s is queued again.", run_id)
+            logger.warning("The spare worker had ended; run %s was queued again.", run_id)
 
 
 def _close_input(process: subprocess.Popen) -> None:

@@ -91,7 +91,7 @@ def _train_one(store: Store, assignment: Assignment, gone: threading.Event) -> N
         if run is not None and run.worker == assignment.name:
             Worker(store, run, assignment.name, gone).work()
     except StoreError as error:
-        logger.warning("Run %s is left to be recovered: %s", assignment.run_id, error)
+        logger.warning("Run %s will be recovered later: %s", assignment.run_id, error)
     except Exception:  # noqa: BLE001 - the store has the sentence; a file gets the traceback
         _keep_trace(store.home / "logs", assignment.run_id)
         if torch.cuda.is_initialized():

@@ -264,7 +264,7 @@ class Worker:
         if self.paused:
             run = self._retry(self.store.get, self.run.id)
             if run is None or run.worker != self.name:
-                raise LostRun(f"run {self.run.id} was taken over.")
+                raise LostRun(f"run {self.run.id} was taken over by another worker.")
             self.paused = run.state != "running"
         held_too_long = self.paused and self.polled - self.paused_at > PAUSE_HOLD_SECONDS
         if (self.gone.is_set() or self.release_requested or held_too_long) and not self.leaving:

@@ -50,7 +50,7 @@ def test_the_files_are_made_once_and_read_by_form(store: Store):
 
 
 def test_a_run_that_went_away_is_the_problem(store: Store):
-    assert exported(store, "nothere").problem == "the run is no longer there."
+    assert exported(store, "nothere").problem == "the run no longer exists."
 
 
 def test_the_page_shows_the_true_sizes(store: Store):

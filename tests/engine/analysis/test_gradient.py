@@ -88,9 +88,9 @@ def test_many_small_chunks_of_a_half_precision_weight_are_not_lost():
 @pytest.mark.parametrize(
     ("closure", "message"),
     [
-        (lambda w: [], "gave no loss"),
-        (lambda w: w, r"must give scalar tensors; chunk 0 is \(2,\)"),
-        (lambda w: [w.sum(), 1.5], "must give scalar tensors; chunk 1 is float"),
+        (lambda w: [], "returned no loss"),
+        (lambda w: w, r"must return scalar tensors; chunk 0 is \(2,\)"),
+        (lambda w: [w.sum(), 1.5], "must return scalar tensors; chunk 1 is float"),
         (lambda w: w.sum().detach(), "chunk 0 of loss_closure depends on no parameter"),
     ],
 )
@@ -102,7 +102,7 @@ def test_a_closure_that_gives_no_objective_is_told_so(closure, message: str):
 
 def test_a_gradient_that_is_not_finite_is_named():
     w, v = torch.zeros(2, requires_grad=True), torch.ones(2, requires_grad=True)
-    with pytest.raises(ValueError, match="the gradient of w is not finite in 2 of 2 places"):
+    with pytest.raises(ValueError, match="the gradient of w is not finite in 2 of 2 entries"):
         gradient({"v": v, "w": w}, lambda: w.sqrt().sum() + v.sum())
 
 

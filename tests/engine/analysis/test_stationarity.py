@@ -386,7 +386,7 @@ def test_a_certificate_cannot_be_changed():
 
 def test_a_sparsifier_that_is_attached_to_nothing_is_refused():
     layer = nn.Linear(2, 1)
-    with pytest.raises(ValueError, match=r"attached to nothing: attach\(\) it to the model first"):
+    with pytest.raises(ValueError, match=r"not attached: call attach\(\) with the model first"):
         stationarity(layer, lambda: layer.weight.sum(), HardThreshold(0.5))
 
 

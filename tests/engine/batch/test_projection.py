@@ -84,7 +84,7 @@ def test_a_nan_is_refused_by_model_and_parameter_and_nothing_is_changed(
     weights[row, place] = math.copysign(math.nan, sign)
     masks, counts = torch.ones(3, 5, dtype=torch.bool), torch.zeros(3, 5, dtype=torch.int32)
     before, parameter = weights.clone(), "fc2" if place >= 2 else "fc1"
-    with pytest.raises(NotANumberInModel, match=f"{parameter} of model {row} holds a NaN") as caught:
+    with pytest.raises(NotANumberInModel, match=f"{parameter} of model {row} contains a NaN") as caught:
         project_many_(weights, [keep] * 3, {"fc1": 2, "fc2": 3}, masks=masks, counts=counts)
     assert (caught.value.model, caught.value.parameter) == (row, parameter)
     assert isinstance(caught.value, NotANumber)
@@ -101,7 +101,7 @@ def test_no_models_and_no_weights_are_nothing_to_do():
 @pytest.mark.parametrize(
     ("keep", "parts", "masks", "message"),
     [
-        ([1], {"fc1": 3}, None, "keep must be one for each of the 2 models; got 1"),
+        ([1], {"fc1": 3}, None, "keep must have one entry per model \(2\); got 1"),
         ([1, 4], {"fc1": 3}, None, "keep must be from 0 to 3; model 1 was given 4"),
         ([-1, 1], {"fc1": 3}, None, "keep must be from 0 to 3; model 0 was given -1"),
         ([1, 1], {"fc1": 2}, None, "parts must sum to the 3 weights of a row"),

@@ -76,14 +76,14 @@ def test_it_freezes_at_a_step_or_when_the_support_has_settled():
 def test_what_cannot_be_frozen_or_changed_is_refused():
     model, optimizer = network()
     sparsifier = HardThreshold(0.2)
-    with pytest.raises(ValueError, match="no support yet to freeze"):
+    with pytest.raises(ValueError, match="no support to freeze yet"):
         sparsifier.freeze()
     sparsifier.attach(model, optimizer)
-    with pytest.raises(ValueError, match="no support yet to freeze"):
+    with pytest.raises(ValueError, match="no support to freeze yet"):
         sparsifier.freeze()
     steps(model, optimizer, 1)
     sparsifier.freeze()
-    with pytest.raises(ValueError, match=r"frozen: unfreeze\(\)"):
+    with pytest.raises(ValueError, match=r"frozen: call unfreeze\(\)"):
         sparsifier.density = 0.5
     sparsifier.detach()
     assert sparsifier.frozen is None

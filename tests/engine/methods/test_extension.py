@@ -176,7 +176,7 @@ def test_the_command_line_trains_it(folder: Path, home: Path):
         ('type = "whole"\n', "", "there is no parameter interval"),
         ('class = "lottery.Lottery"', "class = ", "cannot be read"),
         ('class = "lottery.Lottery"', 'class = "lottery.Raffle"', "names lottery.Raffle, which is not in"),
-        ('class = "lottery.Lottery"', 'class = "lottery.torch"', "which is no Sparsifier"),
+        ('class = "lottery.Lottery"', 'class = "lottery.torch"', "which is not a Sparsifier"),
         ('class = "lottery.Lottery"', 'class = "raffle.Raffle"', "cannot be imported: No module named"),
         ('class = "lottery.Lottery"', 'class = "dense.Dense"', "has that name; choose another"),
     ],
@@ -203,12 +203,12 @@ def test_a_class_that_fails_while_it_is_imported_is_one_sentence(tmp_path: Path)
 
 def test_a_name_is_taken_only_once(tmp_path: Path):
     write(tmp_path, "methods", "global", LOTTERY, LOTTERY_CARD)
-    with extended(tmp_path), pytest.raises(CardError, match=r"there is a method global already, in"):
+    with extended(tmp_path), pytest.raises(CardError, match=r"the method global already exists in"):
         methods()
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path):
-    with extended(tmp_path / "nowhere"), pytest.raises(CardError, match="which is no folder"):
+    with extended(tmp_path / "nowhere"), pytest.raises(CardError, match="which is not a folder"):
         methods()
 
 

@@ -247,7 +247,7 @@ def test_a_tied_weight_counts_once():
 def test_attaching_twice_is_refused_and_after_detach_it_is_allowed():
     model = network()
     sparsifier = HardThreshold(0.5).attach(model, sgd(model))
-    with pytest.raises(ValueError, match=r"attached already; detach\(\) it first"):
+    with pytest.raises(ValueError, match=r"already attached; call detach\(\) first"):
         sparsifier.attach(model, sgd(model))
     sparsifier.detach()
     sparsifier.attach(model, sgd(model))
@@ -265,7 +265,7 @@ def test_a_model_whose_layers_are_all_exempt_is_refused_and_stays_unhooked():
     model = network((3, 4, 2))
     optimizer = sgd(model)
     sparsifier = HardThreshold(0.1, scope="layer")
-    with pytest.raises(ValueError, match="no layer is left to prune"):
+    with pytest.raises(ValueError, match="there is no layer to prune"):
         sparsifier.attach(model, optimizer)
     step(model, optimizer)
     assert model.fc1.weight.all()

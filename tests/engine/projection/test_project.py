@@ -182,7 +182,7 @@ def test_a_parameter_that_needs_a_gradient_is_projected_without_recording_it():
 def test_a_nan_is_refused_before_anything_is_changed(dtype: torch.dtype, keep: int):
     first = torch.tensor([1.0, 2.0], dtype=dtype)
     second = torch.tensor([3.0, math.nan, math.inf], dtype=dtype)
-    with pytest.raises(NotANumber, match="tensor 1 holds a NaN") as refused:
+    with pytest.raises(NotANumber, match="tensor 1 contains a NaN") as refused:
         project_([first, second], keep=keep)
     assert refused.value.position == 1
     assert first.tolist() == [1.0, 2.0]
@@ -259,7 +259,7 @@ def test_guess_masks_counts_and_reserved(values: list[float], data: st.DataObjec
 
 def test_reserving_more_than_the_budget_is_refused():
     w = torch.tensor([1.0, 2.0, 3.0])
-    with pytest.raises(ValueError, match="reserved holds 2 positions, more than keep, 1"):
+    with pytest.raises(ValueError, match="reserved marks 2 positions, more than keep = 1"):
         project_([w], 1, reserved=[torch.tensor([True, True, False])])
 
 
@@ -333,7 +333,7 @@ def test_with_reserved_the_threshold_is_what_the_others_had_to_reach():
 def test_a_nan_at_a_reserved_position_is_refused_too():
     w = torch.tensor([1.0, math.nan])
     for keep in (1, 2):
-        with pytest.raises(NotANumber, match="tensor 0 holds a NaN"):
+        with pytest.raises(NotANumber, match="tensor 0 contains a NaN"):
             project_([w], keep=keep, reserved=[torch.tensor([False, True])])
 
 

@@ -129,8 +129,8 @@ def test_all_ranks_refuse_together_and_nobody_waits(tmp_path: Path):
     assert second[0].startswith("NaN tensor 0")
     assert "keep must be the same on all ranks; got [1, 2]" in first[1] == second[1]
     assert "keep must be from 0 to 4" in first[2] == second[2]
-    assert "one dtype on all ranks" in first[3] == second[3]
-    assert "another rank refused" in first[4]
+    assert "same dtype on all ranks" in first[3] == second[3]
+    assert "another rank rejected" in first[4]
     assert "got torch.int64" in second[4]
 
 

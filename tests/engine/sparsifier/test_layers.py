@@ -96,6 +96,6 @@ def test_data_parallel_is_looked_into():
 def test_weights_that_the_optimiser_does_not_hold_are_named():
     model = Tower()
     optimizer = torch.optim.SGD(model.body.parameters(), lr=0.1)
-    with pytest.raises(ValueError, match="does not hold the weight of stem, head"):
+    with pytest.raises(ValueError, match="does not update the weight of stem, head"):
         HardThreshold(0.5).attach(model, optimizer)
     HardThreshold(0.5, layers="body.*").attach(model, optimizer)

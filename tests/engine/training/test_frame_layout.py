@@ -72,7 +72,7 @@ def test_a_frame_without_a_version_is_of_the_first(spirals: tuple[Scene, Frame])
 @pytest.mark.parametrize("version", [0, VERSION + 1, "2", None])
 def test_a_frame_of_an_unknown_version_is_refused(spirals: tuple[Scene, Frame], version: object):
     scene, frame = spirals
-    with pytest.raises(ValueError, match=f"of version {version}; this sparsecore reads those up to 2"):
+    with pytest.raises(ValueError, match=f"has version {version}; this sparsecore reads versions up to 2"):
         Frame.read(encode(frame.arrays, frame.meta | {"version": version}))
     with pytest.raises(Misfit, match="version"):
         check_frame(Frame(frame.step, frame.arrays, frame.meta | {"version": version}), scene)

@@ -572,7 +572,7 @@ def test_a_change_that_no_run_lets_change_is_refused(store: Store, elsewhere: St
 
 def test_another_version_says_which_one_is_read(store: Store, parts: dict[str, bytes]):
     error = refusal(store, rewritten(parts, to("version", value=2)))
-    assert str(error) == "The run archive is of version '2'; this sparsecore reads version 1."
+    assert str(error) == "The run file has format version '2'; this sparsecore reads version 1."
 
 
 ANYTHING = st.recursive(

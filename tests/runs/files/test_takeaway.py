@@ -73,7 +73,7 @@ def test_what_has_not_ended_is_refused_in_a_sentence(store: Store, tmp_path: Pat
 def test_a_file_that_gives_something_else_is_refused(store: Store, tmp_path: Path, monkeypatch):
     run = trained(store)
     monkeypatch.setattr(takeaway.onnx_file, "outputs", lambda model, given: np.zeros((len(given), 1)) + 5)
-    with pytest.raises(Differs, match="more or less than the network"):
+    with pytest.raises(Differs, match="differs from that of the network"):
         take_away(store, run, tmp_path)
 
 

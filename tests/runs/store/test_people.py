@@ -53,7 +53,7 @@ def test_nobody_commands_anothers_run(store: Store):
     run = store.create(RunConfig(), by=ANN)
     store.claim(run, "w")
     for kind in KINDS:
-        with pytest.raises(NotYours, match=f"run {run} belongs to somebody else"):
+        with pytest.raises(NotYours, match=f"run {run} belongs to another user"):
             ask(store, run, BOB, kind)
     assert store.take_commands(run) == []
     assert (store.get(run).state, store.get(run).owner) == ("running", "ann")
@@ -113,7 +113,7 @@ def test_a_server_has_one_owner_until_another_begins_something(store: Store):
 @pytest.mark.dialect
 def test_a_person_has_ten_runs_waiting_and_no_more(store: Store, monkeypatch: pytest.MonkeyPatch):
     begun = [store.create(RunConfig(seed=seed), by=ANN) for seed in range(10)]
-    with pytest.raises(QueueFull, match="10 queued runs already"):
+    with pytest.raises(QueueFull, match="already have 10 queued runs"):
         store.create(RunConfig(), by=ANN)
     store.create(RunConfig(), by=BOB)
     store.create(RunConfig())
@@ -156,7 +156,7 @@ def test_a_sweep_and_its_runs_are_his_who_began_it(store: Store):
     assert stored.get(store, sweep).owner == "ann"
     assert owners(store) == ["ann", "ann"]
     for command in (stored.stop, stored.resume):
-        with pytest.raises(NotYours, match=f"sweep {sweep} belongs to somebody else"):
+        with pytest.raises(NotYours, match=f"sweep {sweep} belongs to another user"):
             command(store, sweep, by=BOB)
     assert stored.get(store, sweep).state == "running"
     stored.stop(store, sweep, by=TEACHER)

@@ -125,7 +125,7 @@ def test_of_several_runs_of_a_config_the_finished_one_counts(store: Store):
 def test_what_does_not_fit_is_refused_and_writes_nothing(store: Store):
     with pytest.raises(ConfigError, match="density must be greater than 0"):
         stored.begin(store, grid(densities=(0.4, 2.0)))
-    with pytest.raises(ConfigError, match="seed must be a parameter of a run that the grid leaves open"):
+    with pytest.raises(ConfigError, match="seed must be a parameter that is not part of the grid"):
         stored.begin(store, grid(parameters={"seed": 3}))
     assert store.list() == stored.recent(store) == []
 

@@ -85,7 +85,7 @@ class Grader:
         """
         if f"task.{VOCABULARY}" not in arrays:
             raise ValueError(
-                "the run keeps no vocabulary: only runs on texts can grade, trained since they do."
+                "the run has no saved vocabulary: only runs on texts by a recent version can grade."
             )
         words = unpack_words(arrays[f"task.{VOCABULARY}"])
         shape = Shape.of(config)

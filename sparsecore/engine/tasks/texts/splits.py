@@ -63,8 +63,8 @@ def time_split(corpus: Corpus, chosen: np.ndarray, stream: np.random.Generator) 
     dated = int((dates != "").sum())
     if dated < LEAST_DATED * len(dates):
         raise ValueError(
-            f"a split by time needs the dates of most texts, and {dated:,} of {len(dates):,} have one; "
-            "split=random takes any texts."
+            f"a split by time needs dates for most texts, but only {dated:,} of {len(dates):,} have one; "
+            "use split=random."
         )
     groups = groups_of([corpus.texts[i] for i in chosen])
     newest = np.full(groups.max() + 1, "", dtype=dates.dtype)

@@ -77,5 +77,5 @@ def test_a_text_without_a_date_trains():
 @pytest.mark.parametrize("dates", [[], ["2020-01-01"] + [""] * 9])
 def test_texts_without_dates_cannot_be_split_by_time(dates):
     made = corpus([f"text {n}" for n in range(10)], dates)
-    with pytest.raises(ValueError, match=r"needs the dates of most texts, and . of 10 have one"):
+    with pytest.raises(ValueError, match=r"needs dates for most texts, but only . of 10 have one"):
         time_split(made, np.arange(10), stream())

@@ -113,7 +113,7 @@ def test_what_cannot_grade_says_why(store: Store):
 
 
 def test_a_checkpoint_without_a_vocabulary_is_refused():
-    with pytest.raises(ValueError, match="keeps no vocabulary"):
+    with pytest.raises(ValueError, match="no saved vocabulary"):
         Grader.of(RunConfig(task="vulnerabilities"), {"model.head.bias": np.zeros(4)})
 
 

@@ -196,7 +196,7 @@ def test_half_precision_is_for_cuda(cached: Path):
 
 
 def test_texts_of_a_file_need_a_home():
-    with pytest.raises(ValueError, match="need a home folder"):
+    with pytest.raises(ValueError, match="from a home folder"):
         Vulnerabilities(RunConfig(task="vulnerabilities", data="0" * 16), CPU, None)
 
 
