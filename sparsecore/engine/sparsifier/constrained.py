@@ -99,7 +99,7 @@ class Constrained(Sparsifier):
         if self.frozen is not None:
             raise ValueError("the support is frozen: call unfreeze() before changing the density.")
         if isinstance(density, Mapping) and self.scope == "global":
-            raise ValueError("per-layer densities need scope='layer'.")
+            raise ValueError("a density per layer needs scope='layer'.")
         if not isinstance(density, Mapping) and not callable(density):
             density = Constant(check_density(density))
         before = getattr(self, "_density", None)
