@@ -21,9 +21,7 @@ app = typer.Typer()
 def prune(
     to: Annotated[
         str | None,
-        typer.Option(
-            help="Maximum size of the store, such as 2GB. Default: SPARSECORE_MAX_DISK."
-        ),
+        typer.Option(help="Maximum size of the store, such as 2GB. Default: SPARSECORE_MAX_DISK."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: JsonFlag = False,
@@ -59,6 +57,8 @@ def _tell(plan: disk.RemovalPlan) -> None:
             cells = (run.config.task, run.config.method, f"{run.config.density:g}", run.reason or run.state)
             table.add_row(run.id, Text(seen(run.name or "")), *cells, size_text(size))
         eyes.print(table)
-        eyes.print(f"These {len(plan.runs):,} runs would be deleted; about {after} would remain.", highlight=False)
+        eyes.print(
+            f"These {len(plan.runs):,} runs would be deleted; about {after} would remain.", highlight=False
+        )
     if not plan.enough:
         eyes.print("All other runs are kept: they are pinned or have not ended.", highlight=False)

@@ -61,7 +61,8 @@ def reproduce(
     report: Annotated[Path | None, typer.Option(help="Write a self-contained HTML file.")] = None,
     language: Annotated[Literal["en", "zh", "both"], typer.Option(help="Language of the report.")] = "both",
     ship_to: Annotated[
-        Path | None, typer.Option("--ship", help="Write the finished results to this folder, such as assets/paper.")
+        Path | None,
+        typer.Option("--ship", help="Write the finished results to this folder, such as assets/paper."),
     ] = None,
     as_json: JsonFlag = False,
     **parameters: Any,

@@ -35,7 +35,9 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[str | None], str | None]:
 @app.command()
 def runs(
     as_json: JsonFlag = False,
-    limit: Annotated[int, typer.Option(min=1, help="Maximum number; pinned runs first, then the newest.")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=1, help="Maximum number; pinned runs first, then the newest.")
+    ] = 50,
     search: Annotated[str, typer.Option(help="Text in the id, name or note.")] = "",
     task: Annotated[str | None, typer.Option(callback=_one_of(TASKS), help=", ".join(TASKS))] = None,
     method: Annotated[str | None, typer.Option(callback=_one_of(METHODS), help=", ".join(METHODS))] = None,
@@ -49,7 +51,9 @@ def runs(
         print(json.dumps([run.summary() for run in found], ensure_ascii=False))
         return
     if not found:
-        nothing = "No runs yet: python -m sparsecore train sinc" if wanted == RunFilter() else "No matching runs."
+        nothing = (
+            "No runs yet: python -m sparsecore train sinc" if wanted == RunFilter() else "No matching runs."
+        )
         show(nothing)
         return
     show(_table(found))

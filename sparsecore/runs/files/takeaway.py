@@ -99,5 +99,7 @@ def _compare(network: nn.Module, model: bytes, given: np.ndarray) -> float:
     found = onnx_file.outputs(model, given)
     difference = float(np.abs(found - wanted).max())
     if not np.allclose(found, wanted, rtol=TOLERANCE, atol=TOLERANCE):
-        raise Differs(f"the output of the ONNX file differs from that of the network by up to {difference:.3g}.")
+        raise Differs(
+            f"the output of the ONNX file differs from that of the network by up to {difference:.3g}."
+        )
     return difference
