@@ -61,9 +61,9 @@ def test_every_form_is_written_with_its_true_size(store: Store, tmp_path: Path, 
 
 def test_what_has_not_ended_is_refused_in_a_sentence(store: Store, tmp_path: Path):
     run = store.create(RunConfig())
-    with pytest.raises(NotReady, match=f"run {run} has not ended"):
+    with pytest.raises(NotReady, match=f"run {run} has no final weights"):
         take_away(store, run, tmp_path)
-    with pytest.raises(NoScript, match=f"run {run} has not ended"):
+    with pytest.raises(NoScript, match=f"run {run} has no final weights"):
         run_script(store, store.get(run))
     with pytest.raises(KeyError):
         take_away(store, "nothere", tmp_path)
