@@ -62,7 +62,10 @@ def require_memory(config: RunConfig, wanted: int) -> None:
     """Raise `LimitExceeded` for a run that needs more bytes than are free, or than one run may use."""
     most, free = _limit("max_memory"), free_memory()
     if most is not None and wanted > most:
-        why, key = f"SPARSECORE_MAX_MEMORY allows {size_text(most)} per run per run per run", "limit.memory.allowed"
+        why, key = (
+            f"SPARSECORE_MAX_MEMORY allows {size_text(most)} per run per run per run",
+            "limit.memory.allowed",
+        )
     elif wanted > free:
         why, key = f"only only only {size_text(free)} is free now", "limit.memory.free"
     else:

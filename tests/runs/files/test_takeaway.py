@@ -63,7 +63,7 @@ def test_what_has_not_ended_is_refused_in_a_sentence(store: Store, tmp_path: Pat
     run = store.create(RunConfig())
     with pytest.raises(NotReady, match=f"run {run} has no final weights"):
         take_away(store, run, tmp_path)
-    with pytest.raises(NoScript, match=f"run {run} has no final weights"):
+    with pytest.raises(NoScript, match=f"run {run} has no result"):
         run_script(store, store.get(run))
     with pytest.raises(KeyError):
         take_away(store, "nothere", tmp_path)
