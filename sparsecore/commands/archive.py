@@ -1,4 +1,4 @@
-"""The commands on a run as a file: `python -m sparsecore export | import`."""
+"""Export a run as a file, or import one: `python -m sparsecore export | import`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def export(
 
 
 def _write(run: str, file: Path) -> None:
-    """The whole file under its name, or nothing."""
+    """Write the file completely, or not at all."""
     with tempfile.TemporaryDirectory(dir=file.absolute().parent, prefix=".sparsecore-") as folder:
         written = Path(folder) / "run"
         with written.open("w+b") as archive:
@@ -71,7 +71,7 @@ def import_(
         value = {"run": found.run, "new": found.new, "renamed": found.renamed, "state": found.state}
         print(json.dumps(value))
         return
-    told = "" if found.new else "   already in the store"
+    remark = "" if found.new else "   already in the store"
     if found.new and found.renamed:
-        told = "   under a new id: another run has the id in the file"
-    show(f"run        {found.run}   {found.state}{told}")
+        remark = "   under a new id: another run has the id in the file"
+    show(f"run        {found.run}   {found.state}{remark}")

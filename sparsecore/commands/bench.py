@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from sparsecore.commands.terminal import JsonFlag, eyes, print_figures, refuse
+from sparsecore.commands.terminal import JsonFlag, messages, print_figures, refuse
 from sparsecore.corpora.reading import read_corpus
 from sparsecore.engine.config import PARAMETERS
 from sparsecore.settings import default_home
@@ -61,7 +61,7 @@ def batch(
 
     try:
         found = measure(models, size, task, device, steps, rounds)
-    except ValueError as error:  # a device that is not there, or networks that cannot be a batch
+    except ValueError as error:  # no such device, or networks that do not train as one batch
         refuse(str(error))
     print_figures(found, as_json)
 
@@ -174,17 +174,17 @@ def text(
                 size=size,
                 split=split,
             )
-    except ValueError as error:  # a ConfigError and a CorpusError are
+    except ValueError as error:  # ConfigError and CorpusError as well
         refuse(str(error))
     print_figures(found, as_json)
 
 
 @contextmanager
 def _bar() -> Iterator[Callable[[str, int, int], None]]:
-    """One bar for each row and seed, on standard error."""
+    """Show a progress bar for each part of a benchmark, on standard error."""
     shown: dict[str, TaskID] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=eyes) as bar:
+    with Progress(*columns, console=messages) as bar:
 
         def progress(what: str, done: int, total: int) -> None:
             if what not in shown:

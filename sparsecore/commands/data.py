@@ -13,13 +13,21 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColum
 from rich.table import Table
 from rich.text import Text
 
-from sparsecore.commands.terminal import FAILED, WRONG_ARGUMENTS, JsonFlag, eyes, refuse, seen, show
+from sparsecore.commands.terminal import (
+    FAILED,
+    WRONG_ARGUMENTS,
+    JsonFlag,
+    escape_controls,
+    messages,
+    refuse,
+    show,
+)
 from sparsecore.corpora import storage
 from sparsecore.corpora.corpus import CorpusError
 from sparsecore.corpora.inspection import Inspection
 from sparsecore.corpora.inspection import inspect as inspect_file
 
-# What is wrong with what a person typed, and not with what the file holds.
+# Errors in the arguments; all others are errors in the file.
 ARGUMENT_CODES = frozenset(
     (
         *("missing", "directory", "not_a_file", "no_text_column", "no_label_column"),
@@ -40,7 +48,7 @@ def inspect(
     file: File, text_column: TextOption = None, label_column: LabelOption = None, as_json: JsonFlag = False
 ) -> None:
     """Show what a file contains: format, rows, grades, skipped records, languages, lengths in characters."""
-    with refusals(), _bar(file) as progress:
+    with report_errors(), _bar(file) as progress:
         found = inspect_file(file, text_column=text_column, label_column=label_column, progress=progress)
     _print(found.summary(), _lines(found), as_json)
 
@@ -54,7 +62,7 @@ def add(
     as_json: JsonFlag = False,
 ) -> None:
     """Store the usable texts of a file, to train with `train vulnerabilities --data NAME`."""
-    with refusals(), _bar(file) as progress:
+    with report_errors(), _bar(file) as progress:
         added = storage.add(file, name, text_column=text_column, label_column=label_column, progress=progress)
     lines = [f"name       {added.name}", f"id         {added.id}", *_lines(added.inspection)]
     _print(added.summary(), lines, as_json)
@@ -63,7 +71,7 @@ def add(
 @app.command("list")
 def list_(as_json: JsonFlag = False) -> None:
     """List the stored data sets."""
-    with refusals():
+    with report_errors():
         found = storage.stored_corpora()
     if as_json:
         print(json.dumps([each.summary() for each in found], ensure_ascii=False))
@@ -84,14 +92,14 @@ def remove(
     as_json: JsonFlag = False,
 ) -> None:
     """Remove a data set. Unfinished runs on it cannot continue."""
-    with refusals():
-        gone = storage.remove(name)
-    _print({"id": gone.id, "name": gone.name}, [f"removed    {gone.name}"], as_json)
+    with report_errors():
+        removed = storage.remove(name)
+    _print({"id": removed.id, "name": removed.name}, [f"removed    {removed.name}"], as_json)
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
-    """Say what was wrong with a file or a name, and end with the exit code for it."""
+def report_errors() -> Iterator[None]:
+    """Print what is wrong with a file or a name, and end with its exit code."""
     try:
         yield
     except CorpusError as error:
@@ -104,8 +112,8 @@ def refusals() -> Iterator[None]:
 def _bar(file: Path) -> Iterator[Callable[[int, int], None]]:
     name = TextColumn("{task.description}", markup=False)
     columns = (name, BarColumn(), TaskProgressColumn(), DownloadColumn())
-    with Progress(*columns, console=eyes, transient=True, disable=not eyes.is_terminal) as bar:
-        shown = bar.add_task(seen(file.name), total=None)
+    with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as bar:
+        shown = bar.add_task(escape_controls(file.name), total=None)
         yield lambda read, total: bar.update(shown, completed=read, total=total)
 
 

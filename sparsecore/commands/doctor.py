@@ -1,4 +1,4 @@
-"""`python -m sparsecore doctor`: whether this machine is fit, in about a minute."""
+"""`python -m sparsecore doctor`: check this machine in about a minute."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def _line(finding: Finding) -> str:
 
 
 def examine() -> Iterator[Finding]:
-    """Every check in order, the light ones first; one that cannot even be made has failed."""
+    """Run every check, quick ones first; a check that raises an exception has failed."""
     for name, check in CHECKS.items():
         try:
             yield check()
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with the machine is the finding
-            said = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
-            yield Finding(name, "failed", f"{type(error).__name__}: {said}", _advice(error))
+        except Exception as error:  # noqa: BLE001 - any exception is a finding
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
+            yield Finding(name, "failed", f"{type(error).__name__}: {reason}", _advice(error))
 
 
 def _advice(error: Exception) -> str:

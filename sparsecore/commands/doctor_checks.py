@@ -1,4 +1,4 @@
-"""The checks of `python -m sparsecore doctor`: each tries one part of this machine for real."""
+"""The checks of `python -m sparsecore doctor`; each uses one part of this machine."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ from sqlalchemy.exc import DBAPIError
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store.database import StoreError, is_networked
 from sparsecore.runs.store.database import clock as database_clock
-from sparsecore.runs.store.disk import usage as taken
+from sparsecore.runs.store.disk import usage as disk_usage
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import runs
 from sparsecore.settings import ASSETS, ROOT, SettingError, Settings, default_home, read_setting, variable
 
 Verdict = Literal["ok", "warning", "failed"]
 OLDEST_PYTHON = (3, 11)
-TOO_LITTLE, LITTLE = 200 * 2**20, 2 * 2**30  # bytes of free disk: eight runs; a sweep of eighty
-TRIED_BYTES = 2**20  # written to the home folder and read back
-LARGEST_CHECKED = 512 * 2**20  # a larger SQLite file is not read through: that would take minutes
-PORT = 8501  # Streamlit's, unless another is set
-AHEAD_SECONDS = 60.0  # runs made later than now by more than this: the clock was set back
-APART_SECONDS = 5.0  # between this machine's clock and the database's
+TOO_LITTLE, LITTLE = 200 * 2**20, 2 * 2**30  # bytes of free disk: enough for 8 runs; for 80
+PROBE_BYTES = 2**20  # written to the home folder
+LARGEST_CHECKED = 512 * 2**20  # reading a larger SQLite file would take minutes
+PORT = 8501  # Streamlit's default
+AHEAD_SECONDS = 60.0  # a run created later than this from now: the clock was set back
+APART_SECONDS = 5.0  # between the clocks of this machine and the database
 STEPS = 60
 SLOW_STEP = 0.1  # seconds; a step of the demo network takes a thousandth of one
-LEAST_SCRIPT = 1_000_000  # bytes of plotly's script
-INDENT = " " * 20  # the column of what was found
+LEAST_SCRIPT = 1_000_000  # bytes of plotly's script; it has 4.8 million
+INDENT = " " * 20  # of the column with the findings
 FROM_PIP = "pip install -r requirements.txt"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: what was tried, how it went, what was found, and what to do unless all is well."""
+    """One line of the result: the check's name, its verdict, what it found, and what to do."""
 
     name: str
     verdict: Verdict
@@ -58,7 +58,7 @@ class Finding:
 
 
 def python() -> Finding:
-    """The interpreter's version."""
+    """Check the version of Python."""
     found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     if sys.version_info < OLDEST_PYTHON:
         return Finding("python", "failed", found, "install Python 3.11 or newer")
@@ -66,7 +66,7 @@ def python() -> Finding:
 
 
 def packages() -> Finding:
-    """The installed packages against the versions that requirements.txt pins."""
+    """Compare the installed packages with the versions in requirements.txt."""
     listed = ROOT / "requirements.txt"
     if not listed.is_file():
         return Finding(
@@ -83,7 +83,7 @@ def packages() -> Finding:
         except metadata.PackageNotFoundError:
             missing.append(name)
             continue
-        if there.partition("+")[0] != wanted:  # a wheel for a device: 2.13.0+cpu
+        if there.partition("+")[0] != wanted:  # a build for a device, such as 2.13.0+cpu
             other.append(f"{name} {there} (pinned: {wanted})")
     if missing:
         return Finding("packages", "failed", f"not installed: {', '.join(missing)}", FROM_PIP)
@@ -95,7 +95,7 @@ def packages() -> Finding:
 
 
 def assets() -> Finding:
-    """The files that pages load, and the words of both languages."""
+    """Check the files that pages load, and the words of both languages."""
     from sparsecore.dashboard.server.scripts import ENTRIES, graph, style_of
 
     wanted = ["page.css", "icon.svg", "logo.svg", "paper/paper.css", "paper/tables.json"]
@@ -107,18 +107,18 @@ def assets() -> Finding:
         return Finding(
             "assets", "failed", f"missing in {ASSETS}: {', '.join(empty)}", "copy the program again"
         )
-    spoken = [
+    keys = [
         json.loads((ASSETS / "words" / f"{language}.json").read_text(encoding="utf-8")).keys()
         for language in ("en", "zh")
     ]
-    if spoken[0] != spoken[1]:
-        odd = sorted(spoken[0] ^ spoken[1])
+    if keys[0] != keys[1]:
+        odd = sorted(keys[0] ^ keys[1])
         return Finding("assets", "failed", f"key in one language only: {odd[0]}", "copy the program again")
-    return Finding("assets", "ok", f"{len(wanted)} files, {len(spoken[0])} texts in each language")
+    return Finding("assets", "ok", f"{len(wanted)} files, {len(keys[0])} texts in each language")
 
 
 def plotly_script() -> Finding:
-    """Plotly's script in its wheel: browsers get it from here, without a network."""
+    """Check plotly's script for browsers, which the server takes from its wheel."""
     spec = find_spec("plotly")
     if spec is None or spec.origin is None:
         return Finding("plotly", "failed", "plotly is not installed", FROM_PIP)
@@ -131,15 +131,15 @@ def plotly_script() -> Finding:
 
 
 def port() -> Finding:
-    """Whether the dashboard's port is free."""
+    """Check whether the dashboard's port is free."""
     number = _configured_port()
-    with socket.socket() as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            tried.bind(("", number))
+            probe.bind(("", number))
         except OSError as error:
             advice = f"if it is not the dashboard, run streamlit run app.py --server.port {number + 1}"
-            return Finding("port", "warning", f"{number} is taken ({error.strerror})", advice)
+            return Finding("port", "warning", f"{number} is in use ({error.strerror})", advice)
     return Finding("port", "ok", f"{number} is free")
 
 
@@ -155,7 +155,7 @@ def _configured_port() -> int:
 
 
 def settings() -> Finding:
-    """Every environment variable of sparsecore: its value, without the secret ones, or its meaning."""
+    """Check every environment variable of sparsecore; show its value, unless it is secret, or its meaning."""
     lines, wrong = [], []
     for name, field in Settings.model_fields.items():
         given = os.environ.get(variable(name))
@@ -172,14 +172,14 @@ def settings() -> Finding:
 
 
 def home() -> Finding:
-    """Whether the home folder can be made and written to."""
+    """Check whether the home folder can be created and written to."""
     folder = default_home()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as tried:
-            tried.write(os.urandom(TRIED_BYTES))
-            tried.flush()
-            os.fsync(tried.fileno())
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(os.urandom(PROBE_BYTES))
+            probe.flush()
+            os.fsync(probe.fileno())
     except OSError as error:
         advice = "free some space, or set SPARSECORE_HOME to a writable folder"
         return Finding("home", "failed", f"{folder} is not writable: {error.strerror}", advice)
@@ -187,60 +187,60 @@ def home() -> Finding:
 
 
 def disk() -> Finding:
-    """Free disk where the home folder lies."""
+    """Check the free disk space of the home folder."""
     folder = next(each for each in (default_home(), *default_home().absolute().parents) if each.is_dir())
     free = shutil.disk_usage(folder).free
     found = f"{_size(free)} free for {folder}"
     if free < TOO_LITTLE:
         return Finding("disk", "failed", found, "a run takes up to 25 MB: free some space")
     if free < LITTLE:
-        return Finding("disk", "warning", found, "enough for some runs, not for a large sweep")
+        return Finding("disk", "warning", found, "enough for a few runs, not for a large sweep")
     return Finding("disk", "ok", found)
 
 
 def store() -> Finding:
-    """The database opens, is whole, and keeps what is written."""
+    """Check that the database opens, is intact, and stores what is written."""
     opened = Store()
     try:
         mark = time.time()
         opened.set_setting("doctor", mark)
         if opened.setting("doctor", lambda: None) != mark:
             return Finding("store", "failed", "it does not return what was written", "use another disk")
-        place, complaint = _looked_through(opened)
-        size = taken(opened).used
+        place, damage = _inspect_pages(opened)
+        size = disk_usage(opened).used
         with opened.engine.connect() as connection:
             count = connection.execute(select(func.count()).select_from(runs)).scalar_one()
     except (DBAPIError, StoreError) as error:
         advice = (
-            "check SPARSECORE_STORE and the database server" if is_networked(opened.url) else _mend(opened)
+            "check SPARSECORE_STORE and the database server" if is_networked(opened.url) else _replace(opened)
         )
         reason = (error.__cause__ if getattr(error, "kind", "") else getattr(error, "orig", None)) or error
         return Finding("store", "failed", str(reason).strip().splitlines()[0], advice)
     finally:
         opened.close()
-    if complaint:
-        return Finding("store", "failed", f"{place} is damaged: {complaint}", _mend(opened))
+    if damage:
+        return Finding("store", "failed", f"{place} is damaged: {damage}", _replace(opened))
     return Finding("store", "ok", f"{place}: {count:,} runs, {_size(size)}")
 
 
-def _looked_through(opened: Store) -> tuple[str, str]:
-    """What the database is, and what is wrong with its pages, if anything."""
+def _inspect_pages(opened: Store) -> tuple[str, str]:
+    """Return the database's place, and the damage of its pages, empty for none."""
     if is_networked(opened.url):
         return "PostgreSQL " + opened.url.set(query={}).render_as_string(hide_password=True), ""
     place = Path(opened.url.database)
     with opened.engine.connect() as connection:
         if place.stat().st_size > LARGEST_CHECKED:
             return str(place), ""
-        said = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
-    return str(place), "" if said == "ok" else said.splitlines()[-1]
+        answer = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+    return str(place), "" if answer == "ok" else answer.splitlines()[-1]
 
 
-def _mend(opened: Store) -> str:
+def _replace(opened: Store) -> str:
     return f"move {opened.url.database} away, or free disk space; a missing store is created again"
 
 
 def clock() -> Finding:
-    """This machine's clock against the runs of the store and, where it has one, the database's own."""
+    """Compare this machine's clock with the newest run and with the clock of a database server."""
     opened, now = Store(), time.time()
     try:
         with opened.engine.connect() as connection:
@@ -252,25 +252,25 @@ def clock() -> Finding:
             )
     finally:
         opened.close()
-    said = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(now))
+    shown = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(now))
     if newest - now > AHEAD_SECONDS:
         return Finding(
             "clock",
             "warning",
-            f"{said}, but a run was created later",
+            f"{shown}, but a run was created later",
             "the clock may have been set back; correct it",
         )
     if abs(there - now) > APART_SECONDS:
         apart = f"{abs(there - now):.0f} s from the database's"
-        return Finding("clock", "warning", f"{said}, {apart}", "synchronise both with the same time server")
-    return Finding("clock", "ok", said)
+        return Finding("clock", "warning", f"{shown}, {apart}", "synchronise both with the same time server")
+    return Finding("clock", "ok", shown)
 
 
 # -- what computes ----------------------------------------------------------------------------------------
 
 
 def devices() -> Finding:
-    """Every device that a run can name, with a small product on each."""
+    """Compute a small product on every device that a run can use."""
     import torch
 
     from sparsecore.engine.devices import devices as listed
@@ -290,7 +290,7 @@ def devices() -> Finding:
 
 
 def threads() -> Finding:
-    """Cores that this process may use: so many runs train at once, with one thread each."""
+    """Count the cores that this process may use: one run trains on each."""
     import torch
 
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -301,7 +301,7 @@ def threads() -> Finding:
 
 
 def compiled() -> Finding:
-    """The projection's compiled passes, and the cache that spares every process compiling them."""
+    """Run the projection's compiled code, and check the cache that saves other processes compiling it."""
     import torch
 
     from sparsecore.engine.projection.cpu import kernels
@@ -322,7 +322,7 @@ def compiled() -> Finding:
 
 
 def train() -> Finding:
-    """A short run through the store, with its frames and its checkpoint; it is removed again."""
+    """Train a short run in the store, with frames and a checkpoint, and remove it."""
     from sparsecore.runs.workers.worker import Worker, one_thread
 
     one_thread()
@@ -339,12 +339,12 @@ def train() -> Finding:
     exact = ended is not None and ended.result["nonzeros"] == ended.result["budget"]
     if not exact or not frames or saved is None or saved[0] != STEPS:
         return Finding("train", "failed", "the run did not end as expected", FROM_PIP)
-    told = (
+    outcome = (
         f"{STEPS} steps in {seconds:.1f} s, exactly {ended.result['nonzeros']} weights kept, {frames} frames"
     )
     if ended.result["seconds"] / STEPS > SLOW_STEP:
-        return Finding("train", "warning", told, "this is slow: the machine may be busy")
-    return Finding("train", "ok", told)
+        return Finding("train", "warning", outcome, "this is slow: the machine may be busy")
+    return Finding("train", "ok", outcome)
 
 
 def _size(count: int) -> str:

@@ -1,4 +1,4 @@
-"""The flags of commands that train: one for each parameter of the table, and the texts of `--data`."""
+"""Options of the commands that train: one for each parameter, and `--data` for texts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sparsecore.commands.terminal import refuse, the_store
+from sparsecore.commands.terminal import recovered_store, refuse
 from sparsecore.corpora.corpus import Corpus
 from sparsecore.corpora.reading import read_corpus
 from sparsecore.corpora.storage import StoredCorpus, lookup, save
@@ -20,17 +20,17 @@ from sparsecore.runs.store.store import Store
 from sparsecore.words import words
 
 WORDS = words("en")
-SOME_DATA = "0" * 16  # any name of texts, for a look at the other parameters
+PLACEHOLDER_DATA = "0" * 16  # a valid id of texts, to check the other parameters before the file is read
 
 DataFlag = Annotated[
     Path | None,
-    typer.Option("--data", help="For tasks on texts: a file, or a name that `data list` gives."),
+    typer.Option("--data", help="For tasks on texts: a file, or a name from `data list`."),
 ]
 TaskArgument = Annotated[str, typer.Argument(help=f"One of {', '.join(tasks())}.")]
 
 
 def with_parameters(without: Collection[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command a flag for every parameter of the table but these, after its first argument."""
+    """Add an option for every parameter except those in `without`, after the command's first argument."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(command, eval_str=True)
@@ -51,25 +51,25 @@ def with_parameters(without: Collection[str]) -> Callable[[Callable[..., None]],
 
 
 def _default(row: Parameter) -> Any:
-    """What a flag has that is left out; sizes and what cards bring have the default of a card."""
+    """Return the default of an option; None where the default depends on a card."""
     return row.default if row.name in PARAMETERS and row.name != "size" else None
 
 
 def _option(row: Parameter) -> Any:
     shown = _default(row) is not None
-    about = WORDS[row.help_key] + (f" One of {', '.join(row.choices)}." if row.choices else "")
-    return Annotated[row.kind | None, typer.Option(row.flag, help=about, show_default=shown)]
+    text = WORDS[row.help_key] + (f" One of {', '.join(row.choices)}." if row.choices else "")
+    return Annotated[row.kind | None, typer.Option(row.flag, help=text, show_default=shown)]
 
 
 def open_store(parameters: dict[str, Any], data: Path | None) -> tuple[Store, dict[str, Any]]:
-    """The store, and the parameters with the id of the texts of `data`, which are kept in it from now on.
+    """Open the store and save the texts of `data` in it; add their id to the parameters.
 
     Raises ConfigError and CorpusError before anything is written.
     """
-    RunConfig.parse(parameters if data is None else parameters | {"data": SOME_DATA})
+    RunConfig.parse(parameters if data is None else parameters | {"data": PLACEHOLDER_DATA})
     texts = None if data is None else _texts(data)
     _require_device(parameters.get("device") or "auto")
-    store = the_store()
+    store = recovered_store()
     if texts is None:
         return store, parameters
     data_id = texts.id if isinstance(texts, StoredCorpus) else save(texts, store.home / "corpora")
@@ -77,13 +77,13 @@ def open_store(parameters: dict[str, Any], data: Path | None) -> tuple[Store, di
 
 
 def _texts(data: Path) -> Corpus | StoredCorpus:
-    """The texts of a file, or those kept under a name; a file comes first."""
+    """Read the texts of a file; if there is none, look up stored texts of this name."""
     found = None if data.exists() else lookup(str(data))
     return found or read_corpus(data)
 
 
 def _require_device(name: str) -> None:
-    from sparsecore.engine.devices import resolve_device  # imports torch: not before the arguments are right
+    from sparsecore.engine.devices import resolve_device  # imports torch: after the other checks
 
     try:
         resolve_device(name)
@@ -92,7 +92,7 @@ def _require_device(name: str) -> None:
 
 
 def read_list(name: str, text: str) -> tuple[Any, ...]:
-    """The values of a parameter that a flag lists between commas; raises ConfigError."""
+    """Parse a comma-separated list of a parameter's values. Raises ConfigError."""
     values = tuple(PARAMETERS[name].read(part.strip()) for part in text.split(","))
     for value in values:
         choices = PARAMETERS[name].choices

@@ -1,4 +1,4 @@
-"""The program's commands: found by reading the files of this folder, imported when one is called.
+"""Find the commands by reading the files of this folder, and import a file when its command is called.
 
 A command file has an `app`. Functions under `@app.command()` become commands of the program; an app with a
 `name`, such as `typer.Typer(name="data")`, becomes a group of commands under that name.
@@ -19,11 +19,11 @@ from typer.core import TyperCommand, TyperGroup
 FOLDER = Path(__file__).parent
 
 
-class Unloaded(TyperCommand):
-    """The name and the help of a command; its file is imported as soon as it gets arguments."""
+class LazyCommand(TyperCommand):
+    """The name and help of a command; its file is imported when it gets its arguments."""
 
-    def __init__(self, name: str, file: Path, about: str) -> None:
-        super().__init__(name, help=about, rich_markup_mode=None)
+    def __init__(self, name: str, file: Path, help_text: str) -> None:
+        super().__init__(name, help=help_text, rich_markup_mode=None)
         self.file = file
 
     def make_context(self, info_name: str | None, args: list[str], **extra: Any) -> typer.Context:
@@ -34,14 +34,14 @@ class Unloaded(TyperCommand):
         return command.make_context(info_name, args, **extra)
 
 
-class Found(Mapping[str, TyperCommand]):
+class FoundCommands(Mapping[str, TyperCommand]):
     """The commands of the files of this folder, by name."""
 
-    def __getitem__(self, name: str) -> Unloaded:
+    def __getitem__(self, name: str) -> LazyCommand:
         # Most files are named after their command: look there first.
         for file in sorted(command_files(), key=lambda file: file.stem != name):
             if name in (described := commands_in(file)):
-                return Unloaded(name, file, described[name])
+                return LazyCommand(name, file, described[name])
         raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
@@ -55,7 +55,7 @@ class Program(TyperGroup):
     """The group of all commands; an unusable database, cluster or card ends one with one sentence."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options | {"commands": Found()})
+        super().__init__(**options | {"commands": FoundCommands()})
 
     def invoke(self, ctx: typer.Context) -> Any:
         try:

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from sparsecore.commands.terminal import JsonFlag, eyes, refuse, seen, show
+from sparsecore.commands.terminal import JsonFlag, escape_controls, messages, refuse, show
 from sparsecore.runs.store import disk
 from sparsecore.runs.store.store import Store
 from sparsecore.settings import parse_size, size_text
@@ -26,7 +26,7 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Make room on the disk: remove the oldest runs for good, none that is pinned or not over."""
+    """Make room on the disk: permanently remove the oldest runs that are finished and not pinned."""
     try:
         target = disk.limit() if to is None else parse_size(to)
     except ValueError as error:
@@ -35,30 +35,30 @@ def prune(
         refuse("give the maximum size of the store, such as --to 2GB, or set SPARSECORE_MAX_DISK.")
     store = Store()
     plan = disk.plan_removal(store, target)
-    _tell(plan)
+    _print_plan(plan)
     if plan.runs and not yes and not typer.confirm("Delete them permanently?", err=True):
         raise typer.Exit(1)
     ids = [run.id for run, _ in plan.runs]
-    gone = disk.prune(store, ids) if ids or plan.usage.used > target else 0
+    count = disk.prune(store, ids) if ids or plan.usage.used > target else 0
     now = disk.usage(store).used
     if as_json:
-        print(json.dumps({"removed": ids, "count": gone, "before": plan.usage.used, "after": now}))
+        print(json.dumps({"removed": ids, "count": count, "before": plan.usage.used, "after": now}))
     else:
-        show(f"Runs deleted: {gone:,}. The store takes {size_text(now)}.")
+        show(f"Runs deleted: {count:,}. The store takes {size_text(now)}.")
 
 
-def _tell(plan: disk.RemovalPlan) -> None:
-    """Which runs would go, on standard error."""
+def _print_plan(plan: disk.RemovalPlan) -> None:
+    """Print which runs would be removed, on standard error."""
     takes, after = size_text(plan.usage.used), size_text(plan.after)
-    eyes.print(f"The store takes {takes}; the maximum is {size_text(plan.target)}.", highlight=False)
+    messages.print(f"The store takes {takes}; the maximum is {size_text(plan.target)}.", highlight=False)
     if plan.runs:
         table = Table("run", "name", "task", "method", "ρ", "state", "size", box=None)
         for run, size in plan.runs:
             cells = (run.config.task, run.config.method, f"{run.config.density:g}", run.reason or run.state)
-            table.add_row(run.id, Text(seen(run.name or "")), *cells, size_text(size))
-        eyes.print(table)
-        eyes.print(
+            table.add_row(run.id, Text(escape_controls(run.name or "")), *cells, size_text(size))
+        messages.print(table)
+        messages.print(
             f"These {len(plan.runs):,} runs would be deleted; about {after} would remain.", highlight=False
         )
     if not plan.enough:
-        eyes.print("All other runs are kept: they are pinned or have not ended.", highlight=False)
+        messages.print("All other runs are kept: they are pinned or have not ended.", highlight=False)

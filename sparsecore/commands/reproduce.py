@@ -1,4 +1,4 @@
-"""`python -m sparsecore reproduce 3-1`: a table of the paper again, ours beside theirs and why."""
+"""Reproduce a table of the paper: `python -m sparsecore reproduce 3-1`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sparsecore.commands.sweep import (
     changed,
     executor_of,
 )
-from sparsecore.commands.terminal import FAILED, JsonFlag, eyes, print_figures, refuse, show
+from sparsecore.commands.terminal import FAILED, JsonFlag, messages, print_figures, refuse, show
 from sparsecore.corpora.corpus import CorpusError
 from sparsecore.engine.cards import tasks
 from sparsecore.engine.config import PAPER_METHODS, ConfigError
@@ -73,7 +73,7 @@ def reproduce(
     if table not in TABLES:
         refuse(f"the table must be one of {', '.join((*TABLES, SORTING))}; got {table!r}.")
     try:
-        store, plan = _asked(table, seeds, size, further, parameters, data)
+        store, plan = _plan(table, seeds, size, further, parameters, data)
     except (ConfigError, CorpusError) as error:
         refuse(str(error))
     _train(store, plan, executor_of(store, executor, workers, address, gpus_per_run, batch))
@@ -90,10 +90,10 @@ def reproduce(
     return None
 
 
-def _asked(
+def _plan(
     table: str, seeds: str, size: str, further: bool, parameters: dict[str, Any], data: Path | None
 ) -> tuple[Store, TablePlan]:
-    """The store and what is asked for; a `ConfigError` or a `CorpusError` before anything is written."""
+    """Open the store and plan the runs. Raises ConfigError and CorpusError before anything is written."""
     task = paper_table(table).task
     if data is not None and not tasks()[task].reads_texts:
         raise ConfigError("data", str(data), f"omitted: table {table} uses no texts")
@@ -105,12 +105,12 @@ def _asked(
 
 
 def _train(store: Store, plan: TablePlan, executor: Executor) -> None:
-    """Train what is missing, with a bar; Ctrl-C takes back what is queued, keeps the rest and ends with 1."""
-    begun = stored_runs.enqueue(store, plan)
+    """Train the missing runs with a bar. Ctrl-C cancels queued runs, saves others and ends with code 1."""
+    sweeps = stored_runs.enqueue(store, plan)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     total = len(plan.configs())
     try:
-        with Progress(*columns, console=eyes) as bar:
+        with Progress(*columns, console=messages) as bar:
             shown = bar.add_task(f"table {plan.table}", total=total)
 
             def on_cells(_cells: Sequence[Cell]) -> None:
@@ -118,12 +118,12 @@ def _train(store: Store, plan: TablePlan, executor: Executor) -> None:
                     shown, completed=total - stored_runs.count_unfinished(stored_runs.all_cells(store, plan))
                 )
 
-            first, *more = begun
+            first, *more = sweeps
             executor.run(first, on_cells, *more)
     except KeyboardInterrupt:
-        for sweep_id in begun:
+        for sweep_id in sweeps:
             stored.stop(store, sweep_id)
-        eyes.print("Stopped: results so far are saved. Run the same command to continue.")
+        messages.print("Stopped: results so far are saved. Run the same command to continue.")
         raise typer.Exit(FAILED) from None
 
 
@@ -131,11 +131,11 @@ def _write_report(
     found: Reproduction, shown: dict[str, pictures.Picture], path: Path, languages: tuple[str, ...]
 ) -> None:
     from sparsecore.figures.reports.paper import (
-        paper_report as make,  # plotly takes half a second: only when it is wanted
+        paper_report as make,  # imports plotly, which takes half a second
     )
 
     path.write_text(make(found, shown, languages), encoding="utf-8")
-    eyes.print(f"Report written to {path}.", highlight=False)
+    messages.print(f"Report written to {path}.", highlight=False)
 
 
 def _ship(found: Reproduction, shown: dict[str, pictures.Picture], folder: Path) -> None:
@@ -144,10 +144,10 @@ def _ship(found: Reproduction, shown: dict[str, pictures.Picture], folder: Path)
     except ValueError as error:
         refuse(str(error), FAILED)
     pictures.write_pictures(shown, pictures_path(found.table, folder))
-    eyes.print(f"Results written to {path}.", highlight=False)
+    messages.print(f"Results written to {path}.", highlight=False)
 
 
-# -- what is printed --------------------------------------------------------------------------------------
+# -- printing ---------------------------------------------------------------------------------------------
 
 
 def as_data(whole: Comparison) -> dict[str, Any]:
@@ -173,7 +173,7 @@ def as_data(whole: Comparison) -> dict[str, Any]:
 
 
 def _cell(cell: ComparedCell, whole: Comparison, speakers: dict[str, Say]) -> dict[str, Any]:
-    told = reasons(cell, whole)
+    found = reasons(cell, whole)
     facts = {name: getattr(cell, name) for name in FACTS}
     for part in PARTS:
         side = cell.sides[part]
@@ -185,8 +185,8 @@ def _cell(cell: ComparedCell, whole: Comparison, speakers: dict[str, Say]) -> di
             "difference": side.difference,
             "verdict": side.verdict,
         }
-    sentences = {name: " ".join(reason.sentence(say) for reason in told) for name, say in speakers.items()}
-    return facts | {"holds": whole.holds(cell), "reasons": [reason.key for reason in told], "why": sentences}
+    sentences = {name: " ".join(reason.sentence(say) for reason in found) for name, say in speakers.items()}
+    return facts | {"holds": whole.holds(cell), "reasons": [reason.key for reason in found], "why": sentences}
 
 
 def _print(whole: Comparison, as_json: bool) -> None:
@@ -217,7 +217,7 @@ def _print(whole: Comparison, as_json: bool) -> None:
 
 
 def _sort(as_json: bool) -> None:
-    """Table 3-5: measured here and now, some twenty seconds."""
+    """Measure Table 3-5, in about twenty seconds."""
     from sparsecore.commands.benchmarks.sorting import sorting
 
     found = sorting()

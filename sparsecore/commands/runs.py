@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from sparsecore.commands.terminal import JsonFlag, RunId, eyes, refuse, show, the_store
+from sparsecore.commands.terminal import JsonFlag, RunId, messages, recovered_store, refuse, show
 from sparsecore.engine.cards import methods, tasks
 from sparsecore.runs.store import catalogue
 from sparsecore.runs.store.catalogue import STATES, RunFilter, find
@@ -22,7 +22,7 @@ TASKS, METHODS = tuple(tasks()), tuple(methods())
 
 
 def _one_of(choices: tuple[str, ...]) -> Callable[[str | None], str | None]:
-    """What refuses another value than these."""
+    """Return a check that a value is one of these."""
 
     def check(value: str | None) -> str | None:
         if value is not None and value not in choices:
@@ -46,7 +46,7 @@ def runs(
 ) -> None:
     """List or search the runs of the store."""
     wanted = RunFilter(text=search, task=task, method=method, state=state, pinned=pinned)
-    found = find(the_store(), wanted, limit)
+    found = find(recovered_store(), wanted, limit)
     if as_json:
         print(json.dumps([run.summary() for run in found], ensure_ascii=False))
         return
@@ -60,15 +60,15 @@ def runs(
 
 
 def _table(found: list[Run]) -> Table:
-    named = any(run.name or run.pinned for run in found)
-    names = ("name", "pinned") if named else ()
+    labelled = any(run.name or run.pinned for run in found)
+    names = ("name", "pinned") if labelled else ()
     table = Table("run", *names, "task", "size", "method", "ρ", "seed", "state", "steps", "test", box=None)
     for run in found:
         config = run.config
-        told = (run.name or "", "yes" if run.pinned else "") if named else ()
+        labels = (run.name or "", "yes" if run.pinned else "") if labelled else ()
         cells = (config.task, config.size, config.method, f"{config.density:g}", str(config.seed))
         state = run.reason or run.state
-        table.add_row(run.id, *told, *cells, state, f"{run.step:,}", _test_metric(run))
+        table.add_row(run.id, *labels, *cells, state, f"{run.step:,}", _test_metric(run))
     return table
 
 
@@ -102,7 +102,7 @@ def delete(run: RunId) -> None:
     catalogue.purge(Store())
     _do(catalogue.remove, run)
     minutes = catalogue.UNDO_SECONDS / 60
-    eyes.print(f"To undo within {minutes:g} minutes: python -m sparsecore restore {run}")
+    messages.print(f"To undo within {minutes:g} minutes: python -m sparsecore restore {run}")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`python -m sparsecore smallest` and `search`: densities found by training, not chosen."""
+"""Search for densities by training: `python -m sparsecore smallest | search`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sparsecore.commands.sweep import (
     changed,
     executor_of,
 )
-from sparsecore.commands.terminal import FAILED, JsonFlag, eyes, refuse, show
+from sparsecore.commands.terminal import FAILED, JsonFlag, messages, refuse, show
 from sparsecore.corpora.corpus import CorpusError
 from sparsecore.engine.cards import taking
 from sparsecore.engine.config import PARAMETERS, ConfigError
@@ -30,7 +30,7 @@ from sparsecore.runs.sweeps.bisection import LOWEST, Bisection, NoBaseline
 from sparsecore.runs.sweeps.executors import Local
 from sparsecore.runs.sweeps.spec import GRID, Cell, SweepSpec
 
-if TYPE_CHECKING:  # it imports torch and Optuna
+if TYPE_CHECKING:  # imports torch and Optuna
     from sparsecore.runs.sweeps.layer_search import LayerSearch
 
 app = typer.Typer()
@@ -59,18 +59,18 @@ def smallest(
     **parameters: Any,
 ) -> None:
     """Find the smallest ρ within a tolerance of dense, by bisection; runs in the store are reused."""
-    with _refusals():
+    with _report_errors():
         if method not in taking("density"):
             raise ConfigError("method", method, f"one of {', '.join(taking('density'))}")
         store, spec = _spec(task, (method,), lowest, seeds, parameters, data)
-    trains = executor_of(store, executor, workers, address, gpus_per_run)
-    with _working(f"{task}, {method}") as status, trains:
+    chosen = executor_of(store, executor, workers, address, gpus_per_run)
+    with _working(f"{task}, {method}") as status, chosen:
 
-        def tell(density: float, cells: Sequence[Cell]) -> None:
+        def on_density(density: float, cells: Sequence[Cell]) -> None:
             status.update(f"ρ = {density:g}: {_counts(cells)}")
 
         try:
-            found = Bisection(store, trains, spec, tolerance).find(lowest, tell)
+            found = Bisection(store, chosen, spec, tolerance).find(lowest, on_density)
         except NoBaseline as error:
             refuse(str(error), FAILED)
     if as_json:
@@ -105,17 +105,17 @@ def search(
     studies, so a run is stopped early if, after a quarter of its steps, it is a fifth worse than a run
     that keeps at most as many weights was at that step.
     """
-    with _refusals():
+    with _report_errors():
         store, spec = _spec(task, taking("layer_densities")[:1], 1.0, seeds, parameters, data)
-    trains = executor_of(store, executor, workers, address, gpus_per_run)
-    import optuna  # takes a second: not before the arguments are right
+    chosen = executor_of(store, executor, workers, address, gpus_per_run)
+    import optuna  # takes a second: after the checks
 
     from sparsecore.runs.sweeps.layer_search import LayerSearch
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     together = workers or Local.cores()
-    with _working(f"{task}, {trials} trials") as status, trains:
-        found = LayerSearch(store, trains, spec, sampler_seed)
+    with _working(f"{task}, {trials} trials") as status, chosen:
+        found = LayerSearch(store, chosen, spec, sampler_seed)
         found.run(trials, together, lambda n, cells: status.update(f"trial {n + 1}: {_counts(cells)}"))
     _print_search(found, as_json)
 
@@ -148,7 +148,7 @@ def _spec(
     parameters: dict[str, Any],
     data: Path | None,
 ) -> tuple[Store, SweepSpec]:
-    """The store, and what every run shares; raises ConfigError and CorpusError."""
+    """Open the store and build the specification of the runs. Raises ConfigError and CorpusError."""
     listed = read_list("seed", seeds)
     store, given = open_store({"task": task} | parameters, data)
     spec = SweepSpec(
@@ -163,8 +163,8 @@ def _spec(
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
-    """What was typed wrongly is one sentence and exit code 2."""
+def _report_errors() -> Iterator[None]:
+    """Print what is wrong with an argument, and end with exit code 2."""
     try:
         yield
     except (ConfigError, CorpusError) as error:
@@ -173,12 +173,12 @@ def _refusals() -> Iterator[None]:
 
 @contextmanager
 def _working(what: str) -> Iterator[Status]:
-    """A line of what trains now, on standard error; Ctrl-C keeps what was trained and ends with code 1."""
+    """Show what trains, in a line on standard error; Ctrl-C saves all training and ends with code 1."""
     try:
-        with eyes.status(what) as status:
+        with messages.status(what) as status:
             yield status
     except KeyboardInterrupt:
-        eyes.print("Stopped: results so far are saved. Run the same command to continue.")
+        messages.print("Stopped: results so far are saved. Run the same command to continue.")
         raise typer.Exit(FAILED) from None
 
 

@@ -1,4 +1,4 @@
-"""The command on one run of the store: `python -m sparsecore show`."""
+"""Show one run of the store: `python -m sparsecore show`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import typer
 
 from sparsecore.commands import terminal
-from sparsecore.commands.terminal import JsonFlag, RunId, refuse, the_store
+from sparsecore.commands.terminal import JsonFlag, RunId, recovered_store, refuse
 from sparsecore.runs.store.run import Run
 
 app = typer.Typer()
@@ -16,20 +16,21 @@ app = typer.Typer()
 @app.command()
 def show(run: RunId, as_json: JsonFlag = False) -> None:
     """Show the settings and results of a run."""
-    found = the_store().get(run)
+    found = recovered_store().get(run)
     if found is None:
         refuse(f"there is no run {run!r}; list the runs with python -m sparsecore runs.")
     print_run(found, as_json)
 
 
 def print_run(run: Run, as_json: bool) -> None:
+    """Print a run for people, or as JSON."""
     if as_json:
         print(json.dumps(run.summary(), ensure_ascii=False))
         return
     config, result = run.config, run.result or {}
     lines = [
         f"run        {run.id}   {run.reason or run.state}{_why(run)}",
-        *_told(run),
+        *_labels(run),
         f"task       {config.task} ({config.size}), seed {config.seed}",
         f"method     {config.method}, ρ = {config.density:g}",
     ]
@@ -50,10 +51,10 @@ def print_run(run: Run, as_json: bool) -> None:
     terminal.show("\n".join(lines))
 
 
-def _told(run: Run) -> list[str]:
+def _labels(run: Run) -> list[str]:
     note = (run.note or "").replace("\n", "\n           ")
-    told = {"name": run.name, "note": note, "pinned": "yes" if run.pinned else None}
-    return [f"{key:<10} {value}" for key, value in told.items() if value]
+    labels = {"name": run.name, "note": note, "pinned": "yes" if run.pinned else None}
+    return [f"{key:<10} {value}" for key, value in labels.items() if value]
 
 
 def _why(run: Run) -> str:

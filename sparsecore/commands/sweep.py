@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sparsecore.commands.flags import DataFlag, TaskArgument, open_store, read_list, with_parameters
-from sparsecore.commands.terminal import FAILED, JsonFlag, eyes, refuse, show
+from sparsecore.commands.terminal import FAILED, JsonFlag, messages, refuse, show
 from sparsecore.corpora.corpus import CorpusError
 from sparsecore.engine.config import PAPER_METHODS, PARAMETERS, ConfigError
 from sparsecore.figures.csv import as_csv
@@ -83,17 +83,17 @@ def sweep(
         require_all_fit(spec.configs(), store.home)
     except (ConfigError, CorpusError) as error:
         refuse(str(error))
-    trains = executor_of(store, executor, workers, address, gpus_per_run, batch)
-    cells = train_all(store, spec, trains, workers)
+    chosen = executor_of(store, executor, workers, address, gpus_per_run, batch)
+    cells = train_all(store, spec, chosen, workers)
     _print(spec, cells, csv_file, as_json)
     if not all(cell.status in FINISHED for cell in cells):
         raise typer.Exit(FAILED)
 
 
 def changed(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Those that don't have their default."""
-    usual = {name: row.default for name, row in PARAMETERS.items()}
-    return {n: value for n, value in parameters.items() if value is not None and value != usual.get(n)}
+    """Return the parameters that differ from their defaults."""
+    defaults = {name: row.default for name, row in PARAMETERS.items()}
+    return {n: value for n, value in parameters.items() if value is not None and value != defaults.get(n)}
 
 
 def executor_of(
@@ -104,7 +104,7 @@ def executor_of(
     gpus_per_run: float | None,
     batch: Choice = "auto",
 ) -> Executor:
-    """What trains the runs; a sentence and exit code 2 where this machine lacks it."""
+    """Return what trains the runs; print an error and exit if this machine lacks it."""
     if name == "local":
         return Local(store, workers, batch)
     if batch == "always":
@@ -119,14 +119,14 @@ def executor_of(
 
 
 def train_all(store: Store, spec: SweepSpec, executor: Executor, workers: int | None = None) -> list[Cell]:
-    """Train what is missing, showing how far it is. Ctrl-C takes back what is queued and ends with code 1."""
+    """Train the missing runs and show their progress. Ctrl-C cancels queued runs and ends with code 1."""
     sweep_id = stored.begin(store, spec, origin="cli")
     try:
-        with _shown(sweep_id, spec, workers or Local.cores()) as on_cells:
+        with _progress(sweep_id, spec, workers or Local.cores()) as on_cells:
             executor.run(sweep_id, on_cells)
     except KeyboardInterrupt:
         stored.stop(store, sweep_id)
-        eyes.print(
+        messages.print(
             f"Stopped sweep {sweep_id}: results so far are saved. To continue, run the same command "
             "or press Resume on the Sweep page.",
             highlight=False,
@@ -136,13 +136,13 @@ def train_all(store: Store, spec: SweepSpec, executor: Executor, workers: int | 
 
 
 @contextmanager
-def _shown(sweep_id: str, spec: SweepSpec, workers: int) -> Iterator[Any]:
-    """A bar with the time left over a row of counts, on standard error."""
+def _progress(sweep_id: str, spec: SweepSpec, workers: int) -> Iterator[Any]:
+    """Show a bar with the time left above a row of counts, on standard error."""
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}")
     )
     task = bar.add_task(f"{spec.task} sweep {sweep_id}", left="")
-    with Live(bar, console=eyes, refresh_per_second=4) as live:
+    with Live(bar, console=messages, refresh_per_second=4) as live:
 
         def on_cells(cells: Sequence[Cell]) -> None:
             count = Counter(cell.status for cell in cells)
@@ -156,7 +156,7 @@ def _shown(sweep_id: str, spec: SweepSpec, workers: int) -> Iterator[Any]:
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people.
+    """Format seconds in two units.
 
     >>> duration(7505), duration(65.2), duration(3.4)
     ('2 h 5 min', '1 min 5 s', '3 s')

@@ -1,4 +1,4 @@
-"""What is taken away of a run or a sweep: `python -m sparsecore weights | script | report`."""
+"""Write a run or a sweep for other programs: `python -m sparsecore weights | script | report`."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def report(
     file: Annotated[Path, typer.Argument(help="HTML file to write; it must not exist yet.")],
 ) -> None:
     """Write a report on a run or a sweep: one HTML file in English and Chinese that opens offline."""
-    # Plotly takes half a second: only when it is wanted.
+    # Plotly takes half a second to import.
     from sparsecore.figures.reports.run import run_report
     from sparsecore.figures.reports.sweep import sweep_report
 
@@ -82,12 +82,12 @@ def report(
         _write(file, partial(run_report, store, _found(store, run)))
 
 
-def _write(file: Path, made: Callable[[], str]) -> None:
-    """A new file of the text that is `made`."""
+def _write(file: Path, make: Callable[[], str]) -> None:
+    """Write the text that `make` returns to a new file."""
     if file.exists():
         refuse(f"the file {file} already exists; choose another name.")
     try:
-        file.write_text(made(), encoding="utf-8")
+        file.write_text(make(), encoding="utf-8")
     except NoScript as error:
         refuse(str(error), FAILED)
     except OSError as error:

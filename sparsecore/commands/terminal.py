@@ -1,4 +1,4 @@
-"""What the commands share: words for eyes on standard error, exit codes, tables on standard output."""
+"""Shared by all commands: the console on standard error, exit codes, tables on standard output."""
 
 from __future__ import annotations
 
@@ -18,64 +18,66 @@ from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers.lost import COMMAND_DIED, lost_commands
 
 FAILED, WRONG_ARGUMENTS = 1, 2
-PIPED_WIDTH = 160  # a pipe has no width: no word of a table is cut for it
+PIPED_WIDTH = 160  # a pipe has no width of its own; at this one no word of a table is cut
 
-# What a terminal obeys instead of showing it: control characters, and signs that turn the direction of all
-# that follows in the line. Half a pair is no character; writing it fails.
-OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# Characters that a terminal executes instead of displaying: control characters, and marks that change the
+# direction of the text after them. A lone surrogate cannot be encoded, so that printing it would fail.
+CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
-def seen(text: str) -> str:
-    r"""Text of somebody else's with every sign that a terminal would obey spelt out.
+def escape_controls(text: str) -> str:
+    r"""Escape every character of a text that a terminal would execute.
 
-    >>> seen("a\x1b[31m\u202eb")
+    >>> escape_controls("a\x1b[31m\u202eb")
     'a\\x1b[31m\\u202eb'
     """
-    return OBEYED.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+    return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 class Terminal(Console):
-    """A console to which no text gives orders; nor are names in colons emoji."""
+    """A console that escapes control characters and leaves names between colons as they are."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(emoji=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(seen(text), **options)
+        return super().render_str(escape_controls(text), **options)
 
 
-eyes = Terminal(stderr=True)
+messages = Terminal(stderr=True)
 RunId = Annotated[str, typer.Argument(help="Id of a run, from `runs`.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON value on standard output.")]
 
 
 def refuse(sentence: str, code: int = WRONG_ARGUMENTS) -> NoReturn:
-    """Say what is wrong, and end with an exit code."""
-    eyes.print(f"[red]Error:[/red] {escape(sentence)}", highlight=False)
+    """Print an error and end the command with an exit code."""
+    messages.print(f"[red]Error:[/red] {escape(sentence)}", highlight=False)
     raise typer.Exit(code)
 
 
-def the_store() -> Store:
-    """The store; what a command that was killed had left in it is queued again, and told."""
+def recovered_store() -> Store:
+    """Open the store, queue the runs of killed commands again, and say so."""
     store = Store()
     for run in lost_commands(store):
-        told = f"Run {run.id} was queued again: the command that trained it was killed."
+        outcome = f"Run {run.id} was queued again: the command that trained it was killed."
         try:
             store.recover(run.id, run.worker, COMMAND_DIED)
-        except StoreError as error:  # who only reads the store may do so all the same
-            told = f"The command that trained run {run.id} was killed: {error}"
-        eyes.print(escape(told), highlight=False)
+        except StoreError as error:  # a command that only reads can go on
+            outcome = f"The command that trained run {run.id} was killed: {error}"
+        messages.print(escape(outcome), highlight=False)
     return store
 
 
 def show(what: RenderableType) -> None:
-    """Print for a reader on standard output, in a pipe as wide as it needs; texts are never markup."""
-    wide = None if sys.stdout.isatty() else PIPED_WIDTH
-    Terminal(file=sys.stdout, width=wide, highlight=False, markup=False).print(what)
+    """Print a text or a table on standard output, never as markup, and wide enough in a pipe."""
+    width = None if sys.stdout.isatty() else PIPED_WIDTH
+    Terminal(file=sys.stdout, width=width, highlight=False, markup=False).print(what)
 
 
 def print_figures(figures: dict[str, Any], as_json: bool) -> None:
-    """Named figures, and lists of rows as tables; or all of it as JSON."""
+    """Print named figures, with lists of rows as tables, or all of them as JSON."""
     if as_json:
         print(json.dumps(figures, ensure_ascii=False))
         return
@@ -84,15 +86,15 @@ def print_figures(figures: dict[str, Any], as_json: bool) -> None:
             columns = list(dict.fromkeys(column for row in value for column in row))
             table = Table(*columns, box=None)
             for row in value:
-                table.add_row(*(_shown(row.get(column)) for column in columns))
+                table.add_row(*(_format(row.get(column)) for column in columns))
             show(table)
         else:
-            print(f"{name:<28} {_shown(value)}")
+            print(f"{name:<28} {_format(value)}")
 
 
-def _shown(value: Any) -> str:
+def _format(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, list):
-        return " to ".join(_shown(part) for part in value)
+        return " to ".join(_format(part) for part in value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""The commands on a trained text network: `python -m sparsecore evaluate | predict`."""
+"""Use a trained text network: `python -m sparsecore evaluate | predict`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from sparsecore.commands.data import refusals
+from sparsecore.commands.data import report_errors
 from sparsecore.commands.terminal import JsonFlag, RunId, refuse, show
 from sparsecore.corpora.reading import read_corpus
 from sparsecore.runs.store.store import Store
@@ -30,7 +30,7 @@ def evaluate(
 ) -> None:
     """Evaluate a run's network on the graded texts of a file."""
     grader = _grader(run)
-    with refusals():
+    with report_errors():
         corpus = read_corpus(data, least=1)
     found = grader.evaluate(corpus)
     if as_json:
@@ -65,7 +65,7 @@ def predict(
 
 
 def _grader(run: str) -> Grader:
-    from sparsecore.runs.insights.grader import NotTrained, grader  # imports torch: not for other commands
+    from sparsecore.runs.insights.grader import NotTrained, grader  # imports torch
 
     try:
         return grader(Store(), run)
@@ -74,7 +74,7 @@ def _grader(run: str) -> Grader:
 
 
 def _lines(found: Prediction) -> list[str]:
-    chances: list[Any] = [f"{grade} {chance:.3f}" for grade, chance in found.probabilities.items()]
-    heaviest = sorted(found.tokens, key=lambda each: -abs(each[1]))
-    tokens = [f"  {weight:+.3f}  {word}" for word, weight in heaviest]
-    return [f"grade      {found.grade}", f"confidence {'  '.join(chances)}", "words", *tokens]
+    probabilities: list[Any] = [f"{grade} {chance:.3f}" for grade, chance in found.probabilities.items()]
+    by_weight = sorted(found.tokens, key=lambda each: -abs(each[1]))
+    tokens = [f"  {weight:+.3f}  {word}" for word, weight in by_weight]
+    return [f"grade      {found.grade}", f"confidence {'  '.join(probabilities)}", "words", *tokens]

@@ -1,4 +1,4 @@
-"""`python -m sparsecore train`: one run, trained in this process."""
+"""Train one run in this process: `python -m sparsecore train`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from sparsecore.commands.flags import DataFlag, TaskArgument, open_store, with_parameters
 from sparsecore.commands.show import print_run
-from sparsecore.commands.terminal import FAILED, JsonFlag, eyes, refuse
+from sparsecore.commands.terminal import FAILED, JsonFlag, messages, refuse
 from sparsecore.corpora.corpus import CorpusError
 from sparsecore.engine.config import ConfigError, RunConfig
 from sparsecore.engine.training.events import Scene
@@ -49,45 +49,45 @@ def train(
 
 
 def _train_here(store: Store, config: RunConfig) -> Run | None:
-    """Train a new run in this process, with a progress bar; Ctrl-C stops it and keeps what it reached.
+    """Train a new run with a progress bar; Ctrl-C stops it and saves it as it is.
 
-    None for one that was deleted meanwhile.
+    Returns None for a run that was deleted meanwhile.
     """
     from sparsecore.runs.workers.worker import Worker, one_thread
 
     one_thread()
     name = command_name()
     run_id = store.create(config, origin="cli", worker=name)
-    with _bar(f"{config.task} {run_id}", config.max_steps) as listen:
+    with _bar(f"{config.task} {run_id}", config.max_steps) as on_event:
         try:
-            Worker(store, store.get(run_id), name, on_event=listen, on_store_error=_complain).work()
+            Worker(store, store.get(run_id), name, on_event=on_event, on_store_error=_print_waiting).work()
         except KeyboardInterrupt:
-            eyes.print("Stopping; the run is saved.")
+            messages.print("Stopping; the run is saved.")
             store.command(run_id, "stop")
             Worker(store, store.get(run_id), name).work()
         except StoreError:
-            raise  # told by whoever began the command: the store cannot be asked for the run either
-        except Exception as error:  # noqa: BLE001 - the store has marked the run failed; say why, exit 1
-            eyes.print(f"[red]The run failed:[/red] {escape(str(error))}", highlight=False)
+            raise  # the program reports it; the run cannot be read either
+        except Exception as error:  # noqa: BLE001 - the run is marked as failed in the store
+            messages.print(f"[red]The run failed:[/red] {escape(str(error))}", highlight=False)
     return store.get(run_id)
 
 
 @contextmanager
 def _bar(what: str, steps: int | None) -> Iterator[Callable[[Any], None]]:
-    """A progress bar on standard error, moved by the events of the training."""
+    """Show a progress bar on standard error; yield the function that takes the training's events."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=eyes) as bar:
+    with Progress(*columns, console=messages) as bar:
         shown = bar.add_task(what, total=steps)
 
-        def listen(event: Any) -> None:
+        def on_event(event: Any) -> None:
             if isinstance(event, Scene):
                 bar.update(shown, total=event.meta["max_steps"])
             step = getattr(event, "step", 0)
             if step % 20 == 0 or type(event).__name__ == "Ended":
                 bar.update(shown, completed=step)
 
-        yield listen
+        yield on_event
 
 
-def _complain(error: StoreError) -> None:
-    eyes.print(f"[yellow]Waiting:[/yellow] {escape(str(error))}", highlight=False)
+def _print_waiting(error: StoreError) -> None:
+    messages.print(f"[yellow]Waiting:[/yellow] {escape(str(error))}", highlight=False)

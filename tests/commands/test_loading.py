@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sparsecore.__main__ import app
-from sparsecore.commands.loading import Found, command_files, commands_in
+from sparsecore.commands.loading import FoundCommands, command_files, commands_in
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"numpy", "pydantic", "rich", "sqlalchemy", "streamlit", "torch"}
@@ -51,15 +51,15 @@ def test_runs_imports_what_a_list_needs(tmp_path: Path):
 
 
 def test_every_command_is_found_by_its_name():
-    assert {"train", "runs", "show", "sweep", "import", "export", "data", "bench"} <= set(Found())
+    assert {"train", "runs", "show", "sweep", "import", "export", "data", "bench"} <= set(FoundCommands())
     names = [name for file in command_files() for name in commands_in(file)]
-    assert len(names) == len(set(names)) == len(Found())
+    assert len(names) == len(set(names)) == len(FoundCommands())
 
 
-@pytest.mark.parametrize("name", list(Found()))
+@pytest.mark.parametrize("name", list(FoundCommands()))
 def test_the_overview_and_a_commands_own_help_say_the_same(name: str):
     own = " ".join(CliRunner().invoke(app, [name, "--help"]).stdout.split())
-    first = Found()[name].help.splitlines()[0]
+    first = FoundCommands()[name].help.splitlines()[0]
     assert first
     assert first in own
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from sparsecore.__main__ import app
 from sparsecore.commands import terminal
-from sparsecore.commands.terminal import OBEYED, seen
+from sparsecore.commands.terminal import CONTROLS, escape_controls
 from sparsecore.engine.config import RunConfig
 from sparsecore.figures.leaderboard import leaderboard_figure
 from sparsecore.figures.reports.run import run_report
@@ -48,7 +48,7 @@ def named_by_an_older_version(store: Store, name: str) -> str:
 
 
 def told(*arguments: str) -> str:
-    """What a command writes for eyes, wherever it writes it."""
+    """What a command prints, on standard output or standard error."""
     done = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "2000"})
     assert not done.exception or isinstance(done.exception, SystemExit)
     return done.output
@@ -62,7 +62,7 @@ def test_a_terminal_is_given_no_orders_by_a_name(store: Store):
     for output in (told("runs"), told("show", run), told("prune", "--to", "1B", "--yes")):
         assert "[red]r[/red]" in output
         assert ":warning:" in output
-        assert not OBEYED.search(output)
+        assert not CONTROLS.search(output)
     assert "\\x1b[31m" in output
     assert "\\u202eevil" in output
 
@@ -72,27 +72,27 @@ def test_nor_by_a_word_of_a_text_that_was_graded(capsys: pytest.CaptureFixture[s
     output = capsys.readouterr().out
     assert output.startswith("words\n")
     assert "\\x1b[31m" in output
-    assert not OBEYED.search(output)
+    assert not CONTROLS.search(output)
 
 
 def test_nor_by_the_name_of_a_file_that_is_refused(tmp_path: Path):
     output = told("data", "inspect", str(tmp_path / f"{TURNS}\x1b[31m.csv"))
     assert "There is no file" in output
-    assert not OBEYED.search(output)
+    assert not CONTROLS.search(output)
     assert "\\x1b[31m" in output
 
 
 def test_colours_of_our_own_are_left_to_a_terminal():
     file = io.StringIO()
-    eyes = terminal.Terminal(file=file, force_terminal=True, color_system="standard")
-    eyes.print(f"[red]Error:[/red] {terminal.escape(HOSTILE)}")
+    console = terminal.Terminal(file=file, force_terminal=True, color_system="standard")
+    console.print(f"[red]Error:[/red] {terminal.escape(HOSTILE)}")
     assert file.getvalue().startswith("\x1b[31mError:\x1b[0m ")
-    assert not OBEYED.search(re.sub("\x1b\\[[0-9;]*m", "", file.getvalue()))
+    assert not CONTROLS.search(re.sub("\x1b\\[[0-9;]*m", "", file.getvalue()))
 
 
 def test_other_scripts_and_emoji_are_seen_as_they_are():
     for text in ("漏洞 – naïve ρ ≤ ½", "שלום", "مرحبا", "👩\u200d🔬", "line\n\ttab"):
-        assert seen(text) == text
+        assert escape_controls(text) == text
         assert strip_control(text.replace("\t", "")) == text.replace("\t", "")
 
 

@@ -1,4 +1,4 @@
-"""Many models trained as one batch beside the same models one by one, on one device."""
+"""Compare training many models as one batch with training them one by one, on one device."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def batch(
     steps: int = 200,
     rounds: int = 5,
 ) -> dict[str, Any]:
-    """Seconds for `models` runs of `steps` steps, records and checkpoints included; both ways take turns.
+    """Measure the seconds for `models` runs of `steps` steps, both ways alternating.
 
-    The ratio is the median of those of the rounds: one by one over batch, above 1 where the batch is faster.
-    On a CPU it is for the record only: there the batch is not used.
+    The ratio is the median over the rounds of one by one over batch, above 1 where the batch is faster. On a
+    CPU it is for information only: batches are not used there.
     """
     shared = {"task": task, "size": size, "max_steps": steps, "theta": 0.0, "device": device}
     configs = [RunConfig.parse(shared | _own(place)) for place in range(models)]
@@ -41,7 +41,7 @@ def batch(
     for turn in range(rounds + 1):
         for name, way in ways.items():
             seconds = _seconds(way, where)
-            if turn:  # in the first, what is loaded and compiled once is loaded and compiled
+            if turn:  # the first round loads and compiles
                 times[name].append(seconds)
     ratios = [alone / many for alone, many in zip(times["one_by_one"], times["batch"], strict=True)]
     return {
@@ -58,7 +58,7 @@ def batch(
 
 
 def _own(place: int) -> dict[str, Any]:
-    """What one of the models has for itself."""
+    """Return the parameters that distinguish one of the models."""
     return {
         "seed": place,
         "method": PAPER_METHODS[place % len(PAPER_METHODS)],

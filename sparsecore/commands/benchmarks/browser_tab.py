@@ -1,4 +1,4 @@
-"""A browser's tab without the browser: speaks to a server's page in Streamlit's own protocol."""
+"""A browser tab without a browser: a client of Streamlit's own protocol."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ DONE = (ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_WITH_COMPILE_ERROR
 
 
 class PageError(RuntimeError):
-    """The page showed an error instead of what was asked for."""
+    """The page showed an error, or lacks a button."""
 
 
 class Tab:
-    """One tab on a page of a server at `address` (host:port), the Lab's if none is named, with a cookie."""
+    """One tab with a cookie on a page of the server at `address` (host:port); by default the Lab."""
 
     def __init__(self, address: str, page: str = "", **query: object) -> None:
         self.address, self.page, self.query = address, page, urlencode(query)
@@ -54,30 +54,30 @@ class Tab:
 
         Raises PageError when the page shows an exception, or has no such button.
         """
-        asked = BackMsg()
-        asked.rerun_script.query_string = self.query
-        asked.rerun_script.page_name = self.page
+        request = BackMsg()
+        request.rerun_script.query_string = self.query
+        request.rerun_script.page_name = self.page
         if press is not None:
             if press not in self.buttons:
                 raise PageError(f"the page has no button {press!r}.")
-            asked.rerun_script.widget_states.widgets.add(id=self.buttons[press], trigger_value=True)
+            request.rerun_script.widget_states.widgets.add(id=self.buttons[press], trigger_value=True)
         began = time.perf_counter()
-        await self.socket.send(asked.SerializeToString())
+        await self.socket.send(request.SerializeToString())
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not self._ends(ForwardMsg.FromString(await self.socket.recv())):
                 pass
         return time.perf_counter() - began
 
-    def _ends(self, told: ForwardMsg) -> bool:
-        kind = told.WhichOneof("type")
+    def _ends(self, message: ForwardMsg) -> bool:
+        kind = message.WhichOneof("type")
         if kind == "page_info_changed":
-            self.query = told.page_info_changed.query_string
-        element = told.delta.new_element if kind == "delta" else None
+            self.query = message.page_info_changed.query_string
+        element = message.delta.new_element if kind == "delta" else None
         if element is not None and element.WhichOneof("type") == "exception":
             raise PageError(element.exception.message)
         if element is not None and element.WhichOneof("type") == "button":
             self.buttons[element.button.id.rpartition("-")[2]] = element.button.id
-        return kind == "script_finished" and told.script_finished in DONE
+        return kind == "script_finished" and message.script_finished in DONE
 
     async def close(self) -> None:
         """Close the tab; who it was is kept."""

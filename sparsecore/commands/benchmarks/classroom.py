@@ -1,7 +1,7 @@
 """A class on one server: `python -m sparsecore bench class`.
 
-Viewers watch one run by the live route, and as many people open pages, begin a run each and use them, all by
-real connections to a real server. The clients take their share of the same cores.
+Viewers watch one run through the live route while users open pages, start a run each and use the pages, all
+through real connections to a real server. The clients use the same cores as the server.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from sparsecore.runs.store.run import WELCOME, Run
 from sparsecore.runs.store.store import Store
 
 DEMO = {"task": "sinc", "size": "demo", "theta": 0.0}
-RUN_STEPS = 100  # of a person's run: the queue is asked here, not the training
-GREEDY_RUNS = 5  # that the first person asks for at once, before the others come
-SLOW_SECONDS = 3.0  # in which the slow viewer takes one message
-SETTLE_SECONDS = 1.0  # the history that a new viewer is sent is not what is measured
-REOPENED_EVERY = 20  # interactions, then the tab is loaded anew
+RUN_STEPS = 100  # of a user's run: short, since the queue is measured, not the training
+GREEDY_RUNS = 5  # that the first user starts at once, before the others
+SLOW_SECONDS = 3.0  # between two messages that the slow viewer reads
+SETTLE_SECONDS = 1.0  # a new viewer receives the history, which is not measured
+REOPENED_EVERY = 20  # interactions after which the tab is reloaded
 LONGEST_SECONDS = 600.0
 LOOK_SECONDS = 0.5
-JUST_CAME_SECONDS = 0.5  # before a run begins: whoever has come since was not seen when it was chosen
+JUST_CAME_SECONDS = 0.5  # before a run begins: users who came later were unknown when it was chosen
 
 Tell = Callable[[str, int, int], None]
 
 
 class Crowd:
-    """Viewers of one run; counts the frames that each was sent."""
+    """Viewers of one run; counts the frames that each received."""
 
     def __init__(self, address: str, path: str, viewers: int, slow: bool = False) -> None:
         self.address, self.path, self.slow = address, path, slow
@@ -80,7 +80,7 @@ async def _connect(address: str, path: str, slow: bool = False) -> ClientConnect
 
 
 class People:
-    """Those who have a page each: they press Train once, then use the page until there is no more to do."""
+    """Users with a page each: they press Train once, then use the page until all interactions are done."""
 
     def __init__(self, address: str, store: Store, people: int, pause: float, steps: int) -> None:
         self.address, self.store, self.pause = address, store, pause
@@ -88,12 +88,12 @@ class People:
         self.steps = steps
         self.opened: list[float] = []
         self.taken: list[float] = []
-        self.told: Counter = Counter()
+        self.queued: Counter = Counter()
 
     async def come(self) -> None:
-        """All open their pages; the first has asked for several runs before the others press Train."""
+        """Open all pages; the first user starts several runs before the others press Train."""
         self.opened = list(await asyncio.gather(*(tab.open() for tab in self.tabs)))
-        for run in self.store.list(origin=WELCOME):  # half a minute of training that nobody here looks at
+        for run in self.store.list(origin=WELCOME):  # half a minute of training that is not measured
             self.store.command(run.id, "stop")
         name, _, value = self.tabs[0].cookie.partition("=")
         greedy = Person(owner_cookies(self.store).owner({name: value}))
@@ -101,24 +101,24 @@ class People:
             config = RunConfig.parse(DEMO | {"max_steps": self.steps, "seed": 1_000 + seed})
             self.store.create(config, by=greedy)
         self.taken += await asyncio.gather(*(tab.run("do_train") for tab in self.tabs))
-        await asyncio.gather(*(self._hear_place(run.id) for run in self.runs() if run.state == "queued"))
+        await asyncio.gather(*(self._read_place(run.id) for run in self.runs() if run.state == "queued"))
 
-    async def _hear_place(self, run_id: str) -> None:
-        """What the live view of a queued run is told first."""
+    async def _read_place(self, run_id: str) -> None:
+        """Count whether the first message of a queued run's live view has its place and its wait."""
         path = f"/live/{run_id}?token={tokens(self.store).issue(run_id)}"
         async with await _connect(self.address, path) as socket:
             hello = json.loads(await socket.recv())
         if hello["state"] == "queued":
-            self.told["queued"] += 1
-            self.told["place"] += hello["place"] is not None
-            self.told["wait"] += hello["wait"] is not None
+            self.queued["seen"] += 1
+            self.queued["place"] += hello["place"] is not None
+            self.queued["wait"] += hello["wait"] is not None
 
     def runs(self) -> list[Run]:
-        """What the people have begun, oldest first."""
+        """Return the runs that the users began, oldest first."""
         return [run for run in reversed(self.store.list()) if run.owner]
 
     async def use(self, interactions: int, tell: Tell) -> None:
-        """Interactions by all in turns of their own, and until every run has begun."""
+        """Let all users interact, each at a random pace, at least until every run has begun."""
         todo = itertools.count(1)
         deadline = time.monotonic() + LONGEST_SECONDS + interactions * self.pause
         choice = random.Random(0)
@@ -143,11 +143,11 @@ class People:
 
 @dataclass(frozen=True)
 class Plan:
-    """How large a class is, and how long it lasts.
+    """The size and the duration of a class.
 
-    viewers: of one run of demo size; people: with a page each; pairs: of windows of `window` seconds with and
-    without the viewers, in turns; interactions: whole runs of the Lab by all the people together, each after
-    some `pause` seconds.
+    viewers: number of viewers of one run of demo size. people: number of users with a page each. pairs:
+    number of pairs of windows of `window` seconds, with and without viewers, alternating. interactions:
+    reruns of the Lab by all users together, about `pause` seconds apart for each user.
     """
 
     viewers: int
@@ -159,7 +159,7 @@ class Plan:
 
 
 def classroom(plan: Plan, tell: Tell) -> dict[str, Any]:
-    """What a class gets, and what it costs training."""
+    """Measure what the users of a class experience, and what they cost training."""
     with own_home() as home, server(home) as address:
         store = Store(home)
         try:
@@ -236,12 +236,12 @@ async def _cost(store: Store, run_id: str, address: str, path: str, plan: Plan, 
 
 
 def server_process(address: str) -> int:
-    """The id of this process's child that serves the address."""
+    """Return the id of the child process that serves the address."""
     port = address.rpartition(":")[2]
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             command = (folder / "cmdline").read_bytes().split(b"\0")
-        except OSError:  # it has ended meanwhile
+        except OSError:  # the process has ended
             continue
         if b"streamlit" in command and port.encode() in command:
             return int(folder.name)
@@ -269,16 +269,16 @@ def _queue(people: People) -> dict[str, Any]:
     found = people.runs()
     return {
         "runs_begun": sum(run.started is not None for run in found),
-        "runs_asked_for": len(found),
+        "runs_requested": len(found),
         "turns_out_of_order": out_of_order(found),
-        "told_of_those_queued": people.told["queued"],
-        "told_a_place": people.told["place"],
-        "told_a_wait": people.told["wait"],
+        "queued_runs_seen": people.queued["seen"],
+        "queued_runs_with_place": people.queued["place"],
+        "queued_runs_with_wait": people.queued["wait"],
     }
 
 
 def out_of_order(found: Sequence[Run]) -> int:
-    """How many runs began while somebody waited who had had fewer turns."""
+    """Count the runs that began while a user with fewer turns was waiting."""
     wrong = 0
     began = sorted((run for run in found if run.started), key=lambda run: run.started)
     had: Counter = Counter()
@@ -291,7 +291,7 @@ def out_of_order(found: Sequence[Run]) -> int:
 
 
 def _memory(found: Sequence[int]) -> dict[str, Any]:
-    """The server's memory in eight parts of the time; growth is that of the second half."""
+    """Summarise the server's memory in eight parts of the time, and its growth over the second half."""
     parts = [found[place * len(found) // 8 : (place + 1) * len(found) // 8] for place in range(8)]
-    told = [statistics.median(part) / 2**20 for part in parts if part]
-    return {"server_MiB": told, "server_growth_MiB": told[-1] - told[len(told) // 2]}
+    medians = [statistics.median(part) / 2**20 for part in parts if part]
+    return {"server_MiB": medians, "server_growth_MiB": medians[-1] - medians[len(medians) // 2]}

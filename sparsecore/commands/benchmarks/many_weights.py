@@ -1,4 +1,4 @@
-"""One projection of very many weights, in processes of their own that may share them."""
+"""Measure one projection of very many weights, in separate processes that may share them."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from torch import Tensor
 from sparsecore.engine.projection.project import project_
 
 DENSITY = 0.02
-COMPARED = 500_000_000  # so many weights are projected by one process too, to compare what is kept
-_CHUNK = 2**22  # weights that are filled, counted and hashed at a time
-_WARM = 2**19  # weights; enough that the passes for large weights are compiled before anything is timed
+COMPARED = 500_000_000  # up to this many weights, a single process projects them too, for comparison
+_CHUNK = 2**22  # weights to fill, count and hash at a time
+_WARM = 2**19  # weights: enough to compile the code for large tensors before the measurement
 
 
 def project_many(weights: int, dtype: str, processes: int) -> dict[str, Any]:
-    """Project so many normal weights once, after they were filled, in fresh processes over gloo.
+    """Project normally distributed weights once, in new processes that communicate over gloo.
 
-    weights: over all processes. dtype: the name of one of torch's. processes: each has a shard.
+    weights: their number over all processes. dtype: the name of a torch dtype. processes: each has a shard.
 
     Returns data for JSON: the seconds of the slowest process, their ratio to one `w.mul_(1.0)` of its shard,
-    the peak of a process's memory over its shard's, whether exactly the budget was kept, and whether the very
-    weights that one process keeps (None above `COMPARED` weights: not compared).
+    the peak memory of a process over its shard's, whether exactly the budget was kept, and whether the same
+    weights were kept as by a single process (None above `COMPARED` weights: not compared).
     """
     ranks = _in_processes(weights, dtype, processes)
     keep, size = round(DENSITY * weights), getattr(torch, dtype).itemsize
@@ -61,7 +61,7 @@ def project_many(weights: int, dtype: str, processes: int) -> dict[str, Any]:
 
 
 def _in_processes(weights: int, dtype: str, processes: int) -> list[dict[str, Any]]:
-    """What each rank measured."""
+    """Return the measurements of each rank."""
     with tempfile.TemporaryDirectory(prefix="sparsecore-bench-") as folder:
         store = Path(folder) / "store"
         with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
@@ -71,7 +71,7 @@ def _in_processes(weights: int, dtype: str, processes: int) -> list[dict[str, An
 
 
 def measure(rank: int, processes: int, weights: int, dtype: str, store: Path) -> dict[str, Any]:
-    """Project this rank's part of so many normal weights once, together with the other ranks."""
+    """Project this rank's shard of the weights once, together with the other ranks."""
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
     kind = getattr(torch, dtype)
     project_([torch.linspace(-1, 1, _WARM).to(kind)], _WARM // 50)
@@ -109,7 +109,7 @@ def measure(rank: int, processes: int, weights: int, dtype: str, store: Path) ->
 
 
 def _digest(piece: Tensor) -> str:
-    """Of which weights are kept."""
+    """Return a digest of the positions of the kept weights."""
     return hashlib.sha256(np.packbits((piece != 0).numpy()).tobytes()).hexdigest()
 
 
@@ -122,7 +122,7 @@ def _join(rank: int, processes: int, store: Path) -> dist.ProcessGroup | None:
 
 
 def _fill(part: Tensor, first: int) -> None:
-    """Normal values that depend on the place among all weights only, not on who holds it."""
+    """Fill a shard with normal values that depend only on the position among all weights."""
 
     def fill(chunk: Tensor, place: int) -> None:
         chunk.normal_(generator=torch.Generator().manual_seed(place))
@@ -140,7 +140,7 @@ def _timed(work: Callable[[], Any]) -> float:
 
 
 def _memory(what: str) -> int:
-    """Bytes of memory in use (VmRSS), or in use at most so far (VmHWM); 0 where Linux does not tell."""
+    """Return the bytes of memory in use (VmRSS) or their peak (VmHWM); 0 on systems other than Linux."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith(what + ":")), 0)

@@ -1,4 +1,4 @@
-"""A home of a measurement's own: whatever it trains is in nobody's store, and gone when it is over."""
+"""A temporary home folder for a measurement, so that its runs appear in no user's store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sparsecore.settings import variable
 
 @contextmanager
 def own_home() -> Iterator[Path]:
-    """An empty folder for a store, which no shared database takes the place of, here and in new processes."""
+    """Set a new empty home folder without a shared database, for this process and its children."""
     shared = os.environ.pop(variable("store"), None)
     try:
         with tempfile.TemporaryDirectory(prefix="sparsecore-bench-") as folder:

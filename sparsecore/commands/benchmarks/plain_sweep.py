@@ -1,8 +1,8 @@
-"""The sweep as one writes it by hand: one process, dense PyTorch, `torch.topk` and a mask after each step.
+"""A sweep as a plain script: one process, dense PyTorch, `torch.topk` and a mask after each step.
 
-Run by `python -m sparsecore.commands.benchmarks.plain_sweep MAX_STEPS THETA METHOD:DENSITY:SEED …`; prints
-one JSON line a run. It knows nothing of this package: data, network, optimiser and stop rules are
-written out, as in sinc.
+`python -m sparsecore.commands.benchmarks.plain_sweep MAX_STEPS THETA METHOD:DENSITY:SEED …` prints one JSON
+line per run. The script uses nothing of this package: data, network, optimiser and stop rules of sinc are
+written out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ COLLAPSE_STEPS = 50
 
 
 def points(seed: int, part: int) -> tuple[Tensor, Tensor]:
-    """Noisy points of sin(x)/x."""
+    """Draw noisy points of sin(x)/x."""
     stream = np.random.default_rng([seed, part])
     x = stream.uniform(-RANGE, RANGE, POINTS)
     y = np.sinc(x / np.pi) + stream.normal(0.0, np.sqrt(NOISE), POINTS)
@@ -28,7 +28,7 @@ def points(seed: int, part: int) -> tuple[Tensor, Tensor]:
 
 
 def prune(weights: list[Tensor], density: float) -> None:
-    """Keep the share `density` of these weights, the largest of all of them together."""
+    """Keep the share `density` of these weights: the largest, over all tensors together."""
     flat = torch.cat([weight.abs().flatten() for weight in weights])
     threshold = torch.topk(flat, round(density * flat.numel())).values[-1]
     for weight in weights:
@@ -36,7 +36,7 @@ def prune(weights: list[Tensor], density: float) -> None:
 
 
 def train(method: str, density: float, seed: int, max_steps: int, theta: float) -> dict[str, object]:
-    """One run, until ‖Δw‖ < θ, a layer has been empty for 50 steps, or the last step."""
+    """Train one run until ‖Δw‖ < θ, until a layer has been empty for 50 steps, or to the last step."""
     x, y = points(seed, 1)
     torch.manual_seed(seed)
     model = nn.Sequential(

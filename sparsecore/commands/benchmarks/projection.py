@@ -1,6 +1,6 @@
-"""What the projection costs, as ratios of one run: `python -m sparsecore bench projection`.
+"""The cost of the projection, in ratios of times: `python -m sparsecore bench projection`.
 
-Every method works on copies of the same weights, in turns, so that what else the machine does falls on all.
+All methods work on copies of the same weights and alternate, so that other load on the machine affects all.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from torch import Tensor
 
 from sparsecore.engine.projection.project import project_
 
-SIZES = (60_500, 1_835_008, 20_000_000)  # the thesis's network; a small and a middling one of today
+SIZES = (60_500, 1_835_008, 20_000_000)  # the thesis's networks, and a larger one
 DENSITIES = (0.02, 0.4)
 STATES = ("fresh", "training", "90 % equal")
-_HEAP = 2_000_000  # weights; a heap of Python's floats takes minutes for more
-_PATIENCE = 0.5  # seconds; a method that has taken so long is given no further round
+_HEAP = 2_000_000  # weights; for more, a heap of Python floats takes minutes
+_PATIENCE = 0.5  # seconds; a method that has taken longer gets no further round
 _TRAINED_STEPS = 8
 
 
 def projection(dtype: str = "float32", rounds: int = 15) -> dict[str, Any]:
-    """Measure the projection beside what else finds the largest magnitudes, on one thread.
+    """Compare the projection with other ways to find the largest magnitudes, on one thread.
 
-    dtype: the name of one of torch's. rounds: how often the methods take turns.
+    dtype: the name of a torch dtype. rounds: how often the methods alternate.
 
-    Returns data for JSON, a row for each of `SIZES`, `DENSITIES`, `STATES` and methods. Its `ratio_to_mul` is
-    its time over that of `w.mul_(1.0)`, `topk_over_it` that of `torch.topk` and a mask over its own; `exact`
-    says whether precisely the budget was kept.
+    Returns data for JSON, a row for each of `SIZES`, `DENSITIES`, `STATES` and methods. `ratio_to_mul` is the
+    method's time over that of `w.mul_(1.0)`, `topk_over_it` the time of `torch.topk` and a mask over the
+    method's; `exact` says whether exactly the budget was kept.
     """
     kind = getattr(torch, dtype)
     with _threads(1):
-        for size in SIZES:  # what is compiled at a first use is not what is measured
+        for size in SIZES:  # compile before the measurement
             project_([torch.linspace(-1, 1, size).to(kind)], size // 50, last=0.98)
         rows = [
             row
@@ -59,11 +59,11 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-# -- the table ---------------------------------------------------------------------------------------
+# -- the rows of the result -------------------------------------------------------------------------------
 
 
 class Start(NamedTuple):
-    """Weights to project, with what is known from the step before; moved: by how much the threshold does."""
+    """Weights to project, and the threshold of the step before; moved: its change."""
 
     weights: Tensor
     mask: Tensor
@@ -72,7 +72,7 @@ class Start(NamedTuple):
 
 
 def start(size: int, density: float, state: str, dtype: torch.dtype) -> Start:
-    """Weights as one of `STATES` has them, by a fixed seed."""
+    """Build the weights of one of `STATES` from a fixed seed."""
     source = torch.Generator().manual_seed(size)
     if state == "training":
         return _trained(size, density, dtype, source)
@@ -83,7 +83,7 @@ def start(size: int, density: float, state: str, dtype: torch.dtype) -> Start:
 
 
 def _trained(size: int, density: float, dtype: torch.dtype, source: torch.Generator) -> Start:
-    """After some steps w ← H_s(w − Adam(∇h)), h a noisy quadratic that a fifth of the weights are not in."""
+    """Return weights after steps w ← H_s(w − Adam(∇h)); the noisy quadratic h ignores a fifth of them."""
     weights = (0.05 * torch.randn(size, generator=source)).to(dtype)
     target, noise = torch.randn(size, generator=source).mul_(0.05), torch.empty(size)
     alive = torch.rand(size, generator=source) < 0.8
@@ -132,7 +132,7 @@ def _rows(size: int, density: float, state: str, dtype: torch.dtype, rounds: int
 def _in_turns(
     methods: dict[str, Callable[[], int]], reset: Callable[[], None], kept: Callable[[], int], rounds: int
 ) -> tuple[dict[str, list[float]], dict[str, int]]:
-    """The seconds of every round of each method, from the same start; and how many the mask then holds."""
+    """Return each method's seconds per round from the same start, and its number of kept weights."""
     seconds: dict[str, list[float]] = {name: [] for name in methods}
     spent, counted = dict.fromkeys(methods, 0.0), dict.fromkeys(methods, 0)
     for turn in range(rounds + 1):
@@ -145,13 +145,13 @@ def _in_turns(
             taken = time.perf_counter() - begun
             spent[name] += taken
             counted[name] = kept()
-            if turn or spent[name] > _PATIENCE:  # the first turn fills caches, where it is not too dear
+            if turn or spent[name] > _PATIENCE:  # the first round fills caches, unless the method is slow
                 seconds[name].append(taken)
     return seconds, counted
 
 
 def _masked(weights: Tensor, threshold: float, mask: Tensor) -> int:
-    """What every other method has left to do: the mask, and the zeros."""
+    """Apply a threshold: the mask and the zeros, which the other methods leave to do."""
     torch.ge(weights.abs(), threshold, out=mask)
     weights.mul_(mask)
     return 0

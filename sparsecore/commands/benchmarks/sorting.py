@@ -1,7 +1,7 @@
-"""Table 3-5 on this machine: what it takes to find the largest of 1.8 million weights, side by side.
+"""Table 3-5 on this machine: the time to find the largest of 1.8 million weights in several ways.
 
-The thesis sorts with a heap: all weights at once for the global method, a block at a time for the layerwise
-one. Measured beside it are the selection from a heap, `torch.topk` with a mask, and the projection used here.
+The thesis sorts with a heap: all weights at once for the global method, one block at a time for the layerwise
+one. The alternatives are selection from a heap, `torch.topk` with a mask, and the projection of this package.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from torch import Tensor
 from sparsecore.engine.projection.project import project_
 from sparsecore.paper.thesis import PAPER_BLOCKS, PAPER_WEIGHTS, SORTING, tables
 
-DENSITY = 0.1  # that of the thesis's Figure 3-14; what is kept changes a full sort not at all
-LARGE = 7e9  # weights: the thesis extrapolates to a model of 7 billion
+DENSITY = 0.1  # of the thesis's Figure 3-14; a full sort does not depend on it
+LARGE = 7e9  # weights; the thesis extrapolates to a model of this size
 LARGE_BLOCKS = 32  # of LLaMA 2 7B, sorted in parallel
 MEASURED_ELSEWHERE = "python -m sparsecore bench projection --weights 7e9 --dtype bfloat16"
 THESIS_WAY, OURS = "heap sort", "ours"
@@ -28,11 +28,11 @@ DAY, HOUR = 86_400, 3_600
 
 
 def sorting(weights: int = PAPER_WEIGHTS, rounds: int = 5) -> dict[str, Any]:
-    """Seconds of each way for `weights` at once and for a quarter of them, in one run on one thread.
+    """Measure the seconds of each way for `weights` at once and for a quarter of them, on one thread.
 
-    Returns data for JSON: `rows`, a way each with the median `global` and `layerwise` seconds and how many
-    times as long as ours they are; the `paper`'s seconds; and an `extrapolation` to 7 billion weights, which
-    grows as n·log n for a sort and as n for ours.
+    Returns data for JSON: `rows`, one per way with the median `global` and `layerwise` seconds and their
+    ratios to the projection; the seconds of the `paper`; and an `extrapolation` to 7 billion weights, which
+    grows as n·log n for a sort and as n for the projection.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -63,11 +63,11 @@ def sorting(weights: int = PAPER_WEIGHTS, rounds: int = 5) -> dict[str, Any]:
 
 
 def _measured(size: int, rounds: int) -> dict[str, float]:
-    """The median seconds of each way on the same weights, in turns; a heap sort once, for it takes long."""
+    """Return the median seconds of each way on the same weights, alternating; a heap sort runs once."""
     start = torch.randn(size, generator=torch.Generator().manual_seed(size))
     keep = max(1, round(DENSITY * size))
     work, mask = start.clone(), torch.ones(size, dtype=torch.bool)
-    project_([work], keep, masks=[mask])  # what is compiled at a first use is not what is measured
+    project_([work], keep, masks=[mask])  # compile before the measurement
     seconds: dict[str, list[float]] = {way: [] for way in WAYS}
     for turn in range(rounds):
         for way, run in WAYS.items():
@@ -82,7 +82,7 @@ def _measured(size: int, rounds: int) -> dict[str, float]:
 
 
 def _heap_sort(weights: Tensor, keep: int, mask: Tensor) -> None:
-    """A full heap sort of the magnitudes, as the thesis describes it, then the mask."""
+    """Sort all magnitudes with a heap, as the thesis describes, then apply the mask."""
     heap = weights.abs().neg_().tolist()
     heapq.heapify(heap)
     ordered = [heapq.heappop(heap) for _ in range(len(heap))]
@@ -116,7 +116,7 @@ SLOW = (THESIS_WAY, "heap selection")
 
 
 def _extrapolation(weights: int, whole: dict[str, float], block: dict[str, float]) -> dict[str, float]:
-    """Days and hours for 7 billion weights, as the thesis reckons them, and our seconds in proportion."""
+    """Extrapolate to 7 billion weights: days and hours as in the thesis, and the projection's seconds."""
 
     def sort_grows(many: float, few: float) -> float:
         return many * log2(many) / (few * log2(few))

@@ -1,4 +1,4 @@
-"""What a training step costs beside the dense one: with the projection, and once the support is frozen."""
+"""The cost of a training step: dense, with the projection, and with a frozen support."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from sparsecore.engine.sparsifier.base import Sparsifier
 from sparsecore.engine.tasks import registry as tasks
 from sparsecore.engine.tasks.base import Task
 
-MODELS = {"sinc": 0.05, "spirals": 0.05, "vulnerabilities": 0.02}  # the task, and its layerwise density
-_SLOW_ROUNDS = 12  # of a model whose dense step takes longer than `_SLOW`
-_WARM = 3  # steps before the first that counts: states are made, kernels compiled, choices measured
-_REPEATS = 5  # steps of one way in a round, after one that is not counted
+MODELS = {"sinc": 0.05, "spirals": 0.05, "vulnerabilities": 0.02}  # tasks and layerwise densities
+_SLOW_ROUNDS = 12  # for a model with a dense step longer than `_SLOW`
+_WARM = 3  # steps before the measurement: they create states, compile kernels, choose layouts
+_REPEATS = 5  # measured steps of one way in a round, after one step to warm up
 _SLOW = 0.1  # seconds
 
 
 class _Stepping:
-    """A network of its own in training; `kind`: dense, projected or frozen."""
+    """A network in training; `kind`: dense, projected or frozen."""
 
     def __init__(self, task: Task, kind: str) -> None:
         self.task = copy.deepcopy(task)
@@ -40,7 +40,7 @@ class _Stepping:
             self.sparsifier.freeze()
 
     def step(self) -> float:
-        """The seconds of a step."""
+        """Return the seconds of a step."""
         began = time.perf_counter()
         self.optimizer.zero_grad()
         self.task.loss(self.steps).backward()
@@ -49,7 +49,7 @@ class _Stepping:
         return time.perf_counter() - began
 
     def sizes(self) -> dict[str, int]:
-        """How many parameters there are, and how many the sparsifier left."""
+        """Return the number of parameters, and of those that the sparsifier kept."""
         total = sum(parameter.numel() for parameter in self.task.model.parameters())
         rule = self.sparsifier
         pruned = 0 if rule is None else rule.constrained() - rule.constrained_kept()
@@ -57,9 +57,9 @@ class _Stepping:
 
 
 def step(rounds: int = 60) -> dict[str, Any]:
-    """Milliseconds of a step, dense, projected and frozen, on one thread; rounds in which all take turns.
+    """Measure the milliseconds of a dense, a projected and a frozen step on one thread, alternating.
 
-    A ratio is the median of those of the rounds. There is no frozen row where no layer was faster so.
+    A ratio is the median over the rounds. The frozen row is missing if no layer was faster when frozen.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -95,7 +95,7 @@ def _rows(name: str, rounds: int) -> list[dict[str, Any]]:
 
 
 def _interleaved(ways: dict[str, Callable[[], float]], rounds: int, repeats: int) -> dict[str, list[float]]:
-    """The seconds of each way in each round."""
+    """Return the seconds of each way in each round."""
     times: dict[str, list[float]] = {kind: [] for kind in ways}
     for _ in range(rounds):
         for kind, run in ways.items():

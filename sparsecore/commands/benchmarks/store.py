@@ -1,4 +1,4 @@
-"""How soon the pages answer beside thousands of finished runs: `python -m sparsecore bench store`."""
+"""Response times of the pages with thousands of finished runs: `python -m sparsecore bench store`."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ from sparsecore.runs.sweeps.spec import SweepSpec
 
 METHODS = ("global", "layerwise")
 DENSITIES = tuple(round(0.02 * place - 0.01, 2) for place in range(1, 51))
-MODEL_STEPS = 200  # of the one run that is really trained
-RECORDS = 10  # of its log, beside its scene and its last frame, that every run has
-COLLAPSED_BELOW = 0.04  # a global budget smaller than this kills a layer here
-AT_ONCE = 500  # runs in one transaction
-SEEDS = 3  # of a sweep as a person has one: this many hundred cells of all that are there
+MODEL_STEPS = 200  # of the run that is really trained
+RECORDS = 10  # of its log that every run gets, in addition to the scene and the last frame
+COLLAPSED_BELOW = 0.04  # a smaller global budget empties a layer of this network
+AT_ONCE = 500  # runs per transaction
+SEEDS = 3  # of an ordinary sweep: this many hundred of all cells
 
 Tell = Callable[[str, int, int], None]
 
 
 def store(cells: int, rounds: int, tell: Tell) -> dict[str, Any]:
-    """Milliseconds that each page takes beside the finished runs of one sweep of about so many cells.
+    """Measure the milliseconds of each page in a store with about `cells` finished runs of one sweep.
 
-    The Sweep page twice: of a few hundred of those cells, and of all of them.
+    The Sweep page is measured twice: with a few hundred of these runs, and with all of them.
 
-    A page is opened (a new tab: its whole script, and all that is sent of it) and run again, `rounds` times
-    each, on a real server that has shown it once. The browser's own work is not in it; `cpu` is what the
-    server had of the cores, whatever else the machine does.
+    Each page is opened (a new tab: the whole script and all messages) and rerun, `rounds` times each, on a
+    real server that has shown it before. The browser's own work is not included; `cpu` is the server's
+    processor time, which does not depend on other load.
     """
     with own_home() as home:
         filled = Store(home)
@@ -74,7 +74,7 @@ def store(cells: int, rounds: int, tell: Tell) -> dict[str, Any]:
 
 
 def grid(cells: int) -> SweepSpec:
-    """A sweep of both methods over many densities and seeds, of at least so many cells."""
+    """Build a sweep of both methods over many densities and seeds, with at least that number of cells."""
     seeds = -(-cells // (len(METHODS) * len(DENSITIES)))
     return SweepSpec(
         task="sinc", methods=METHODS, densities=DENSITIES, seeds=range(seeds), parameters={"size": "demo"}
@@ -82,7 +82,7 @@ def grid(cells: int) -> SweepSpec:
 
 
 def fill(store: Store, cells: int, tell: Tell = lambda *_: None) -> str:
-    """Finished runs of a sweep, each with the log of one that was really trained; gives the sweep's id."""
+    """Fill a store with the finished runs of a sweep, with copies of one real log; return the sweep's id."""
     spec, model, logged = grid(cells), *_model(store)
     configs, chance = spec.configs(), random.Random(0)
     for start in range(0, len(configs), AT_ONCE):
@@ -96,7 +96,7 @@ def fill(store: Store, cells: int, tell: Tell = lambda *_: None) -> str:
 
 
 def _model(store: Store) -> tuple[Run, list[dict[str, Any]]]:
-    """A short run that is trained here, and what is kept of its log; it is not left in the store."""
+    """Train a short run, return it with a part of its log, and remove it from the store."""
     from sparsecore.runs.workers.worker import Worker
 
     config = RunConfig.parse({"max_steps": MODEL_STEPS, "theta": 0.0})
@@ -114,12 +114,12 @@ def _model(store: Store) -> tuple[Run, list[dict[str, Any]]]:
 
 
 def _entry(place: int, row: Row) -> dict[str, Any]:
-    told = {"kind": row.kind, "step": row.step, "payload": row.payload, "size": len(row.payload)}
-    return told | {"nth": place, "stride": 1}
+    values = {"kind": row.kind, "step": row.step, "payload": row.payload, "size": len(row.payload)}
+    return values | {"nth": place, "stride": 1}
 
 
 def _finished(config: RunConfig, model: Run, chance: random.Random) -> dict[str, Any]:
-    """A run of this config that has ended as such a run does, with errors that are made up."""
+    """Build the row of a finished run of this config, with invented errors."""
     collapsed = config.method == "global" and config.density < COLLAPSED_BELOW
     error = 0.36 if collapsed else 0.07 + 0.1 * (1 - config.density) ** 12
     layers = [_layer(layer, config) for layer in model.result["layers"]]
@@ -145,7 +145,7 @@ def _finished(config: RunConfig, model: Run, chance: random.Random) -> dict[str,
 
 
 def _layer(layer: dict[str, Any], config: RunConfig) -> dict[str, Any]:
-    """One layer of the model's result, cut to the density of another config."""
+    """Return one layer of the model run's result with the density of another config."""
     if config.method != "global" and not layer["prunable"]:
         return layer
     size = math.prod(layer["shape"])
@@ -157,7 +157,7 @@ async def _pages(
     store: Store, address: str, pages: dict[str, dict[str, str]], rounds: int, tell: Tell
 ) -> dict[str, float]:
     """Of each page how long the first who opens it waits, and the medians of it opened and run again."""
-    await Tab(address).open()  # begins the run that greets everybody, which is not what is measured
+    await Tab(address).open()  # starts the welcome run, which is not measured
     for run in store.list(origin=WELCOME):
         store.command(run.id, "stop")
     wait_for(lambda: not store.list(states=["queued", "running"]), "the first run to stop")
@@ -180,6 +180,6 @@ async def _pages(
 
 
 def _worked(process: psutil.Process) -> float:
-    """Seconds that a process has had of the cores."""
+    """Return the processor time of a process in seconds."""
     times = process.cpu_times()
     return times.user + times.system

@@ -1,4 +1,4 @@
-"""A sweep beside a plain script, two workers beside one, and what the store costs: `bench sweep`."""
+"""Compare a sweep with a plain script, two workers with one, a store with none: `bench sweep`."""
 
 from __future__ import annotations
 
@@ -27,18 +27,21 @@ from sparsecore.runs.workers.worker import Worker, one_thread
 
 DENSITIES = (0.9, 0.5, 0.2, 0.1, 0.05)
 METHODS = ("global", "layerwise")
-THETA = 1e-3  # the paper's
-COST_STEPS = 1_500  # of each half of a pair, some seconds
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # unset for the plain script: it has torch's defaults
+THETA = 1e-3  # of the paper
+COST_STEPS = 1_500  # of each half of a pair; a few seconds
+THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+)  # unset for the plain script, which runs with torch's defaults
 
 Tell = Callable[[str, int, int], None]
 
 
 def sweep(steps: int, repeats: int, pairs: int, tell: Tell) -> dict[str, Any]:
-    """Seconds of one and the same grid three ways, in turns; then training with and without a store.
+    """Measure the seconds of the same grid three ways, alternating; then training with and without a store.
 
-    Each way includes the start of its processes, which a longer sweep pays once: with few `steps` that
-    weighs on the sweep's side more than on the script's.
+    Each way includes the start of its processes, which a longer sweep pays only once: with few `steps` it
+    counts more against the sweep than against the script.
     """
     ways = {
         "plain": lambda: plain(steps),
@@ -69,7 +72,7 @@ def sweep(steps: int, repeats: int, pairs: int, tell: Tell) -> dict[str, Any]:
 
 
 def plain(steps: int) -> list[int]:
-    """The grid by the plain script, in a process of its own; how many steps each run took."""
+    """Train the grid with the plain script in a process; return the steps of each run."""
     cells = [f"{method}:{density}:0" for density in DENSITIES for method in METHODS]
     environment = {name: value for name, value in os.environ.items() if name not in THREADS}
     command = [
@@ -85,7 +88,7 @@ def plain(steps: int) -> list[int]:
 
 
 def ours(steps: int, workers: int) -> list[int]:
-    """The grid as a sweep on a store of its own; how many steps each run took."""
+    """Train the grid as a sweep on a new store; return the steps of each run."""
     with own_home() as home:
         store = Store(home)
         parameters = {"size": "paper", "max_steps": steps}
@@ -100,14 +103,14 @@ def ours(steps: int, workers: int) -> list[int]:
 
 
 def cost(pairs: int, tell: Tell) -> dict[str, Any]:
-    """Seconds of training with store, frames, checkpoints and a progress bar over those without, in pairs."""
+    """Compare training with store, frames, checkpoints and progress bar with bare training, in pairs."""
     one_thread()
     config = RunConfig(task="sinc", size="paper", theta=0.0, max_steps=COST_STEPS)
     wall, processor = [], []
     with own_home() as home:
-        store = Store(home)  # as a sweep's worker: it opens the store once for all its runs
+        store = Store(home)  # opened once for all runs, as by a sweep's worker
         ways = {"bare": bare, "stored": partial(stored, store)}
-        for way in ways.values():  # what is loaded or compiled once is not measured
+        for way in ways.values():  # load and compile before the measurement
             way(config.model_copy(update={"max_steps": 20}))
         for pair in range(pairs):
             seconds = {}
@@ -129,7 +132,7 @@ def cost(pairs: int, tell: Tell) -> dict[str, Any]:
 
 
 def bare(config: RunConfig) -> None:
-    """Training with its measurements, and nothing that is kept or shown."""
+    """Train with the metrics, but store and show nothing."""
     training = Training(config)
     training.record()
     while training.step < config.max_steps:
@@ -140,7 +143,7 @@ def bare(config: RunConfig) -> None:
 
 
 def stored(store: Store, config: RunConfig) -> None:
-    """The same by a worker, into a store, with a progress bar."""
+    """Train the same run with a worker, a store and a progress bar."""
     with Progress(console=Console(file=sys.stderr, quiet=True)) as bar:
         shown = bar.add_task("run", total=config.max_steps)
         run = store.get(store.create(config, worker="bench"))

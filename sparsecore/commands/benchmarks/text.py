@@ -1,4 +1,4 @@
-"""Real texts: the thesis's claim at a laptop's size, beside a linear model trained on the same split."""
+"""The thesis's claim on texts at laptop size, compared with a linear model on the same split."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sparsecore.engine.training.events import Ended, Ready, Scene
 from sparsecore.engine.training.loop import train
 
 BASELINE = "baseline"
-# What is trained, by the name of its row; None for the linear model.
+# Parameters of each row; None for the linear model.
 ROWS: dict[str, dict[str, Any] | None] = {
     BASELINE: None,
     "dense": {"method": "dense"},
@@ -34,7 +34,7 @@ ROWS: dict[str, dict[str, Any] | None] = {
     "global-0.05": {"method": "global", "density": 0.05},
     "global-0.05-alive": {"method": "global", "density": 0.05, "keep_alive": 1},
 }
-# Test accuracy on 146,514 texts that are not published: the thesis, Table 3-4.
+# Test accuracy on 146,514 unpublished texts (thesis, Table 3-4).
 THESIS = {
     "dense": 0.6663,
     "layerwise-0.02": 0.6270,
@@ -42,11 +42,11 @@ THESIS = {
     "global-0.1": 0.2881,
     "global-0.05": 0.3646,
 }
-# Of the linear model: characters that occur once or twice tell nothing, and more columns cost only memory.
+# Of the linear model: rare characters carry no information, and more columns only cost memory.
 LEAST_TEXTS, MOST_COLUMNS, REGULARISATION = 3, 200_000, 4.0
-TOLD_EVERY = 10  # steps of a worker process
+REPORT_EVERY = 10  # steps of a worker process
 
-Progress = Callable[[str, int, int], None]  # a row's name and seed, steps done, steps in all
+Progress = Callable[[str, int, int], None]  # name and seed of a row, steps done, total steps
 
 
 def text(
@@ -58,15 +58,15 @@ def text(
     workers: int = 1,
     **parameters: Any,
 ) -> dict[str, Any]:
-    """Accuracy and macro-F1 on the test texts of each row, mean and standard deviation over seeds.
+    """Measure accuracy and macro-F1 on the test texts of each row: mean and standard deviation over seeds.
 
-    Each seed has a split of its own, the same for every row. `corpus` None takes the built-in texts;
-    `parameters` are those of a run (`size`: laptop if not given). One thread a worker, each a process if
-    there are several. Raises ValueError for an unknown row, and ConfigError.
+    Each seed has its own split, the same for every row. `corpus` None uses the built-in texts; `parameters`
+    are those of a run (`size` is laptop by default). Each worker has one thread and, if there are several, a
+    process of its own. Raises ConfigError, and ValueError for an unknown row.
     """
     unknown = [row for row in rows if row not in ROWS]
     if unknown or not rows or not seeds:
-        raise ValueError(f"rows must be some of {', '.join(ROWS)}, and seeds one or more; got {unknown}.")
+        raise ValueError(f"rows must be among {', '.join(ROWS)}, and seeds one or more; got {unknown}.")
     given = {"task": "vulnerabilities", "size": "laptop"} | parameters
     name = (corpus or builtin_corpus(Shape.of(RunConfig.parse(given)))).name
     if corpus is not None:
@@ -98,34 +98,35 @@ def _here(jobs: Sequence[_Job], progress: Progress) -> list[dict[str, Any]]:
 
 
 def _side_by_side(jobs: Sequence[_Job], progress: Progress, workers: int) -> list[dict[str, Any]]:
-    """In processes of their own; what they tell of their progress comes through a queue."""
+    """Train in several processes, which report their progress through a queue."""
     spawning = multiprocessing.get_context("spawn")
-    told = spawning.Queue()
-    listening = threading.Thread(target=lambda: [progress(*each) for each in iter(told.get, None)])
+    queue = spawning.Queue()
+    listening = threading.Thread(target=lambda: [progress(*each) for each in iter(queue.get, None)])
     listening.start()
     try:
-        with ProcessPoolExecutor(workers, spawning, _one_thread, (told,)) as pool:
+        with ProcessPoolExecutor(workers, spawning, _start, (queue,)) as pool:
             return list(pool.map(_done, jobs))
     finally:
-        told.put(None)
+        queue.put(None)
         listening.join()
 
 
-_told: Any = None  # in a process of `_side_by_side`: the queue
+_queue: Any = None  # of a process of `_side_by_side`, for its progress
 
 
-def _one_thread(told: Any) -> None:
-    global _told
-    _told = told
+def _start(queue: Any) -> None:
+    """Prepare a process of the pool: its queue for progress, and one thread."""
+    global _queue
+    _queue = queue
     torch.set_num_threads(1)
 
 
-def _tell(what: str, done: int, total: int) -> None:
-    if done % TOLD_EVERY == 0:
-        _told.put((what, done, total))
+def _report(what: str, done: int, total: int) -> None:
+    if done % REPORT_EVERY == 0:
+        _queue.put((what, done, total))
 
 
-def _done(job: _Job, progress: Progress = _tell) -> dict[str, Any]:
+def _done(job: _Job, progress: Progress = _report) -> dict[str, Any]:
     began = time.perf_counter()
     work = _linear if job.row == BASELINE else _trained
     found = work(job.config, job.home, f"{job.row}, seed {job.config.seed}", progress)
@@ -147,7 +148,7 @@ def _summary(row: str, runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _spread(values: Sequence[float]) -> float | None:
-    """The standard deviation; None of a single value."""
+    """Return the standard deviation, None for a single value."""
     return statistics.stdev(values) if len(values) > 1 else None
 
 
@@ -166,8 +167,8 @@ def _trained(config: RunConfig, home: Path, what: str, progress: Progress) -> di
 
 
 def _linear(config: RunConfig, home: Path, what: str, progress: Progress) -> dict[str, Any]:
-    """Logistic regression on TF-IDF of character 1–3-grams; learns from the validation texts as well."""
-    # Imported here: a second, and only this row needs it.
+    """Train logistic regression on TF-IDF of character 1–3-grams, also on the validation texts."""
+    # Takes a second to import, and only this row needs it.
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 

@@ -1,4 +1,4 @@
-"""What a viewer of every frame costs training: `python -m sparsecore bench watching`."""
+"""The cost of a viewer of every frame for training: `python -m sparsecore bench watching`."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ START_SECONDS = 60.0
 
 
 def watching(size: str = "paper", pairs: int = 30, window: float = 2.0) -> dict[str, Any]:
-    """What watching costs training: steps a second with a viewer who reads every frame, over those without.
+    """Compare steps per second with a viewer who reads every frame with those without.
 
-    One run on a server of its own; windows of `window` seconds with and without the viewer take turns, so
-    that what else the machine does falls on both alike. The ratio is the geometric mean over the pairs, with
-    its 95 % interval.
+    One run trains on a new server; windows of `window` seconds with and without the viewer alternate, so that
+    other load on the machine affects both. The ratio is the geometric mean over the pairs, with its 95 %
+    interval.
     """
     with own_home() as home, server(home) as address:
         store = Store(home)
@@ -63,10 +63,10 @@ def watching(size: str = "paper", pairs: int = 30, window: float = 2.0) -> dict[
 
 
 def _window(store: Store, run_id: str, address: str, watched: bool, seconds: float) -> tuple[float, int]:
-    """Steps a second over a window, and the frames that the viewer got."""
+    """Return the steps per second over a window, and the frames that the viewer received."""
     counted = [0]
     with _viewer(store, run_id, address, counted) if watched else _nobody():
-        time.sleep(0.5)  # the history that a new viewer is sent is not what is measured
+        time.sleep(0.5)  # a new viewer receives the history, which is not measured
         counted[0] = 0
         begun, first = time.perf_counter(), store.get(run_id).step
         time.sleep(seconds)
@@ -99,7 +99,7 @@ def _read(viewer: ClientConnection, counted: list[int]) -> None:
 
 @contextmanager
 def server(home: Path) -> Iterator[str]:
-    """The dashboard on a free port and a store of its own."""
+    """Run the dashboard on a free port with its own store; yield its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -127,7 +127,7 @@ def _answers(address: str) -> bool:
         with connect(f"ws://{address}/live/none", open_timeout=1):
             return True
     except WebSocketException:
-        return True  # it refused us, as it should: it is there
+        return True  # it refuses this connection, so it is running
     except OSError:
         return False
 

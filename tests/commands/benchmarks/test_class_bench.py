@@ -98,9 +98,9 @@ def test_a_viewer_that_does_not_read_gets_fewer_frames_and_holds_no_other_up(ser
 @pytest.mark.slow
 def test_the_figures_of_a_class():
     found = classroom(Plan(30, 30, 6, 3.0, 600, 5.0), lambda *_: None)
-    assert found["runs_begun"] == found["runs_asked_for"] == 35
+    assert found["runs_begun"] == found["runs_requested"] == 35
     assert found["turns_out_of_order"] == 0
-    assert found["told_a_place"] == found["told_a_wait"] == found["told_of_those_queued"] > 0
+    assert found["queued_runs_with_place"] == found["queued_runs_with_wait"] == found["queued_runs_seen"] > 0
     assert found["frames_a_second_least"] >= 2
     assert found["frames_a_second_of_a_slow_viewer"] < found["frames_a_second_least"]
     assert found["interaction_ms_p95"] < 1_000

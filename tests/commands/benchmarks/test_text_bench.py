@@ -53,7 +53,7 @@ def test_one_seed_has_no_spread(few: Corpus, tmp_path: Path):
 
 
 def test_an_unknown_row_is_refused(few: Corpus, tmp_path: Path):
-    with pytest.raises(ValueError, match=r"rows must be some of baseline, dense.*got \['best'\]"):
+    with pytest.raises(ValueError, match=r"rows must be among baseline, dense.*got \['best'\]"):
         text(few, tmp_path, (0,), ("best",), **FAST)
 
 
