@@ -27,7 +27,7 @@ def weights(
     as_json: JsonFlag = False,
 ) -> None:
     """Export the weights and masks of a finished run: safetensors, SciPy CSR, bitmask and ONNX."""
-    from sparsecore.runs.files.takeaway import Differs, NotReady, take_away
+    from sparsecore.runs.files.weight_files import NotFinished, OutputsDiffer, write_weight_files
     from sparsecore.runs.workers.worker import one_thread
 
     one_thread()
@@ -35,8 +35,8 @@ def weights(
     _found(store, run)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        taken = take_away(store, run, folder)
-    except (NotReady, Differs) as error:
+        taken = write_weight_files(store, run, folder)
+    except (NotFinished, OutputsDiffer) as error:
         refuse(str(error), FAILED)
     except OSError as error:
         refuse(f"{folder} is not writable: {error.strerror or error}.", FAILED)

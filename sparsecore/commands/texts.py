@@ -65,11 +65,11 @@ def predict(
 
 
 def _grader(run: str) -> Grader:
-    from sparsecore.runs.insights.grader import NotTrained, grader  # imports torch
+    from sparsecore.runs.insights.grader import CannotGrade, grader  # imports torch
 
     try:
         return grader(Store(), run)
-    except NotTrained as error:
+    except CannotGrade as error:
         refuse(str(error))
 
 

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from sparsecore.engine.analysis.subset_regression import N_TRUE, Errors
 from sparsecore.figures.style import LAYER_COLOURS, apply_layout, with_opacity
-from sparsecore.runs.insights.retention import Foretold
+from sparsecore.runs.insights.retention import RetentionForecast
 from sparsecore.words import Say
 
 TEST, TRAIN = "#d55e00", "#0072b2"
@@ -130,7 +130,7 @@ def speed(
     return apply_layout(figure, say("lessons.figure.speed"), y, say, logarithmic=True, x=x)
 
 
-def retention(result: Foretold, say: Say) -> go.Figure:
+def retention(result: RetentionForecast, say: Say) -> go.Figure:
     """Draw the share of the final mask predicted at each step by counts and by the current mask."""
     figure = go.Figure()
     figure.add_trace(_line(result.steps, result.by_mask, say("lessons.by_mask"), TRAIN, width=1.5))

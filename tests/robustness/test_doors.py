@@ -22,7 +22,7 @@ from sparsecore.dashboard.server.live_route import (
     CROWDED,
     TOKEN_SECONDS,
     LiveRoute,
-    Tokens,
+    WatchTokens,
     tokens,
 )
 from sparsecore.engine.config import RunConfig
@@ -143,7 +143,7 @@ def wrong_tokens(store: Store, run: str) -> list[str]:
     other = tokens(store).issue(store.create(RunConfig(), worker="test"))
     forged = [right[:-1], right + "A", right.replace(".", "", 1), right.swapcase(), right[::-1]]
     junk = ["", "junk", "a.b.c", "...", "%00", "%ff%fe", "%F0%9F%92%A9", "x" * 5_000, "../../etc/passwd"]
-    return [other, old_token(store, run), Tokens("guessed").issue(run), *forged, *junk]
+    return [other, old_token(store, run), WatchTokens("guessed").issue(run), *forged, *junk]
 
 
 def test_every_wrong_token_is_refused_and_the_right_one_is_not(

@@ -15,7 +15,7 @@ PATIENCE_SECONDS = 120.0
 DONE = (ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_WITH_COMPILE_ERROR)
 
 
-class PageError(RuntimeError):
+class BrowserTabError(RuntimeError):
     """The page showed an error, or lacks a button."""
 
 
@@ -52,14 +52,14 @@ class Tab:
     async def run(self, press: str | None = None) -> float:
         """Run the page once, by the press of a button where one is named; the seconds until its end.
 
-        Raises PageError when the page shows an exception, or has no such button.
+        Raises BrowserTabError when the page shows an exception, or has no such button.
         """
         request = BackMsg()
         request.rerun_script.query_string = self.query
         request.rerun_script.page_name = self.page
         if press is not None:
             if press not in self.buttons:
-                raise PageError(f"the page has no button {press!r}.")
+                raise BrowserTabError(f"the page has no button {press!r}.")
             request.rerun_script.widget_states.widgets.add(id=self.buttons[press], trigger_value=True)
         began = time.perf_counter()
         await self.socket.send(request.SerializeToString())
@@ -74,7 +74,7 @@ class Tab:
             self.query = message.page_info_changed.query_string
         element = message.delta.new_element if kind == "delta" else None
         if element is not None and element.WhichOneof("type") == "exception":
-            raise PageError(element.exception.message)
+            raise BrowserTabError(element.exception.message)
         if element is not None and element.WhichOneof("type") == "button":
             self.buttons[element.button.id.rpartition("-")[2]] = element.button.id
         return kind == "script_finished" and message.script_finished in DONE

@@ -12,7 +12,7 @@ from sparsecore.dashboard.session import note_begun, the_store
 from sparsecore.dashboard.visitor import attempt, visitor
 from sparsecore.engine.cards import tasks
 from sparsecore.engine.config import RunConfig
-from sparsecore.runs.insights.pairs import counterparts, has_begun, newest_pair, partner
+from sparsecore.runs.insights.pairs import closest_run, has_started, missing_configs, newest_pair
 from sparsecore.runs.store.catalogue import RunFilter, count, find
 from sparsecore.runs.store.run import Run
 
@@ -47,11 +47,11 @@ def _paired(first: Run | None, second: Run | None, recent: list[Run]) -> tuple[R
     if first and second:
         return first, second
     if first:
-        return first, partner(first, recent)
+        return first, closest_run(first, recent)
     if second:
-        other = partner(second, recent)
+        other = closest_run(second, recent)
         return (other, second) if other else (second, None)
-    return newest_pair(recent) or (next(filter(has_begun, recent), None), None)
+    return newest_pair(recent) or (next(filter(has_started, recent), None), None)
 
 
 def _open(first: Run | None, second: Run | None) -> None:
@@ -156,7 +156,7 @@ def _swap() -> None:
 
 def offer(run: Run | None) -> None:
     """Offer to train a comparable pair if there is none."""
-    configs = counterparts(run)
+    configs = missing_configs(run)
     with st.container(border=True, key="compare_empty"):
         if run is None:
             st.markdown(f"**{say('compare.empty')}**")

@@ -27,7 +27,7 @@ ANSWER = "answer"  # in the session: the last question, and what came of it
 
 
 @dataclass(frozen=True)
-class Prediction:
+class TextPrediction:
     """A grade, the probability of every grade, and each token of the text with its signed weight."""
 
     grade: str
@@ -35,11 +35,11 @@ class Prediction:
     tokens: list[tuple[str, float]]
 
     @classmethod
-    def of(cls, value: dict[str, Any]) -> Prediction:
+    def of(cls, value: dict[str, Any]) -> TextPrediction:
         """The prediction that `python -m sparsecore predict --json` printed.
 
         >>> tokens = [{"token": "漏洞", "weight": 0.5}]
-        >>> Prediction.of({"grade": "高危", "probabilities": {"高危": 1}, "tokens": tokens}).tokens
+        >>> TextPrediction.of({"grade": "高危", "probabilities": {"高危": 1}, "tokens": tokens}).tokens
         [('漏洞', 0.5)]
         """
         tokens = [(str(each["token"]), float(each["weight"])) for each in value["tokens"]]
@@ -47,10 +47,10 @@ class Prediction:
         return cls(str(value["grade"]), shares, tokens)
 
 
-def predict(store: Store, run_id: str, text: str) -> Prediction:
+def predict(store: Store, run_id: str, text: str) -> TextPrediction:
     """Grade a text by a run of the store. Raises JobError, or TimeoutExpired."""
     arguments = ("predict", run_id, "-")
-    return Prediction.of(run_command(*arguments, store=store, seconds=TIMEOUT_SECONDS, text=text))
+    return TextPrediction.of(run_command(*arguments, store=store, seconds=TIMEOUT_SECONDS, text=text))
 
 
 @st.fragment
@@ -66,13 +66,13 @@ def ask(store: Store, run: Run) -> None:
         asked_of, found = st.session_state.get(ANSWER, (None, None))
         if asked_of != run.id:
             st.caption(say("predict.none"))
-        elif isinstance(found, Prediction):
+        elif isinstance(found, TextPrediction):
             _show(found, run.id)
         else:
             st.error(found)
 
 
-def _answer(store: Store, run: Run, text: str) -> Prediction | str:
+def _answer(store: Store, run: Run, text: str) -> TextPrediction | str:
     with st.spinner(say("predict.running"), show_time=True):
         try:
             return SHORT_JOBS.start(lambda _: predict(store, run.id, text)).result()
@@ -82,7 +82,7 @@ def _answer(store: Store, run: Run, text: str) -> Prediction | str:
             return say("predict.slow", seconds=TIMEOUT_SECONDS)
 
 
-def _show(found: Prediction, run_id: str) -> None:
+def _show(found: TextPrediction, run_id: str) -> None:
     grade = grade_name(found.grade, say)
     left, right = st.columns(2, gap="medium")
     with left:

@@ -17,7 +17,7 @@ from sparsecore.engine.tasks.points import best_accuracy
 from sparsecore.figures import lessons as figures
 from sparsecore.figures.plane import half_width, plane
 from sparsecore.figures.supports import spectrum
-from sparsecore.runs.insights.retention import foretold
+from sparsecore.runs.insights.retention import forecast
 from sparsecore.runs.store.run import Run
 from sparsecore.teaching.lessons import Lesson
 
@@ -129,7 +129,7 @@ def _storage(revealed: bool) -> None:
 
 def _retention(run: Run | None) -> None:
     """Measured at every page run; a training run triggers one when it ends."""
-    found = None if run is None else foretold(the_store(), run.id)
+    found = None if run is None else forecast(the_store(), run.id)
     if found is None:
         st.info(say("lessons.retention.waiting"), icon=":material/hourglass_empty:")
         return

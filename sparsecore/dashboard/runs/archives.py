@@ -12,7 +12,7 @@ from sparsecore.dashboard.jobs import Job, in_background
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.visitor import visitor
 from sparsecore.dashboard.widgets import file_uploader
-from sparsecore.runs.files.archive import Imported, export_run, import_run
+from sparsecore.runs.files.archive import ImportedRun, export_run, import_run
 from sparsecore.runs.files.archive_file import ArchiveError
 from sparsecore.runs.store.run import Run
 
@@ -64,7 +64,7 @@ def refused(error: ArchiveError) -> str:
     return plain(say(f"archive.{error.code}", **error.details))
 
 
-def _told(found: Imported) -> str:
+def _told(found: ImportedRun) -> str:
     key = "archive.found" if not found.new else "archive.renamed" if found.renamed else "archive.done"
     address = f"/?run={found.run}&lang={st.session_state['lang']}"
     return f"{say(key, run=found.run)} [{say('runs.open')}]({address})"

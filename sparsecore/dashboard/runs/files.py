@@ -24,12 +24,12 @@ EXPORTS = Pool("export", at_once=2, kept=8)  # each process holds torch, each jo
 
 
 def export(store: Store, run_id: str) -> Job:
-    """Make the weights of a run in every form; the result is a `runs.files.takeaway.Taken.summary`."""
+    """Export the weights of a run in every form; the result is a `WeightFiles.summary`."""
 
     def work(job: Job) -> dict[str, Any]:
         job.folder = TemporaryDirectory(prefix="sparsecore-", ignore_cleanup_errors=True)
         question = {"run": run_id, "folder": job.folder.name}
-        return job.run_child("sparsecore.runs.files.takeaway_process", store, question)
+        return job.run_child("sparsecore.runs.files.weight_files_process", store, question)
 
     return EXPORTS.share((str(store.home), run_id), work)
 

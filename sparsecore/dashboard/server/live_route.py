@@ -46,7 +46,7 @@ PLOTLY_PATH = "/vendor/plotly.min.js"
 logger = logging.getLogger(__name__)
 
 
-class Tokens:
+class WatchTokens:
     """Signed permission to watch one run, issued by a page and checked by the route.
 
     For a signed-in user it is bound to the account, so that it ends with the sign-in.
@@ -314,9 +314,9 @@ def waits(store: Store) -> QueueWaits:
 
 
 @cache
-def tokens(store: Store) -> Tokens:
+def tokens(store: Store) -> WatchTokens:
     """The tokens of a store: any server on it reads what another has signed."""
-    return Tokens(store.setting("live_secret", lambda: secrets.token_hex(32)))
+    return WatchTokens(store.setting("live_secret", lambda: secrets.token_hex(32)))
 
 
 async def plotly_script(request: Request) -> Response:

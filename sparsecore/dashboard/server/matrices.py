@@ -17,7 +17,7 @@ from sparsecore.engine.training.frame_layout import (
     saved_names,
 )
 from sparsecore.engine.training.frame_reading import Frame, Matrix
-from sparsecore.runs.insights.overlap import Unlike, overlap
+from sparsecore.runs.insights.overlap import IncomparableMasks, overlap
 from sparsecore.runs.store.saved_arrays import saved_arrays
 from sparsecore.runs.store.store import Store
 
@@ -83,7 +83,7 @@ def overlap_of(store: Store, run_id: str, other: str) -> bytes:
     meta = {"type": "overlap", "run": run_id, "other": other}
     try:
         found = overlap(store, run_id, other)
-    except Unlike as unlike:
+    except IncomparableMasks as unlike:
         return encode({}, meta | {"refused": unlike.why})
     arrays = {
         "steps": found.steps.astype(np.uint32),

@@ -27,8 +27,8 @@ from sparsecore.runs.files.archive_file import (
     LOG,
     MANIFEST,
     ArchiveError,
-    Reading,
-    Writing,
+    ArchiveReader,
+    ArchiveWriter,
     damaged,
 )
 from sparsecore.runs.files.archive_shapes import Manifest
@@ -40,17 +40,17 @@ FORMAT, VERSION = "sparsecore run", 1
 MAX_MANIFEST = 8 * checks.MB
 ROWS_AT_ONCE = 8  # of the log, in memory between the store and the file
 ID_LENGTH = 8
-KEPT = ("config", "created", "started", "step")
+RUN_COLUMNS = ("config", "created", "started", "step")
 ENDING = ("reason", "detail", "result", "ended")
 LABELS = (runs.c.name, runs.c.note, runs.c.pinned.is_(True).label("pinned"))
-PLACED = ("kind", "step", "nth", "stride", "size")
+ROW_COLUMNS = ("kind", "step", "nth", "stride", "size")
 
 Progress = Callable[[int, int], None]
 Cancelled = Callable[[], bool]
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportedRun:
     """The run of an archive in this store; `new` is False if the store had it already."""
 
     run: str
@@ -64,16 +64,16 @@ def export_run(store: Store, run_id: str, file: BinaryIO) -> None:
 
     Raises KeyError for an unknown run, ArchiveError for one that is too large.
     """
-    writing = Writing(file)
+    writer = ArchiveWriter(file)
     with _snapshot(store.engine) as connection:
-        manifest = _described(connection, run_id, writing)
+        manifest = _describe_run(connection, run_id, writer)
         if manifest is None:
             raise KeyError(run_id)
         labels = connection.execute(select(*LABELS).where(runs.c.id == run_id)).mappings().one()
     manifest["told"] = dict(labels)
-    writing.begin(MANIFEST)
-    writing.write(json.dumps(manifest, ensure_ascii=False, allow_nan=False).encode())
-    writing.close()
+    writer.begin(MANIFEST)
+    writer.write(json.dumps(manifest, ensure_ascii=False, allow_nan=False).encode())
+    writer.close()
 
 
 def import_run(
@@ -82,30 +82,30 @@ def import_run(
     progress: Progress = lambda read, total: None,
     cancelled: Cancelled = lambda: False,
     owner: str | None = None,
-) -> Imported | None:
+) -> ImportedRun | None:
     """Import the run of an archive, or find it in the store; None if `cancelled`.
 
     The run keeps its id unless another run has it, and belongs to `owner`. A run that the store has already
     keeps its labels there. A run that had not ended is paused, and continues when it is resumed. Raises
     ArchiveError for a file that is refused; nothing has changed then.
     """
-    reading = Reading(file)
-    manifest, config = _manifest(reading)
-    total = reading.size(LOG) + reading.size(CHECKPOINT)
+    reader = ArchiveReader(file)
+    manifest, config = _read_manifest(reader)
+    total = reader.size(LOG) + reader.size(CHECKPOINT)
     done = 0
     contents = checks.Contents(config)
-    for place, (entry, payload) in enumerate(_rows(reading, manifest), 1):
-        with _refusing(f"log {place}"):
+    for place, (entry, payload) in enumerate(_rows(reader, manifest), 1):
+        with _refuse_misfits(f"log {place}"):
             contents.row(entry, payload)
         done += len(payload)
         progress(done, total)
         if cancelled():
             return None
     if manifest.checkpoint is not None:
-        with _refusing("checkpoint"):
-            contents.checkpoint(_checkpoint(reading, manifest))
+        with _refuse_misfits("checkpoint"):
+            contents.checkpoint(_checkpoint(reader, manifest))
     progress(total, total)
-    return None if cancelled() else _enter(store, reading, manifest, config, owner)
+    return None if cancelled() else _find_or_write(store, reader, manifest, config, owner)
 
 
 # -- out --------------------------------------------------------------------------------------------------
@@ -122,42 +122,46 @@ def _snapshot(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def _described(connection: Connection, run_id: str, writing: Writing | None = None) -> dict[str, Any] | None:
+def _describe_run(
+    connection: Connection, run_id: str, writer: ArchiveWriter | None = None
+) -> dict[str, Any] | None:
     """The manifest of a stored run, None for an unknown one; writes its log and checkpoint on the way."""
     query = select(runs).where(runs.c.id == run_id, runs.c.deleted.is_(None))
     row = connection.execute(query).mappings().first()
     if row is None:
         return None
     ended = row["state"] == "ended"
-    run = {name: row[name] for name in KEPT} | {name: row[name] if ended else None for name in ENDING}
+    run = {name: row[name] for name in RUN_COLUMNS} | {name: row[name] if ended else None for name in ENDING}
     run |= {"id": run_id, "state": "ended" if ended else "paused"}
     run["config"] = RunConfig(**row["config"]).model_dump()
     manifest = {"format": FORMAT, "version": VERSION, "run": run}
-    entries = _log_of(connection, run_id, writing)
-    return manifest | {"log": entries, "checkpoint": _checkpoint_of(connection, run_id, writing)}
+    entries = _log_of(connection, run_id, writer)
+    return manifest | {"log": entries, "checkpoint": _checkpoint_of(connection, run_id, writer)}
 
 
-def _log_of(connection: Connection, run_id: str, writing: Writing | None) -> list[dict[str, Any]]:
-    if writing is not None:
-        writing.begin(LOG)
+def _log_of(connection: Connection, run_id: str, writer: ArchiveWriter | None) -> list[dict[str, Any]]:
+    if writer is not None:
+        writer.begin(LOG)
     query = select(log).where(log.c.run_id == run_id).order_by(log.c.id)
     entries = []
     for row in connection.execute(query, execution_options={"yield_per": ROWS_AT_ONCE}).mappings():
         digest = hashlib.sha256(row["payload"]).hexdigest()
-        entries.append({name: row[name] for name in PLACED} | {"sha256": digest})
-        if writing is not None:
-            writing.write(row["payload"])
+        entries.append({name: row[name] for name in ROW_COLUMNS} | {"sha256": digest})
+        if writer is not None:
+            writer.write(row["payload"])
     return entries
 
 
-def _checkpoint_of(connection: Connection, run_id: str, writing: Writing | None) -> dict[str, Any] | None:
-    if writing is not None:
-        writing.begin(CHECKPOINT)
+def _checkpoint_of(
+    connection: Connection, run_id: str, writer: ArchiveWriter | None
+) -> dict[str, Any] | None:
+    if writer is not None:
+        writer.begin(CHECKPOINT)
     row = connection.execute(select(checkpoints).where(checkpoints.c.run_id == run_id)).first()
     if row is None:
         return None
-    if writing is not None:
-        writing.write(row.payload)
+    if writer is not None:
+        writer.write(row.payload)
     digest = hashlib.sha256(row.payload).hexdigest()
     return {"step": row.step, "size": len(row.payload), "sha256": digest}
 
@@ -166,7 +170,7 @@ def _checkpoint_of(connection: Connection, run_id: str, writing: Writing | None)
 
 
 @contextmanager
-def _refusing(where: str) -> Iterator[None]:
+def _refuse_misfits(where: str) -> Iterator[None]:
     """Refuse the file if a part of it does not fit; `where` names the part."""
     try:
         yield
@@ -176,12 +180,12 @@ def _refusing(where: str) -> Iterator[None]:
         raise ArchiveError("content", sentence, where=where, why=why) from error
 
 
-def _manifest(reading: Reading) -> tuple[Manifest, RunConfig]:
+def _read_manifest(reader: ArchiveReader) -> tuple[Manifest, RunConfig]:
     """The manifest and the config, if the sizes are those of the file."""
-    if reading.size(MANIFEST) > MAX_MANIFEST:
+    if reader.size(MANIFEST) > MAX_MANIFEST:
         raise damaged()
-    with _refusing("manifest"):
-        given = checks.manifest_values(reading.read(MANIFEST), FORMAT)
+    with _refuse_misfits("manifest"):
+        given = checks.manifest_values(reader.read(MANIFEST), FORMAT)
         if given.get("version") != VERSION:
             version = str(given.get("version"))[:20]
             raise ArchiveError(
@@ -192,45 +196,45 @@ def _manifest(reading: Reading) -> tuple[Manifest, RunConfig]:
             )
         manifest, config = checks.manifest(given)
     size = 0 if manifest.checkpoint is None else manifest.checkpoint.size
-    if sum(entry.size for entry in manifest.log) != reading.size(LOG) or size != reading.size(CHECKPOINT):
+    if sum(entry.size for entry in manifest.log) != reader.size(LOG) or size != reader.size(CHECKPOINT):
         raise damaged()
     return manifest, config
 
 
-def _rows(reading: Reading, manifest: Manifest) -> Iterator[tuple[Any, bytes]]:
+def _rows(reader: ArchiveReader, manifest: Manifest) -> Iterator[tuple[Any, bytes]]:
     """The rows of the log, one in memory at a time."""
     start = 0
     for entry in manifest.log:
-        payload = reading.read(LOG, start, entry.size)
+        payload = reader.read(LOG, start, entry.size)
         if hashlib.sha256(payload).hexdigest() != entry.sha256:
             raise damaged()
         yield entry, payload
         start += entry.size
 
 
-def _checkpoint(reading: Reading, manifest: Manifest) -> bytes:
-    payload = reading.read(CHECKPOINT)
+def _checkpoint(reader: ArchiveReader, manifest: Manifest) -> bytes:
+    payload = reader.read(CHECKPOINT)
     if hashlib.sha256(payload).hexdigest() != manifest.checkpoint.sha256:
         raise damaged()
     return payload
 
 
-def _enter(
-    store: Store, reading: Reading, manifest: Manifest, config: RunConfig, owner: str | None
-) -> Imported:
+def _find_or_write(
+    store: Store, reader: ArchiveReader, manifest: Manifest, config: RunConfig, owner: str | None
+) -> ImportedRun:
     """Write the run under the first of its ids that is free, or find it under one of them."""
     given = manifest.model_dump(exclude={"labels"})
     given["run"]["config"] = config.model_dump()
     for name in _ids(given):
         given["run"]["id"] = name
-        found = Imported(name, False, given["run"]["state"], name != manifest.run.id)
+        found = ImportedRun(name, False, given["run"]["state"], name != manifest.run.id)
         with store.engine.connect() as connection:
-            there = _described(connection, name)
-        if there is None and _write(store, reading, manifest, given, owner):
-            return Imported(name, True, found.state, found.renamed)
+            there = _describe_run(connection, name)
+        if there is None and _write(store, reader, manifest, given, owner):
+            return ImportedRun(name, True, found.state, found.renamed)
         if there is None:  # another import has written a run of this id meanwhile
             with store.engine.connect() as connection:
-                there = _described(connection, name)
+                there = _describe_run(connection, name)
         if json.loads(json.dumps(there)) == given:
             return found
     raise AssertionError("ids do not end")
@@ -248,7 +252,7 @@ def _ids(given: dict[str, Any]) -> Iterator[str]:
 
 
 def _write(
-    store: Store, reading: Reading, manifest: Manifest, given: dict[str, Any], owner: str | None
+    store: Store, reader: ArchiveReader, manifest: Manifest, given: dict[str, Any], owner: str | None
 ) -> bool:
     """Write all rows in one transaction; False if the store has a run of this id by now."""
     row = {name: value for name, value in given["run"].items() if value is not None}
@@ -257,12 +261,12 @@ def _write(
     try:
         with store.engine.begin() as connection:
             connection.execute(insert(runs).values(row))
-            for entry, payload in _rows(reading, manifest):
+            for entry, payload in _rows(reader, manifest):
                 values = entry.model_dump(exclude={"sha256"}) | {"run_id": row["id"], "payload": payload}
                 connection.execute(insert(log).values(values))
             if manifest.checkpoint is not None:
                 values = {"run_id": row["id"], "step": manifest.checkpoint.step}
-                values["payload"] = _checkpoint(reading, manifest)
+                values["payload"] = _checkpoint(reader, manifest)
                 connection.execute(insert(checkpoints).values(values))
     except IntegrityError:
         return False

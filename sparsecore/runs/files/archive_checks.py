@@ -115,7 +115,7 @@ class Contents:
     def checkpoint(self, payload: bytes) -> None:
         """The checkpoint; its arrays stay where they lie, without a copy."""
         places, meta = _opened(payload)
-        saved = fitting(shapes.Saved, meta)
+        saved = fitting(shapes.CheckpointMeta, meta)
         config = RunConfig.parse(saved.config)
         if (config.task, config.size) != (self.config.task, self.config.size):
             raise Misfit("its task or size differs from the run's")
@@ -131,7 +131,7 @@ class Contents:
 
 
 def _check_record(values: Any) -> None:
-    fitting(shapes.Record, values)
+    fitting(shapes.ArchivedRecord, values)
     if RESERVED & values.keys():
         raise Misfit("its name is invalid")
 
@@ -145,7 +145,7 @@ def _decoded(payload: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
         raise Misfit("its description is invalid") from error
 
 
-def _opened(payload: bytes) -> tuple[dict[str, shapes.Placed], dict[str, Any]]:
+def _opened(payload: bytes) -> tuple[dict[str, shapes.PlacedArray], dict[str, Any]]:
     """A blob's arrays, which must lie one after the other over all bytes after the header, and its meta."""
     length = int.from_bytes(payload[:HEADER_BYTES], "little")
     if len(payload) < HEADER_BYTES or length > min(MAX_HEADER, len(payload) - HEADER_BYTES):
@@ -155,7 +155,7 @@ def _opened(payload: bytes) -> tuple[dict[str, shapes.Placed], dict[str, Any]]:
     meta = read(fitting(dict[Literal["meta"], str], described).get("meta", "").encode())
     if not isinstance(meta, dict):
         raise Misfit("its description is invalid")
-    places, at = fitting(dict[str, shapes.Placed], header), 0
+    places, at = fitting(dict[str, shapes.PlacedArray], header), 0
     for placed in sorted(places.values(), key=lambda placed: placed.data_offsets):
         if placed.data_offsets != [at, at + placed.size]:
             raise Misfit("its arrays are not contiguous")

@@ -40,7 +40,7 @@ class ArchiveError(ValueError):
 
 
 @dataclass
-class Member:
+class ZipMember:
     """One member: where its header begins, its size, and its checksum as zips have it."""
 
     name: str
@@ -70,32 +70,32 @@ class Member:
         return 0, 0, 0, FIRST_DAY, self.crc, self.size, self.size, len(self.name)
 
 
-def _directory(members: Sequence[Member]) -> bytes:
+def _directory(members: Sequence[ZipMember]) -> bytes:
     """All bytes after the last member, but for the digest."""
     ending = (len(members), len(members), DIRECTORY_BYTES, members[-1].end, DIGEST_BYTES)
     return b"".join(member.entry() for member in members) + END.pack(b"PK\x05\x06", 0, 0, *ending)
 
 
-class Writing:
+class ArchiveWriter:
     """An archive being written to an empty file that can be sought: members in order, then `close()`.
 
     >>> import io
-    >>> writing = Writing(io.BytesIO())
+    >>> writer = ArchiveWriter(io.BytesIO())
     >>> for name in NAMES:
-    ...     writing.begin(name)
-    ...     writing.write(name.encode())
-    >>> writing.close()
-    >>> Reading(writing.file).read(CHECKPOINT)
+    ...     writer.begin(name)
+    ...     writer.write(name.encode())
+    >>> writer.close()
+    >>> ArchiveReader(writer.file).read(CHECKPOINT)
     b'checkpoint.safetensors'
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
-        self.members: list[Member] = []
+        self.members: list[ZipMember] = []
 
     def begin(self, name: str) -> None:
         """Begin this member; its header follows in `close`, when its size is known."""
-        self.members.append(Member(name, self.members[-1].end if self.members else 0))
+        self.members.append(ZipMember(name, self.members[-1].end if self.members else 0))
         self.file.seek(self.members[-1].data)
 
     def write(self, data: bytes) -> None:
@@ -118,7 +118,7 @@ class Writing:
         self.file.write(digest)
 
 
-class Reading:
+class ArchiveReader:
     """An archive's members, once the file is known to be whole. Raises ArchiveError when it is not."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -131,7 +131,7 @@ class Reading:
             raise ArchiveError("not_archive", "Not a sparsecore run file.")
         self.members = self._members(size)
 
-    def _members(self, size: int) -> dict[str, Member]:
+    def _members(self, size: int) -> dict[str, ZipMember]:
         """The members by the directory, if every byte but their own is what it must be."""
         if size < TAIL_BYTES:
             raise damaged()
@@ -140,7 +140,7 @@ class Reading:
         found = []
         for name in NAMES:
             crc, length = CENTRAL.unpack_from(tail, at)[7:9]
-            found.append(Member(name, start, length, crc))
+            found.append(ZipMember(name, start, length, crc))
             start, at = found[-1].end, at + CENTRAL.size + len(name)
         if start + TAIL_BYTES != size or tail != _directory(found) + file_digest(self.file, size):
             raise damaged()

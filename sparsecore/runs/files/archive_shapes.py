@@ -47,7 +47,7 @@ def _detail(*what: str, **fields: Any) -> type[Described]:
     return create_model("Detail", __base__=Described, what=(Literal[what], ...), **found)
 
 
-class Nothing(Exact):
+class NoDetail(Exact):
     """The detail of an ending that has none."""
 
 
@@ -55,8 +55,8 @@ DETAILS: dict[str, Any] = {
     "converged": _detail("theta", update=float, theta=float) | _detail("patience", times=Count, best=float),
     "collapsed": _detail("empty", step=Step, layer=Name) | _detail("constant", step=Step),
     "diverged": _detail("loss", "weights", step=Step, layer=(Name | None, None)),
-    "max_steps": Nothing,
-    "stopped": Nothing,
+    "max_steps": NoDetail,
+    "stopped": NoDetail,
 }
 Reason = Literal[tuple(DETAILS)]
 
@@ -71,7 +71,7 @@ class CertificateCurves(Described):
     smallest_lipschitz: Number
 
 
-class Record(Described):
+class ArchivedRecord(Described):
     """The scalars of a step."""
 
     loss: Number
@@ -109,7 +109,7 @@ class TextResult(Result):
     padding_waste: float
 
 
-class Endings(Described):
+class ArchivedEndings(Described):
     """What a checkpoint remembers for the endings."""
 
     best: Number
@@ -118,7 +118,7 @@ class Endings(Described):
     empty_since: dict[Name, Step]
 
 
-class Saved(Described):
+class CheckpointMeta(Described):
     """The description of a checkpoint."""
 
     seconds: Time
@@ -126,14 +126,14 @@ class Saved(Described):
     certificate: Certificate | None
     ending: list[Any] | None
     config: dict[str, Any]
-    endings: Endings
+    endings: ArchivedEndings
     sparsifier: dict[str, Any]
 
 
 # -- the header of a blob -------------------------------------------------------------------------------
 
 
-class Placed(Exact):
+class PlacedArray(Exact):
     """Where in a blob an array lies, in the words of safetensors."""
 
     dtype: Literal[tuple(DTYPES)]
@@ -183,7 +183,7 @@ class ArchivedRun(Exact):
     result: dict[str, Any] | None
 
 
-def _as_kept(clean: Callable[[str], str | None], text: str) -> str:
+def _unchanged_by(clean: Callable[[str], str | None], text: str) -> str:
     if clean(text) != text:
         raise ValueError("no run can have this value")
     return text
@@ -192,8 +192,8 @@ def _as_kept(clean: Callable[[str], str | None], text: str) -> str:
 class Labels(Exact):
     """The name, note and pin that a user gave the run, as a store would keep them."""
 
-    name: Annotated[str, AfterValidator(partial(_as_kept, clean_name))] | None = None
-    note: Annotated[str, AfterValidator(partial(_as_kept, clean_note))] | None = None
+    name: Annotated[str, AfterValidator(partial(_unchanged_by, clean_name))] | None = None
+    note: Annotated[str, AfterValidator(partial(_unchanged_by, clean_note))] | None = None
     pinned: bool = False
 
 

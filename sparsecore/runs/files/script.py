@@ -1,4 +1,4 @@
-"""A run as a Python script: the same config, the same commands at the same steps, the same numbers."""
+"""Write a run as a Python script: the same config, commands and numbers."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ On a CPU of the same kind, with the same versions, bit for bit; on a GPU up to r
 import sparsecore as sc
 import torch
 
-torch.set_num_threads(1)  # as it was trained: several threads would round sums otherwise
+torch.set_num_threads(1)  # as in the run: several threads round sums differently
 
 config = sc.RunConfig(
 {parameters}
 )
 # Live changes: (steps before it, new values).
 changes = {changes}
-stopped_after = {stopped}  # steps, where somebody stopped it
+stopped_after = {stopped}  # steps, if the run was stopped
 recorded = {recorded}
 
 
@@ -55,7 +55,7 @@ print("as recorded:", event.result["metrics"] == recorded)
 
 
 class NoScript(ValueError):
-    """The run has no end that a script could come to."""
+    """The run has no result that a script could reproduce."""
 
 
 def run_script(store: Store, run: Run) -> str:

@@ -1,4 +1,4 @@
-"""Which two runs are worth a look side by side, and the settings that would make such a pair."""
+"""Choose two runs to compare, and configs that complete a pair."""
 
 from __future__ import annotations
 
@@ -9,34 +9,36 @@ from sparsecore.engine.config import PAPER_METHODS, RunConfig
 from sparsecore.runs.store.run import Run
 
 
-def partner(run: Run, others: Sequence[Run]) -> Run | None:
-    """Of runs, newest first, the one of the same task that differs from `run` in the fewest settings.
+def closest_run(run: Run, others: Sequence[Run]) -> Run | None:
+    """The run of the same task that differs from `run` in the fewest settings; of equal ones the first.
 
-    One of another size comes after all of its own, and the same settings again after that.
+    Runs of another size come after those of the same size, and runs with equal settings last.
     """
     alike = [other for other in others if other.id != run.id and other.config.task == run.config.task]
     return min(
-        (other for other in alike if has_begun(other)), key=lambda other: _distance(run, other), default=None
+        (other for other in alike if has_started(other)),
+        key=lambda other: _distance(run, other),
+        default=None,
     )
 
 
 def newest_pair(runs: Sequence[Run]) -> tuple[Run, Run] | None:
-    """Of runs, newest first, the newest that has a partner of its size and other settings; that one first.
+    """The newest run, of runs in this order, that has one of its size with other settings; that one first.
 
-    Two that only wait are a pair where no other is.
+    Prefers runs that have trained over queued ones.
     """
-    return _pair([run for run in runs if run.step]) or _pair([run for run in runs if has_begun(run)])
+    return _pair([run for run in runs if run.step]) or _pair([run for run in runs if has_started(run)])
 
 
 def _pair(runs: Sequence[Run]) -> tuple[Run, Run] | None:
     for run in runs:
-        other = partner(run, runs)
+        other = closest_run(run, runs)
         if other is not None and other.config.size == run.config.size and other.config != run.config:
             return other, run
     return None
 
 
-def counterparts(run: Run | None) -> list[RunConfig]:
+def missing_configs(run: Run | None) -> list[RunConfig]:
     """Return the configs to train for a pair that differs only in its method: both, or the missing one."""
     if run is None:
         return [RunConfig(method=method) for method in PAPER_METHODS]
@@ -47,8 +49,8 @@ def counterparts(run: Run | None) -> list[RunConfig]:
     return [RunConfig.parse(settings)]
 
 
-def has_begun(run: Run) -> bool:
-    """Whether there is something to see of the run, or soon will be."""
+def has_started(run: Run) -> bool:
+    """Whether the run has trained a step, or will soon."""
     return bool(run.step) or run.active
 
 

@@ -1,4 +1,4 @@
-"""How early a run's retention counts tell its final mask, measured from the frames that its log keeps."""
+"""How early the retention counts of a run predict its final mask, from the frames in its log."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 from sparsecore.engine.training.frame_reading import Frame
 from sparsecore.runs.store.store import Store
 
-MOST_FRAMES = 80  # of a run: a curve of more points looks the same
+MAX_FRAMES = 80  # per run; a curve of more points looks the same
 
 
 @dataclass(frozen=True)
-class Foretold:
-    """Of the weights kept at the end, the share already foretold at each step; of shape (frames,).
+class RetentionForecast:
+    """The share of the finally kept weights that is predicted at each step, of shape (frames,).
 
-    by_counts: those among the s of largest retention count. by_mask: those kept at the step. by_chance: what
-    s places drawn at random would share. last: the last step of the run so far.
+    by_counts: by the s largest retention counts. by_mask: by the mask of the step. by_chance: by s random
+    positions. last: the last step of the run so far.
     """
 
     steps: np.ndarray
@@ -27,20 +27,20 @@ class Foretold:
     last: int
 
     def at(self, share: float) -> tuple[int, float, float]:
-        """The frame nearest to this share of the run: its step, and what counts and mask foretell there."""
+        """The frame nearest to this share of the run: its step, and the shares by counts and by mask."""
         place = int(np.abs(self.steps - share * self.last).argmin())
         return int(self.steps[place]), float(self.by_counts[place]), float(self.by_mask[place])
 
 
-def foretold(store: Store, run_id: str) -> Foretold | None:
-    """Over the layers under a budget; None before two frames, or where they are no exact pictures.
+def forecast(store: Store, run_id: str) -> RetentionForecast | None:
+    """The forecast over the constrained layers; None before two frames, or if frames hold means of blocks.
 
-    Counts that are equal at the edge are settled by index.
+    Ties of counts at the threshold are broken by index.
     """
     rows = store.frames(run_id)
     if len(rows) < 2:
         return None
-    chosen = sorted({*np.linspace(0, len(rows) - 1, min(len(rows), MOST_FRAMES)).astype(int).tolist()})
+    chosen = sorted({*np.linspace(0, len(rows) - 1, min(len(rows), MAX_FRAMES)).astype(int).tolist()})
     read = [_layers(store.frame(run_id, rows[place][0]).payload) for place in chosen]
     if any(layers is None for layers in read):
         return None
@@ -50,11 +50,11 @@ def foretold(store: Store, run_id: str) -> Foretold | None:
     steps = np.array([rows[place][1] for place in chosen])
     counts = [sum(_shared(count, mask) for (count, _), mask in zip(ls, final, strict=True)) for ls in read]
     masks = [sum(int((m & mask).sum()) for (_, m), mask in zip(ls, final, strict=True)) for ls in read]
-    return Foretold(steps, np.array(counts) / kept, np.array(masks) / kept, chance, int(steps[-1]))
+    return RetentionForecast(steps, np.array(counts) / kept, np.array(masks) / kept, chance, int(steps[-1]))
 
 
 def _layers(payload: bytes) -> list[tuple[np.ndarray, np.ndarray]] | None:
-    """Counts and mask, flat, of each layer under a budget; None where the frame draws blocks of weights."""
+    """The flat counts and mask of each constrained layer; None if the frame holds means of blocks."""
     matrices = Frame.read(payload).matrices
     if not all(matrix.exact for matrix in matrices):
         return None
@@ -63,7 +63,7 @@ def _layers(payload: bytes) -> list[tuple[np.ndarray, np.ndarray]] | None:
 
 
 def _shared(count: np.ndarray, mask: np.ndarray) -> int:
-    """How many of the kept are among as many places of largest count.
+    """How many of the s kept weights are among the s largest counts.
 
     >>> _shared(np.array([5, 1, 9, 0]), np.array([True, True, False, False]))
     1

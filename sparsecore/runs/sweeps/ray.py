@@ -48,7 +48,7 @@ class ClusterError(Unusable):
 
 
 @dataclass(frozen=True)
-class Task:
+class RayTask:
     """A run given to Ray, with the name of the worker that will train it."""
 
     run_id: str
@@ -82,7 +82,7 @@ class Ray:
         self.monitor = HeartbeatMonitor(store)
         self.ray = _ray()
         self.name = f"{queue.CLUSTER}{uuid.uuid4().hex[:8]}"
-        self.tasks: dict[Any, Task] = {}
+        self.tasks: dict[Any, RayTask] = {}
         self.texts: dict[str, Any] = {}
         self.false_starts: Counter[str] = Counter()
         self.given = 0
@@ -146,7 +146,7 @@ class Ray:
         home = str(self.store.home) if self.address is None else None
         url = self.store.url.render_as_string(hide_password=False) if is_networked(self.store.url) else None
         ref = remote.remote(home, url, run.id, name, config.data, texts)
-        self.tasks[ref] = Task(run.id, name)
+        self.tasks[ref] = RayTask(run.id, name)
 
     def _texts(self, config: RunConfig) -> list[Any]:
         """The imported texts of a config in Ray's object store: other machines may lack them."""
@@ -176,7 +176,7 @@ class Ray:
             except self.ray.exceptions.RayError as error:
                 self._handle_failure(task, error)
 
-    def _handle_failure(self, task: Task, error: Exception) -> None:
+    def _handle_failure(self, task: RayTask, error: Exception) -> None:
         """Queue a run again after its process died or could not start; fail it after several times.
 
         An error of the training itself is in the store already, and the run has no worker any more.

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import connect
 
-from sparsecore.commands.benchmarks.browser_tab import PageError, Tab
+from sparsecore.commands.benchmarks.browser_tab import BrowserTabError, Tab
 from sparsecore.commands.benchmarks.classroom import DEMO, Crowd, Plan, classroom, out_of_order
 from sparsecore.commands.benchmarks.own_home import own_home
 from sparsecore.commands.benchmarks.watching import server, wait_for
@@ -60,7 +60,7 @@ def test_a_tab_has_an_owner_presses_train_and_runs_again(served: tuple[str, Path
         assert (run.config.max_steps, run.config.seed) == (20, 3)
         assert f"run={run.id}" in tab.query
         await tab.run()
-        with pytest.raises(PageError, match="no button 'do_nothing'"):
+        with pytest.raises(BrowserTabError, match="no button 'do_nothing'"):
             await tab.run("do_nothing")
         await tab.close()
 

@@ -3,7 +3,7 @@
 import pytest
 
 from sparsecore.dashboard.lab import prediction
-from sparsecore.dashboard.lab.prediction import Prediction, predict
+from sparsecore.dashboard.lab.prediction import TextPrediction, predict
 from sparsecore.runs.store.store import Store
 
 ANSWER = {
@@ -25,7 +25,7 @@ def test_the_answer_is_read_and_the_text_is_never_a_part_of_the_command(
 
     monkeypatch.setattr(prediction, "run_command", run_command)
     found = predict(store, "abc", text)
-    assert found == Prediction("高危", {"低危": 0.25, "高危": 0.75}, [("注入", 0.5), ("。", -0.1)])
+    assert found == TextPrediction("高危", {"低危": 0.25, "高危": 0.75}, [("注入", 0.5), ("。", -0.1)])
     ((arguments, options),) = calls
     assert arguments == ("predict", "abc", "-")
     assert options["text"] == text
@@ -34,4 +34,4 @@ def test_the_answer_is_read_and_the_text_is_never_a_part_of_the_command(
 
 def test_an_answer_out_of_the_contract_is_an_error():
     with pytest.raises(KeyError):
-        Prediction.of({"grade": "高危"})
+        TextPrediction.of({"grade": "高危"})

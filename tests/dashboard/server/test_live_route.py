@@ -23,7 +23,7 @@ from sparsecore.dashboard.server.live_route import (
     FORBIDDEN,
     PLOTLY_PATH,
     LiveRoute,
-    Tokens,
+    WatchTokens,
     status_of,
     tokens,
 )
@@ -176,7 +176,7 @@ def test_the_token_of_another_run_is_refused(client: TestClient, store: Store, r
 
 
 def test_a_token_of_another_server_is_refused(client: TestClient, run: str):
-    assert refusal(client, f"/live/{run}?token={Tokens('guessed').issue(run)}", HERE) == FORBIDDEN
+    assert refusal(client, f"/live/{run}?token={WatchTokens('guessed').issue(run)}", HERE) == FORBIDDEN
 
 
 def test_an_expired_token_is_refused(

@@ -22,7 +22,7 @@ from sparsecore.figures.metric import metric_curve
 from sparsecore.runs.files.archive import export_run, import_run
 from sparsecore.runs.files.script import run_script
 from sparsecore.runs.insights.overlap import overlap
-from sparsecore.runs.insights.pairs import counterparts, partner
+from sparsecore.runs.insights.pairs import closest_run, missing_configs
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.sweeps.curves import points
@@ -125,8 +125,8 @@ def test_its_runs_are_exported_imported_replayed_compared_and_written_as_a_scrip
     elsewhere.close()
     assert overlap(store, run, rival).overall[-1] < 1
     ours, theirs = store.get(run), store.get(rival)
-    assert partner(ours, [ours, theirs]) == theirs
-    assert [each.method for each in counterparts(ours)] == ["layerwise"]
+    assert closest_run(ours, [ours, theirs]) == theirs
+    assert [each.method for each in missing_configs(ours)] == ["layerwise"]
     script = run_script(store, ours)
     assert "interval=3," in script
     assert "SPARSECORE_EXTENSIONS must name a folder that has the method lottery." in script

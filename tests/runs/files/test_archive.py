@@ -22,7 +22,7 @@ from sparsecore.engine.config import RunConfig
 from sparsecore.engine.training.blobs import decode, encode
 from sparsecore.engine.training.events import Checkpoint
 from sparsecore.engine.training.loop import train
-from sparsecore.runs.files.archive import Imported, export_run, import_run
+from sparsecore.runs.files.archive import ImportedRun, export_run, import_run
 from sparsecore.runs.files.archive_file import (
     CHECKPOINT,
     DIGEST_BYTES,
@@ -31,8 +31,8 @@ from sparsecore.runs.files.archive_file import (
     NAMES,
     TAIL_BYTES,
     ArchiveError,
-    Reading,
-    Writing,
+    ArchiveReader,
+    ArchiveWriter,
     file_digest,
 )
 from sparsecore.runs.store import catalogue
@@ -71,7 +71,7 @@ def exported(store: Store, run: str) -> bytes:
     return file.getvalue()
 
 
-def imported(store: Store, data: bytes) -> Imported:
+def imported(store: Store, data: bytes) -> ImportedRun:
     return import_run(store, io.BytesIO(data))
 
 
@@ -101,13 +101,13 @@ class Parts(dict):
 @pytest.fixture(scope="module")
 def parts(archive: bytes) -> Parts:
     """Its members."""
-    reading = Reading(io.BytesIO(archive))
+    reading = ArchiveReader(io.BytesIO(archive))
     return Parts({name: reading.read(name) for name in NAMES})
 
 
 def packed(parts: dict[str, bytes]) -> bytes:
     """Members as an archive whose hashes are right."""
-    writing = Writing(io.BytesIO())
+    writing = ArchiveWriter(io.BytesIO())
     for name in NAMES:
         writing.begin(name)
         writing.write(parts[name])
@@ -547,7 +547,7 @@ def test_a_lie_under_right_hashes_is_refused(store: Store, parts: dict[str, byte
 
 def test_texts_with_grades_that_are_none_are_refused(store: Store, elsewhere: Store):
     run = trained(elsewhere, task="vulnerabilities", max_steps=1)
-    reading = Reading(io.BytesIO(exported(elsewhere, run)))
+    reading = ArchiveReader(io.BytesIO(exported(elsewhere, run)))
     whole = {name: reading.read(name) for name in NAMES}
     for lie in (
         {"sample": [["text", 4]]},

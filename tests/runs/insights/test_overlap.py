@@ -6,7 +6,13 @@ import pytest
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.training.blobs import encode
 from sparsecore.runs.insights import overlap as module
-from sparsecore.runs.insights.overlap import Shared, Unlike, overlap, pairs, shared
+from sparsecore.runs.insights.overlap import (
+    IncomparableMasks,
+    MaskCounts,
+    count_overlap,
+    frame_pairs,
+    overlap,
+)
 from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.store import Store
 
@@ -37,17 +43,17 @@ def logged(store: Store, frames: dict[int, bytes]) -> str:
 
 def test_two_masks_are_counted_by_who_keeps_each_weight():
     first, second = np.packbits([1, 1, 1, 0, 0, 0, 0, 1, 0]), np.packbits([1, 0, 0, 0, 0, 0, 0, 1, 1])
-    found = shared(first, second, 9)
-    assert found == Shared(both=2, first=2, second=1, neither=4)
+    found = count_overlap(first, second, 9)
+    assert found == MaskCounts(both=2, first=2, second=1, neither=4)
     assert found.jaccard == 2 / 5
 
 
 def test_of_two_empty_masks_nothing_differs():
-    assert Shared(0, 0, 0, 4).jaccard == 1.0
+    assert MaskCounts(0, 0, 0, 4).jaccard == 1.0
 
 
 def test_masks_drawn_at_random_share_what_their_sizes_say():
-    assert Shared(both=1, first=1, second=1, neither=1).expected == 1.0  # half of two
+    assert MaskCounts(both=1, first=1, second=1, neither=1).expected == 1.0  # half of two
 
 
 def test_each_layer_and_all_together_over_time(store: Store):
@@ -79,18 +85,18 @@ def test_a_dense_run_constrains_nothing_and_without_any_constraint_all_layers_co
 
 
 def test_each_step_pairs_the_last_frames_kept_by_then():
-    found = pairs([(1, 0), (3, 20), (5, 40)], [(2, 0), (4, 30)], until=40)
+    found = frame_pairs([(1, 0), (3, 20), (5, 40)], [(2, 0), (4, 30)], until=40)
     assert found == [(0, 1, 2), (20, 3, 2), (30, 3, 4), (40, 5, 4)]
 
 
 def test_the_curve_begins_where_both_have_a_frame():
-    assert pairs([(1, 7)], [(2, 0), (3, 9)], until=9) == [(7, 1, 2), (9, 1, 3)]
+    assert frame_pairs([(1, 7)], [(2, 0), (3, 9)], until=9) == [(7, 1, 2), (9, 1, 3)]
 
 
 def test_a_long_run_gives_no_more_points_than_a_screen_tells_apart():
     frames = [(row, 20 * row) for row in range(600)]
     last = 599 * 20 + 7
-    found = pairs(frames, [(10_000 + row, step + 7) for row, step in frames], until=last)
+    found = frame_pairs(frames, [(10_000 + row, step + 7) for row, step in frames], until=last)
     assert len(found) <= module.POINTS + 1
     assert found[-1] == (last, 599, 10_599)
     assert set(np.diff([step for step, *_ in found[1:-1]])) == {128}
@@ -109,7 +115,9 @@ def test_what_was_counted_is_not_counted_again(store: Store, monkeypatch: pytest
     second = logged(store, {0: frame(KEPT_BY_BOTH)})
     overlap(store, first, second)
     counted = []
-    monkeypatch.setattr(module, "shared", lambda *given: counted.append(given) or shared(*given))
+    monkeypatch.setattr(
+        module, "count_overlap", lambda *given: counted.append(given) or count_overlap(*given)
+    )
     store.write(second, "w", 10, [LogEntry("frame", 10, frame([[0, 0, 0, 1], [0, 0, 0, 0]]))])
     assert overlap(store, first, second).overall.tolist() == [1.0, 0.0]
     assert len(counted) == 1
@@ -128,6 +136,6 @@ def test_what_was_counted_is_not_counted_again(store: Store, monkeypatch: pytest
 def test_masks_that_cannot_be_laid_on_each_other_are_refused(
     first: dict, second: dict, why: str, store: Store
 ):
-    with pytest.raises(Unlike, match=why) as refused:
+    with pytest.raises(IncomparableMasks, match=why) as refused:
         overlap(store, logged(store, first), logged(store, second))
     assert refused.value.why == why

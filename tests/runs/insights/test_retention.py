@@ -4,7 +4,7 @@ import numpy as np
 
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.training.blobs import encode
-from sparsecore.runs.insights.retention import foretold
+from sparsecore.runs.insights.retention import forecast
 from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.store import Store
 
@@ -38,7 +38,7 @@ def test_prediction_by_counts_matches_a_hand_computed_case(store: Store):
         frame(5, [5, 3, 2, 0], late),
         frame(9, [9, 7, 2, 0], late),
     )
-    found = foretold(store, run_id)
+    found = forecast(store, run_id)
     assert found.steps.tolist() == [1, 5, 9]
     assert found.by_counts.tolist() == [0.5, 1.0, 1.0]
     assert found.by_mask.tolist() == [0.5, 1.0, 1.0]
@@ -48,6 +48,6 @@ def test_prediction_by_counts_matches_a_hand_computed_case(store: Store):
 
 def test_one_frame_or_pooled_weights_give_no_prediction(store: Store):
     one = frame(1, [1, 0, 1, 0], [True, False, True, False])
-    assert foretold(store, logged(store, one)) is None
+    assert forecast(store, logged(store, one)) is None
     blocks = [frame(step, [1, 0, 1, 0], [True, False, True, False], pool=2) for step in (1, 2)]
-    assert foretold(store, logged(store, *blocks)) is None
+    assert forecast(store, logged(store, *blocks)) is None

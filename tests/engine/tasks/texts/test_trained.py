@@ -17,7 +17,7 @@ from sparsecore.engine.config import RunConfig
 from sparsecore.engine.tasks.texts.grading import Grader
 from sparsecore.engine.tasks.vulnerabilities import Vulnerabilities
 from sparsecore.engine.training.blobs import decode
-from sparsecore.runs.insights.grader import NotTrained, grader, predict
+from sparsecore.runs.insights.grader import CannotGrade, grader, predict
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers.worker import Worker
 
@@ -102,13 +102,13 @@ def test_a_text_without_words_is_refused(store: Store, run: str, text: str):
 
 
 def test_what_cannot_grade_says_why(store: Store):
-    with pytest.raises(NotTrained, match="there is no run 'x'"):
+    with pytest.raises(CannotGrade, match="there is no run 'x'"):
         grader(store, "x")
     waiting = store.create(RunConfig(task="vulnerabilities"))
-    with pytest.raises(NotTrained, match="has no checkpoint yet"):
+    with pytest.raises(CannotGrade, match="has no checkpoint yet"):
         grader(store, waiting)
     sinc = store.create(RunConfig(task="sinc"))
-    with pytest.raises(NotTrained, match="learned sinc"):
+    with pytest.raises(CannotGrade, match="learned sinc"):
         grader(store, sinc)
 
 

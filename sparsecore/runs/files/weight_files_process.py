@@ -1,7 +1,7 @@
-"""`python -m sparsecore.runs.files.takeaway_process HOME` makes the files of one run for the server.
+"""`python -m sparsecore.runs.files.weight_files_process HOME` exports the weights of one run for the server.
 
-Its question is the first line of standard input, `{"run": …, "folder": …}`; on standard output it tells how
-far it is, a line of JSON a file, and at the end the `result`, or the `problem`. It ends with its server.
+Its question is the first line of standard input, `{"run": …, "folder": …}`. On standard output it prints a
+line of JSON per file, and at the end the `result` or the sentence of a `problem`. It ends with its server.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from sparsecore.runs.files.takeaway import Differs, NotReady, take_away
+from sparsecore.runs.files.weight_files import NotFinished, OutputsDiffer, write_weight_files
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers.assignments import end_with_server
 from sparsecore.runs.workers.worker import error_sentence, one_thread
@@ -30,22 +30,22 @@ def main(home: Path) -> None:
     one_thread()
     store = Store(home)
 
-    def tell(done: int, total: int, form: str) -> None:
+    def report(done: int, total: int, form: str) -> None:
         if gone.is_set():
             os._exit(1)
         _print(done=done, total=total, form=form)
 
     try:
-        taken = take_away(store, question["run"], Path(question["folder"]), tell)
+        files = write_weight_files(store, question["run"], Path(question["folder"]), report)
     except KeyError:
         _print(problem="the run no longer exists.")
-    except (NotReady, Differs) as error:
+    except (NotFinished, OutputsDiffer) as error:
         _print(problem=str(error))
     except Exception as error:
         _print(problem=error_sentence(error))
         raise
     else:
-        _print(result=taken.summary())
+        _print(result=files.summary())
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 from sparsecore.__main__ import app
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.training.blobs import decode
-from sparsecore.runs.files import takeaway
+from sparsecore.runs.files import weight_files
 from sparsecore.runs.files.script import NoScript, run_script
-from sparsecore.runs.files.takeaway import Differs, NotReady, take_away
+from sparsecore.runs.files.weight_files import NotFinished, OutputsDiffer, write_weight_files
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers.worker import Worker
 
@@ -42,7 +42,7 @@ def test_every_form_is_written_with_its_true_size(store: Store, tmp_path: Path, 
     steps = 2 if task == "vulnerabilities" else 60
     run = trained(store, task=task, max_steps=steps)
     told = []
-    taken = take_away(store, run, tmp_path, lambda *at: told.append(at))
+    taken = write_weight_files(store, run, tmp_path, lambda *at: told.append(at))
     assert tuple(taken.forms) == FORMS
     for form in FORMS[1:]:
         assert (tmp_path / taken.forms[form]["file"]).stat().st_size == taken.forms[form]["bytes"]
@@ -61,25 +61,25 @@ def test_every_form_is_written_with_its_true_size(store: Store, tmp_path: Path, 
 
 def test_what_has_not_ended_is_refused_in_a_sentence(store: Store, tmp_path: Path):
     run = store.create(RunConfig())
-    with pytest.raises(NotReady, match=f"run {run} has no final weights"):
-        take_away(store, run, tmp_path)
+    with pytest.raises(NotFinished, match=f"run {run} has no final weights"):
+        write_weight_files(store, run, tmp_path)
     with pytest.raises(NoScript, match=f"run {run} has no result"):
         run_script(store, store.get(run))
     with pytest.raises(KeyError):
-        take_away(store, "nothere", tmp_path)
+        write_weight_files(store, "nothere", tmp_path)
     assert list(tmp_path.glob("*.*")) == []
 
 
 def test_a_file_that_gives_something_else_is_refused(store: Store, tmp_path: Path, monkeypatch):
     run = trained(store)
-    monkeypatch.setattr(takeaway.onnx_file, "outputs", lambda model, given: np.zeros((len(given), 1)) + 5)
-    with pytest.raises(Differs, match="differs from that of the network"):
-        take_away(store, run, tmp_path)
+    monkeypatch.setattr(weight_files.onnx_file, "outputs", lambda model, given: np.zeros((len(given), 1)) + 5)
+    with pytest.raises(OutputsDiffer, match="differs from that of the network"):
+        write_weight_files(store, run, tmp_path)
 
 
 def process(store: Store, **question: str) -> list[dict]:
     done = subprocess.run(
-        [sys.executable, "-m", "sparsecore.runs.files.takeaway_process", str(store.home)],
+        [sys.executable, "-m", "sparsecore.runs.files.weight_files_process", str(store.home)],
         input=json.dumps(question) + "\n",
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,

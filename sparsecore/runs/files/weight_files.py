@@ -1,6 +1,6 @@
-"""The files of a finished run for other programs: its weights and masks, dense and sparse, and as ONNX.
+"""Export the weights and masks of a finished run for other programs: dense, sparse and as ONNX.
 
-Imports torch, which the ONNX file is checked against: for the command line and for a process of its own.
+Imports torch, so a server runs it in a child process.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from sparsecore.engine.tasks.base import Task
 from sparsecore.engine.training.blobs import decode
 from sparsecore.runs.store.store import Store
 
-PREFIX = "model."  # of the network's parameters in a checkpoint
-TRIED = 64  # inputs on which the ONNX file is compared
-TOLERANCE = 1e-4  # absolute and relative: the same sums in another order
+PREFIX = "model."  # the prefix of the network's parameters in a checkpoint
+TRIAL_INPUTS = 64  # inputs on which the ONNX file is compared
+TOLERANCE = 1e-4  # absolute and relative: sums in another order differ
 
 Progress = Callable[[int, int, str], None]
 
 
-class NotReady(RuntimeError):
-    """The run has not ended, or left no weights; the message is one sentence."""
+class NotFinished(RuntimeError):
+    """The run has not ended, or has no weights; the message is one sentence."""
 
 
-class Differs(RuntimeError):
-    """The ONNX file does not give what the network gives."""
+class OutputsDiffer(RuntimeError):
+    """The outputs of the ONNX file differ from those of the network."""
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What was written: of each form its `file`, None where there is none, and its bytes.
+class WeightFiles:
+    """The written files: for each form the name of its `file` (or None) and its bytes.
 
-    difference: the largest between an output of the ONNX file in onnxruntime and of the network in PyTorch,
-    over `inputs` inputs.
+    difference: the largest difference of an output between the ONNX file in onnxruntime and the network in
+    PyTorch, over `inputs` inputs.
     """
 
     forms: dict[str, dict[str, Any]]
@@ -49,30 +49,30 @@ class Taken:
     inputs: int
 
     def summary(self) -> dict[str, Any]:
-        """All of it as plain values."""
+        """The fields as plain values."""
         return {"forms": self.forms, "difference": self.difference, "inputs": self.inputs}
 
 
-def take_away(
+def write_weight_files(
     store: Store, run_id: str, folder: Path, progress: Progress = lambda done, total, form: None
-) -> Taken:
+) -> WeightFiles:
     """Write all files of a run into an existing folder.
 
-    Raises KeyError without such a run, NotReady, and Differs.
+    Raises KeyError without such a run, NotFinished, and OutputsDiffer.
     """
     run = store.get(run_id)
     if run is None:
         raise KeyError(run_id)
     saved = store.checkpoint(run_id)
     if run.state != "ended" or saved is None:
-        raise NotReady(f"run {run_id} has no final weights; only a finished run can be exported.")
+        raise NotFinished(f"run {run_id} has no final weights; only a finished run can be exported.")
     config = RunConfig.parse(run.config.model_dump() | store.changes(run_id))
     arrays = decode(saved[1])[0]
     weights = {n.removeprefix(PREFIX): a for n, a in arrays.items() if n.startswith(PREFIX)}
     task = tasks()[config.task].load(Task)
     network = task.network_of(config, weights)
-    given = task.trial_inputs(network, TRIED)
-    # The rows of a table are looked up: it is no weight matrix and never pruned.
+    given = task.trial_inputs(network, TRIAL_INPUTS)
+    # An embedding is a lookup table, not a weight matrix, and never pruned.
     tables = [f"{name}.weight" for name, part in network.named_modules() if isinstance(part, nn.Embedding)]
     matrices = [name for name, array in weights.items() if array.ndim == 2 and name not in tables]
     makers: dict[str, tuple[str, Callable[[], bytes]]] = {
@@ -89,7 +89,7 @@ def take_away(
     progress(len(makers), len(makers) + 1, "check")
     difference = _compare(network, (folder / forms["onnx"]["file"]).read_bytes(), given)
     progress(len(makers) + 1, len(makers) + 1, "check")
-    return Taken(forms, difference, len(given))
+    return WeightFiles(forms, difference, len(given))
 
 
 def _compare(network: nn.Module, model: bytes, given: np.ndarray) -> float:
@@ -99,7 +99,7 @@ def _compare(network: nn.Module, model: bytes, given: np.ndarray) -> float:
     found = onnx_file.outputs(model, given)
     difference = float(np.abs(found - wanted).max())
     if not np.allclose(found, wanted, rtol=TOLERANCE, atol=TOLERANCE):
-        raise Differs(
+        raise OutputsDiffer(
             f"the output of the ONNX file differs from that of the network by up to {difference:.3g}."
         )
     return difference
