@@ -69,12 +69,8 @@ def packages() -> Finding:
     """Compare the installed packages with the versions in requirements.txt."""
     listed = ROOT / "requirements.txt"
     if not listed.is_file():
-        return Finding(
-            "packages",
-            "warning",
-            f"{listed} is missing, so versions cannot be checked",
-            "run from a complete copy",
-        )
+        found = f"{listed} is missing, so versions cannot be checked"
+        return Finding("packages", "warning", found, "run from a complete copy")
     pins = re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", listed.read_text(encoding="utf-8"), re.MULTILINE)
     missing, other = [], []
     for name, wanted in pins:
@@ -91,7 +87,7 @@ def packages() -> Finding:
         return Finding("packages", "warning", f"other versions: {', '.join(other)}", FROM_PIP)
     known = dict(pins)
     named = ", ".join(f"{name} {known[name]}" for name in ("torch", "streamlit", "numba") if name in known)
-    return Finding("packages", "ok", f"all {len(pins)} packages packages packages as pinned; {named}")
+    return Finding("packages", "ok", f"all {len(pins)} packages as pinned; {named}")
 
 
 def assets() -> Finding:

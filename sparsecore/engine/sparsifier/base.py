@@ -1,4 +1,4 @@
-"""The base of every method: finds the weights, hooks the optimiser, counts who was kept."""
+"""The base of every method: finds the weights, hooks the optimiser, counts retention."""
 
 from __future__ import annotations
 
@@ -27,31 +27,27 @@ class NonFiniteWeights(ArithmeticError):
 
 
 class Sparsifier(ABC):
-    """Holds the weights to a rule after every step of any `torch.optim` optimiser.
+    """Holds the weights to a constraint after every step of any `torch.optim` optimiser.
 
-    After `attach`, the training loop stays as it is: a hook projects after each `optimizer.step()`.
-
-    A method is made of independent parts, and overrides those in which it differs:
-      `groups`   who shares a budget,
-      `budgets`  how many each group keeps at the present `step` (budget and schedule),
-      `scores`   what is compared in place of |w| (a neuron's norm spread over its row prunes whole neurons),
-      `reserved` what survives whatever its score,
+    After `attach`, a hook projects after each `optimizer.step()`; the training loop stays as it is.
+    A method has independent parts and overrides those in which it differs:
+      `groups`   which weights share a budget,
+      `budgets`  the weights that each group keeps at the current `step` (budget and schedule),
+      `scores`   the values compared in place of |w| (a neuron's norm in its whole row prunes neurons),
+      `reserved` the weights that survive at any score,
       `select`   the support itself, for methods that drop and regrow,
-      `due`      at which steps the support is chosen anew; in between it is held,
+      `due`      the steps at which the support is chosen anew; in between it is held,
       `penalty`  a term of the loss.
 
     layers: every weight tensor in the order of the network, embeddings included.
-    counts: the retention count of every weight of `layers`, int32 of its shape: steps it was kept after.
-    masks: what the last projection kept; all True for an exempt layer.
-    kept: how many weights of each layer that is.
-    thresholds: the magnitude that the last weight of each group had to reach.
-    step: optimiser steps since `attach`.
+    counts: the retention count of every weight of `layers`, int32: the steps after which it was kept.
+    masks: the support after the last projection; all True for a layer that is not pruned.
+    kept: the kept weights per layer. thresholds: the smallest kept magnitude of each group.
+    step: optimiser steps since `attach`. still: steps since the support last changed.
     changed: positions that entered or left the support at the last step.
-    still: steps since the support last moved.
-    jaccard: overlap of the supports of the last two steps, |A∩B| / |A∪B|; 1 when nothing moved.
+    jaccard: overlap of the supports of the last two steps, |A∩B| / |A∪B|; 1 without a change.
     freeze_at, freeze_settled: freeze automatically at this step, or after this many steps without a change.
-    frozen: the layers with a fixed support; None while it may change.
-    density: ρ at the present step; 1 without a constraint.
+    frozen: the layers with a fixed support; None while it may change. density: ρ now; 1 without a constraint.
     """
 
     density: float = 1.0
@@ -87,24 +83,24 @@ class Sparsifier(ABC):
 
     @classmethod
     def arguments(cls, config: RunConfig) -> dict[str, Any]:
-        """What the class is made with for a run, besides what its card gives and brings."""
+        """Return constructor arguments for a run, in addition to those of the card."""
         return {}
 
     def follow(self, config: RunConfig, before: RunConfig, own: Sequence[str] = ()) -> None:
-        """Take over live parameters that have changed since `before`; `own` are those of its card."""
+        """Apply live parameters that have changed since `before`; own: those of its card."""
         for name in own:
             setattr(self, name, getattr(config, name))
 
     @abstractmethod
     def groups(self, layers: Sequence[Layer]) -> list[str | None]:
-        """The budget that each layer shares, None for an exempt one."""
+        """Return the group of each layer, None for one that is not pruned."""
 
     @abstractmethod
     def budgets(self) -> dict[str, int]:
-        """The exact number of weights each group keeps at the present step."""
+        """Return the exact number of weights that each group keeps at the current step."""
 
     def scores(self, group: str, places: Sequence[int], keep: int) -> list[Tensor] | None:
-        """A score for each weight of these layers, the largest survive; None for |w|."""
+        """Return a score for each weight of these layers, the largest survive; None for |w|."""
         return None
 
     def reserved(self, group: str, places: Sequence[int], keep: int) -> list[Tensor] | None:

@@ -67,7 +67,7 @@ def require_memory(config: RunConfig, wanted: int) -> None:
             "limit.memory.allowed",
         )
     elif wanted > free:
-        why, key = f"only only only {size_text(free)} is free now", "limit.memory.free"
+        why, key = f"only {size_text(free)} is free now", "limit.memory.free"
     else:
         return
     sentence = (
