@@ -63,7 +63,7 @@ def require_memory(config: RunConfig, wanted: int) -> None:
     most, free = _limit("max_memory"), free_memory()
     if most is not None and wanted > most:
         why, key = (
-            f"SPARSECORE_MAX_MEMORY allows {size_text(most)} per run per run per run",
+            f"SPARSECORE_MAX_MEMORY allows {size_text(most)} per run",
             "limit.memory.allowed",
         )
     elif wanted > free:
