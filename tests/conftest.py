@@ -7,13 +7,17 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from sqlalchemy import NullPool, create_engine
+from xdist.scheduler import LoadScopeScheduling
 
 from sparsecore.runs.store.store import Store
 from tests.postgresql import Server, missing, programs
+
+BROWSER = "tests/browser/"
 
 settings.register_profile(
     "sparsecore",
@@ -95,16 +99,12 @@ def either_database(request: pytest.FixtureRequest, home: Path, monkeypatch: pyt
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Choose what runs by default, and which tests share a worker.
+    """Choose what runs by default.
 
-    A test of both databases runs on PostgreSQL only where the SQL differs: mark `dialect`. The tests of
-    a file share a worker, and so do all browser tests, for one server and one Chromium. The mark `cluster`
+    A test of both databases runs on PostgreSQL only where the SQL differs: mark `dialect`. The mark `cluster`
     is on every test that is skipped without requirements-cluster.txt.
     """
     for item in items:
-        folder = item.path.parent
-        group = folder if folder.name == "browser" else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group.relative_to(item.config.rootpath))))
         database = getattr(item, "callspec", None) and item.callspec.params.get("either_database")
         if database == "postgresql" and not item.get_closest_marker("dialect"):
             item.add_marker(pytest.mark.slow)
@@ -115,3 +115,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _fixtures(item: pytest.Item) -> list[str]:
     """The fixtures of a test and theirs; a doctest has none."""
     return getattr(item, "fixturenames", [])
+
+
+class ByFile(LoadScopeScheduling):
+    """The tests of a file share a worker, and so do all browser tests, for one server and one Chromium."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return BROWSER if file.startswith(BROWSER) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Schedule by `ByFile`; `--dist loadgroup` does not see the groups of pytest 9."""
+    return ByFile(config, log)
