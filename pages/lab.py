@@ -1,5 +1,7 @@
 """Lab: pick a task and a ρ, press Train, and watch it happen."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from sparsecore.dashboard import classroom, controls
@@ -13,6 +15,7 @@ from sparsecore.dashboard.session import WELCOME, differs_from, linked_run, the_
 from sparsecore.dashboard.visitor import may, tell_refusal, whose_line
 from sparsecore.engine.cards import tasks
 
+DATA = Path(__file__).with_name("data.py")
 ICON = ":material/science:"
 ORDER = 10
 
@@ -36,6 +39,8 @@ def choices() -> None:
     choice("size", on_change=controls.follow_task)
     with st.popover(say("more"), icon=":material/tune:"):
         columns([st.session_state["method"]])
+        if tasks()[st.session_state["task"]].reads_texts:
+            st.page_link(DATA, label=say("data.link"), icon=":material/upload_file:")
 
 
 fixed, follows = classroom.is_requested(classroom.HIDDEN), classroom.is_requested(classroom.FOLLOW)

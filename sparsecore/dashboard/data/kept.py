@@ -15,7 +15,6 @@ from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.data.incoming import JUST_KEPT, facts, grades, translated
 from sparsecore.engine.cards import tasks
 
-PAGE = Path(__file__).parents[3] / "pages" / "data.py"
 REMOVING = "removing"  # in the session: the texts whose removal awaits confirmation
 REFUSED = "remove_refused"
 
@@ -37,7 +36,6 @@ def choose(folder: Path, shown: dict[str, Any]) -> None:
     controls.problem("data")
     if chosen is None:
         st.caption(say("data.builtin.help"))
-    st.page_link(PAGE, label=say("data.link"), icon=":material/upload_file:")
 
 
 def _no_noise() -> None:

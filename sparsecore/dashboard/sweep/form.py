@@ -184,7 +184,7 @@ def _changed(config: RunConfig) -> dict[str, Any]:
 def _brought(config: RunConfig) -> dict[str, Any]:
     """What is not as usual of the parameters that the task and the chosen methods bring."""
     found = {}
-    for card in (tasks()[config.task], *(methods()[name] for name in st.session_state[METHODS])):
+    for card in (tasks()[config.task], *(methods()[name] for name in st.session_state.get(METHODS, ()))):
         for name in card.own.keys() - PARAMETERS.keys():
             value = st.session_state.get(name)
             if value is not None and value != of_card(card, name).default:

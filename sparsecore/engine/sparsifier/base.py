@@ -21,9 +21,7 @@ class NonFiniteWeights(ArithmeticError):
 
     def __init__(self, layer: str) -> None:
         self.layer = layer
-        super().__init__(
-            f"the weight {layer} contains a NaN after the optimiser's step; nothing was changed."
-        )
+        super().__init__(f"the weight {layer} has a NaN after the optimiser's step; nothing was changed.")
 
 
 class Sparsifier(ABC):
@@ -177,9 +175,8 @@ class Sparsifier(ABC):
         self._counts = [torch.zeros_like(layer.weight, dtype=torch.int32) for layer in self.layers]
         self.masks = [torch.ones_like(layer.weight, dtype=torch.bool) for layer in self.layers]
         self.kept = [layer.weight.numel() for layer in self.layers]
-        self.thresholds, self.jaccard = {}, 1.0
+        self.thresholds, self.jaccard, self._projectors = {}, 1.0, {}
         self.step = self.changed = self.still = self._held = self._exempt = 0
-        self._projectors = {}
         self._hook(optimizer)
         return self
 
@@ -326,9 +323,7 @@ class Sparsifier(ABC):
         """
         shapes = [tuple(mask.shape) for mask in state["masks"]]
         if shapes != [tuple(mask.shape) for mask in self.masks]:
-            raise ValueError(
-                f"this state belongs to layers of the shapes {shapes}, not to the attached layers."
-            )
+            raise ValueError(f"this state is of layers of the shapes {shapes}, not of the attached ones.")
         self.unfreeze()
         for mine, theirs in ((self.masks, state["masks"]), (self.counts, state["counts"])):
             for old, new in zip(mine, theirs, strict=True):

@@ -84,7 +84,7 @@ def test_a_state_of_other_layers_is_refused():
     state = begin("global")
     model = nn.Linear(3, 3)
     other = HardThreshold(0.5).attach(model, torch.optim.SGD(model.parameters(), lr=0.1))
-    with pytest.raises(ValueError, match=r"belongs to layers of the shapes \[\(12, 6\), \(5, 12\)\]"):
+    with pytest.raises(ValueError, match=r"is of layers of the shapes \[\(12, 6\), \(5, 12\)\]"):
         other.load_state_dict(state[2].state_dict())
 
 
