@@ -6,6 +6,7 @@ from copy import deepcopy
 import numpy as np
 import pytest
 
+from sparsecore.engine.cards import tasks
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.training import frame as frame_module
 from sparsecore.engine.training.blobs import encode
@@ -23,7 +24,7 @@ from sparsecore.engine.training.frame_layout import (
 from sparsecore.engine.training.frame_reading import Frame, Misfit, Scene, check_frame, check_scene
 from sparsecore.engine.training.loop import train
 
-TASKS = {"sinc": "curve", "spirals": "boundary", "vulnerabilities": "confusion"}
+TASKS = {name: card.picture for name, card in tasks().items()}
 
 
 def trained(task: str, **settings: object) -> tuple[Scene, Frame]:
@@ -47,7 +48,7 @@ def test_a_run_makes_the_arrays_and_the_fields_that_the_layout_declares(task: st
     assert scene.arrays.keys() == {array.name for array in kind.scene}
     names = {array.name for array in (*EXACT, *BLOCKS, *LAYER)}
     drawn = {name for name in frame.arrays if name.rsplit(".", 1)[0] in names}
-    assert frame.arrays.keys() - drawn == {kind.drawn.name}
+    assert frame.arrays.keys() - drawn == {array.name for array in kind.drawn}
     check_scene(scene, TASKS[task])
     check_frame(frame, scene)
 
