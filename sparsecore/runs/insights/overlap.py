@@ -77,7 +77,7 @@ class _FrameCounts:
     """The counts of two frames per layer, and whether either run constrains the layer."""
 
     layers: tuple[str, ...]
-    count_overlap: tuple[MaskCounts, ...]
+    shared: tuple[MaskCounts, ...]
     constrained: tuple[bool, ...]
 
 

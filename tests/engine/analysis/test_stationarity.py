@@ -428,13 +428,13 @@ def test_a_frozen_support_is_lifted_for_the_certificate_alone():
 def test_a_gradient_that_is_not_finite_is_named():
     point = plane([1.0, 0.0])
     point.b[0] = math.nan
-    with pytest.raises(ValueError, match="the gradient of weight is not finite in 2 of 2 places"):
+    with pytest.raises(ValueError, match="the gradient of weight is not finite in 2 of 2 entries"):
         point.certificate()
 
 
 def test_a_weight_that_is_not_finite_is_named():
     point = plane([math.nan, 0.0])
-    with pytest.raises(ValueError, match="the weight of weight is not finite in 1 of 2 places"):
+    with pytest.raises(ValueError, match="the weight of weight is not finite in 1 of 2 entries"):
         point.certificate()
 
 
