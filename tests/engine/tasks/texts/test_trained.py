@@ -108,7 +108,7 @@ def test_what_cannot_grade_says_why(store: Store):
     with pytest.raises(CannotGrade, match="has no checkpoint yet"):
         grader(store, waiting)
     sinc = store.create(RunConfig(task="sinc"))
-    with pytest.raises(CannotGrade, match="learned sinc"):
+    with pytest.raises(CannotGrade, match="is on sinc; only a run on texts can grade"):
         grader(store, sinc)
 
 
