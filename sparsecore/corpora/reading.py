@@ -42,7 +42,7 @@ def read_corpus(
 
     >>> read_corpus("/no/such/file.csv")
     Traceback (most recent call last):
-    sparsecore.corpora.corpus.CorpusError: There is no file file.csv; choose one that exists.
+    sparsecore.corpora.corpus.CorpusError: There is no file file.csv.
     """
     path = Path(path)
     context = new_context(path, **options)

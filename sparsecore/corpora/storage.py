@@ -74,7 +74,7 @@ def load(corpus_id: str, folder: Path) -> Corpus:
 
     >>> load("../../etc/passwd", Path("."))
     Traceback (most recent call last):
-    sparsecore.corpora.corpus.CorpusError: A corpus id is 16 digits of 0-9 and a-f, which this one is not.
+    sparsecore.corpora.corpus.CorpusError: A data set id has 16 hexadecimal digits (0-9, a-f).
     """
     if not isinstance(corpus_id, str) or not ID_PATTERN.fullmatch(corpus_id):
         raise CorpusError("bad_id", f"A data set id has {ID_LENGTH} hexadecimal digits (0-9, a-f).")

@@ -273,7 +273,7 @@ def test_viewers_beyond_the_limit_are_told_so_and_the_others_stay(server: Server
 
     found = in_a_thread(crowd())
     assert found.pop("healthy") > 0
-    assert found == {(CROWDED, f"{SEATS} viewers is reached; try again later"): times // 2}
+    assert found == {(CROWDED, f"the limit of {SEATS} viewers is reached; try again later"): times // 2}
     in_a_thread(finds_a_place(server, good))
 
 

@@ -60,7 +60,7 @@ def test_the_judge_agrees_with_the_network(task: str):
     ("arrays", "said"),
     [
         ({}, "no layer fc1"),
-        ({"model.fc1.weight": np.zeros((2, 1))}, "does not fit its bias"),
+        ({"model.fc1.weight": np.zeros((2, 1))}, "but no matching bias"),
         (network(([[float("nan")]], [0.0])), "not finite"),
         (network(([[1.0, 1.0]], [0.0])), "takes 2 inputs but receives 1"),
     ],
