@@ -220,7 +220,8 @@ def test_a_reader_who_never_ends_holds_nobody_up(store: Store):
 
 
 def test_a_damaged_store_is_told_in_one_sentence_and_a_backup_goes_on(store: Store):
-    training = Training(store)
+    long = RunConfig(theta=0.0, max_steps=15_000, seed=11)  # not over at its first checkpoint
+    training = Training(store, long)
     soon(lambda: store.checkpoint(training.run), "a checkpoint")
     training.gone.set()
     training.thread.join(60)
@@ -233,7 +234,7 @@ def test_a_damaged_store_is_told_in_one_sentence_and_a_backup_goes_on(store: Sto
     with pytest.raises(StoreError, match="restore a backup"):
         store.get(training.run)
     Path(store.url.database).write_bytes(before)  # the very same Store, as in a server that was left running
-    Training(store, CONFIG, training.run).ends_as_if_left_alone()
+    Training(store, long, training.run).ends_as_if_left_alone()
 
 
 def test_a_store_that_is_moved_away_is_begun_anew(store: Store):
