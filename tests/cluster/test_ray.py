@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +164,8 @@ def test_stopped_before_its_process_takes_a_step_a_run_is_paused_and_goes_on_whe
         stored.stop(shared, sweep)
 
     Ray(shared).run(sweep, once(lambda runs: runs[0].state == "running", halt_and_stop))
-    os.kill(halted[0], signal.SIGKILL)
+    with suppress(ProcessLookupError):  # Ray may have ended it already
+        os.kill(halted[0], signal.SIGKILL)
     (run,) = shared.list()
     assert (run.state, run.worker, shared.take_commands(run.id)) == ("paused", None, [])
     stored.resume(shared, sweep)
