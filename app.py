@@ -15,13 +15,15 @@ import streamlit as st
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware import Middleware
 
-from sparsecore.dashboard.help import documents
-from sparsecore.dashboard.server import scripts
+from sparsecore.corpora import storage
+from sparsecore.dashboard import documents
+from sparsecore.dashboard.server import components
 from sparsecore.dashboard.server.identity import GiveOwner
 from sparsecore.dashboard.server.live_route import LiveRoute
 from sparsecore.dashboard.server.static import PackedScripts
+from sparsecore.dashboard.visitor import door
 from sparsecore.engine.cards import CardError, methods, tasks
-from sparsecore.runs.store.catalogue import purge
+from sparsecore.runs.store import catalogue
 from sparsecore.runs.store.database import StoreError
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers.supervisor import Supervisor
@@ -47,6 +49,8 @@ async def lifespan(_app: st.App) -> AsyncIterator[None]:
     """Workers start and stop with the server; garbage is collected on a clock, not after every click."""
     supervisor = Supervisor(store)
     supervisor.start()
+    if code := door().code:
+        print(f"  Teacher's code until this server stops: {code} (enter it in the app under You)", flush=True)
     gc.collect()
     gc.freeze()
     collecting = asyncio.create_task(_collect())
@@ -66,19 +70,20 @@ async def _collect() -> None:
 
 
 def _purge() -> None:
-    """Erase the runs that were deleted long ago; a store that cannot be written to is tried again."""
+    """Erase the runs and texts that were deleted long ago; what cannot be written to is tried again."""
     try:
-        purge(store)
-    except (StoreError, SQLAlchemyError) as error:
-        logger.warning("Deleted runs could not be erased: %s The server tries again.", error)
+        catalogue.purge(store)
+        storage.purge(store.home / "corpora", catalogue.UNDO_SECONDS)
+    except (StoreError, SQLAlchemyError, OSError) as error:
+        logger.warning("Deleted runs or texts could not be erased: %s The server tries again.", error)
 
 
 app = st.App(
     Path(__file__).parent / "pages" / "_navigation.py",
-    routes=[*live.routes(), scripts.route(), documents.route()],
+    routes=[*live.routes(), components.route(), documents.route()],
     middleware=[
         Middleware(PackedScripts),
-        Middleware(scripts.PreloadScripts),
+        Middleware(components.PreloadScripts),
         Middleware(GiveOwner, store=store),
     ],
     lifespan=lifespan,

@@ -27,7 +27,8 @@ st.logo(str(ASSETS / "logo.svg"), size="large")
 st.html(ASSETS / "page.css")
 with st.container(key="page_language"):  # takes no room: assets/page.css
     tag = TAGS[st.session_state["lang"]]
-    st.html(f"<script>document.documentElement.lang = '{tag}'</script>", unsafe_allow_javascript=True)
+    script = f"document.documentElement.lang = '{tag}';\n{(ASSETS / 'page.js').read_text(encoding='utf-8')}"
+    st.html(f"<script>{script}</script>", unsafe_allow_javascript=True)
     style_words(":root", {f"offline-{part}": say(f"offline.{part}") for part in ("title", "what")})
 
 page = st.navigation(

@@ -2,27 +2,27 @@
 
 import streamlit as st
 
-from sparsecore.dashboard.compare import choice
-from sparsecore.dashboard.compare.view import compare_view
+from sparsecore.dashboard import compare
 from sparsecore.dashboard.controls import say
-from sparsecore.dashboard.lab.transport import language_switch
 from sparsecore.dashboard.visitor import tell_refusal
+from sparsecore.dashboard.widgets import page_header
 
 ICON = ":material/compare:"
 ORDER = 80
 
-with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-    st.subheader(say("compare.title"), anchor=False)
-    language_switch()
+page_header(say("compare.title"))
 tell_refusal()
 
-first, second = choice.chosen()
-if first is not None:
-    choice.choose(first, second)
-if first is None or second is None:
-    choice.offer(first)
+first, second = compare.chosen()
+missing = first is None and compare.names_runs()
+if first is not None or missing:
+    compare.choose(first, second)
+if missing:
+    st.info(say("compare.choose"))
+elif first is None or second is None:
+    compare.offer(first)
 elif first.config.task != second.config.task:
     tasks = {name: say(f"task.{run.config.task}") for name, run in (("a", first), ("b", second))}
     st.warning(say("compare.refused.tasks", **tasks))
 else:
-    compare_view(first, second)
+    compare.compare_view(first, second)

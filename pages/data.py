@@ -8,8 +8,9 @@ from sparsecore.dashboard import controls
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.data import kept
 from sparsecore.dashboard.data.incoming import incoming
-from sparsecore.dashboard.lab.transport import language_switch
 from sparsecore.dashboard.session import the_store
+from sparsecore.dashboard.visitor import tell_refusal
+from sparsecore.dashboard.widgets import page_header
 
 ICON = ":material/database:"
 ORDER = 90
@@ -17,9 +18,8 @@ ORDER = 90
 folder = the_store().home / "corpora"
 controls.load(None)
 
-with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-    st.subheader(say("data.title"), anchor=False)
-    language_switch()
+page_header(say("data.title"))
+tell_refusal()
 
 bring, keep = st.columns(2, gap="medium")
 with bring:

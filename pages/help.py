@@ -2,17 +2,15 @@
 
 import streamlit as st
 
+from sparsecore.dashboard import documents
 from sparsecore.dashboard.controls import plain, say
-from sparsecore.dashboard.help import documents
-from sparsecore.dashboard.lab.transport import language_switch
+from sparsecore.dashboard.widgets import page_header
 
 ICON = ":material/help:"
 ORDER = 100
 
 st.html(documents.FOLDER / "help.css")
-with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-    st.subheader(say("page.help"), anchor=False)
-    language_switch()
+page_header(say("page.help"))
 
 language = st.session_state["lang"]
 if language != "en":

@@ -5,14 +5,24 @@ from pathlib import Path
 import streamlit as st
 
 from sparsecore.dashboard import classroom, controls
-from sparsecore.dashboard.controls import say
+from sparsecore.dashboard.controls import plain, say
+from sparsecore.dashboard.data import kept
 from sparsecore.dashboard.lab import cures, prediction
-from sparsecore.dashboard.lab.transport import language_switch, tell_changes, transport
+from sparsecore.dashboard.lab.transport import tell_changes, transport
 from sparsecore.dashboard.live_view import is_frozen, live_view
 from sparsecore.dashboard.parameters import choice, columns, density_slider
-from sparsecore.dashboard.presses import do_pressed
-from sparsecore.dashboard.session import WELCOME, differs_from, linked_run, the_store, welcome_run
+from sparsecore.dashboard.runs import files
+from sparsecore.dashboard.session import (
+    WELCOME,
+    come_back,
+    differs_from,
+    do_pressed,
+    linked_run,
+    the_store,
+    welcome_run,
+)
 from sparsecore.dashboard.visitor import may, tell_refusal, whose_line
+from sparsecore.dashboard.widgets import language_switch
 from sparsecore.engine.cards import tasks
 
 DATA = Path(__file__).with_name("data.py")
@@ -52,27 +62,39 @@ with st.container(horizontal=True, vertical_alignment="bottom", key="choices"):
         classroom.menu()
     language_switch()
 
+trainable = not controls.problems()
 if follows:
     classroom.stay_along()
-elif fixed:
-    transport(run, frozen)
 else:
-    slider, buttons = st.columns([3, 7], vertical_alignment="bottom")
-    with slider:
-        density_slider()
+    controls.covered_problems()
+    buttons = st.container()
+    if not fixed:
+        slider, buttons = st.columns([3, 7], vertical_alignment="bottom")
+        with slider:
+            density_slider()
     with buttons:
-        transport(run, frozen)
+        transport(run, frozen, trainable=trainable)
 
 config = controls.checked(controls.save())
 tell_refusal()
 if "run" in st.query_params and linked is None:
     st.warning(say("run.missing", run=st.query_params["run"]))
+    come_back(st.query_params["run"])
 elif config is not None and not follows and differs_from(config, run, run.origin == WELCOME or may(run)):
-    st.caption(say("settings.differ"))
-whose_line(run)
+    if config.data:
+        st.info(say("settings.texts", name=plain(kept.name_of(config.data, store.home / "corpora"))))
+    else:
+        st.caption(say("settings.differ"))
+if not follows:
+    whose_line(run)
 classroom.show_way(run)
 if not (fixed or follows):
     cures.offer(run)
 live_view(run, frozen)
+if not (fixed or follows):
+    with st.container(horizontal=True, vertical_alignment="center", key="run_files"):
+        st.caption(say("run.id", run=run.id))
+        with st.popover(say("take.title"), icon=files.DOWNLOAD, type="tertiary"):
+            files.show(run)
 if tasks()[run.config.task].reads_texts:
     prediction.ask(store, run)

@@ -3,12 +3,12 @@
 import streamlit as st
 
 from sparsecore.dashboard.controls import say
-from sparsecore.dashboard.lab.transport import language_switch
 from sparsecore.dashboard.lessons import parts
 from sparsecore.dashboard.lessons.figures import lesson_figure
 from sparsecore.dashboard.live_view import live_view
-from sparsecore.dashboard.presses import do_pressed
+from sparsecore.dashboard.session import do_pressed
 from sparsecore.dashboard.visitor import tell_refusal
+from sparsecore.dashboard.widgets import page_header
 
 ICON = ":material/school:"
 ORDER = 50
@@ -19,45 +19,31 @@ done = parts.answers_of_visitor()
 answer = done.get(lesson.id)
 revealed = answer is not None
 
-with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-    st.subheader(f"{lesson.order} · {lesson.title.get(parts.language())}", anchor=False)
-    language_switch()
-parts.order(lesson, done)
+page_header(f"{lesson.order} · {parts.in_language(lesson.title)}")
+parts.contents(done)
 tell_refusal()
-
-
-def show_text() -> None:
-    """Show the paragraphs of the lesson."""
-    for paragraph in lesson.text:
-        st.markdown(paragraph.get(parts.language()))
-
-
+# The figure of a lesson without a run is on the right; a run takes the full width below.
+left, right = st.columns([1, 1] if lesson.runs else [5, 7], gap="medium")
+with left:
+    parts.show(lesson.text)
+with right if lesson.runs else left:
+    parts.question(lesson, answer)
+with left:
+    if revealed:
+        st.markdown(f"**{say('lessons.why')}**")
+        parts.show(lesson.question.why)
 run = None
 if lesson.runs:
-    words, question = st.columns(2, gap="medium")
-    with words:
-        show_text()
-        if revealed:
-            parts.why(lesson)
-    with question:
-        parts.question(lesson, answer)
     run = parts.shown_run(lesson, revealed=revealed)
     if lesson.figure and revealed:
         lesson_figure(lesson, run, revealed=revealed)
-    live_view(run)
+    live_view(run, brief=not revealed)
 else:
-    words, shown = st.columns([5, 7], gap="medium")
-    with words:
-        show_text()
-        parts.question(lesson, answer)
-        if revealed:
-            parts.why(lesson)
-    with shown:
+    with right:
         lesson_figure(lesson, None, revealed=revealed)
-
 if revealed:
     parts.onward(lesson, run)
 elif not lesson.runs:
     st.caption(say("lessons.more_after"))
-parts.neighbours(lesson)
+parts.neighbours(lesson, revealed=revealed)
 parts.for_the_teacher()

@@ -3,12 +3,10 @@
 import streamlit as st
 
 from sparsecore.dashboard.controls import say
-from sparsecore.dashboard.lab.transport import language_switch
 from sparsecore.dashboard.paper import reproduce, results
-from sparsecore.dashboard.paper.sorting import sorting
+from sparsecore.dashboard.widgets import page_header
 from sparsecore.paper.comparison import compare
-from sparsecore.paper.reproduction import load_shipped
-from sparsecore.paper.stored_runs import load_shipped_pictures, plan_of
+from sparsecore.paper.reproduction import load_shipped, load_shipped_pictures, plan_of
 from sparsecore.paper.thesis import SORTING
 from sparsecore.settings import ASSETS
 
@@ -16,14 +14,13 @@ ICON = ":material/article:"
 ORDER = 30
 
 st.html(ASSETS / "paper" / "paper.css")
-with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-    st.subheader(say("paper.title"), anchor=False)
-    language_switch()
+page_header(say("paper.title"))
+st.caption(say("paper.thesis"))
 
 table = reproduce.table()
 st.markdown(say(f"paper.about.{table}"))
 if table == SORTING:
-    sorting()
+    results.sorting()
     st.stop()
 
 made = load_shipped(table)

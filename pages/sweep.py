@@ -3,13 +3,13 @@
 import streamlit as st
 
 from sparsecore.dashboard.controls import plain, say
-from sparsecore.dashboard.lab.transport import language_switch
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.sweep import bisection, form, layer_search, results
 from sparsecore.dashboard.sweep.progress import earlier, linked_sweep, live, open_sweep
 from sparsecore.dashboard.visitor import tell_refusal, visitor
+from sparsecore.dashboard.widgets import page_header
 from sparsecore.runs.sweeps import stored
-from sparsecore.runs.sweeps.curves import points
+from sparsecore.runs.sweeps.results import points
 
 ICON = ":material/grid_on:"
 ORDER = 20
@@ -19,20 +19,21 @@ sweep = linked_sweep()
 cells = [] if sweep is None else stored.cells_of(store, sweep.spec)
 form.fill(sweep)
 
-with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-    st.subheader(say("sweep.title"), anchor=False)
-    language_switch()
+page_header(say("sweep.title"))
 
 form.choices()
 spec, refusal = form.chosen_spec()
+known = cells if spec is not None and sweep is not None and spec.is_alike(sweep.spec) else None
+told, new = (refusal, 0) if spec is None else form.plan(spec, known)
 with st.container(horizontal=True, vertical_alignment="center", key="sweep_begin"):
-    button = {"type": "primary", "icon": ":material/play_arrow:", "key": "sweep_start"}
-    pressed = st.button(say("sweep.start"), help=say("sweep.start.help"), disabled=spec is None, **button)
+    # The small example is the first invitation; where all is trained, nothing is.
+    button = {"type": "primary" if sweep is not None and new else "secondary", "disabled": spec is None}
+    button |= {"icon": ":material/play_arrow:", "key": "sweep_start", "help": say("sweep.start.help")}
+    pressed = st.button(say("sweep.start"), **button)
     if spec is None:
         st.error(refusal)
     else:
-        known = cells if sweep is not None and spec.is_alike(sweep.spec) else None
-        st.markdown(f"{form.plan(spec, known)} {form.differences(spec)}")
+        st.markdown(f"{told} {form.differences(spec)}")
 if pressed and spec is not None:
     open_sweep(stored.begin(store, spec, by=visitor()))
     st.rerun()
@@ -42,7 +43,8 @@ if "sweep" in st.query_params and sweep is None:
     st.warning(say("sweep.missing", sweep=plain(st.query_params["sweep"])))
 if sweep is None:
     with st.container(horizontal=True, vertical_alignment="center", key="sweep_example"):
-        if st.button(say("sweep.example"), help=say("sweep.example.help"), icon=":material/bolt:"):
+        example = {"icon": ":material/bolt:", "type": "primary", "help": say("sweep.example.help")}
+        if st.button(say("sweep.example"), **example):
             open_sweep(stored.begin(store, form.EXAMPLE, by=visitor()))
             st.rerun()
         st.markdown(say("sweep.example.what"))

@@ -3,16 +3,14 @@
 import streamlit as st
 
 from sparsecore.dashboard.controls import say
-from sparsecore.dashboard.lab.transport import language_switch
 from sparsecore.dashboard.lessons.playground import playground
-from sparsecore.teaching.statements import statements
+from sparsecore.dashboard.widgets import page_header
+from sparsecore.teaching.lessons import statements
 
 ICON = ":material/function:"
 ORDER = 40
 
-with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-    st.subheader(say("theory.title"), anchor=False)
-    language_switch()
+page_header(say("theory.title"))
 
 with st.container(border=True, key="theory_playground"):
     st.markdown(f"**{say('theory.playground')}**")

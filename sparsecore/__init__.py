@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Certificate": "sparsecore.engine.analysis.stationarity",
-    "KeepAlive": "sparsecore.engine.sparsifier.keep_alive",
+    "KeepAlive": "sparsecore.engine.sparsifier.constrained",
     "RunConfig": "sparsecore.engine.config",
     "Sparsifier": "sparsecore.engine.sparsifier.base",
     "Projection": "sparsecore.engine.projection.project",
@@ -19,6 +19,12 @@ _HOMES = {
     "stationarity": "sparsecore.engine.analysis.stationarity",
     "train": "sparsecore.engine.training.loop",
     "Store": "sparsecore.runs.store.store",
+}
+
+# They need a library that does not come with this one, and are left out of `import *`.
+_CALLBACKS = {
+    "HuggingFaceCallback": "sparsecore.engine.callbacks.hugging_face",
+    "LightningCallback": "sparsecore.engine.callbacks.lightning",
 }
 
 _MODULES = {
@@ -32,8 +38,15 @@ __all__ = sorted([*_HOMES, *_MODULES, "__version__"])
 def __getattr__(name: str) -> object:
     if name in _MODULES:
         return import_module(_MODULES[name])
+    if name in _CALLBACKS:
+        return getattr(import_module(_CALLBACKS[name]), name)
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        try:
+            return getattr(import_module(_HOMES[name]), name)
+        except ModuleNotFoundError as error:
+            from sparsecore.settings import INSTALL
+
+            raise ImportError(f"{name} needs {error.name}: {INSTALL.format(extra='dashboard')}.") from error
     if name[0].isupper() and (found := _methods().get(name)) is not None:
         return found.load(__getattr__("Sparsifier"))
     raise AttributeError(f"module 'sparsecore' has no attribute {name!r}")
@@ -46,4 +59,4 @@ def _methods() -> dict[str, Any]:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_methods()])
+    return sorted([*__all__, *_CALLBACKS, *_methods()])

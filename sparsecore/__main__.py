@@ -3,9 +3,16 @@
 With `--json`, standard output is one JSON value. Progress and messages go to standard error.
 """
 
-import typer
+import sys
 
-from sparsecore.commands.loading import Program
+try:
+    import typer
+
+    from sparsecore.commands.loading import Program
+except ModuleNotFoundError as error:
+    from sparsecore.settings import INSTALL
+
+    sys.exit(f"Error: the command line needs {error.name}: {INSTALL.format(extra='dashboard')}.")
 
 app = typer.Typer(cls=Program, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 

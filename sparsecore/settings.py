@@ -1,4 +1,4 @@
-"""Folders of the program, every environment variable, sizes in bytes, the environment of child processes.
+"""What the machine and the environment give: folders, every variable, usable cores, sizes in bytes.
 
 The model reads `os.environ` without pydantic-settings: its import takes 100 ms, for which every command would
 wait.
@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import platformdirs
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ByteSize,
@@ -30,6 +33,7 @@ PACKAGE = Path(__file__).parent
 ROOT = PACKAGE if (PACKAGE / "assets").is_dir() else PACKAGE.parent
 ASSETS, PAGES, APP = ROOT / "assets", ROOT / "pages", ROOT / "app.py"
 INSTALLED = ("site-packages", "dist-packages")  # Python searches these by itself
+INSTALL = 'pip install ".[{extra}]" in a copy of sparsecore'  # for what an extra of pyproject.toml has
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -64,15 +68,23 @@ def _folders(text: str) -> list[str]:
     return [folder for folder in text.split(os.pathsep) if folder]
 
 
+def _absolute(folder: Path) -> Path:
+    try:
+        return folder.expanduser().absolute()
+    except RuntimeError as error:  # no such user, or one without a home directory
+        raise ValueError(str(error)) from error
+
+
+Folder = Annotated[Path, AfterValidator(_absolute), _expect("a folder that exists or can be created")]
 Count = Annotated[PositiveInt, _expect("a whole number from 1")]
 Size = Annotated[ByteSize, BeforeValidator(_number_and_unit), _expect("a size such as 500MB or 2GB")]
-Folders = Annotated[tuple[Path, ...], BeforeValidator(_folders)]
+Folders = Annotated[tuple[Folder, ...], BeforeValidator(_folders)]
 
 
 class Settings(BaseModel):
     """A field `name` is the variable `SPARSECORE_NAME`; an unset or empty variable has the default."""
 
-    home: Path | None = Field(
+    home: Folder | None = Field(
         None, description="Folder of runs and texts. Default: the user's data directory."
     )
     store: str = Field(
@@ -111,7 +123,25 @@ def read_setting(name: str) -> Any:
 
 def default_home() -> Path:
     """The home folder: `SPARSECORE_HOME`, else the user's data directory of the operating system."""
-    return read_setting("home") or Path(platformdirs.user_data_dir("sparsecore", appauthor=False))
+    return read_setting("home") or _user_folder(platformdirs.user_data_dir)
+
+
+def cache_folder() -> Path:
+    """The folder of compiled code: in the home folder if that is set, else in the user's cache directory."""
+    home = read_setting("home")
+    return home / "cache" if home else _user_folder(platformdirs.user_cache_dir)
+
+
+def _user_folder(find: Callable[..., str]) -> Path:
+    """A folder of this user; a private one among the temporary files for a user without a home directory."""
+    try:
+        return Path(find("sparsecore", appauthor=False))
+    except RuntimeError:
+        folder = Path(tempfile.gettempdir()) / f"sparsecore-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():  # made by someone else
+        raise SettingError(variable("home"), "", "set for a user without a home directory")
+    return folder
 
 
 def corpora_folder() -> Path:
@@ -122,7 +152,24 @@ def corpora_folder() -> Path:
 @cache
 def extensions() -> tuple[Path, ...]:
     """The folders of additional methods and tasks; read once a process, since every config asks for them."""
-    return tuple(folder.absolute() for folder in read_setting("extensions"))
+    return read_setting("extensions")
+
+
+CPU_QUOTAS = ("cpu.max", "cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")  # of control groups 2, 1 and 1
+CGROUPS, OWN_CGROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+
+
+def usable_cores() -> int:
+    """The cores that this process may use, by its affinity and by the quotas of its control groups."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    own = OWN_CGROUP.read_text() if OWN_CGROUP.is_file() else ""
+    group = CGROUPS / own.rpartition("::/")[2].strip()  # in a container the root
+    for folder in (group, *group.parents):
+        files = [folder / name for name in CPU_QUOTAS]
+        match " ".join(file.read_text() for file in files if file.is_file()).split():
+            case [quota, period] if quota.isdecimal():  # else "max" or -1
+                cores = min(cores, int(quota) // int(period))
+    return max(1, cores)
 
 
 def child_environment(home: Path | None = None, store: str | None = None) -> dict[str, str]:

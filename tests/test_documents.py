@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from typer.main import get_command
 
 import sparsecore as sc
 from sparsecore.__main__ import app
-from sparsecore.dashboard.help import documents
+from sparsecore.dashboard import documents
 from sparsecore.engine.cards import Card, MethodCard, TaskCard
 from sparsecore.settings import Settings, child_environment, variable
 from sparsecore.words import words
@@ -129,7 +130,7 @@ def names(tmp_path: Path) -> Iterator[dict]:
         "w1": torch.randn(30, 50),
         "w2": torch.randn(50),
         "shards": [torch.randn(30, 50)],
-        "TrainerCallback": object,
+        **dict.fromkeys(("lightning", "transformers", "module", "arguments"), MagicMock()),
     }
     torch.distributed.destroy_process_group()
 

@@ -37,6 +37,14 @@ print(paper_table("3-1").task, speaker("en")("live.seed", seed=3))
 print(APP.is_file() and APP.parent == PACKAGE and (PAGES / "lab.py").is_file())
 """
 USED = ["4", "Ended 3", "[]"]
+WITHOUT = """
+import runpy
+for act in (lambda: TRAIN("vulnerabilities"), lambda: sc.Store, lambda: runpy.run_module("sparsecore")):
+    try:
+        act()
+    except (ImportError, RuntimeError, SystemExit) as error:
+        print(error)
+"""
 
 
 def printed(code: str, folder: Path, path: Path) -> list[str]:
@@ -68,22 +76,31 @@ def test_an_installed_package_contains_its_assets_and_pages(installed: Path, tmp
 
 
 def test_the_library_needs_none_of_the_extras(tmp_path: Path):
-    names = {Requirement(line).name for lines in EXTRAS.values() for line in lines}
+    names = {Requirement(line).name for lines in EXTRAS.values() for line in lines} - {"sparsecore"}
     needed = {Requirement(line).name for name in ("torch", "numba") for line in requires(name) or []}
     modules = {"scikit-learn": "sklearn", "markdown-it-py": "markdown_it"}
-    absent = [modules.get(name, name) for name in sorted(names - needed)]
+    absent = [modules.get(name, name.lower().replace("-", "_")) for name in sorted(names - needed)]
     # An import that is set to None raises as one that is not installed does.
     without = f"import sys; sys.modules.update(dict.fromkeys({absent!r}))\n"
-    assert printed(without + 'TASK = "vulnerabilities"' + USE, tmp_path, ROOT) == USED
+    use = USE.replace("in sc.__all__ if", "in sc.__all__ if name != 'Store' and")
+    train = "TRAIN = lambda task: list(sc.train(sc.RunConfig.parse({'task': task, 'max_steps': 1})))\n"
+    *used, texts, store, commands = printed(without + 'TASK = "sinc"' + use + train + WITHOUT, tmp_path, ROOT)
+    assert used == USED
+    assert (texts, store, commands) == (
+        'the task vulnerabilities needs cvss: pip install ".[texts]" in a copy of sparsecore.',
+        'Store needs sqlalchemy: pip install ".[dashboard]" in a copy of sparsecore.',
+        'Error: the command line needs typer: pip install ".[dashboard]" in a copy of sparsecore.',
+    )
 
 
 def test_the_project_and_the_requirements_name_the_same_packages():
     for file, lines in (
-        ("requirements.txt", PROJECT["dependencies"] + EXTRAS["dashboard"]),
+        ("requirements.txt", PROJECT["dependencies"] + EXTRAS["texts"] + EXTRAS["dashboard"]),
         ("requirements-cluster.txt", EXTRAS["cluster"]),
     ):
         pinned = dict(re.findall(r"^([\w-]+)(?:\[\w+\])?==(\S+)$", (ROOT / file).read_text(), re.MULTILINE))
         needed = {each.name: each.specifier for each in map(Requirement, lines)}
+        needed.pop("sparsecore", None)
         assert needed.keys() == pinned.keys()
         assert [name for name in needed if pinned[name] not in needed[name]] == []
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from sparsecore.commands.terminal import JsonFlag, messages, print_figures, refuse
+from sparsecore.commands.data import reading
+from sparsecore.commands.terminal import JsonFlag, messages, print_figures, refuse, with_options
 from sparsecore.corpora.reading import read_corpus
 from sparsecore.engine.config import PARAMETERS
 from sparsecore.settings import default_home
@@ -68,7 +69,7 @@ def batch(
 
 @app.command()
 def step(as_json: JsonFlag = False) -> None:
-    """Time a training step: dense, projected and frozen; about two minutes."""
+    """Time a training step: dense, frozen, projected, and with topk and partition; about four minutes."""
     from sparsecore.commands.benchmarks.step import step as measure
 
     print_figures(measure(), as_json)
@@ -140,6 +141,7 @@ def sweep(
 
 
 @app.command()
+@with_options(reading)
 def text(
     data: Annotated[
         Path | None, typer.Option(help="File of graded texts. Default: the generated texts.")
@@ -156,13 +158,14 @@ def text(
     ] = "random",
     workers: Annotated[int, typer.Option(min=1, help="Processes, one thread each.")] = 1,
     as_json: JsonFlag = False,
+    **options: Any,
 ) -> None:
     """Compare text networks with a linear model; about eight minutes per row and seed."""
     from sparsecore.commands.benchmarks.text import ROWS
     from sparsecore.commands.benchmarks.text import text as measure
 
     try:
-        corpus = None if data is None else read_corpus(data)
+        corpus = None if data is None else read_corpus(data, **reading(**options))
         with _bar() as progress:
             found = measure(
                 corpus,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,21 +16,25 @@ from sparsecore.commands.terminal import (
     FAILED,
     WRONG_ARGUMENTS,
     JsonFlag,
+    answer,
     escape_controls,
     messages,
     refuse,
-    show,
+    with_options,
 )
 from sparsecore.corpora import storage
 from sparsecore.corpora.corpus import CorpusError
+from sparsecore.corpora.grades import read_mapping
 from sparsecore.corpora.inspection import Inspection
 from sparsecore.corpora.inspection import inspect as inspect_file
+from sparsecore.corpora.source import ReadOptions
+from sparsecore.settings import corpora_folder
 
 # Errors in the arguments; all others are errors in the file.
 ARGUMENT_CODES = frozenset(
     (
         *("missing", "directory", "not_a_file", "no_text_column", "no_label_column"),
-        *("bad_name", "name_taken", "no_such_name"),
+        *("bad_name", "name_taken", "no_such_name", "no_sheet", "no_header", "bad_grade"),
     )
 )
 
@@ -39,33 +42,53 @@ app = typer.Typer(name="data", help=__doc__, no_args_is_help=True)
 File = Annotated[
     Path, typer.Argument(help="Export from CNVD, CNNVD, NVD, CVE or OSV, or a table; plain, gzip or zip.")
 ]
-TextOption = Annotated[str | None, typer.Option("--text-column", help="Text column of a table.")]
-LabelOption = Annotated[str | None, typer.Option("--label-column", help="Grade column of a table.")]
+
+
+def reading(
+    *,
+    text_column: Annotated[str | None, typer.Option(help="Text column of a table.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Grade column of a table.")] = None,
+    sheet: Annotated[str | None, typer.Option(help="Sheet of an Excel workbook.")] = None,
+    header_row: Annotated[int | None, typer.Option(min=1, help="Its row with the column names.")] = None,
+    grade: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WORD=GRADE",
+            help="Meaning of a grade: low, medium, high, critical, or none to omit its records. Repeatable.",
+        ),
+    ] = None,
+    scale: Annotated[
+        str | None, typer.Option(help="Numbers of the grades, low to critical: 0-3, 1-4, 4-1, P4-P1, …")
+    ] = None,
+) -> ReadOptions:
+    """Return the options with which a file of texts is read. Raises CorpusError `bad_grade`."""
+    grades = read_mapping(grade or (), scale)
+    columns = {"text_column": text_column, "label_column": label_column}
+    return ReadOptions(**columns, sheet=sheet, header_row=header_row, grades=grades)
 
 
 @app.command()
-def inspect(
-    file: File, text_column: TextOption = None, label_column: LabelOption = None, as_json: JsonFlag = False
-) -> None:
+@with_options(reading)
+def inspect(file: File, as_json: JsonFlag = False, **options: Any) -> None:
     """Show what a file contains: format, rows, grades, skipped records, languages, lengths in characters."""
     with report_errors(), _bar(file) as progress:
-        found = inspect_file(file, text_column=text_column, label_column=label_column, progress=progress)
-    _print(found.summary(), _lines(found), as_json)
+        found = inspect_file(file, progress=progress, **reading(**options))
+    answer(found.summary(), as_json, "\n".join(_lines(found)))
 
 
 @app.command()
+@with_options(reading)
 def add(
     file: File,
     name: Annotated[str | None, typer.Option(help="Name of the data set. Default: the file's name.")] = None,
-    text_column: TextOption = None,
-    label_column: LabelOption = None,
     as_json: JsonFlag = False,
+    **options: Any,
 ) -> None:
     """Store the usable texts of a file, to train with `train vulnerabilities --data NAME`."""
     with report_errors(), _bar(file) as progress:
-        added = storage.add(file, name, text_column=text_column, label_column=label_column, progress=progress)
+        added = storage.add(file, name, progress=progress, **reading(**options))
     lines = [f"name       {added.name}", f"id         {added.id}", *_lines(added.inspection)]
-    _print(added.summary(), lines, as_json)
+    answer(added.summary(), as_json, "\n".join(lines))
 
 
 @app.command("list")
@@ -73,17 +96,14 @@ def list_(as_json: JsonFlag = False) -> None:
     """List the stored data sets."""
     with report_errors():
         found = storage.stored_corpora()
-    if as_json:
-        print(json.dumps([each.summary() for each in found], ensure_ascii=False))
-        return
+    value = [each.summary() for each in found]
     if not found:
-        show("No data sets yet: python -m sparsecore data add FILE")
-        return
+        return answer(value, as_json, "No data sets yet: python -m sparsecore data add FILE")
     table = Table("name", "id", "format", "rows", *found[0].inspection.labels, box=None)
     for each in found:
         counts = (f"{count:,}" for count in each.inspection.labels.values())
         table.add_row(Text(each.name), each.id, each.inspection.format, f"{each.inspection.rows:,}", *counts)
-    show(table)
+    return answer(value, as_json, table)
 
 
 @app.command()
@@ -94,7 +114,8 @@ def remove(
     """Remove a data set. Unfinished runs on it cannot continue."""
     with report_errors():
         removed = storage.remove(name)
-    _print({"id": removed.id, "name": removed.name}, [f"removed    {removed.name}"], as_json)
+        storage.delete(removed.id, corpora_folder())
+    answer({"id": removed.id, "name": removed.name}, as_json, f"removed    {removed.name}")
 
 
 @contextmanager
@@ -126,10 +147,3 @@ def _lines(found: Inspection) -> list[str]:
 
 def _counts(counts: dict[str, int]) -> str:
     return " · ".join(f"{name} {count:,}" for name, count in counts.items()) or "none"
-
-
-def _print(value: dict[str, Any], lines: list[str], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(value, ensure_ascii=False))
-    else:
-        show("\n".join(lines))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 
 import typer
@@ -11,60 +10,56 @@ from sqlalchemy.exc import DBAPIError
 
 from sparsecore.commands import doctor_checks as checks
 from sparsecore.commands.doctor_checks import FROM_PIP, INDENT, Finding
-from sparsecore.commands.terminal import FAILED, JsonFlag, show
+from sparsecore.commands.terminal import FAILED, JsonFlag, answer, show
 from sparsecore.runs.store.database import StoreError
 
 app = typer.Typer()
 
-Check = Callable[[], Finding]
-CHECKS: dict[str, Check] = {
-    "python": checks.python,
-    "packages": checks.packages,
-    "assets": checks.assets,
-    "plotly": checks.plotly_script,
-    "port": checks.port,
-    "settings": checks.settings,
-    "home": checks.home,
-    "disk": checks.disk,
-    "store": checks.store,
-    "clock": checks.clock,
-    "devices": checks.devices,
-    "threads": checks.threads,
-    "compiled": checks.compiled,
-    "train": checks.train,
+CHECKS: dict[str, Callable[[], Finding]] = {
+    check.__name__: check
+    for check in (
+        checks.python,
+        checks.packages,
+        checks.assets,
+        checks.plotly,
+        checks.port,
+        checks.settings,
+        checks.home,
+        checks.disk,
+        checks.store,
+        checks.clock,
+        checks.devices,
+        checks.threads,
+        checks.compiled,
+        checks.train,
+    )
 }
 
 
 @app.command()
 def doctor(as_json: JsonFlag = False) -> None:
     """Check whether this machine can train and serve the dashboard; exit code 1 if not."""
-    findings = []
-    for finding in examine():
-        findings.append(finding)
+    findings = {}
+    for name, check in CHECKS.items():
+        findings[name] = found = _examine(check)
         if not as_json:
-            show(_line(finding))
-    fit = all(finding.verdict != "failed" for finding in findings)
-    if as_json:
-        print(json.dumps({"fit": fit, "checks": [asdict(each) for each in findings]}, ensure_ascii=False))
-    else:
-        show("This machine is ready." if fit else "This machine is not ready: see the failed checks.")
+            advice = f"\n{INDENT} → {found.advice}" if found.advice else ""
+            show(f"{found.verdict:<8} {name:<10} {found.found}{advice}")
+    fit = all(found.verdict != "failed" for found in findings.values())
+    verdict = "This machine is ready." if fit else "This machine is not ready: see the failed checks."
+    rows = [{"name": name} | asdict(found) for name, found in findings.items()]
+    answer({"fit": fit, "checks": rows}, as_json, verdict)
     if not fit:
         raise typer.Exit(FAILED)
 
 
-def _line(finding: Finding) -> str:
-    advice = f"\n{INDENT} → {finding.advice}" if finding.advice else ""
-    return f"{finding.verdict:<8} {finding.name:<10} {finding.found}{advice}"
-
-
-def examine() -> Iterator[Finding]:
-    """Run every check, quick ones first; a check that raises an exception has failed."""
-    for name, check in CHECKS.items():
-        try:
-            yield check()
-        except Exception as error:  # noqa: BLE001 - any exception is a finding
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
-            yield Finding(name, "failed", f"{type(error).__name__}: {reason}", _advice(error))
+def _examine(check: Callable[[], Finding]) -> Finding:
+    """Run a check; one that raises an exception has failed."""
+    try:
+        return check()
+    except Exception as error:  # noqa: BLE001 - any exception is a finding
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
+        return Finding("failed", f"{type(error).__name__}: {reason}", _advice(error))
 
 
 def _advice(error: Exception) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import socket
 import sys
@@ -14,7 +15,7 @@ import time
 import tomllib
 from dataclasses import dataclass
 from importlib import metadata
-from importlib.util import find_spec
+from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
@@ -27,7 +28,18 @@ from sparsecore.runs.store.database import clock as database_clock
 from sparsecore.runs.store.disk import usage as disk_usage
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import runs
-from sparsecore.settings import ASSETS, ROOT, SettingError, Settings, default_home, read_setting, variable
+from sparsecore.settings import (
+    ASSETS,
+    ROOT,
+    SettingError,
+    Settings,
+    default_home,
+    read_setting,
+    size_text,
+    usable_cores,
+    variable,
+)
+from sparsecore.words import LANGUAGES
 
 Verdict = Literal["ok", "warning", "failed"]
 OLDEST_PYTHON = (3, 11)
@@ -41,14 +53,13 @@ STEPS = 60
 SLOW_STEP = 0.1  # seconds; a step of the demo network takes a thousandth of one
 LEAST_SCRIPT = 1_000_000  # bytes of plotly's script; it has 4.8 million
 INDENT = " " * 20  # of the column with the findings
-FROM_PIP = "pip install -r requirements.txt"
+FROM_PIP = f"pip install -r {shlex.quote(str(ROOT / 'requirements.txt'))}"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the result: the check's name, its verdict, what it found, and what to do."""
+    """The verdict of a check, what it found, and what to do."""
 
-    name: str
     verdict: Verdict
     found: str
     advice: str = ""
@@ -61,69 +72,57 @@ def python() -> Finding:
     """Check the version of Python."""
     found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     if sys.version_info < OLDEST_PYTHON:
-        return Finding("python", "failed", found, "install Python 3.11 or newer")
-    return Finding("python", "ok", found)
+        return Finding("failed", found, "install Python 3.11 or newer")
+    return Finding("ok", found)
 
 
 def packages() -> Finding:
     """Compare the installed packages with the versions in requirements.txt."""
-    listed = ROOT / "requirements.txt"
-    if not listed.is_file():
-        found = f"{listed} is missing, so versions cannot be checked"
-        return Finding("packages", "warning", found, "run from a complete copy")
-    pins = re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", listed.read_text(encoding="utf-8"), re.MULTILINE)
-    missing, other = [], []
-    for name, wanted in pins:
-        try:
-            there = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            missing.append(name)
-            continue
-        if there.partition("+")[0] != wanted:  # a build for a device, such as 2.13.0+cpu
-            other.append(f"{name} {there} (pinned: {wanted})")
-    if missing:
-        return Finding("packages", "failed", f"not installed: {', '.join(missing)}", FROM_PIP)
-    if other:
-        return Finding("packages", "warning", f"other versions: {', '.join(other)}", FROM_PIP)
-    known = dict(pins)
-    named = ", ".join(f"{name} {known[name]}" for name in ("torch", "streamlit", "numba") if name in known)
-    return Finding("packages", "ok", f"all {len(pins)} packages as pinned; {named}")
+    listed = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    pins = dict(re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", listed, re.MULTILINE))
+    there = {name: _version(name) for name in pins}
+    if missing := [name for name in pins if not there[name]]:
+        return Finding("failed", f"not installed: {', '.join(missing)}", FROM_PIP)
+    if other := [f"{name} {there[name]} (pinned: {pin})" for name, pin in pins.items() if there[name] != pin]:
+        return Finding("warning", f"other versions: {', '.join(other)}", FROM_PIP)
+    named = ", ".join(f"{name} {pins[name]}" for name in ("torch", "streamlit", "numba") if name in pins)
+    return Finding("ok", f"all {len(pins)} packages as pinned; {named}")
+
+
+def _version(name: str) -> str:
+    """The installed version of a package, without the mark of a build for a device; empty for none."""
+    try:
+        return metadata.version(name).partition("+")[0]
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def assets() -> Finding:
     """Check the files that pages load, and the words of both languages."""
-    from sparsecore.dashboard.server.scripts import ENTRIES, graph, style_of
+    from sparsecore.dashboard.server.components import ENTRIES, graph, style_of
 
-    wanted = ["page.css", "icon.svg", "logo.svg", "paper/paper.css", "paper/tables.json"]
+    wanted = ["page.css", "page.js", "icon.svg", "logo.svg", "paper/paper.css", "paper/tables.json"]
     roots = [root for entry in ENTRIES for root in (entry, style_of(entry))]
     wanted += dict.fromkeys(f"views/{file}" for root in roots for file in graph(root, ASSETS / "views"))
-    wanted += ["words/en.json", "words/zh.json"]
+    words = [f"words/{language}.json" for language in LANGUAGES]
+    wanted += words
     empty = [name for name in wanted if not (ASSETS / name).is_file() or not (ASSETS / name).stat().st_size]
     if empty:
-        return Finding(
-            "assets", "failed", f"missing in {ASSETS}: {', '.join(empty)}", "copy the program again"
-        )
-    keys = [
-        json.loads((ASSETS / "words" / f"{language}.json").read_text(encoding="utf-8")).keys()
-        for language in ("en", "zh")
-    ]
-    if keys[0] != keys[1]:
-        odd = sorted(keys[0] ^ keys[1])
-        return Finding("assets", "failed", f"key in one language only: {odd[0]}", "copy the program again")
-    return Finding("assets", "ok", f"{len(wanted)} files, {len(keys[0])} texts in each language")
+        return Finding("failed", f"missing in {ASSETS}: {', '.join(empty)}", "copy the program again")
+    en, zh = (json.loads((ASSETS / name).read_text(encoding="utf-8")).keys() for name in words)
+    if odd := sorted(en ^ zh):
+        return Finding("failed", f"key in one language only: {odd[0]}", "copy the program again")
+    return Finding("ok", f"{len(wanted)} files, {len(en)} texts in each language")
 
 
-def plotly_script() -> Finding:
+def plotly() -> Finding:
     """Check plotly's script for browsers, which the server takes from its wheel."""
-    spec = find_spec("plotly")
-    if spec is None or spec.origin is None:
-        return Finding("plotly", "failed", "plotly is not installed", FROM_PIP)
-    script = Path(spec.origin).parent / "package_data" / "plotly.min.js"
+    script = files("plotly") / "package_data" / "plotly.min.js"
     size = script.stat().st_size if script.is_file() else 0
     if size < LEAST_SCRIPT:
         advice = "pip install --force-reinstall plotly in the pinned version"
-        return Finding("plotly", "failed", f"the browser script is missing or truncated: {script}", advice)
-    return Finding("plotly", "ok", f"the browser script is present ({size / 1e6:.1f} MB)")
+        return Finding("failed", f"the browser script is missing or truncated: {script}", advice)
+    return Finding("ok", f"the browser script is present ({size / 1e6:.1f} MB)")
 
 
 def port() -> Finding:
@@ -135,8 +134,8 @@ def port() -> Finding:
             probe.bind(("", number))
         except OSError as error:
             advice = f"if it is not the dashboard, run streamlit run app.py --server.port {number + 1}"
-            return Finding("port", "warning", f"{number} is in use ({error.strerror})", advice)
-    return Finding("port", "ok", f"{number} is free")
+            return Finding("warning", f"{number} is in use ({error.strerror})", advice)
+    return Finding("ok", f"{number} is free")
 
 
 def _configured_port() -> int:
@@ -163,8 +162,8 @@ def settings() -> Finding:
         lines.append(f"{variable(name)} {shown}")
     found = f"\n{INDENT}".join(wrong or lines)
     if wrong:
-        return Finding("settings", "failed", found, "correct the variable, or unset it")
-    return Finding("settings", "ok", found)
+        return Finding("failed", found, "correct the variable, or unset it")
+    return Finding("ok", found)
 
 
 def home() -> Finding:
@@ -178,20 +177,20 @@ def home() -> Finding:
             os.fsync(probe.fileno())
     except OSError as error:
         advice = "free some space, or set SPARSECORE_HOME to a writable folder"
-        return Finding("home", "failed", f"{folder} is not writable: {error.strerror}", advice)
-    return Finding("home", "ok", f"{folder} is writable")
+        return Finding("failed", f"{folder} is not writable: {error.strerror}", advice)
+    return Finding("ok", f"{folder} is writable")
 
 
 def disk() -> Finding:
     """Check the free disk space of the home folder."""
     folder = next(each for each in (default_home(), *default_home().absolute().parents) if each.is_dir())
     free = shutil.disk_usage(folder).free
-    found = f"{_size(free)} free for {folder}"
+    found = f"{size_text(free)} free for {folder}"
     if free < TOO_LITTLE:
-        return Finding("disk", "failed", found, "a run takes up to 25 MB: free some space")
+        return Finding("failed", found, "a run takes up to 25 MB: free some space")
     if free < LITTLE:
-        return Finding("disk", "warning", found, "enough for a few runs, not for a large sweep")
-    return Finding("disk", "ok", found)
+        return Finding("warning", found, "enough for a few runs, not for a large sweep")
+    return Finding("ok", found)
 
 
 def store() -> Finding:
@@ -201,22 +200,21 @@ def store() -> Finding:
         mark = time.time()
         opened.set_setting("doctor", mark)
         if opened.setting("doctor", lambda: None) != mark:
-            return Finding("store", "failed", "it does not return what was written", "use another disk")
+            return Finding("failed", "it does not return what was written", "use another disk")
         place, damage = _inspect_pages(opened)
         size = disk_usage(opened).used
         with opened.engine.connect() as connection:
             count = connection.execute(select(func.count()).select_from(runs)).scalar_one()
     except (DBAPIError, StoreError) as error:
-        advice = (
-            "check SPARSECORE_STORE and the database server" if is_networked(opened.url) else _replace(opened)
-        )
+        networked = is_networked(opened.url)
+        advice = "check SPARSECORE_STORE and the database server" if networked else _replace(opened)
         reason = (error.__cause__ if getattr(error, "kind", "") else getattr(error, "orig", None)) or error
-        return Finding("store", "failed", str(reason).strip().splitlines()[0], advice)
+        return Finding("failed", str(reason).strip().splitlines()[0], advice)
     finally:
         opened.close()
     if damage:
-        return Finding("store", "failed", f"{place} is damaged: {damage}", _replace(opened))
-    return Finding("store", "ok", f"{place}: {count:,} runs, {_size(size)}")
+        return Finding("failed", f"{place} is damaged: {damage}", _replace(opened))
+    return Finding("ok", f"{place}: {count:,} runs, {size_text(size)}")
 
 
 def _inspect_pages(opened: Store) -> tuple[str, str]:
@@ -241,25 +239,18 @@ def clock() -> Finding:
     try:
         with opened.engine.connect() as connection:
             newest = connection.execute(select(func.max(runs.c.created))).scalar_one() or 0.0
-            there = (
-                connection.execute(select(database_clock(opened.engine))).scalar_one()
-                if is_networked(opened.url)
-                else now
-            )
+            query = select(database_clock(opened.engine))
+            there = connection.execute(query).scalar_one() if is_networked(opened.url) else now
     finally:
         opened.close()
     shown = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(now))
     if newest - now > AHEAD_SECONDS:
-        return Finding(
-            "clock",
-            "warning",
-            f"{shown}, but a run was created later",
-            "the clock may have been set back; correct it",
-        )
+        advice = "the clock may have been set back; correct it"
+        return Finding("warning", f"{shown}, but a run was created later", advice)
     if abs(there - now) > APART_SECONDS:
         apart = f"{abs(there - now):.0f} s from the database's"
-        return Finding("clock", "warning", f"{shown}, {apart}", "synchronise both with the same time server")
-    return Finding("clock", "ok", shown)
+        return Finding("warning", f"{shown}, {apart}", "synchronise both with the same time server")
+    return Finding("ok", shown)
 
 
 # -- what computes ----------------------------------------------------------------------------------------
@@ -281,19 +272,19 @@ def devices() -> Finding:
         (found if right else broken).append(f"{device['name']} ({device['label']})")
     if broken:
         advice = "check its driver, or train with --device cpu"
-        return Finding("devices", "warning", f"cannot compute: {', '.join(broken)}", advice)
-    return Finding("devices", "ok", ", ".join(found))
+        return Finding("warning", f"cannot compute: {', '.join(broken)}", advice)
+    return Finding("ok", ", ".join(found))
 
 
 def threads() -> Finding:
     """Count the cores that this process may use: one run trains on each."""
     import torch
 
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    usable = usable_cores()
     found = f"{usable} of {os.cpu_count()} cores usable, torch uses {torch.get_num_threads()} threads"
     if usable == 1:
-        return Finding("threads", "warning", found, "pages and runs share one core; a class needs more")
-    return Finding("threads", "ok", found)
+        return Finding("warning", found, "pages and runs share one core; a class needs more")
+    return Finding("ok", found)
 
 
 def compiled() -> Finding:
@@ -308,13 +299,13 @@ def compiled() -> Finding:
     project_([weights], FEW)
     seconds, kept = time.perf_counter() - began, int(weights.count_nonzero())
     if kept != FEW:
-        return Finding("compiled", "failed", f"{kept:,} weights kept of a budget of {FEW:,}", FROM_PIP)
-    statistics = kernels(weights.element_size()).survey.stats
+        return Finding("failed", f"{kept:,} weights kept of a budget of {FEW:,}", FROM_PIP)
+    statistics = kernels(weights.element_size()).find.stats
     if statistics.cache_path is None:
         advice = "every process compiles again: set NUMBA_CACHE_DIR to a writable folder"
-        return Finding("compiled", "warning", f"ready in {seconds:.1f} s, not cached", advice)
+        return Finding("warning", f"ready in {seconds:.1f} s, not cached", advice)
     how = "from the cache" if statistics.cache_hits else "compiled and cached"
-    return Finding("compiled", "ok", f"ready in {seconds:.1f} s, {how}")
+    return Finding("ok", f"ready in {seconds:.1f} s, {how}")
 
 
 def train() -> Finding:
@@ -334,14 +325,10 @@ def train() -> Finding:
         opened.close()
     exact = ended is not None and ended.result["nonzeros"] == ended.result["budget"]
     if not exact or not frames or saved is None or saved[0] != STEPS:
-        return Finding("train", "failed", "the run did not end as expected", FROM_PIP)
+        return Finding("failed", "the run did not end as expected", FROM_PIP)
     outcome = (
         f"{STEPS} steps in {seconds:.1f} s, exactly {ended.result['nonzeros']} weights kept, {frames} frames"
     )
     if ended.result["seconds"] / STEPS > SLOW_STEP:
-        return Finding("train", "warning", outcome, "this is slow: the machine may be busy")
-    return Finding("train", "ok", outcome)
-
-
-def _size(count: int) -> str:
-    return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{count / 2**20:,.1f} MiB"
+        return Finding("warning", outcome, "this is slow: the machine may be busy")
+    return Finding("ok", outcome)

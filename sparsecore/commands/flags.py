@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sparsecore.commands.terminal import recovered_store, refuse
+from sparsecore.commands.data import reading
+from sparsecore.commands.terminal import options_of, recovered_store, refuse, with_options
 from sparsecore.corpora.corpus import Corpus
 from sparsecore.corpora.reading import read_corpus
 from sparsecore.corpora.storage import StoredCorpus, lookup, save
@@ -29,25 +30,19 @@ DataFlag = Annotated[
 TaskArgument = Annotated[str, typer.Argument(help=f"One of {', '.join(tasks())}.")]
 
 
-def with_parameters(without: Collection[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add an option for every parameter except those in `without`, after the command's first argument."""
+def with_parameters(
+    without: Collection[str], of: Callable[..., Any] = lambda: None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add an option for every parameter, the options of a function, and those for reading `--data`.
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        signature = inspect.signature(command, eval_str=True)
-        keyword = inspect.Parameter.KEYWORD_ONLY
-        given = signature.parameters.values()
-        first, *own = [p for p in given if p.kind is not inspect.Parameter.VAR_KEYWORD]
-        flags = [
-            inspect.Parameter(row.name, keyword, default=_default(row), annotation=_option(row))
-            for row in every_parameter().values()
-            if row.name not in without
-        ]
-        parameters = [first, *flags, *(p.replace(kind=keyword) for p in own)]
-        command.__signature__ = signature.replace(parameters=parameters)
-        command.__annotations__ = {p.name: p.annotation for p in parameters}
-        return command
+    without: names of options not to add. of: a function with options as keyword-only parameters, which the
+        command takes with `options_of`; `open_store` takes those of `reading`.
+    """
 
-    return decorate
+    rows = (row for row in every_parameter().values() if row.name not in without)
+    kind = inspect.Parameter.KEYWORD_ONLY
+    before = [inspect.Parameter(r.name, kind, default=_default(r), annotation=_option(r)) for r in rows]
+    return with_options(of, reading, before=before, without=without)
 
 
 def _default(row: Parameter) -> Any:
@@ -62,12 +57,16 @@ def _option(row: Parameter) -> Any:
 
 
 def open_store(parameters: dict[str, Any], data: Path | None) -> tuple[Store, dict[str, Any]]:
-    """Open the store and save the texts of `data` in it; add their id to the parameters.
+    """Open the store and save the texts of `data` in it; add their id to the other parameters.
 
     Raises ConfigError and CorpusError before anything is written.
     """
+    parameters = dict(parameters)
+    options = options_of(reading, parameters)
     RunConfig.parse(parameters if data is None else parameters | {"data": PLACEHOLDER_DATA})
-    texts = None if data is None else _texts(data)
+    texts = None if data is None else _texts(data, options)
+    if any(options.values()) and not isinstance(texts, Corpus):
+        refuse("options such as --grade and --sheet are for reading a file; give it with --data.")
     _require_device(parameters.get("device") or "auto")
     store = recovered_store()
     if texts is None:
@@ -76,10 +75,10 @@ def open_store(parameters: dict[str, Any], data: Path | None) -> tuple[Store, di
     return store, parameters | {"data": data_id}
 
 
-def _texts(data: Path) -> Corpus | StoredCorpus:
+def _texts(data: Path, options: dict[str, Any]) -> Corpus | StoredCorpus:
     """Read the texts of a file; if there is none, look up stored texts of this name."""
     found = None if data.exists() else lookup(str(data))
-    return found or read_corpus(data)
+    return found or read_corpus(data, **reading(**options))
 
 
 def _require_device(name: str) -> None:

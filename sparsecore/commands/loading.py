@@ -7,9 +7,11 @@ A command file has an `app`. Functions under `@app.command()` become commands of
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -52,23 +54,29 @@ class FoundCommands(Mapping[str, TyperCommand]):
 
 
 class Program(TyperGroup):
-    """The group of all commands; an unusable database, cluster or card ends one with one sentence."""
+    """The group of all commands.
+
+    An error of this package ends a command with its sentence; a character that the terminal lacks does not.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options | {"commands": FoundCommands()})
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # where its encoding lacks a character
+        return super().main(*args, **options)
+
     def invoke(self, ctx: typer.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except RuntimeError as error:
-            from sparsecore.engine.cards import CardError
-            from sparsecore.runs.store.errors import Unusable
-
-            if not isinstance(error, CardError | Unusable):
+        except (RuntimeError, ValueError) as error:
+            if not type(error).__module__.startswith("sparsecore."):
                 raise
-            from sparsecore.commands.terminal import FAILED, refuse
+            from sparsecore.commands.terminal import FAILED, WRONG_ARGUMENTS, refuse
 
-            refuse(str(error), FAILED)
+            refuse(str(error), WRONG_ARGUMENTS if isinstance(error, ValueError) else FAILED)
 
 
 @cache

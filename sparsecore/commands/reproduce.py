@@ -11,32 +11,31 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from sparsecore.commands.data import reading
 from sparsecore.commands.flags import DataFlag, open_store, read_list, with_parameters
-from sparsecore.commands.sweep import (
-    AddressFlag,
-    BatchFlag,
-    ExecutorFlag,
-    GpusFlag,
-    WorkersFlag,
-    changed,
-    executor_of,
-)
-from sparsecore.commands.terminal import FAILED, JsonFlag, messages, print_figures, refuse, show
-from sparsecore.corpora.corpus import CorpusError
+from sparsecore.commands.sweep import changed, executor_of
+from sparsecore.commands.terminal import FAILED, JsonFlag, messages, options_of, print_figures, refuse, show
 from sparsecore.engine.cards import tasks
 from sparsecore.engine.config import PAPER_METHODS, ConfigError
 from sparsecore.figures.html.paper_tables import breaking_sentences, sorting_sentences
-from sparsecore.paper import pictures, stored_runs
-from sparsecore.paper.assumptions import assumptions_of
+from sparsecore.paper import pictures
 from sparsecore.paper.comparison import PARTS, ComparedCell, Comparison, compare
 from sparsecore.paper.plan import FLOORS, TablePlan
-from sparsecore.paper.reasons import reasons
-from sparsecore.paper.reproduction import Reproduction, pictures_path, write_shipped
+from sparsecore.paper.reasons import assumptions_of, reasons
+from sparsecore.paper.reproduction import (
+    Reproduction,
+    all_cells,
+    enqueue,
+    load_pictures,
+    load_reproduction,
+    pictures_path,
+    write_shipped,
+)
 from sparsecore.paper.thesis import SORTING, TABLES, paper_table
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.sweeps.executors import Executor
-from sparsecore.runs.sweeps.spec import GRID, Cell
+from sparsecore.runs.sweeps.spec import GRID, Cell, count_ended
 from sparsecore.words import LANGUAGES, Say, speaker
 
 app = typer.Typer()
@@ -46,18 +45,13 @@ HEADS = ("ρ", "method", "thesis", "ours", "±", "difference", "", "why")
 
 
 @app.command()
-@with_parameters(without=(*GRID, "data", "size", *FLOORS))
+@with_parameters(without=(*GRID, "data", "size", *FLOORS), of=executor_of)
 def reproduce(
     table: Annotated[str, typer.Argument(help="3-1 (sinc), 3-2 (spirals), 3-4 (texts) or 3-5 (sorting).")],
     seeds: Annotated[str, typer.Option(help="Seeds; each draws new data and initial weights.")] = "0,1,2",
     size: Annotated[str, typer.Option(help="Size of the networks; paper is the thesis's.")] = "paper",
     further: Annotated[bool, typer.Option("--further", help="Also train ρ = 0.02, 0.01 and 0.005.")] = False,
     data: DataFlag = None,
-    workers: WorkersFlag = None,
-    executor: ExecutorFlag = "local",
-    address: AddressFlag = None,
-    gpus_per_run: GpusFlag = None,
-    batch: BatchFlag = "auto",
     report: Annotated[Path | None, typer.Option(help="Write a self-contained HTML file.")] = None,
     language: Annotated[Literal["en", "zh", "both"], typer.Option(help="Language of the report.")] = "both",
     ship_to: Annotated[
@@ -68,17 +62,18 @@ def reproduce(
     **parameters: Any,
 ) -> None:
     """Reproduce a table of the thesis and compare the results; runs in the store are reused."""
+    options = options_of(executor_of, parameters)
     if table == SORTING:
         return _sort(as_json)
     if table not in TABLES:
         refuse(f"the table must be one of {', '.join((*TABLES, SORTING))}; got {table!r}.")
-    try:
-        store, plan = _plan(table, seeds, size, further, parameters, data)
-    except (ConfigError, CorpusError) as error:
-        refuse(str(error))
-    _train(store, plan, executor_of(store, executor, workers, address, gpus_per_run, batch))
-    whole, shown = compare(stored_runs.load_reproduction(store, plan)), stored_runs.load_pictures(store, plan)
-    _print(whole, as_json)
+    store, plan = _plan(table, seeds, size, further, parameters, data)
+    _train(store, plan, executor_of(store, **options))
+    whole, shown = compare(load_reproduction(store, plan)), load_pictures(store, plan)
+    if as_json:
+        print(json.dumps(as_data(whole)))
+    else:
+        _print(whole)
     if report is not None:
         _write_report(
             whole.reproduction, shown, report, tuple(LANGUAGES) if language == "both" else (language,)
@@ -97,16 +92,17 @@ def _plan(
     task = paper_table(table).task
     if data is not None and not tasks()[task].reads_texts:
         raise ConfigError("data", str(data), f"omitted: table {table} uses no texts")
+    options = options_of(reading, parameters)
     numbers, given = tuple(dict.fromkeys(read_list("seed", seeds))), changed(parameters)
     TablePlan(table, numbers, size, further, given).configs()
-    store, opened = open_store({"task": task, "size": size} | given, data)
+    store, opened = open_store({"task": task, "size": size} | given | options, data)
     given = {name: value for name, value in opened.items() if name not in ("task", "size")}
     return store, TablePlan(table, numbers, size, further, given)
 
 
 def _train(store: Store, plan: TablePlan, executor: Executor) -> None:
     """Train the missing runs with a bar. Ctrl-C cancels queued runs, saves others and ends with code 1."""
-    sweeps = stored_runs.enqueue(store, plan)
+    sweeps = enqueue(store, plan)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     total = len(plan.configs())
     try:
@@ -114,9 +110,7 @@ def _train(store: Store, plan: TablePlan, executor: Executor) -> None:
             shown = bar.add_task(f"table {plan.table}", total=total)
 
             def on_cells(_cells: Sequence[Cell]) -> None:
-                bar.update(
-                    shown, completed=total - stored_runs.count_unfinished(stored_runs.all_cells(store, plan))
-                )
+                bar.update(shown, completed=count_ended(all_cells(store, plan)))
 
             first, *more = sweeps
             executor.run(first, on_cells, *more)
@@ -189,10 +183,7 @@ def _cell(cell: ComparedCell, whole: Comparison, speakers: dict[str, Say]) -> di
     return facts | {"holds": whole.holds(cell), "reasons": [reason.key for reason in found], "why": sentences}
 
 
-def _print(whole: Comparison, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(as_data(whole), ensure_ascii=False))
-        return
+def _print(whole: Comparison) -> None:
     say, table = speaker("en"), whole.table
     rows = Table(*HEADS, box=None)
     for cells in whole.rows.values():
@@ -218,7 +209,7 @@ def _print(whole: Comparison, as_json: bool) -> None:
 
 def _sort(as_json: bool) -> None:
     """Measure Table 3-5, in about twenty seconds."""
-    from sparsecore.commands.benchmarks.sorting import sorting
+    from sparsecore.commands.benchmarks.projection import sorting
 
     found = sorting()
     if as_json:

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.status import Status
 from rich.table import Table
 
-from sparsecore.commands.flags import DataFlag, TaskArgument, open_store, read_list, with_parameters
-from sparsecore.commands.sweep import (
-    AddressFlag,
-    ExecutorFlag,
-    GpusFlag,
-    WorkersFlag,
-    changed,
-    executor_of,
-)
-from sparsecore.commands.terminal import FAILED, JsonFlag, messages, refuse, show
-from sparsecore.corpora.corpus import CorpusError
+from sparsecore.commands.flags import DataFlag, TaskArgument, read_list, with_parameters
+from sparsecore.commands.sweep import build_spec, executor_of
+from sparsecore.commands.terminal import FAILED, JsonFlag, answer, messages, options_of, refuse, show
 from sparsecore.engine.cards import taking
 from sparsecore.engine.config import PARAMETERS, ConfigError
-from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps.bisection import LOWEST, Bisection, NoBaseline
-from sparsecore.runs.sweeps.executors import Local
-from sparsecore.runs.sweeps.spec import GRID, Cell, SweepSpec
+from sparsecore.runs.sweeps.spec import GRID, Cell
+from sparsecore.settings import usable_cores
 
 if TYPE_CHECKING:  # imports torch and Optuna
     from sparsecore.runs.sweeps.layer_search import LayerSearch
@@ -41,7 +31,7 @@ SeedsFlag = Annotated[str, typer.Option(help="Seeds to average over, such as 0,1
 
 
 @app.command()
-@with_parameters(without=(*GRID, "data"))
+@with_parameters(without=(*GRID, "data", "batch"), of=executor_of)
 def smallest(
     task: TaskArgument,
     tolerance: Annotated[
@@ -51,19 +41,15 @@ def smallest(
     seeds: SeedsFlag = "0",
     lowest: Annotated[float, typer.Option(help="Smallest density to try.")] = LOWEST,
     data: DataFlag = None,
-    workers: WorkersFlag = None,
-    executor: ExecutorFlag = "local",
-    address: AddressFlag = None,
-    gpus_per_run: GpusFlag = None,
     as_json: JsonFlag = False,
     **parameters: Any,
 ) -> None:
     """Find the smallest ρ within a tolerance of dense, by bisection; runs in the store are reused."""
-    with _report_errors():
-        if method not in taking("density"):
-            raise ConfigError("method", method, f"one of {', '.join(taking('density'))}")
-        store, spec = _spec(task, (method,), lowest, seeds, parameters, data)
-    chosen = executor_of(store, executor, workers, address, gpus_per_run)
+    if method not in taking("density"):
+        raise ConfigError("method", method, f"one of {', '.join(taking('density'))}")
+    options = options_of(executor_of, parameters)
+    store, spec = build_spec(task, (method,), (lowest,), read_list("seed", seeds), parameters, data)
+    chosen = executor_of(store, **options)
     with _working(f"{task}, {method}") as status, chosen:
 
         def on_density(density: float, cells: Sequence[Cell]) -> None:
@@ -73,29 +59,26 @@ def smallest(
             found = Bisection(store, chosen, spec, tolerance).find(lowest, on_density)
         except NoBaseline as error:
             refuse(str(error), FAILED)
-    if as_json:
-        print(json.dumps({"task": task, "method": method, "tolerance": tolerance} | found.summary()))
-        return
     table = Table("ρ", f"test {found.metric}", "within", "runs", box=None)
     for row in sorted(found.evaluated, key=lambda row: row.density):
         mean = "" if row.test is None else f"{row.test:.4f}"
         table.add_row(f"{row.density:g}", mean, "yes" if row.within else "no", " ".join(row.runs))
-    show(table)
-    show(f"smallest ρ {found.density:g}: dense {found.dense:.4f}, tolerance up to {found.bound:.4f}")
+    answer({"task": task, "method": method, "tolerance": tolerance} | asdict(found), as_json, table)
+    if not as_json:
+        show(f"smallest ρ {found.density:g}: dense {found.dense:.4f}, tolerance up to {found.bound:.4f}")
 
 
 @app.command()
-@with_parameters(without=(*GRID, "data", "layer_densities", "schedule", "schedule_start", "schedule_steps"))
+@with_parameters(
+    without=(*GRID, "data", "layer_densities", "schedule", "schedule_start", "schedule_steps", "batch"),
+    of=executor_of,
+)
 def search(
     task: TaskArgument,
     trials: Annotated[int, typer.Option(min=1, help="Number of trials; uniform densities come first.")] = 30,
     seeds: SeedsFlag = "0",
     sampler_seed: Annotated[int, typer.Option(min=0, help="Seed of the sampler.")] = 0,
     data: DataFlag = None,
-    workers: WorkersFlag = None,
-    executor: ExecutorFlag = "local",
-    address: AddressFlag = None,
-    gpus_per_run: GpusFlag = None,
     as_json: JsonFlag = False,
     **parameters: Any,
 ) -> None:
@@ -105,15 +88,16 @@ def search(
     studies, so a run is stopped early if, after a quarter of its steps, it is a fifth worse than a run
     that keeps at most as many weights was at that step.
     """
-    with _report_errors():
-        store, spec = _spec(task, taking("layer_densities")[:1], 1.0, seeds, parameters, data)
-    chosen = executor_of(store, executor, workers, address, gpus_per_run)
+    options = options_of(executor_of, parameters)
+    searched = taking("layer_densities")[:1]
+    store, spec = build_spec(task, searched, (1.0,), read_list("seed", seeds), parameters, data)
+    chosen = executor_of(store, **options)
     import optuna  # takes a second: after the checks
 
     from sparsecore.runs.sweeps.layer_search import LayerSearch
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    together = workers or Local.cores()
+    together = options["workers"] or usable_cores()
     with _working(f"{task}, {trials} trials") as status, chosen:
         found = LayerSearch(store, chosen, spec, sampler_seed)
         found.run(trials, together, lambda n, cells: status.update(f"trial {n + 1}: {_counts(cells)}"))
@@ -122,11 +106,13 @@ def search(
 
 def _print_search(found: LayerSearch, as_json: bool) -> None:
     front = found.front()
-    if as_json:
-        head = {"task": found.spec.task, "metric": found.metric, "layers": found.sizes}
-        rows = {"trials": [trial.summary() for trial in found.trials]}
-        print(json.dumps(head | rows | {"front": [trial.number for trial in front]}))
-        return
+    value = {
+        "task": found.spec.task,
+        "metric": found.metric,
+        "layers": found.sizes,
+        "trials": [trial.summary() for trial in found.trials],
+        "front": [trial.number for trial in front],
+    }
     table = Table("trial", "kept", f"test {found.metric}", "densities", "", box=None)
     for trial in front:
         densities = "  ".join(f"{name} {density:g}" for name, density in trial.densities.items())
@@ -137,38 +123,7 @@ def _print_search(found: LayerSearch, as_json: bool) -> None:
             densities,
             "uniform" if trial.uniform else "",
         )
-    show(table)
-
-
-def _spec(
-    task: str,
-    methods: Sequence[str],
-    density: float,
-    seeds: str,
-    parameters: dict[str, Any],
-    data: Path | None,
-) -> tuple[Store, SweepSpec]:
-    """Open the store and build the specification of the runs. Raises ConfigError and CorpusError."""
-    listed = read_list("seed", seeds)
-    store, given = open_store({"task": task} | parameters, data)
-    spec = SweepSpec(
-        task=given.pop("task"),
-        methods=tuple(methods),
-        densities=(density,),
-        seeds=listed,
-        parameters=changed(given),
-    )
-    spec.configs()
-    return store, spec
-
-
-@contextmanager
-def _report_errors() -> Iterator[None]:
-    """Print what is wrong with an argument, and end with exit code 2."""
-    try:
-        yield
-    except (ConfigError, CorpusError) as error:
-        refuse(str(error))
+    answer(value, as_json, table)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,96 +15,52 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from sparsecore.commands.flags import DataFlag, TaskArgument, open_store, read_list, with_parameters
-from sparsecore.commands.terminal import FAILED, JsonFlag, messages, refuse, show
-from sparsecore.corpora.corpus import CorpusError
-from sparsecore.engine.config import PAPER_METHODS, PARAMETERS, ConfigError
+from sparsecore.commands.flags import (
+    DataFlag,
+    TaskArgument,
+    open_store,
+    read_list,
+    with_parameters,
+)
+from sparsecore.commands.terminal import FAILED, JsonFlag, answer, messages, options_of, refuse
+from sparsecore.engine.config import PAPER_METHODS, PARAMETERS
 from sparsecore.figures.csv import as_csv
 from sparsecore.runs.store.limits import require_all_fit
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import estimates, stored
 from sparsecore.runs.sweeps.executors import Executor, Local
+from sparsecore.runs.sweeps.results import cell_row, method_rows
 from sparsecore.runs.sweeps.spec import FINAL, FINISHED, GRID, Cell, SweepSpec
-from sparsecore.runs.sweeps.summary import cell_row, method_rows
 from sparsecore.runs.workers.batching import Choice
+from sparsecore.settings import usable_cores
 
 app = typer.Typer()
 
 PAPER_GRID = "1,0.9,0.8,0.7,0.6,0.5,0.4,0.3,0.2,0.1,0.05"  # of Tables 3-1 and 3-2
 COUNTED = ("queued", "running", "paused", "done", "collapsed", "failed", "stopped", "missing")
 
-WorkersFlag = Annotated[
-    int | None, typer.Option(min=1, help="Simultaneous runs, one core each. Default: the number of cores.")
-]
-ExecutorFlag = Annotated[Literal["local", "ray"], typer.Option(help="Where to train the runs.")]
-AddressFlag = Annotated[str | None, typer.Option(help="Address of a Ray cluster, such as ray://host:10001.")]
-GpusFlag = Annotated[
-    float | None, typer.Option(min=0, help="With ray: GPUs per run; below 1, runs share a GPU.")
-]
-
-BatchFlag = Annotated[
-    Choice, typer.Option(help="Train small networks as one batch: auto on a GPU only, always on a CPU too.")
-]
-
-
-@app.command()
-@with_parameters(without=(*GRID, "data"))
-def sweep(
-    task: TaskArgument,
-    methods: Annotated[str, typer.Option(help="Methods, such as global,layerwise.")] = ",".join(
-        PAPER_METHODS
-    ),
-    densities: Annotated[
-        str, typer.Option(help="Values of ρ; 1 is dense, trained once per seed.")
-    ] = PAPER_GRID,
-    seeds: Annotated[str, typer.Option(help="Seeds, such as 0,1,2.")] = "0",
-    data: DataFlag = None,
-    workers: WorkersFlag = None,
-    executor: ExecutorFlag = "local",
-    address: AddressFlag = None,
-    gpus_per_run: GpusFlag = None,
-    batch: BatchFlag = "auto",
-    csv_file: Annotated[
-        Path | None, typer.Option("--csv", help="Write one row per run to this file.")
-    ] = None,
-    as_json: JsonFlag = False,
-    **parameters: Any,
-) -> None:
-    """Train every method, density and seed of a grid; runs in the store are reused."""
-    try:
-        grid = [read_list("method", methods), read_list("density", densities), read_list("seed", seeds)]
-        store, given = open_store({"task": task} | parameters, data)
-        spec = SweepSpec(
-            **dict(zip(("methods", "densities", "seeds"), grid, strict=True)),
-            task=given.pop("task"),
-            parameters=changed(given),
-        )
-        require_all_fit(spec.configs(), store.home)
-    except (ConfigError, CorpusError) as error:
-        refuse(str(error))
-    chosen = executor_of(store, executor, workers, address, gpus_per_run, batch)
-    cells = train_all(store, spec, chosen, workers)
-    _print(spec, cells, csv_file, as_json)
-    if not all(cell.status in FINISHED for cell in cells):
-        raise typer.Exit(FAILED)
-
-
-def changed(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters that differ from their defaults."""
-    defaults = {name: row.default for name, row in PARAMETERS.items()}
-    return {n: value for n, value in parameters.items() if value is not None and value != defaults.get(n)}
-
 
 def executor_of(
     store: Store,
-    name: str,
-    workers: int | None,
-    address: str | None,
-    gpus_per_run: float | None,
-    batch: Choice = "auto",
+    *,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Simultaneous runs, one core each. Default: the number of cores."),
+    ] = None,
+    executor: Annotated[Literal["local", "ray"], typer.Option(help="Where to train the runs.")] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="Address of a Ray cluster, such as ray://host:10001.")
+    ] = None,
+    gpus_per_run: Annotated[
+        float | None, typer.Option(min=0, help="With ray: GPUs per run; below 1, runs share a GPU.")
+    ] = None,
+    batch: Annotated[
+        Choice,
+        typer.Option(help="Train small networks as one batch: auto on a GPU only, always on a CPU too."),
+    ] = "auto",
 ) -> Executor:
     """Return what trains the runs; print an error and exit if this machine lacks it."""
-    if name == "local":
+    if executor == "local":
         return Local(store, workers, batch)
     if batch == "always":
         refuse("--batch always needs --executor local; a cluster trains runs one by one.")
@@ -118,11 +73,67 @@ def executor_of(
         refuse(str(error))
 
 
+@app.command()
+@with_parameters(without=(*GRID, "data"), of=executor_of)
+def sweep(
+    task: TaskArgument,
+    methods: Annotated[str, typer.Option(help="Methods, such as global,layerwise.")] = ",".join(
+        PAPER_METHODS
+    ),
+    densities: Annotated[
+        str, typer.Option(help="Values of ρ; 1 is dense, trained once per seed.")
+    ] = PAPER_GRID,
+    seeds: Annotated[str, typer.Option(help="Seeds, such as 0,1,2.")] = "0",
+    data: DataFlag = None,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="Write one row per run to this file.")
+    ] = None,
+    as_json: JsonFlag = False,
+    **parameters: Any,
+) -> None:
+    """Train every method, density and seed of a grid; runs in the store are reused."""
+    options = options_of(executor_of, parameters)
+    grid = [read_list("method", methods), read_list("density", densities), read_list("seed", seeds)]
+    store, spec = build_spec(task, *grid, parameters, data)
+    require_all_fit(spec.configs(), store.home)
+    cells = train_all(store, spec, executor_of(store, **options), options["workers"])
+    _print(spec, cells, csv_file, as_json)
+    if not all(cell.status in FINISHED for cell in cells):
+        raise typer.Exit(FAILED)
+
+
+def build_spec(
+    task: str,
+    methods: tuple[str, ...],
+    densities: tuple[float, ...],
+    seeds: tuple[int, ...],
+    parameters: dict[str, Any],
+    data: Path | None,
+) -> tuple[Store, SweepSpec]:
+    """Open the store and build the specification of the runs. Raises ConfigError and CorpusError."""
+    store, given = open_store({"task": task} | parameters, data)
+    spec = SweepSpec(
+        task=given.pop("task"),
+        methods=methods,
+        densities=densities,
+        seeds=seeds,
+        parameters=changed(given),
+    )
+    spec.configs()
+    return store, spec
+
+
+def changed(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters that differ from their defaults."""
+    defaults = {name: row.default for name, row in PARAMETERS.items()}
+    return {n: value for n, value in parameters.items() if value is not None and value != defaults.get(n)}
+
+
 def train_all(store: Store, spec: SweepSpec, executor: Executor, workers: int | None = None) -> list[Cell]:
     """Train the missing runs and show their progress. Ctrl-C cancels queued runs and ends with code 1."""
     sweep_id = stored.begin(store, spec, origin="cli")
     try:
-        with _progress(sweep_id, spec, workers or Local.cores()) as on_cells:
+        with _progress(sweep_id, spec, workers or usable_cores()) as on_cells:
             executor.run(sweep_id, on_cells)
     except KeyboardInterrupt:
         stored.stop(store, sweep_id)
@@ -171,10 +182,6 @@ def _print(spec: SweepSpec, cells: Sequence[Cell], csv_file: Path | None, as_jso
     rows, means = [cell_row(cell) for cell in cells], method_rows(cells)
     if csv_file is not None:
         csv_file.write_text(as_csv(list(rows[0]), [list(row.values()) for row in rows]), encoding="utf-8")
-    if as_json:
-        whole = {"spec": spec.model_dump(mode="json"), "cells": rows, "summary": means}
-        print(json.dumps(whole, ensure_ascii=False))
-        return
     table = Table("method", "ρ", "runs", "metric", "train", "test", "95 %", "collapsed", "failed", box=None)
     for row in means:
         interval = "" if row["low"] is None else f"{row['low']:.4f} to {row['high']:.4f}"
@@ -189,4 +196,4 @@ def _print(spec: SweepSpec, cells: Sequence[Cell], csv_file: Path | None, as_jso
             interval,
             *ends,
         )
-    show(table)
+    answer({"spec": spec.model_dump(mode="json"), "cells": rows, "summary": means}, as_json, table)

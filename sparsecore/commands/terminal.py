@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import sys
+from collections.abc import Callable, Collection, Iterable
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -76,10 +78,26 @@ def show(what: RenderableType) -> None:
     Terminal(file=sys.stdout, width=width, highlight=False, markup=False).print(what)
 
 
+def answer(value: Any, as_json: bool, shown: RenderableType) -> None:
+    """Print a value as JSON, in ASCII so that every pipe takes it, or what people are shown of it."""
+    if as_json:
+        print(json.dumps(value))
+    else:
+        show(shown)
+
+
+def store_with(run: str) -> Store:
+    """Open the store; print an error and end the command if it does not have this run."""
+    store = Store()
+    if store.get(run) is None:
+        refuse(f"there is no run {run!r}; list the runs with python -m sparsecore runs.")
+    return store
+
+
 def print_figures(figures: dict[str, Any], as_json: bool) -> None:
     """Print named figures, with lists of rows as tables, or all of them as JSON."""
     if as_json:
-        print(json.dumps(figures, ensure_ascii=False))
+        print(json.dumps(figures))
         return
     for name, value in figures.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
@@ -98,3 +116,37 @@ def _format(value: Any) -> str:
     if isinstance(value, list):
         return " to ".join(_format(part) for part in value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def with_options(
+    *functions: Callable[..., Any],
+    before: Iterable[inspect.Parameter] = (),
+    without: Collection[str] = (),
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Put the keyword-only parameters of functions in place of a command's `**` parameter.
+
+    before: options that follow the command's first argument. without: names of parameters not to take.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        signature = inspect.signature(command, eval_str=True)
+        given = signature.parameters.values()
+        first, *own = [p for p in given if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+        added = [p for function in functions for p in _options(function) if p.name not in without]
+        parameters = [first, *before, *own, *added]
+        command.__signature__ = signature.replace(parameters=parameters)
+        command.__annotations__ = {p.name: p.annotation for p in parameters}
+        return command
+
+    return decorate
+
+
+def options_of(function: Callable[..., Any], parameters: dict[str, Any]) -> dict[str, Any]:
+    """Take the options of a function out of a command's parameters."""
+    return {p.name: parameters.pop(p.name) for p in _options(function) if p.name in parameters}
+
+
+def _options(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    signature = inspect.signature(function, eval_str=True)
+    return [p for p in signature.parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Group
 from rich.table import Table
 
-from sparsecore.commands.data import report_errors
-from sparsecore.commands.terminal import JsonFlag, RunId, refuse, show
+from sparsecore.commands.data import reading, report_errors
+from sparsecore.commands.terminal import JsonFlag, RunId, answer, refuse, with_options
 from sparsecore.corpora.reading import read_corpus
 from sparsecore.runs.store.store import Store
 
@@ -21,29 +21,26 @@ app = typer.Typer()
 
 
 @app.command()
+@with_options(reading)
 def evaluate(
     run: RunId,
     data: Annotated[
         Path, typer.Option(help="File of graded texts, in any format that `data inspect` reads.")
     ],
     as_json: JsonFlag = False,
+    **options: Any,
 ) -> None:
     """Evaluate a run's network on the graded texts of a file."""
     grader = _grader(run)
     with report_errors():
-        corpus = read_corpus(data, least=1)
+        corpus = read_corpus(data, least=1, **reading(**options))
     found = grader.evaluate(corpus)
-    if as_json:
-        print(json.dumps(found, ensure_ascii=False))
-        return
-    show(
-        f"accuracy {found['accuracy']:.4f}   macro-F1 {found['macro_f1']:.4f}   on {found['rows']:,} texts\n"
-    )
+    scores = f"accuracy {found['accuracy']:.4f}   macro-F1 {found['macro_f1']:.4f}"
     table = Table("grade", "precision", "recall", "F1", "texts", box=None)
     for row in found["per_class"]:
         figures = (f"{row[name]:.4f}" for name in ("precision", "recall", "f1"))
         table.add_row(row["grade"], *figures, f"{row['support']:,}")
-    show(table)
+    answer(found, as_json, Group(f"{scores}   on {found['rows']:,} texts\n", table))
 
 
 @app.command()
@@ -56,21 +53,15 @@ def predict(
     grader = _grader(run)
     try:
         found = grader.predict(typer.get_text_stream("stdin").read() if text == "-" else text)
-    except ValueError as error:
+    except ValueError as error:  # an empty text
         refuse(str(error))
-    if as_json:
-        print(json.dumps(found.summary(), ensure_ascii=False))
-    else:
-        show("\n".join(_lines(found)))
+    answer(found.summary(), as_json, "\n".join(_lines(found)))
 
 
 def _grader(run: str) -> Grader:
-    from sparsecore.runs.insights.grader import CannotGrade, grader  # imports torch
+    from sparsecore.runs.insights.grader import grader  # imports torch
 
-    try:
-        return grader(Store(), run)
-    except CannotGrade as error:
-        refuse(str(error))
+    return grader(Store(), run)
 
 
 def _lines(found: Prediction) -> list[str]:

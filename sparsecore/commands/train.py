@@ -11,10 +11,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from sparsecore.commands.flags import DataFlag, TaskArgument, open_store, with_parameters
-from sparsecore.commands.show import print_run
+from sparsecore.commands.runs import print_run
 from sparsecore.commands.terminal import FAILED, JsonFlag, messages, refuse
-from sparsecore.corpora.corpus import CorpusError
-from sparsecore.engine.config import ConfigError, RunConfig
+from sparsecore.engine.config import RunConfig
 from sparsecore.engine.training.events import Scene
 from sparsecore.runs.store.errors import StoreError
 from sparsecore.runs.store.limits import require_fit
@@ -34,12 +33,9 @@ def train(
     **parameters: Any,
 ) -> None:
     """Train one run in this process. The dashboard shows it live."""
-    try:
-        store, given = open_store({"task": task} | parameters, data)
-        config = RunConfig.parse(given)
-        require_fit(config, store.home)
-    except (ConfigError, CorpusError) as error:
-        refuse(str(error))
+    store, given = open_store({"task": task} | parameters, data)
+    config = RunConfig.parse(given)
+    require_fit(config, store.home)
     run = _train_here(store, config)
     if run is None:
         refuse("the run was deleted during training.", FAILED)

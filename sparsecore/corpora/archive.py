@@ -34,21 +34,23 @@ ENCRYPTED = 1
 
 # Opens one member and returns its unpacked bytes; can be called repeatedly.
 OpenMember = Callable[[], Source]
+Member = tuple[str, OpenMember]  # with its name in a zip, "" outside
 
 
 @contextmanager
-def open_members(path: Path, meter: Meter) -> Iterator[list[OpenMember] | zipfile.ZipFile]:
+def open_members(path: Path, meter: Meter) -> Iterator[list[Member] | zipfile.ZipFile]:
     """Yield the members of a file, detected by its first bytes, or the open zip of an Excel workbook."""
     with open_metered(path, meter) as file:
         head = file.peek(8)[:8]
-    _refuse_other(head)
+    if head.startswith(OTHER_ARCHIVES):
+        raise CorpusError("other_archive", "This compression format is not supported; use gzip or zip.")
     if head.startswith(GZIP):
-        yield [lambda: _open_gzip(path, meter)]
+        yield [("", lambda: _open_gzip(path, meter))]
     elif head.startswith((ZIP, EMPTY_ZIP)):
         with open_metered(path, meter) as file, _open_zip(file, path.stat().st_size) as archive:
             yield archive if WORKBOOK in archive.namelist() else _members(archive)
     else:
-        yield [lambda: Source(open_metered(path, meter))]
+        yield [("", lambda: Source(open_metered(path, meter)))]
 
 
 def refuse_nested(head: bytes) -> None:
@@ -57,11 +59,6 @@ def refuse_nested(head: bytes) -> None:
         raise CorpusError(
             "nested", "The archive contains another archive; unpack it and use the file inside."
         )
-
-
-def _refuse_other(head: bytes) -> None:
-    if head.startswith(OTHER_ARCHIVES):
-        raise CorpusError("other_archive", "This compression format is not supported; use gzip or zip.")
 
 
 def _open_gzip(path: Path, meter: Meter) -> Source:
@@ -119,8 +116,8 @@ def _check_members(archive: zipfile.ZipFile, packed: int) -> None:
             raise bad_archive_error(ValueError("its compression method is not deflate"))
 
 
-def _members(archive: zipfile.ZipFile) -> list[OpenMember]:
-    found = [_member_opener(archive, info) for info in archive.infolist() if _is_data(info)]
+def _members(archive: zipfile.ZipFile) -> list[Member]:
+    found = [(info.filename, _member_opener(archive, info)) for info in archive.infolist() if _is_data(info)]
     if not found:
         raise CorpusError("empty", "The archive contains no data file; add an export or a table.")
     return found

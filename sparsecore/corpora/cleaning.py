@@ -2,11 +2,11 @@
 
 import re
 from array import array
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 
 from sparsecore.corpora.corpus import (
-    GRADE_NAMES,
     GRADES,
     MAX_RECORDS,
     QUOTED_VALUES,
@@ -16,6 +16,16 @@ from sparsecore.corpora.corpus import (
     TextRecord,
     check_count,
     quote,
+)
+from sparsecore.corpora.grades import (
+    GRADE_NAMES,
+    IMPORTANT,
+    IMPORTANT_GRADE,
+    IMPORTANT_NEEDS,
+    LEAVE_OUT,
+    UNGRADED_WORDS,
+    Vocabulary,
+    fold,
 )
 
 # With fewer texts an 80/20 split leaves fewer than four test texts, and no accuracy is meaningful.
@@ -29,6 +39,9 @@ REJECTIONS = ("** REJECT", "Rejected reason:")
 UNPRINTABLE = re.compile("[\x00-\x08\x0e-\x1b\x7f\ud800-\udfff]")
 CHINESE = re.compile("[\u3400-\u9fff]")
 CONFLICT = -1
+SCALE_GRADES = (GRADE_NAMES[IMPORTANT_NEEDS], IMPORTANT_GRADE)
+MAX_UNKNOWN = 50  # distinct unknown grades counted by name; a column with more holds no grades
+OTHERS = "…"  # the rest of them
 SAMPLE_FROM = 20  # number of first texts from which a few without conflict are shown as samples
 
 # ISO 8601 with or without a time, and the forms of Chinese tables.
@@ -39,12 +52,13 @@ class Cleaner:
     """Collect the usable records of a file, added one by one in order.
 
     White space in a text is collapsed to single spaces, so that an XML file and a table of the same texts are
-    equal. A repeated text with one grade is kept once; with several grades every copy is dropped. Grade names
-    are those of `GRADE_NAMES`, in any case. With `keep_texts` the texts are kept; without, only their lengths
-    are, so that a file far larger than memory can be inspected.
+    equal. A repeated text with one grade is kept once; with several grades every copy is dropped. `mapping`
+    is that of `Vocabulary`; a grade that it does not know makes the file unusable until it is mapped. With
+    `keep_texts` the texts are kept; without, only their lengths are, so that a file far larger than memory
+    can be inspected.
     """
 
-    def __init__(self, keep_texts: bool) -> None:
+    def __init__(self, keep_texts: bool, mapping: Mapping[str, str] | None = None) -> None:
         self.texts: list[str] | None = [] if keep_texts else None
         self.dates: list[str] = []
         self.lengths = array("I")
@@ -54,33 +68,41 @@ class Cleaner:
         self._index_of: dict[str | bytes, int] = {}
         self._grades = array("b")
         self._copies = array("I")
-        self._unknown: dict[str, None] = {}
+        self._vocabulary = Vocabulary(mapping)
+        self._unknown: Counter[str] = Counter()  # records by unknown word
+        # Medium and high records by word: "important" (unless mapped), "moderate", and "" for others.
+        self._scale: Counter[str] = Counter()
         self._records = 0
 
     def add(self, record: TextRecord) -> None:
         """Add one record; raise CorpusError `too_many_records`."""
         self._records += 1
         check_count(self._records, MAX_RECORDS)
-        text, grade = " ".join(UNPRINTABLE.sub(" ", record.text).split()), record.grade.strip().casefold()
-        if reason := self._skip_reason(record, text, grade):
-            self._skip_counts[reason] += 1
+        text, word = " ".join(UNPRINTABLE.sub(" ", record.text).split()), fold(record.grade)
+        grade = self._vocabulary.grade(word)
+        if pending := grade is None and word == IMPORTANT:
+            grade = IMPORTANT_GRADE
+        if reason := _skip_reason(record, text, word, grade):
+            self.skip(reason)
+        elif grade is None:
+            known = len(self._unknown) < MAX_UNKNOWN or word in self._unknown
+            self._unknown[word if known else OTHERS] += 1
         else:
-            self._add_text(text, GRADE_NAMES[grade], record.date)
+            if grade in SCALE_GRADES:
+                self._scale[word if pending or word == IMPORTANT_NEEDS else ""] += 1
+            self._add_text(text, grade, record.date)
 
-    def _skip_reason(self, record: TextRecord, text: str, grade: str) -> str:
-        if record.skip_reason:
-            return record.skip_reason
-        if text.startswith(REJECTIONS):
-            return "rejected"
-        if not text:
-            return "empty_text"
-        if not grade:
-            return "ungraded"
-        if grade in GRADE_NAMES:
-            return ""
-        if len(self._unknown) < QUOTED_VALUES:
-            self._unknown[record.grade.strip()] = None
-        return "unknown_grade"
+    def skip(self, reason: str) -> None:
+        """Count one record, or file of an archive, that was left out."""
+        self._skip_counts[reason] += 1
+
+    @property
+    def unknown(self) -> dict[str, int]:
+        """Number of records by grade word that is neither known nor mapped, the most frequent first."""
+        found = Counter(self._unknown)
+        if self._scale[IMPORTANT] and (self._scale[""] or not self._scale[IMPORTANT_NEEDS]):
+            found[IMPORTANT] = self._scale[IMPORTANT]
+        return dict(found.most_common())
 
     def _add_text(self, text: str, grade: int, date: str) -> None:
         key = text if self.texts is not None else blake2b(text.encode(), digest_size=16).digest()
@@ -137,14 +159,19 @@ class Cleaner:
     def check_usable(self, least: int) -> None:
         """Raise CorpusError `unknown_grades`, `too_few` or, with at least `MIN_TEXTS` texts, `one_class`."""
         counts, skipped = self.counts, self.skipped
-        if self._unknown and not self._grades:
-            found = quote(self._unknown)
+        if unknown := self.unknown:
+            found = [
+                f"{quote([word])[0]} × {count:,}" for word, count in list(unknown.items())[:QUOTED_VALUES]
+            ]
+            more = ", …" if len(unknown) > QUOTED_VALUES else ""
             raise CorpusError(
                 "unknown_grades",
-                f"No grade in the file was recognised (found {', '.join(found)}); "
-                f"use {', '.join(GRADE_NAMES)}.",
+                f"The file has grades of unknown meaning ({', '.join(found)}{more}); map each "
+                "one, as in --grade important=high (none leaves its records out), or name the scale "
+                "of numbers, as in --scale 4-1.",
                 found=found,
                 accepted=list(GRADE_NAMES),
+                unknown=unknown,
             )
         usable = sum(counts)
         if usable < least:
@@ -167,12 +194,26 @@ class Cleaner:
             )
 
 
+def _skip_reason(record: TextRecord, text: str, word: str, grade: int | str | None) -> str:
+    if record.skip_reason:
+        return record.skip_reason
+    if text.startswith(REJECTIONS):
+        return "rejected"
+    if not text:
+        return "empty_text"
+    if grade is None and word in UNGRADED_WORDS:
+        return "ungraded"
+    return "unknown_grade" if grade == LEAVE_OUT else ""
+
+
 def _day(date: str) -> str:
     found = DAY.match(date.strip())
     return f"{found[1]}-{int(found[2]):02}-{int(found[3]):02}" if found else ""
 
 
-def clean(records: Iterable[TextRecord | tuple[str, str]], name: str) -> Corpus:
+def clean(
+    records: Iterable[TextRecord | tuple[str, str]], name: str, mapping: Mapping[str, str] | None = None
+) -> Corpus:
     """Build a corpus from records, or (text, grade name) pairs, in order; see `Cleaner`.
 
     >>> records = [(f"第{i}条", "高" if i % 2 else "LOW") for i in range(20)]
@@ -180,7 +221,7 @@ def clean(records: Iterable[TextRecord | tuple[str, str]], name: str) -> Corpus:
     >>> corpus.counts(), corpus.skipped
     ((10, 0, 10, 0), {'duplicate': 1})
     """
-    cleaner = Cleaner(keep_texts=True)
+    cleaner = Cleaner(keep_texts=True, mapping=mapping)
     for record in records:
         cleaner.add(TextRecord(*record))
     return cleaner.corpus(name)

@@ -1,22 +1,27 @@
 """Find the text and grade columns of a table."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from sparsecore.corpora.corpus import GRADE_NAMES, CorpusError, TextRecord, quote
+from sparsecore.corpora.corpus import GRADES, CorpusError, TextRecord, quote
+from sparsecore.corpora.grades import UNGRADED_WORDS, VOCABULARY, Vocabulary, fold
 from sparsecore.corpora.source import ReadContext
 
-# Ordered by specificity: if several column names match, the first one listed here wins.
-TEXT_NAMES = (
-    *("text", "description", "漏洞描述", "描述", "content", "文本", "内容", "漏洞简介", "简介", "details"),
-    *("vuldesc", "summary", "漏洞详情", "摘要"),
+TEXT_NAMES, GRADE_COLUMN_NAMES, DATE_NAMES = VOCABULARY["columns"].values()
+BRACKETS = re.compile(r"[(（\[【].*?[)）\]】]")
+SEPARATORS = re.compile(r"[\s_-]+")
+
+# CNNVD's hazardLevel runs from 1, the most severe, so it is GRADES in reverse.
+HAZARD_COLUMN = "hazardlevel"
+HAZARD_GRADES = {str(level): grade for level, grade in enumerate(reversed(GRADES), start=1)}
+
+# Columns whose "high" and "low" grade something else than the vulnerability.
+OTHER_SCALES = re.compile(
+    "complex|confid|likel|probab|impact|integrity|availab|privil|exploit|priority|urgency|interact"
+    "|可能性|复杂|影响|优先|置信|机密|完整|可用"
 )
-GRADE_COLUMN_NAMES = (
-    *("label", "severity", "serverity", "grade", "危害等级", "风险等级", "漏洞等级", "等级"),
-    *("危害级别", "漏洞级别", "级别", "严重程度", "严重性", "baseseverity", "level", "标签"),
-)
-DATE_NAMES = ("date", "published", "发布日期", "公开日期", "发布时间", "公开时间", "日期", "publisheddate")
 
 # Limits on the column names offered to the user: real tables have a few dozen columns with short names.
 MAX_NAMES, MAX_NAME_LENGTH = 100, 100
@@ -24,28 +29,38 @@ MAX_NAMES, MAX_NAME_LENGTH = 100, 100
 # How much of a table is sampled if no column name is known.
 SAMPLE_ROWS = 200
 SAMPLE_CHARACTERS = 2**20
-GRADED_SHARE = 0.8  # share of known grades in a grade column; the rest may be misspelt
+GRADED_SHARE = 0.8  # share of known grades in a column of unknown name; the rest may be misspelt
+NAMED_SHARE = 0.5  # the same in a column with a known name; the user is asked about the rest
+MAX_WORDS = 20  # distinct values in a grade column whose values are no known grades
+MAX_WORD_LENGTH = 24
 MIN_TEXT_LENGTH = 12  # mean characters per cell; shorter cells are names, dates or numbers
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Column indices in a row; `date` is None if the table has no known date column."""
+    """Column indices in a row; `date` is None if the table has no known date column.
+
+    hazard: whether the grades are CNNVD's hazardLevel.
+    """
 
     text: int
     label: int
     date: int | None
+    hazard: bool
 
     def record(self, row: Sequence[str]) -> TextRecord:
         """Return the record of a row; a missing cell becomes ""."""
         date = "" if self.date is None else _cell(row, self.date)
-        return TextRecord(_cell(row, self.text), _cell(row, self.label), date)
+        label = _cell(row, self.label)
+        if self.hazard:
+            label = HAZARD_GRADES.get(label.strip(), label)
+        return TextRecord(_cell(row, self.text), label, date)
 
 
 def table_records(
-    names: Sequence[str], rows: Iterator[Sequence[str]], context: ReadContext
+    names: Sequence[str], rows: Iterator[Sequence[str]], context: ReadContext, form: str
 ) -> Iterator[TextRecord]:
-    """Yield one record per table row; raise CorpusError as `choose_columns` does."""
+    """Yield one record per row of a table in the format `form`; errors are those of `choose_columns`."""
     sample: list[Sequence[str]] = []
     size = 0
     for row in rows:
@@ -54,6 +69,8 @@ def table_records(
         if len(sample) == SAMPLE_ROWS or size > SAMPLE_CHARACTERS:
             break
     columns = choose_columns(names, sample, context)
+    context.columns = shown_names(names)
+    context.add_format(form)
     for row in chain(sample, rows):
         if any(row):
             yield columns.record(row)
@@ -65,40 +82,92 @@ def choose_columns(names: Sequence[str], sample: Sequence[Sequence[str]], contex
     Raises CorpusError `no_text_column` or `no_label_column`; `details["columns"]` lists the columns to choose
     from.
     """
-    label = column_index(names, context.label_column, GRADE_COLUMN_NAMES)
+    vocabulary = Vocabulary(context.grades)
     text = column_index(names, context.text_column, TEXT_NAMES)
-    if label is None and context.label_column is None:
-        label = _grade_column(names, sample, text)
+    if context.label_column is None:
+        label = _grade_column(names, sample, text, vocabulary)
+    else:
+        label = column_index(names, context.label_column, GRADE_COLUMN_NAMES)
     if text is None and context.text_column is None:
         text = _text_column(names, sample, label)
     if text is None or text == label:
         raise _missing_column("text", names, context.text_column, TEXT_NAMES)
     if label is None:
         raise _missing_column("label", names, context.label_column, GRADE_COLUMN_NAMES)
-    return Columns(text, label, column_index(names, None, DATE_NAMES))
+    hazard = fold_name(names[label]) == HAZARD_COLUMN
+    return Columns(text, label, column_index(names, None, DATE_NAMES), hazard)
+
+
+def have_known_names(names: Sequence[str], context: ReadContext) -> bool:
+    """Return whether both columns are among these, named by the user or with known names."""
+    text = column_index(names, context.text_column, TEXT_NAMES)
+    label = column_index(names, context.label_column, GRADE_COLUMN_NAMES)
+    return text is not None and label is not None and text != label
 
 
 def column_index(names: Sequence[str], given: str | None, known: Sequence[str]) -> int | None:
     """Return the index of the column named `given`, or of the first known name if `given` is None."""
-    folded = [name.strip().casefold() for name in names]
-    wanted = known if given is None else (given.strip().casefold(),)
-    return next((folded.index(name) for name in wanted if name in folded), None)
+    found = column_indices(names, known) if given is None else _named(names, given)
+    return next(iter(found), None)
 
 
-def _grade_column(names: Sequence[str], sample: Sequence[Sequence[str]], text: int | None) -> int | None:
-    """Return the only column of grades; bare digits count only if no column holds grade names."""
-    indices = [index for index in range(len(names)) if index != text]
-    for words in (True, False):
-        found = [index for index in indices if _holds_grades(_cells(sample, index), words)]
-        if found:
-            return found[0] if len(found) == 1 else None
-    return None
+def column_indices(names: Sequence[str], known: Sequence[str]) -> list[int]:
+    """Return the indices of the columns with known names, in the order of `known`."""
+    folded = [fold_name(name) for name in names]
+    return [folded.index(name) for name in known if name in folded]
 
 
-def _holds_grades(cells: Iterable[str], words: bool) -> bool:
-    values = [cell.strip().casefold() for cell in cells if cell.strip()]
-    known = [value for value in values if value in GRADE_NAMES and not (words and value.isdecimal())]
-    return len(set(known)) > 1 and len(known) >= GRADED_SHARE * len(values)
+def _named(names: Sequence[str], given: str) -> list[int]:
+    wanted = " ".join(given.split()).casefold()
+    return [index for index, name in enumerate(names) if " ".join(name.split()).casefold() == wanted]
+
+
+def fold_name(name: str) -> str:
+    """Return a column name as it is compared.
+
+    >>> fold_name("危害\\n等级 (2024)"), fold_name("Risk_Level")
+    ('危害等级', 'risklevel')
+    """
+    return SEPARATORS.sub("", BRACKETS.sub("", fold(name)))
+
+
+def _grade_column(
+    names: Sequence[str], sample: Sequence[Sequence[str]], text: int | None, vocabulary: Vocabulary
+) -> int | None:
+    """Return the column of grades: by name and values, else by values alone, else by name.
+
+    Values that are no known grades, such as numbers, are never given a meaning here: the user is asked.
+    """
+    named = [index for index in column_indices(names, GRADE_COLUMN_NAMES) if index != text]
+    for index in named:
+        hazard = fold_name(names[index]) == HAZARD_COLUMN
+        if hazard or not sample or _graded_share(_cells(sample, index), vocabulary) >= NAMED_SHARE:
+            return index
+    for index in named:
+        if _are_few_words(_cells(sample, index)):
+            return index
+    found = [
+        index
+        for index, name in enumerate(names)
+        if index != text
+        and not OTHER_SCALES.search(fold_name(name))
+        and _graded_share(_cells(sample, index), vocabulary) >= GRADED_SHARE
+        and len({fold(cell) for cell in _cells(sample, index)} - UNGRADED_WORDS) > 1
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _graded_share(cells: Iterable[str], vocabulary: Vocabulary) -> float:
+    """Return the share of known grades among the values; 0 if none of them is more than "no grade"."""
+    values = [cell for cell in cells if cell.strip()]
+    if not any(fold(value) not in UNGRADED_WORDS for value in values):
+        return 0.0
+    return sum(value in vocabulary for value in values) / len(values)
+
+
+def _are_few_words(cells: Iterable[str]) -> bool:
+    values = {fold(cell) for cell in cells if cell.strip()}
+    return 0 < len(values) <= MAX_WORDS and all(len(value) <= MAX_WORD_LENGTH for value in values)
 
 
 def _text_column(names: Sequence[str], sample: Sequence[Sequence[str]], label: int | None) -> int | None:
@@ -119,8 +188,13 @@ def _missing_column(what: str, names: Sequence[str], given: str | None, known: S
         f"The table has no {missing} (its first columns are: {', '.join(found)}); {remedy}.",
         found=found,
         accepted=list(known),
-        columns=[name[:MAX_NAME_LENGTH] for name in names[:MAX_NAMES]],
+        columns=shown_names(names),
     )
+
+
+def shown_names(names: Sequence[str]) -> list[str]:
+    """Return the column names that the user can choose from."""
+    return [name[:MAX_NAME_LENGTH] for name in names[:MAX_NAMES] if name.strip()]
 
 
 def _cells(sample: Sequence[Sequence[str]], index: int) -> list[str]:

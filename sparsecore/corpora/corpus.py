@@ -2,24 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import NamedTuple
 
 GRADES = ("低危", "中危", "高危", "超高危")
 
-# One table for every source. CNNVD's 超危, the older 危急 and 严重, and CVSS's critical are one class. A bare
-# digit is an index in GRADES, as in tables written by this project.
-GRADE_NAMES = MappingProxyType(
-    {
-        **dict.fromkeys(("低危", "低", "low", "0"), 0),
-        **dict.fromkeys(("中危", "中", "medium", "moderate", "1"), 1),
-        **dict.fromkeys(("高危", "高", "high", "2"), 2),
-        **dict.fromkeys(("超高危", "超危", "危急", "严重", "critical", "3"), 3),
-    }
-)
-
+# `unknown_grade`: the user left out the records with this word; `other_file`: a file of an archive.
 SKIP_REASONS = (
     *("rejected", "withdrawn", "empty_text", "ungraded", "unknown_grade", "duplicate", "conflicting"),
+    "other_file",
 )
 
 # About 300,000 CVE records have been published in all; more than this limit only wastes time.

@@ -1,19 +1,18 @@
 """CVSS vectors: the official base score and its grade."""
 
 from functools import lru_cache
-from types import MappingProxyType
 
-from cvss import CVSS3, CVSS4
-from cvss.exceptions import CVSS3Error, CVSS4Error
+from cvss import CVSS2, CVSS3, CVSS4
+from cvss.exceptions import CVSS2Error, CVSS3Error, CVSS4Error
 
 # The eight base metrics and their values, in the order of the specification.
-METRICS = MappingProxyType(
-    {"AV": "NALP", "AC": "LH", "PR": "NLH", "UI": "NR", "S": "UC", "C": "NLH", "I": "NLH", "A": "NLH"}
-)
+METRICS = {"AV": "NALP", "AC": "LH", "PR": "NLH", "UI": "NR", "S": "UC", "C": "NLH", "I": "NLH", "A": "NLH"}
 
 # Lower bounds of 中危, 高危 and 超高危. CNNVD uses the cut points of CVSS v3 (specification, section 5,
 # qualitative severity rating scale).
 CUT_POINTS = (4.0, 7.0, 9.0)
+
+SEVERITIES = frozenset(("LOW", "MEDIUM", "HIGH", "CRITICAL"))
 
 # A v4 vector with all optional metrics has about 200 characters.
 MAX_VECTOR_LENGTH = 500
@@ -40,19 +39,22 @@ def base_score(vector: str) -> float:
 
 
 def grade_of_vector(vector: str) -> str:
-    """Return the CVSS severity name of a v3 or v4 vector, "" for any other string or for the score 0.0.
+    """Return the CVSS severity name of a v2, v3 or v4 vector, "" for any other string or for the score 0.0.
 
     >>> grade_of_vector("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"), grade_of_vector("AV:N/AC:L")
     ('CRITICAL', '')
+    >>> grade_of_vector("AV:N/AC:L/Au:N/C:C/I:C/A:C")
+    'HIGH'
     """
-    kind = {"CVSS:3": CVSS3, "CVSS:4": CVSS4}.get(vector[:6])
-    if kind is None or len(vector) > MAX_VECTOR_LENGTH:
+    if len(vector) > MAX_VECTOR_LENGTH:
         return ""
+    kind = {"CVSS:3": CVSS3, "CVSS:4": CVSS4}.get(vector[:6], CVSS2)
     try:
-        name = kind(vector).severities()[0] if kind is CVSS3 else kind(vector).severity
-    except (CVSS3Error, CVSS4Error):
+        read = kind(vector)
+    except (CVSS2Error, CVSS3Error, CVSS4Error):
         return ""
-    return "" if name.upper() == "NONE" else name.upper()
+    name = read.severity if kind is CVSS4 else read.severities()[0]
+    return name.upper() if name.upper() in SEVERITIES else ""
 
 
 def grade_of_score(score: float) -> int:

@@ -1,30 +1,16 @@
 """The built-in corpus: sentences generated from CVSS v3.1 vectors, graded by their official base score."""
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from sparsecore.corpora.corpus import GRADES, Corpus
 from sparsecore.corpora.cvss import METRICS, base_score, grade_of_score
-from sparsecore.corpora.phrases import (
-    ATTACK_VECTOR,
-    COMPLEXITY,
-    EXPLOITS,
-    FLAWS,
-    IMPACTS,
-    INTERACTION,
-    NO_INTERACTION,
-    PLATFORMS_OF_ATTACK_VECTOR,
-    PRIVILEGES,
-    PRODUCTS,
-    PROPERTIES,
-    SCOPE,
-    TEMPLATES,
-    UNHARMED,
-    VENDORS,
-    VERSIONS,
-)
+
+# The phrases of the texts; the comments of the file explain them.
+PHRASES = tomllib.loads(Path(__file__).with_name("phrases.toml").read_text(encoding="utf-8"))
 
 # A limit for one request from a page: about 10 s and 50 MB. The thesis's own corpus has 56 k texts.
 MAX_COUNT = 100_000
@@ -33,21 +19,17 @@ BUILT_IN_SEED = 2024  # the built-in texts are one fixed set; the run's seed onl
 # Probabilities of each metric's values, in the order of METRICS, and of the three impacts jointly, which
 # depend on each other in real records. They give each grade a learnable share: 11, 41, 34 and 14 %, summed
 # over all vectors.
-MARGINALS = MappingProxyType(
-    {
-        "AV": (0.6, 0.12, 0.2, 0.08),
-        "AC": (0.72, 0.28),
-        "PR": (0.58, 0.28, 0.14),
-        "UI": (0.65, 0.35),
-        "S": (0.68, 0.32),
-    }
-)
-IMPACT_PROFILES = MappingProxyType(
-    {
-        **{"HHH": 0.42, "HHN": 0.05, "HNN": 0.1, "NHN": 0.03, "NNH": 0.11},
-        **{"LLL": 0.03, "LLN": 0.1, "LNN": 0.08, "NLN": 0.04, "NNL": 0.04},
-    }
-)
+MARGINALS = {
+    "AV": (0.6, 0.12, 0.2, 0.08),
+    "AC": (0.72, 0.28),
+    "PR": (0.58, 0.28, 0.14),
+    "UI": (0.65, 0.35),
+    "S": (0.68, 0.32),
+}
+IMPACT_PROFILES = {
+    **{"HHH": 0.42, "HHN": 0.05, "HNN": 0.1, "NHN": 0.03, "NNH": 0.11},
+    **{"LLL": 0.03, "LLN": 0.1, "LNN": 0.08, "NLN": 0.04, "NNL": 0.04},
+}
 
 
 class _Sampler:
@@ -131,21 +113,26 @@ def _with_noise(grade: int, noise: float, rng: _Sampler) -> int:
 def _vector(rng: _Sampler) -> dict[str, str]:
     vector = {metric: rng.weighted(METRICS[metric], shares) for metric, shares in MARGINALS.items()}
     profile = rng.weighted(tuple(IMPACT_PROFILES), tuple(IMPACT_PROFILES.values()))
-    return vector | dict(zip(IMPACTS, profile, strict=True))
+    return vector | dict(zip(PHRASES["properties"], profile, strict=True))
 
 
 def _text(vector: Mapping[str, str], rng: _Sampler) -> str:
-    platform = rng.pick(PLATFORMS_OF_ATTACK_VECTOR[vector["AV"]])
-    flaw = rng.pick([flaw for flaw in FLAWS if platform in flaw.platforms and _fits(flaw.needs, vector)])
-    return rng.pick(TEMPLATES).format(
+    def phrase(metric: str) -> str:
+        return rng.pick(PHRASES["values"][metric][vector[metric]])
+
+    platform = rng.pick(PHRASES["platforms"][vector["AV"]])
+    flaws = (flaw for flaw in PHRASES["flaws"] if platform in flaw["platforms"])
+    flaw = rng.pick([flaw for flaw in flaws if _fits(flaw["needs"], vector)])
+    interaction = "none" if vector["UI"] == "N" else platform
+    return rng.pick(PHRASES["templates"]).format(
         product=_product(platform, rng),
-        flaw=flaw.name,
-        cause=rng.pick(flaw.causes),
-        attacker=rng.pick(ATTACK_VECTOR[vector["AV"]]) + rng.pick(PRIVILEGES[vector["PR"]]),
-        exploit=rng.pick(EXPLOITS),
-        impacts=_impacts(vector, rng),
-        ease=_ease(vector, platform, rng),
-        limits=_limits(vector, rng),
+        flaw=flaw["name"],
+        cause=rng.pick(flaw["causes"]),
+        attacker=phrase("AV") + phrase("PR"),
+        exploit=rng.pick(PHRASES["exploits"]),
+        impacts=_impacts(vector, phrase, rng),
+        ease=f"{phrase('AC')}，{rng.pick(PHRASES['interaction'][interaction])}",
+        limits=phrase("S") + _unharmed(vector, rng),
     )
 
 
@@ -155,21 +142,16 @@ def _fits(needs: Mapping[str, str], vector: Mapping[str, str]) -> bool:
 
 def _product(platform: str, rng: _Sampler) -> str:
     number = f"{1 + rng.below(9)}.{rng.below(10)}"
-    return rng.pick(VENDORS) + rng.pick(PRODUCTS[platform]) + rng.pick(VERSIONS).format(number)
+    vendor, product = rng.pick(PHRASES["vendors"]), rng.pick(PHRASES["products"][platform])
+    return vendor + product + rng.pick(PHRASES["versions"]).format(number)
 
 
-def _impacts(vector: Mapping[str, str], rng: _Sampler) -> str:
+def _impacts(vector: Mapping[str, str], phrase: Callable[[str], str], rng: _Sampler) -> str:
     """List the possible impacts in random order."""
-    parts = [rng.pick(IMPACTS[metric][vector[metric]]) for metric in IMPACTS if vector[metric] != "N"]
+    parts = [phrase(metric) for metric in PHRASES["properties"] if vector[metric] != "N"]
     return "、".join(parts.pop(rng.below(len(parts))) for _ in range(len(parts)))
 
 
-def _ease(vector: Mapping[str, str], platform: str, rng: _Sampler) -> str:
-    interaction = NO_INTERACTION if vector["UI"] == "N" else INTERACTION[platform]
-    return rng.pick(COMPLEXITY[vector["AC"]]) + "，" + rng.pick(interaction)
-
-
-def _limits(vector: Mapping[str, str], rng: _Sampler) -> str:
-    scope = rng.pick(SCOPE[vector["S"]])
-    unharmed = [name for metric, name in PROPERTIES.items() if vector[metric] == "N"]
-    return f"{scope}，{'和'.join(unharmed)}{rng.pick(UNHARMED)}" if unharmed else scope
+def _unharmed(vector: Mapping[str, str], rng: _Sampler) -> str:
+    names = [name for metric, name in PHRASES["properties"].items() if vector[metric] == "N"]
+    return f"，{'和'.join(names)}{rng.pick(PHRASES['unharmed'])}" if names else ""

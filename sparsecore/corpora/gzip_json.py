@@ -25,7 +25,7 @@ def write_gzip_json(path: Path, value: object) -> None:
     written; the old file then stays.
     """
     with atomic_file(path) as file, gzip.GzipFile("", "wb", LEVEL, file, mtime=0) as packed:
-        for piece in _pieces(value):
+        for piece in json_pieces(value):
             packed.write(piece.encode())
 
 
@@ -54,12 +54,12 @@ def read_gzip_json(path: Path) -> object:
         raise DamagedFile(f"{path.name} is not a complete gzipped JSON file: {error}") from error
 
 
-def _pieces(value: object) -> Iterator[str]:
+def json_pieces(value: object) -> Iterator[str]:
     """Yield the JSON of a value; long lists are encoded in batches."""
     if isinstance(value, dict):
         for number, (key, member) in enumerate(value.items()):
             yield f"{',' if number else '{'}{_json(key)}:"
-            yield from _pieces(member)
+            yield from json_pieces(member)
         yield "}" if value else "{}"
     elif isinstance(value, list | tuple):
         yield "["

@@ -1,6 +1,5 @@
 """Inspect the content of a file of texts without keeping it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from sparsecore.corpora.cleaning import Cleaner
-from sparsecore.corpora.corpus import GRADES
+from sparsecore.corpora.corpus import GRADES, CorpusError
 from sparsecore.corpora.reading import new_context, read_into
 from sparsecore.corpora.source import ReadOptions
 
@@ -47,19 +46,31 @@ def inspect(path: str | PathLike[str], **options: Unpack[ReadOptions]) -> Inspec
 
 @dataclass(frozen=True)
 class Preview:
-    """An inspection and the first `SAMPLES` usable texts, each with the index of its grade in `GRADES`."""
+    """An inspection and the first `SAMPLES` usable texts, each with the index of its grade in `GRADES`.
+
+    columns, sheets: of a table, those that can be chosen instead; also in the `details` of an error.
+    """
 
     inspection: Inspection
     samples: list[tuple[str, int]]
+    columns: list[str]
+    sheets: list[str]
 
 
 def preview(path: str | PathLike[str], **options: Unpack[ReadOptions]) -> Preview:
     """Inspect a file as `inspect` does, and return its first texts too."""
     path = Path(path)
     context = new_context(path, **options)
-    cleaner = read_into(path, context, Cleaner(keep_texts=False))
-    cleaner.check_usable(1)
-    return Preview(describe(cleaner, context.format), cleaner.samples(SAMPLES))
+    try:
+        cleaner = read_into(path, context, keep_texts=False)
+        cleaner.check_usable(1)
+    except CorpusError as error:
+        for name in ("columns", "sheets"):
+            error.details.setdefault(name, getattr(context, name))
+        raise
+    return Preview(
+        describe(cleaner, context.format), cleaner.samples(SAMPLES), context.columns, context.sheets
+    )
 
 
 def describe(cleaner: Cleaner, name: str, skipped: dict[str, int] | None = None) -> Inspection:
@@ -69,6 +80,7 @@ def describe(cleaner: Cleaner, name: str, skipped: dict[str, int] | None = None)
     """
     usable = cleaner.usable
     lengths = np.asarray(cleaner.lengths)[usable]
+    percentiles = np.percentile(lengths, PERCENTILES, method="lower")
     chinese = int(np.frombuffer(cleaner.chinese, dtype=np.uint8)[usable].sum())
     return Inspection(
         format=name,
@@ -76,11 +88,6 @@ def describe(cleaner: Cleaner, name: str, skipped: dict[str, int] | None = None)
         labels=dict(zip(GRADES, cleaner.counts, strict=True)),
         skipped=cleaner.skipped if skipped is None else skipped,
         languages={"zh": chinese, "en": len(usable) - chinese},
-        lengths=dict(_lengths(lengths)),
+        lengths={f"p{p}": int(n) for p, n in zip(PERCENTILES, percentiles, strict=True)}
+        | {"max": int(lengths.max())},
     )
-
-
-def _lengths(lengths: np.ndarray) -> Iterator[tuple[str, int]]:
-    for percent in PERCENTILES:
-        yield f"p{percent}", int(np.percentile(lengths, percent, method="lower"))
-    yield "max", int(lengths.max())

@@ -1,17 +1,22 @@
 """Stream the records of a JSON file: a single object, a list, JSON lines, or a list inside an envelope."""
 
 import io
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import ijson
 
 from sparsecore.corpora.corpus import CorpusError, check_count
+from sparsecore.corpora.encoding import Utf8Stream
 from sparsecore.corpora.source import Source
 
-# Key paths of the record lists in NVD's feeds, OSV's answers and CNNVD's.
+# Key paths of the record lists in feeds of NVD and its mirrors, and in answers of OSV, CNNVD and others.
 ENVELOPES = frozenset(
-    (("CVE_Items",), ("vulnerabilities",), ("vulns",), ("data",), ("data", "records"), ("data", "list"))
+    (
+        *(("CVE_Items",), ("cve_items",), ("vulnerabilities",), ("vulns",), ("data",), ("data", "records")),
+        *(("data", "list"), ("data", "items"), ("items",), ("results",), ("records",), ("rows",)),
+    )
 )
 
 # CVE and NVD records are nested up to fifteen levels deep.
@@ -20,16 +25,62 @@ MAX_DEPTH = 100
 # NVD lists every affected product version in a record: up to several MB.
 RECORD_BYTES = 4 * 2**20
 
+# A table by columns, as pandas' `to_json()` writes it, is one object; it begins with the cells of a column.
+COLUMNAR = re.compile(rb'\s*\{\s*"[^"]{1,200}"\s*:\s*[{\[]\s*"')
+COLUMNAR_BYTES = 16 * 2**20
+
 # NVD's feeds have one key or value per fifteen bytes.
 MAX_EVENTS = 50_000_000
 
 READ_BYTES = 2**16
+
+MAX_DIGITS = 15  # of numbers that a float holds exactly
+SPECIAL = re.compile(r"NaN|Infinity|[0-9]{16}|[0-9][eE][-+]?[0-9]{3}")
+TOKEN = re.compile(
+    r'"(?:[^"\\]|\\.)*"?|-?\b(?:NaN|Infinity)\b|-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?', re.DOTALL
+)
+UNFINISHED = re.compile(r"[-+.\w\\]*\Z")
+HELD_BACK = 2**13  # longer numbers than this are refused by the parser
 STREAMED: list[Any] = []  # placeholder for a list that is streamed and not held in memory
 
 
-def stream_objects(source: Source, stream: io.RawIOBase) -> Iterator[dict[str, Any]]:
-    """Yield the objects that are records; skip any other value in their place."""
-    source.record_bytes = RECORD_BYTES
+class PlainNumbers(Utf8Stream):
+    """JSON in which numbers that the parser cannot hold are strings, and NaN and Infinity are null.
+
+    >>> PlainNumbers(io.StringIO('{"NaN": [NaN, 12345678901234567890, 1e400, 1.5]}')).read()
+    b'{"NaN": [null, "12345678901234567890", "1e400", 1.5]}'
+    """
+
+    _held, _in_string = "", False
+
+    def transform(self, chunk: str, last: bool) -> str:
+        text = self._held + chunk
+        # A number, a name or an escape may go on in the next chunk.
+        cut = len(text) if last else len(text) - len(UNFINISHED.search(text[-HELD_BACK:])[0])
+        text, self._held = text[:cut], text[cut:]
+        opening = '"' if self._in_string else ""
+        # Backslashes occur in strings only.
+        self._in_string ^= text.replace("\\\\", "").replace('\\"', "").count('"') % 2 == 1
+        if SPECIAL.search(text):
+            text = TOKEN.sub(_plain_token, opening + text)[len(opening) :]
+        return text
+
+
+def _plain_token(found: re.Match[str]) -> str:
+    token = found[0]
+    if token[0] == '"':
+        return token
+    if token[-1] in "Ny":
+        return "null"
+    return f'"{token}"' if len(token) > MAX_DIGITS or "e" in token.casefold() else token
+
+
+def stream_objects(source: Source, stream: io.RawIOBase, head: bytes) -> Iterator[dict[str, Any]]:
+    """Yield the objects that are records; skip any other value in their place.
+
+    `head` is the beginning of the JSON.
+    """
+    source.record_bytes = COLUMNAR_BYTES if COLUMNAR.match(head) else RECORD_BYTES
     builder = _ObjectBuilder()
     for number, (event, value) in enumerate(_events(stream)):
         check_count(number, MAX_EVENTS)
@@ -99,6 +150,9 @@ class _ObjectBuilder:
             return record
         parent = self._open[-1]
         if parent is STREAMED:
+            names = self._open[0].get("columns") if isinstance(self._open[0], dict) else None
+            if isinstance(value, list) and isinstance(names, list):  # pandas' orient="split"
+                return {str(name): cell for name, cell in zip(names, value, strict=False)}
             return value if isinstance(value, dict) else None
         if isinstance(parent, dict):
             parent[self._keys[-1]] = None if value is STREAMED else value

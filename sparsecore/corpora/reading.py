@@ -5,11 +5,12 @@ import zipfile
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
-from sparsecore.corpora.archive import OpenMember, open_members, refuse_nested
+from sparsecore.corpora.archive import Member, OpenMember, open_members, refuse_nested
 from sparsecore.corpora.cleaning import MIN_TEXTS, Cleaner
-from sparsecore.corpora.corpus import Corpus, CorpusError, TextRecord
+from sparsecore.corpora.corpus import Corpus, CorpusError, TextRecord, quote
+from sparsecore.corpora.encoding import mark_of
 from sparsecore.corpora.json_records import read_json
 from sparsecore.corpora.source import Cancelled, Meter, Progress, ReadContext, ReadOptions
 from sparsecore.corpora.table import read_table
@@ -27,7 +28,15 @@ PASSES = 2
 
 EXPECTED = (
     "an XML or JSON export from CNVD, CNNVD, NVD, CVE or OSV, or a table (CSV, Excel, JSON) is needed, "
-    "in UTF-8 or gb18030, plain, gzipped or zipped"
+    "as text in UTF-8, plain, gzipped or zipped"
+)
+
+# A file of an archive with one of these errors is a read-me, a picture, a list of changes: passed over.
+FOREIGN_CODES = frozenset(
+    (
+        *("unknown_format", "no_text_column", "no_label_column", "other_xml", "empty"),
+        *("encoding", "not_csv", "not_xml"),
+    )
 )
 
 
@@ -36,9 +45,9 @@ def read_corpus(
 ) -> Corpus:
     """Read the graded texts of one file in any format of `assets/docs/texts.md`; write nothing.
 
-    `options` are those of `ReadOptions`: `text_column`, `label_column`, `progress`, `cancelled`. A file with
-    fewer than `least` usable texts (≥ 1; training needs 20) is refused. Raises CorpusError with a
-    one-sentence message and a `code`.
+    `options` are those of `ReadOptions`. A file with fewer than `least` usable texts (≥ 1; training needs 20)
+    is refused, and so is one with grades of unknown meaning until `grades` maps them. Raises CorpusError with
+    a one-sentence message and a `code`.
 
     >>> read_corpus("/no/such/file.csv")
     Traceback (most recent call last):
@@ -46,28 +55,27 @@ def read_corpus(
     """
     path = Path(path)
     context = new_context(path, **options)
-    return read_into(path, context, Cleaner(keep_texts=True)).corpus(path.name, least)
+    return read_into(path, context, keep_texts=True).corpus(path.name, least)
 
 
 def new_context(
     path: Path,
     *,
-    text_column: str | None = None,
-    label_column: str | None = None,
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
+    **options: Any,
 ) -> ReadContext:
     """Create the read context of a file; raise CorpusError `missing`, `directory` or `not_a_file`."""
     _require_file(path)
-    meter = Meter(PASSES * path.stat().st_size, progress, cancelled)
-    return ReadContext(meter, text_column, label_column)
+    return ReadContext(Meter(PASSES * path.stat().st_size, progress, cancelled), **options)
 
 
-def read_into(path: Path, context: ReadContext, cleaner: Cleaner) -> Cleaner:
-    """Add every record of a file to `cleaner` and return it; raise CorpusError for an unreadable file."""
+def read_into(path: Path, context: ReadContext, keep_texts: bool) -> Cleaner:
+    """Return a cleaner with every record of a file; raise CorpusError for an unreadable file."""
+    cleaner = Cleaner(keep_texts, context.grades)
     try:
         with open_members(path, context.meter) as found:
-            for record in _records(found, context):
+            for record in _records(found, context, cleaner):
                 cleaner.add(record)
     except OSError as error:
         raise CorpusError(
@@ -90,21 +98,59 @@ def _require_file(path: Path) -> None:
         raise CorpusError("not_a_file", f"{name} is a device or a pipe; choose a regular file.", name=name)
 
 
-def _records(found: list[OpenMember] | zipfile.ZipFile, context: ReadContext) -> Iterator[TextRecord]:
+def _records(
+    found: list[Member] | zipfile.ZipFile, context: ReadContext, cleaner: Cleaner
+) -> Iterator[TextRecord]:
     if isinstance(found, zipfile.ZipFile):
         # Imported here: openpyxl takes 0.2 s to load and only workbooks need it.
         from sparsecore.corpora.workbook import read_workbook
 
         yield from read_workbook(found, context)
         return
-    for open_member in found:
-        yield from _member_records(open_member, context)
+    foreign: list[CorpusError] = []
+    for name, open_member in found:
+        try:
+            yield from _whole_member(name, open_member, context)
+        except _NoExport as error:
+            foreign.append(error.reason)
+            cleaner.skip("other_file")
+    if len(foreign) == len(found):
+        # A table whose columns the user can choose says more than a read-me.
+        raise next((error for error in foreign if "columns" in error.details), foreign[0])
+
+
+class _NoExport(Exception):
+    """A file of an archive is no export, as nothing of it could be read."""
+
+    def __init__(self, reason: CorpusError) -> None:
+        self.reason = reason
+
+
+def _whole_member(name: str, open_member: OpenMember, context: ReadContext) -> Iterator[TextRecord]:
+    """Yield the records of a member; errors name it. Raises _NoExport before the first one."""
+    started = False
+    try:
+        for record in _member_records(open_member, context):
+            started = True
+            yield record
+    except CorpusError as error:
+        if not name:
+            raise
+        shown = quote([name])[0]
+        named = CorpusError(
+            error.code, f"{shown} in the archive: {error}", **error.details | {"member": shown}
+        )
+        if started or error.code not in FOREIGN_CODES:
+            raise named from error
+        raise _NoExport(named) from error
 
 
 def _member_records(open_member: OpenMember, context: ReadContext) -> Iterator[TextRecord]:
     with open_member() as source:
-        head = source.read(HEAD_BYTES).removeprefix(codecs.BOM_UTF8)
+        head = source.read(HEAD_BYTES)
     refuse_nested(head)
+    if encoding := mark_of(head):
+        head = codecs.getincrementaldecoder(encoding)("replace").decode(head).encode()
     start = head.lstrip()[:1]
     if not start:
         raise CorpusError("empty", f"The file is empty; {EXPECTED}.")
@@ -113,5 +159,5 @@ def _member_records(open_member: OpenMember, context: ReadContext) -> Iterator[T
     if start == b"<":
         return read_xml(open_member, head, context)
     if start in b"{[":
-        return read_json(open_member, context)
+        return read_json(open_member, head, context)
     return read_table(open_member, context)

@@ -7,7 +7,6 @@ caller: forking a program with threads may hang, and a spawned copy runs the cal
 
 import json
 import logging
-import os
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
-from sparsecore.settings import child_environment
+from sparsecore.settings import child_environment, usable_cores
 
 MAX_PROCESSES = 4  # the parent distributes and collects the blocks; more workers would wait for it
 MIN_PARALLEL_CHARACTERS = 200_000  # one second of work: starting more processes takes longer
@@ -40,7 +39,7 @@ def segment(blocks: Sequence[str], folder: Path | None) -> list[list[str]]:
     """
     # By default jieba reads its dictionary from /tmp, where another user may have put a forged one.
     with nullcontext(folder) if folder else tempfile.TemporaryDirectory() as cache:
-        processes = min(_cores(), MAX_PROCESSES)
+        processes = min(usable_cores(), MAX_PROCESSES)
         if processes == 1 or sum(map(len, blocks)) <= MIN_PARALLEL_CHARACTERS:
             return _segment_here(blocks, Path(cache))
         _initialize(Path(cache))  # writes the dictionary that the workers read
@@ -51,10 +50,6 @@ def segment(blocks: Sequence[str], folder: Path | None) -> list[list[str]]:
     for nth, part in enumerate(done):
         words[nth::processes] = part
     return words
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _initialize(folder: Path) -> None:

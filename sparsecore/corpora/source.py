@@ -7,7 +7,7 @@ import gzip
 import io
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, TypedDict
@@ -69,24 +69,36 @@ class Meter:
 class ReadOptions(TypedDict, total=False):
     """Optional arguments of every function that reads a file.
 
-    The columns of a table are found by name or content unless given. `progress` and `cancelled` are those of
-    `Meter`.
+    The columns of a table are found by name or content unless given; so are the sheet of a workbook and its
+    header row (counted from 1). `grades` is the mapping of `Vocabulary`. `progress` and `cancelled` are those
+    of `Meter`.
     """
 
     text_column: str | None
     label_column: str | None
+    sheet: str | None
+    header_row: int | None
+    grades: Mapping[str, str] | None
     progress: Progress | None
     cancelled: Cancelled | None
 
 
 @dataclass
 class ReadContext:
-    """The state of reading one file: the columns that the user named and the formats found so far."""
+    """The state of reading one file: what the user named, the formats found so far, and what can be chosen.
+
+    columns: the first ones of a table; sheets: of a workbook, the visible ones.
+    """
 
     meter: Meter
     text_column: str | None = None
     label_column: str | None = None
+    sheet: str | None = None
+    header_row: int | None = None
+    grades: Mapping[str, str] | None = None
     formats: list[str] = field(default_factory=list)
+    columns: list[str] = field(default_factory=list)
+    sheets: list[str] = field(default_factory=list)
 
     def add_format(self, name: str) -> None:
         """Record that the file contains this format."""

@@ -1,16 +1,24 @@
 """Corpora stored on disk; the file name of a corpus is a digest of its content."""
 
 import hashlib
-import json
 import re
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 from typing import Any, Unpack
 
 from sparsecore.corpora.cleaning import Cleaner
 from sparsecore.corpora.corpus import GRADES, Corpus, CorpusError, TextRecord
-from sparsecore.corpora.gzip_json import DamagedFile, atomic_file, read_gzip_json, write_gzip_json
+from sparsecore.corpora.gzip_json import (
+    DamagedFile,
+    atomic_file,
+    json_pieces,
+    read_gzip_json,
+    write_gzip_json,
+)
 from sparsecore.corpora.inspection import Inspection, describe
 from sparsecore.corpora.reading import new_context, read_into
 from sparsecore.corpora.source import ReadOptions
@@ -22,7 +30,6 @@ ID_PATTERN = re.compile(f"[0-9a-f]{{{ID_LENGTH}}}")
 
 
 FIELDS = ("name", "generated", "skipped", "texts", "labels", "dates")
-DIGEST_BATCH = 1_000  # texts; encoding a large corpus at once would hold it in memory three times
 
 
 def corpus_id(corpus: Corpus) -> str:
@@ -44,21 +51,20 @@ def save(corpus: Corpus, folder: Path) -> str:
     """
     key = corpus_id(corpus)
     path = _path(key, folder)
-    if path.exists() and not _must_replace(path, key, corpus):
-        return key
-    write_gzip_json(path, {field: getattr(corpus, field) for field in FIELDS})
+    if not path.exists() or _must_replace(path, key, corpus):
+        _write(path, corpus)
     return key
 
 
 def rename(key: str, name: str, folder: Path) -> None:
     """Rename a stored corpus; raise CorpusError as `load` does."""
-    corpus = replace(load(key, folder), name=name)
-    write_gzip_json(_path(key, folder), {field: getattr(corpus, field) for field in FIELDS})
+    _write(_path(key, folder), replace(load(key, folder), name=name))
 
 
 def delete(key: str, folder: Path) -> None:
-    """Delete a stored corpus if it exists."""
-    _path(key, folder).unlink(missing_ok=True)
+    """Erase a stored corpus if it exists."""
+    for path in (_path(key, folder), _entry_path(key, folder)):
+        path.unlink(missing_ok=True)
 
 
 def saved_at(key: str, folder: Path) -> float:
@@ -103,17 +109,19 @@ def write_blob(key: str, blob: bytes, folder: Path) -> None:
         file.write(blob)
 
 
+def _write(path: Path, corpus: Corpus) -> None:
+    write_gzip_json(path, {field: getattr(corpus, field) for field in FIELDS})
+
+
 def _path(key: str, folder: Path) -> Path:
     return Path(folder) / f"{key}.json.gz"
 
 
 def _digest(texts: tuple[str, ...], labels: tuple[int, ...]) -> str:
-    """Return the SHA-256 of the JSON of [texts, labels], computed in batches."""
-    digest = hashlib.sha256(b"[[")
-    for start in range(0, len(texts), DIGEST_BATCH):
-        part = json.dumps(texts[start : start + DIGEST_BATCH], ensure_ascii=False, separators=(",", ":"))
-        digest.update((b"," if start else b"") + part[1:-1].encode())
-    digest.update(f"],{json.dumps(labels, separators=(',', ':'))}]".encode())
+    """Return the SHA-256 of the JSON of [texts, labels]."""
+    digest = hashlib.sha256()
+    for piece in chain("[", json_pieces(texts), ",", json_pieces(labels), "]"):
+        digest.update(piece.encode())
     return digest.hexdigest()[:ID_LENGTH]
 
 
@@ -132,10 +140,9 @@ def _read(path: Path, key: str) -> Corpus:
 
 def _must_replace(path: Path, key: str, corpus: Corpus) -> bool:
     try:
-        stored_corpora = _read(path, key)
+        return not _read(path, key).generated and corpus.generated
     except DamagedFile:
         return True
-    return corpus.generated and not stored_corpora.generated
 
 
 # -- Stored corpora by the names that users give them
@@ -147,14 +154,19 @@ UNKNOWN_FORMAT = ""  # for corpora stored before formats were recorded
 
 @dataclass(frozen=True)
 class StoredCorpus:
-    """A stored corpus: its id, as `RunConfig.data` takes it, its name, and its inspection."""
+    """A stored corpus: its id, as `RunConfig.data` takes it, its name, and its inspection.
+
+    owner: the user who stored it first; None from the command line. removed: when it was removed, if it was.
+    """
 
     id: str
     name: str
     inspection: Inspection
+    owner: str | None = None
+    removed: float | None = None
 
     def summary(self) -> dict[str, Any]:
-        """Return all fields as plain values, ready for JSON."""
+        """Return the fields as plain values, ready for JSON."""
         return {"id": self.id, "name": self.name} | self.inspection.summary()
 
 
@@ -162,42 +174,48 @@ def add(
     path: str | PathLike[str],
     name: str | None = None,
     folder: Path | None = None,
+    owner: str | None = None,
+    may_change: Callable[[str | None], bool] = lambda owner: True,
     **options: Unpack[ReadOptions],
 ) -> StoredCorpus:
     """Read a file as `read_corpus` does and store its texts, by default under the file's name.
 
-    `folder` defaults to the user's corpora folder. Texts that are already stored take the new name, if given,
-    and otherwise stay unchanged. Raises CorpusError `bad_name`, `name_taken`, or those of `read_corpus`;
-    nothing is stored then.
+    `folder` defaults to the user's corpora folder. Texts that are already stored keep their owner; they take
+    the new name, if given, where `may_change` of their owner allows it. Raises CorpusError `bad_name`,
+    `name_taken`, or those of `read_corpus`; nothing is stored then.
     """
     folder, path = folder or corpora_folder(), Path(path)
     given = None if name is None else _clean_name(name)
     context = new_context(path, **options)
-    cleaner = read_into(path, context, Cleaner(keep_texts=True))
+    cleaner = read_into(path, context, keep_texts=True)
     corpus = cleaner.corpus(given or _clean_name(path.name))
     inspection = describe(cleaner, context.format)
     del cleaner
     key = corpus_id(corpus)
     others = stored_corpora(folder)
     former = next((each for each in others if each.id == key), None)
+    if former and not (given and may_change(former.owner)):
+        corpus = replace(corpus, name=former.name)
     _require_free(corpus.name, key, others)
-    if former and given and former.name != given:
-        rename(key, given, folder)
+    if former and former.name != corpus.name:
+        rename(key, corpus.name, folder)
     save(corpus, folder)
-    entry = StoredCorpus(key, former.name if former and not given else corpus.name, inspection)
-    write_gzip_json(_entry_path(key, folder), asdict(entry))
-    return entry
+    return _write_entry(StoredCorpus(key, corpus.name, inspection, former.owner if former else owner), folder)
 
 
 def stored_corpora(folder: Path | None = None) -> list[StoredCorpus]:
-    """Return all stored corpora sorted by name; skip damaged ones."""
-    folder = folder or corpora_folder()
-    found = []
+    """Return all stored corpora sorted by name; skip damaged and removed ones."""
+    return sorted(
+        (each for each in _entries(folder or corpora_folder()) if each.removed is None),
+        key=lambda each: (each.name, each.id),
+    )
+
+
+def _entries(folder: Path) -> Iterator[StoredCorpus]:
     for path in folder.glob("*.json.gz"):
         key = path.name.removesuffix(".json.gz")
-        if ID_PATTERN.fullmatch(key):
-            found.append(_load_entry(key, folder))
-    return sorted(filter(None, found), key=lambda each: (each.name, each.id))
+        if ID_PATTERN.fullmatch(key) and (entry := _load_entry(key, folder)):
+            yield entry
 
 
 def lookup(name: str, folder: Path | None = None) -> StoredCorpus | None:
@@ -217,12 +235,32 @@ def find(name: str, folder: Path | None = None) -> StoredCorpus:
 
 
 def remove(name: str, folder: Path | None = None) -> StoredCorpus:
-    """Delete the corpus with this name or id and return its entry; raise CorpusError `no_such_name`."""
+    """Remove the corpus with this name or id, so that `restore` can undo it, and return its entry.
+
+    Nothing lists it any more; runs on it can still read it until `purge` erases it. Raises CorpusError
+    `no_such_name`.
+    """
     folder = folder or corpora_folder()
-    found = find(name, folder)
-    delete(found.id, folder)
-    _entry_path(found.id, folder).unlink(missing_ok=True)
-    return found
+    return _write_entry(replace(find(name, folder), removed=time.time()), folder)
+
+
+def restore(key: str, folder: Path) -> None:
+    """Undo the removal of a corpus; raise CorpusError `no_such_name` if it is erased, or `name_taken`."""
+    entry = _load_entry(key, folder) or find(key, folder)
+    _require_free(entry.name, key, stored_corpora(folder))
+    _write_entry(replace(entry, removed=None), folder)
+
+
+def removed_corpora(folder: Path) -> list[StoredCorpus]:
+    """Return the corpora that `restore` can bring back, the last removed first."""
+    return sorted((each for each in _entries(folder) if each.removed), key=lambda each: -each.removed)
+
+
+def purge(folder: Path, seconds: float) -> None:
+    """Erase the corpora that were removed at least this long ago."""
+    for each in removed_corpora(folder):
+        if each.removed <= time.time() - seconds:
+            delete(each.id, folder)
 
 
 def _clean_name(name: str) -> str:
@@ -258,14 +296,18 @@ def _load_entry(key: str, folder: Path) -> StoredCorpus | None:
     path = _entry_path(key, folder)
     try:
         value = read_gzip_json(path)
-        return StoredCorpus(key, value["name"], Inspection(**value["inspection"]))
+        inspection, more = Inspection(**value["inspection"]), (value.get("owner"), value.get("removed"))
+        return StoredCorpus(key, value["name"], inspection, *more)
     except (FileNotFoundError, DamagedFile, KeyError, TypeError):
         try:
             corpus = load(key, folder)
         except CorpusError:
             return None
-    entry = StoredCorpus(key, corpus.name, _inspect_corpus(corpus))
-    write_gzip_json(path, asdict(entry))
+    return _write_entry(StoredCorpus(key, corpus.name, _inspect_corpus(corpus)), folder)
+
+
+def _write_entry(entry: StoredCorpus, folder: Path) -> StoredCorpus:
+    write_gzip_json(_entry_path(entry.id, folder), asdict(entry))
     return entry
 
 

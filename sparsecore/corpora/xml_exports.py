@@ -9,7 +9,7 @@ from defusedxml.ElementTree import iterparse
 
 from sparsecore.corpora.archive import OpenMember
 from sparsecore.corpora.corpus import CorpusError, TextRecord, check_count, quote
-from sparsecore.corpora.encoding import check_declared_encoding, detect_encoding, open_text
+from sparsecore.corpora.encoding import declared_encoding, detect_encoding, open_text
 from sparsecore.corpora.source import ReadContext, Source
 from sparsecore.corpora.xml_repair import RepairedXml
 
@@ -35,8 +35,7 @@ def read_xml(open_member: OpenMember, head: bytes, context: ReadContext) -> Iter
     text; unescaped markup becomes text. Raises CorpusError `not_xml`, `dtd`, `other_xml`, `too_deep`,
     `encoding`, or those of `Source`.
     """
-    check_declared_encoding(head)
-    encoding = detect_encoding(open_member)
+    encoding = detect_encoding(open_member, declared_encoding(head))
     with open_member() as source:
         try:
             yield from _records(source, RepairedXml(open_text(source, encoding)), context)

@@ -4,17 +4,9 @@ import io
 import re
 
 from sparsecore.corpora.encoding import Utf8Stream
+from sparsecore.corpora.grades import VOCABULARY
 
-# Elements of CNVD's and CNNVD's records that hold text only. Inside one, everything up to its own end tag is
-# text.
-FIELDS = (
-    *("number", "cveNumber", "cveUrl", "bidNumber", "title", "serverity", "product", "isEvent", "submitTime"),
-    *("openTime", "discovererName", "referenceLink", "formalWay", "description", "patchName"),
-    *("patchDescription", "name", "vuln-id", "published", "modified", "source", "vuln-type", "thrtype"),
-    *("vuln-descript", "cve-id", "bugtraq-id", "ref-source", "ref-name", "ref-url", "vuln-solution"),
-    *("vuln_id", "vuln_name", "vuln_type", "vuln_descript", "vuln_solution", "cve_id", "bugtraq_id"),
-    *("ref_source", "ref_name", "ref_url", "overallseverity", "vulnName", "vulnDescript"),
-)
+FIELDS = VOCABULARY["xml"]["fields"]
 OPENING = re.compile(rf"<({'|'.join(map(re.escape, FIELDS))})(?:\s[^<>]*)?(?<!/)>")
 CLOSING = {field: re.compile(rf"</{re.escape(field)}\s*>|<!\[CDATA\[") for field in FIELDS}
 CDATA, CDATA_END = "<![CDATA[", "]]>"

@@ -10,11 +10,11 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from sparsecore.dashboard.controls import say
+from sparsecore.dashboard.controls import say, worded
 from sparsecore.dashboard.session import LOOKED_AT, open_run, the_store
-from sparsecore.dashboard.visitor import visitor
+from sparsecore.dashboard.visitor import door, visitor
 from sparsecore.runs.store.run import Run
-from sparsecore.teaching.teacher_view import TeacherView, set_teacher_view, teacher_view
+from sparsecore.teaching.classroom import TeacherView, set_teacher_view, teacher_view
 
 HIDDEN, LARGE, FOLLOW = ("controls", "0"), ("type", "large"), ("follow", "1")
 LEADS = "leads"  # in the session: whether the class follows this tab
@@ -35,6 +35,11 @@ def is_requested(what: tuple[str, str]) -> bool:
     """Whether the page's address requests it."""
     name, value = what
     return st.query_params.get(name) == value
+
+
+def is_student() -> bool:
+    """Whether the page was opened by a link for students."""
+    return is_requested(HIDDEN) or is_requested(FOLLOW)
 
 
 def dress() -> None:
@@ -80,17 +85,19 @@ def menu() -> None:
     with st.popover(
         say("class.menu"), icon=":material/groups:", key="class_menu", help=say("class.menu.help")
     ):
-        hidden = st.checkbox(say("class.hide"), value=True, help=say("class.hide.help"), key="class_hide")
-        large = st.checkbox(say("class.large"), help=say("class.large.help"), key="class_large")
-        follow = st.checkbox(say("class.follow"), help=say("class.follow.help"), key="class_follow")
-        chosen = [what for what, wanted in ((HIDDEN, hidden), (LARGE, large), (FOLLOW, follow)) if wanted]
+        options = {"hide": HIDDEN, "large": LARGE, "follow": FOLLOW}
+        chosen = [
+            what
+            for name, what in options.items()
+            if st.checkbox(**worded(f"class.{name}"), value=name == "hide", key=f"class_{name}")
+        ]
         st.caption(say("class.link"))
         st.code(_address(chosen), language=None, wrap_lines=True)
         person = visitor()
         if person.teacher or person.alone or st.session_state.get(LEADS):
-            st.toggle(say("class.lead"), key=LEADS, help=say("class.lead.help"), on_change=_leave_class)
+            st.toggle(**worded("class.lead"), key=LEADS, on_change=_leave_class)
         else:
-            st.caption(say("class.lead.who"))
+            st.caption(say("class.lead.code" if door().code else "class.lead.who"))
 
 
 def _leave_class() -> None:

@@ -13,23 +13,21 @@ import streamlit as st
 
 from sparsecore.corpora import storage
 from sparsecore.corpora.corpus import CorpusError
-from sparsecore.dashboard.presses import forget_presses
-from sparsecore.dashboard.session import the_store
+from sparsecore.dashboard.session import forget_presses, put_in_address, the_store
 from sparsecore.engine.cards import methods, tasks
 from sparsecore.engine.config import (
     FOLLOWING,
     PARAMETERS,
-    TEXTUAL,
     ConfigError,
     RunConfig,
     every_parameter,
     parameters_of,
 )
-from sparsecore.engine.parameters import Parameter
+from sparsecore.engine.parameters import TEXTUAL, Parameter
 from sparsecore.runs.store.errors import StoreError
 from sparsecore.runs.store.limits import LimitExceeded
 from sparsecore.runs.store.run import Run
-from sparsecore.words import words
+from sparsecore.words import LANGUAGES, speaker
 
 SETTINGS = "settings"  # outlives the widgets when another page is opened
 SHOWN = "shown"  # the parameters with a widget on the screen after the last complete page run
@@ -47,8 +45,17 @@ UNCOVERED = ("task", "method", "size", "density")
 
 def say(key: str, **values: Any) -> str:
     """A word of the screen in the session's language."""
-    text = words(st.session_state["lang"])[key]
-    return text.format(**values) if values else text
+    return speaker(st.session_state["lang"])(key, **values)
+
+
+def worded(key: str, **values: Any) -> dict[str, str]:
+    """Return the label and the help of a widget: the words `key` and `key.help`."""
+    return {"label": say(key, **values), "help": say(f"{key}.help", **values)}
+
+
+def languages() -> tuple[str, ...]:
+    """The languages of a report, the session's first; captured when a download is offered."""
+    return tuple(sorted(LANGUAGES, key=lambda name: name != st.session_state["lang"]))
 
 
 def plain(text: Any) -> str:
@@ -176,18 +183,15 @@ def save() -> dict[str, Any]:
     """Keep the settings for other pages, put them into the URL, and return them."""
     settings = keep()
     mine = rows()
-    shown = {name: _text(v) for name, v in settings.items() if v is not None and name in mine}
-    shown["lang"] = st.session_state["lang"]
-    for name in (*every_parameter(), "lang"):
-        if name in shown and st.query_params.get(name) != shown[name]:
-            st.query_params[name] = shown[name]
-        elif name not in shown and name in st.query_params:
-            del st.query_params[name]
+    shown = query_of({name: value for name, value in settings.items() if name in mine})
+    put_in_address(dict.fromkeys(every_parameter()) | shown | {"lang": st.session_state["lang"]})
     return settings
 
 
-def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def query_of(settings: dict[str, Any]) -> dict[str, str]:
+    """Return settings as a URL states them."""
+    given = {name: value for name, value in settings.items() if value is not None}
+    return {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in given.items()}
 
 
 def checked(settings: dict[str, Any]) -> RunConfig | None:
@@ -200,14 +204,27 @@ def checked(settings: dict[str, Any]) -> RunConfig | None:
         return None
 
 
+def problems() -> dict[str, ConfigError]:
+    """Return the errors by parameter: of widgets, and of the link until its replacement value is changed."""
+    linked = st.session_state.get(LINK_PROBLEMS, {})
+    in_link = {name: error for name, (error, taken) in linked.items() if st.session_state.get(name) == taken}
+    return in_link | st.session_state.get(PROBLEMS, {})
+
+
 def problem(name: str) -> None:
     """Show the error of a parameter's value under its field."""
-    error = st.session_state.get(PROBLEMS, {}).get(name)
-    in_link, taken = st.session_state.get(LINK_PROBLEMS, {}).get(name, (None, None))
-    if error is None and st.session_state[name] == taken:
-        error = in_link
-    if error is not None:
-        st.error(sentence(error))
+    if name in problems():
+        st.error(sentence(problems()[name]))
+
+
+def covered_problems() -> None:
+    """Show the errors of fields in closed menus, and a button to accept what is used instead of a link's."""
+    covered = [error for name, error in problems().items() if name not in UNCOVERED]
+    if covered:
+        st.error("\n\n".join(map(sentence, covered)))
+    if problems() and not st.session_state[PROBLEMS]:
+        forget = st.session_state[LINK_PROBLEMS].clear
+        st.button(say("problem.accept"), help=say("problem.accept.help"), on_click=forget, key="accept_link")
 
 
 def refusal() -> str:
@@ -236,10 +253,11 @@ def store_sentence(error: StoreError) -> str:
 def _allowed(row: Parameter) -> str:
     if row.name in TEXTUAL:
         return say(f"allowed.{row.name}")
-    if row.name == "size":
-        return say("allowed.one_of", choices=", ".join(tasks()[st.session_state["task"]].sizes))
-    if row.choices:
-        return say("allowed.one_of", choices=", ".join(row.choices))
+    choices = tasks()[st.session_state["task"]].sizes if row.name == "size" else row.choices
+    if choices:  # as a link names them, and as the screen does
+        names = {choice: say(row.choice_key(choice)) for choice in choices}
+        listed = (choice if name == choice else f"{choice} ({name})" for choice, name in names.items())
+        return say("allowed.one_of", choices=", ".join(listed))
     if row.text:
         return say(f"{row.label_key}.allowed")
     if row.minimum is None:

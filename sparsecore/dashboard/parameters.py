@@ -12,13 +12,12 @@ from sparsecore.dashboard.controls import problem, put, say
 from sparsecore.dashboard.data import kept
 from sparsecore.dashboard.lab.transport import devices
 from sparsecore.dashboard.session import the_store
-from sparsecore.engine.cards import methods, tasks
-from sparsecore.engine.config import PAPER_DENSITIES, PARAMETERS, parameters_of
+from sparsecore.engine.cards import tasks
+from sparsecore.engine.config import PAPER_DENSITIES, PARAMETERS, SCHEDULE, used_parameters
 from sparsecore.engine.parameters import Parameter
 
 GROUPS = ("task", "training", "constraint")
 MOST_SEGMENTS = 6  # of more the row would be wider than a page
-SCHEDULE = ("schedule_start", "schedule_steps")  # without a schedule they change nothing
 
 
 def _show(row: Parameter) -> dict[str, Any]:
@@ -53,7 +52,8 @@ def density_slider() -> None:
 def columns(names: Iterable[str], without: Collection[str] = ()) -> None:
     """A column for each group of parameters of the chosen task and these methods."""
     task = st.session_state["task"]
-    rows = {row.name: row for name in names for row in _rows(task, name) if row.name not in without}
+    used = {name: row for method in names for name, row in used_parameters(task, method).items()}
+    rows = {name: row for name, row in used.items() if name not in without}
     shown = {group: [row for row in rows.values() if row.group == group] for group in GROUPS}
     drawn = [group for group in GROUPS if shown[group] or group == "constraint"]
     for column, group in zip(st.columns(len(drawn)), drawn, strict=True):
@@ -63,17 +63,6 @@ def columns(names: Iterable[str], without: Collection[str] = ()) -> None:
                 st.write(say("rule.none"))
             for row in shown[group]:
                 _widget(row)
-
-
-def _rows(task: str, method: str) -> list[Parameter]:
-    """What can be set of a run: shared parameters that its method takes, and those of its two cards."""
-    cards = tasks()[task], methods()[method]
-    return [
-        row
-        for name, row in parameters_of(task, method).items()
-        if any(name in card.parameters for card in cards)
-        or (not row.words and name != "noise" and (row.group != "constraint" or name in cards[1].takes))
-    ]
 
 
 def _widget(row: Parameter) -> None:

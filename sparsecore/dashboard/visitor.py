@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
 import secrets
+import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from functools import cache
 from typing import Any, Literal
@@ -10,20 +14,25 @@ from typing import Any, Literal
 import streamlit as st
 
 from sparsecore.dashboard.controls import say, sentence, store_sentence
+from sparsecore.dashboard.jobs import Job
 from sparsecore.dashboard.server.identity import account_owner, digest, owner_cookies
 from sparsecore.dashboard.session import the_store
-from sparsecore.dashboard.teacher import TRIES, WITHIN_SECONDS, door
 from sparsecore.engine.config import ConfigError
 from sparsecore.runs.store.errors import StoreError
 from sparsecore.runs.store.people import NotYours, Person, QueueFull, is_only_owner
 from sparsecore.runs.store.run import WELCOME, Run
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps.stored import Sweep
+from sparsecore.settings import read_setting
 
 TEACHER = "teacher"  # in the session: whether it has the teacher's rights
 WITHOUT_COOKIE = "without_cookie"  # in the session: who it is where the browser keeps no cookie
 REFUSED = "refused"  # in the session: the sentence that says why something was not done
 PASSWORD, ANSWER = "teacher_password", "teacher_answer"
+WITHIN_SECONDS = 60.0
+TRIES = 5  # of one person within that time,
+TRIES_OF_ALL = 30  # and of all together: a new cookie is easily had
+Answer = Literal["right", "wrong", "wait"]
 
 
 def signed_in() -> bool:
@@ -52,7 +61,7 @@ def _seen(store: Store) -> set[str]:
 
 
 def _alone(owner: str) -> bool:
-    if door().exists or _seen(the_store()) != {owner}:
+    if door().has_password or _seen(the_store()) != {owner}:
         return False
     with the_store().engine.connect() as connection:
         return is_only_owner(connection, owner)
@@ -73,6 +82,16 @@ def ownership(thing: Run | Sweep, person: Person | None = None) -> Literal["your
 def hint(thing: Run | Sweep, usual: str) -> str:
     """Return a button's tooltip: why it is disabled, or its usual text."""
     return usual if may(thing) else say(f"owner.{ownership(thing)}.help")
+
+
+def stop_button(job: Job, key: str) -> None:
+    """Draw the button that cancels a job that several users share, for those with the right."""
+    person = visitor()
+    allowed = person.may(job.by.owner)
+    words = {"label": say("sweep.stop"), "help": None if allowed else say("owner.others.help")}
+    if st.button(**words, icon=":material/stop:", key=key, disabled=job.is_cancelled or not allowed):
+        attempt(job.cancel, person)
+        st.rerun()
 
 
 def whose_line(run: Run) -> None:
@@ -108,9 +127,9 @@ def tell_refusal() -> None:
 
 
 def account_menu() -> None:
-    """Offer sign-in, sign-out and the teacher's password if the server has them."""
+    """Offer sign-in, sign-out and the teacher's rights, if the visitor may need them."""
     offers_sign_in = "is_logged_in" in st.user
-    if not (door().exists or offers_sign_in):
+    if visitor().alone and not offers_sign_in:
         return
     teacher = visitor().teacher
     label = say("owner.teacher") if teacher else say("owner.menu")
@@ -118,8 +137,7 @@ def account_menu() -> None:
     with st.popover(label, icon=icon, key="account", help=say("owner.menu.help")):
         if offers_sign_in:
             _sign_in()
-        if door().exists:
-            _teacher(teacher)
+        _teacher(teacher)
 
 
 def _sign_in() -> None:
@@ -135,8 +153,11 @@ def _teacher(teacher: bool) -> None:
         st.write(say("owner.teacher.now"))
         st.button(say("owner.teacher.drop"), icon=":material/logout:", on_click=_drop, key="teacher_drop")
         return
-    st.text_input(say("owner.teacher.password"), type="password", key=PASSWORD, on_change=_knock)
+    means = "code" if door().code else "password"
+    st.text_input(say(f"owner.teacher.{means}"), type="password", key=PASSWORD, on_change=_knock)
     st.caption(say("owner.teacher.help"))
+    if door().code:
+        st.caption(say("owner.teacher.code.help"))
     match st.session_state.pop(ANSWER, None):
         case "wrong":
             st.error(say("owner.teacher.wrong"))
@@ -154,3 +175,40 @@ def _knock() -> None:
 
 def _drop() -> None:
     st.session_state[TEACHER] = False
+
+
+# -- The teacher's password: compared in constant time, with a limit on attempts
+
+
+class Door:
+    """Checks the teacher's password; without one a random `code` takes its place until the server stops."""
+
+    def __init__(self, password: str) -> None:
+        self.code = "" if password else secrets.token_hex(4)
+        self._password = (password or self.code).encode()
+        self._failed: deque[tuple[float, str]] = deque()
+        self._turn = threading.Lock()
+
+    @property
+    def has_password(self) -> bool:
+        return not self.code
+
+    def knock(self, who: str, password: str) -> Answer:
+        """Whether the password is right; "wait" after too many wrong attempts."""
+        with self._turn:
+            now = time.monotonic()
+            while self._failed and now - self._failed[0][0] > WITHIN_SECONDS:
+                self._failed.popleft()
+            own = sum(name == who for _, name in self._failed)
+            if own >= TRIES or len(self._failed) >= TRIES_OF_ALL:
+                return "wait"
+            if hmac.compare_digest(password.encode(), self._password):
+                return "right"
+            self._failed.append((now, who))
+            return "wrong"
+
+
+@cache
+def door() -> Door:
+    """Return the check of this server, with the password of its environment."""
+    return Door(read_setting("teacher_password"))

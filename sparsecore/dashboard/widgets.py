@@ -1,4 +1,4 @@
-"""Small widgets: an uploader in the page's language, dates, and styled words."""
+"""Small widgets and wordings: the header of a page, an uploader, dates, labels of runs, styled words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,41 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from sparsecore.dashboard.controls import say
+from sparsecore.dashboard import classroom
+from sparsecore.dashboard.controls import hold, say
+from sparsecore.dashboard.visitor import account_menu
+from sparsecore.engine.cards import methods
+from sparsecore.runs.store.run import Run
+from sparsecore.words import LANGUAGES
+
+
+def page_header(title: str) -> None:
+    """Show the title of a page and its corner."""
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.subheader(title, anchor=False)
+        language_switch()
+
+
+def language_switch() -> None:
+    """Draw the corner of a page: the user, if that matters, and the language switch."""
+
+    def keep() -> None:
+        st.session_state["lang"] = st.session_state["language_choice"]
+        st.query_params["lang"] = st.session_state["lang"]
+
+    hold("language_choice", st.session_state["lang"])
+    with st.container(horizontal=True, vertical_alignment="bottom", width="content", key="corner"):
+        if not classroom.is_student():
+            account_menu()
+        st.segmented_control(
+            say("language"),
+            list(LANGUAGES),
+            format_func=LANGUAGES.__getitem__,
+            key="language_choice",
+            required=True,
+            on_change=keep,
+            label_visibility="collapsed",
+        )
 
 
 def file_uploader(
@@ -41,6 +75,19 @@ def day(seconds: float) -> str:
 def minute(seconds: float) -> str:
     """Format the day and the minute."""
     return f"{day(seconds)} {time.strftime('%H:%M', time.localtime(seconds))}"
+
+
+def label(run: Run) -> str:
+    """Describe a run: method, ρ, size, seed, id."""
+    size, seed = say(f"size.{run.config.size}"), say("live.seed", seed=run.config.seed)
+    return f"{short(run)} · {size} · {seed} · {run.id}"
+
+
+def short(run: Run) -> str:
+    """Describe a run for a legend: method and ρ."""
+    method = say(f"method.{run.config.method}")
+    takes = methods()[run.config.method].takes
+    return method if "density" not in takes else f"{method} ρ {run.config.density:g}"
 
 
 # -- Words of the page in places of Streamlit's that know English only

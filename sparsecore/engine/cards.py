@@ -29,7 +29,7 @@ from sparsecore.engine.card_parts import (
     Text,
     Value,
 )
-from sparsecore.settings import extensions, variable
+from sparsecore.settings import INSTALL, extensions, variable
 
 ROOM = Path(__file__).parent
 NAMES = re.compile(r"[a-z][a-z0-9_]{0,31}")  # names stand in addresses, flags and files
@@ -109,6 +109,9 @@ class Card(Data):
         try:
             found = import_module(f"{package.__name__}.{module}")
         except Exception as error:
+            if isinstance(error, ModuleNotFoundError) and self.path.is_relative_to(ROOM):
+                needs = f"the {self.kind} {self.name} needs {error.name}"
+                raise CardError(f"{needs}: {INSTALL.format(extra='texts')}.") from error
             raise CardError(f"{self.path} names {named}, which cannot be imported: {error}") from error
         if Path(found.__file__).parent != self.path.parent:
             raise CardError(f"{self.path} names {named}, but {found.__file__} has that name; choose another.")

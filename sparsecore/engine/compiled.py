@@ -12,9 +12,8 @@ from typing import Any
 
 import llvmlite.binding
 import numba
-import platformdirs
 
-from sparsecore.settings import read_setting
+from sparsecore.settings import cache_folder
 
 _compiling = threading.Lock()
 
@@ -39,13 +38,7 @@ def compiled(
 
 
 def _cache_folder(*sources: ModuleType) -> Path:
-    home = read_setting("home")
-    if numba.config.CACHE_DIR:
-        root = Path(numba.config.CACHE_DIR)
-    elif home:
-        root = home / "cache" / "numba"
-    else:
-        root = Path(platformdirs.user_cache_dir("sparsecore", appauthor=False)) / "numba"
+    root = Path(numba.config.CACHE_DIR or cache_folder() / "numba")
     machine = f"{numba.__version__} {llvmlite.binding.get_host_cpu_name()} {_features()}"
     written = b"".join(Path(source.__file__).read_bytes() for source in sources)
     return root / hashlib.sha256(written + machine.encode()).hexdigest()[:16]

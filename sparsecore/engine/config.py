@@ -22,7 +22,15 @@ from pydantic.fields import FieldInfo
 
 from sparsecore.engine.card_parts import Group
 from sparsecore.engine.cards import CardError, built_in_tasks, methods, tasks
-from sparsecore.engine.parameters import ConfigError, Parameter, Table, of_card, refuse_misnamed
+from sparsecore.engine.parameters import (
+    TEXTUAL,
+    ConfigError,
+    Parameter,
+    Table,
+    densities_of_layers,
+    of_card,
+    refuse_misnamed,
+)
 from sparsecore.settings import extensions
 
 Schedule = Literal["constant", "linear", "cubic", "cosine", "cyclic"]
@@ -38,12 +46,6 @@ SCHEDULE_SHARE = 4  # the density settles after this part of a run: a quarter of
 # Every config has carried the parameters of this task since before there were cards; its JSON and its digest
 # keep them.
 CARRIED_FROM = "vulnerabilities"
-
-# What parameters that are text take, to stand after "must be".
-TEXTUAL = {
-    "device": "auto, cpu, mps, cuda or cuda:N",
-    "layer_densities": "layers and their densities (greater than 0, at most 1), such as fc1=0.5,fc2=0.1",
-}
 
 
 def _field(
@@ -66,6 +68,9 @@ def _carried(name: str) -> Any:
     card = built_in_tasks()[CARRIED_FROM]
     more = {"usual": card.parameters[name].default, "carried": True}
     return Field(of_card(card, name).default, json_schema_extra=more)
+
+
+SCHEDULE = ("schedule_start", "schedule_steps")  # of no use to a constant density
 
 
 class RunConfig(BaseModel):
@@ -183,6 +188,17 @@ class RunConfig(BaseModel):
         # garbage collector cannot look. Each refusal would stay in memory for good.
         raise refused
 
+    def used(self) -> dict[str, Any]:
+        """The values that make a difference to this run, by name.
+
+        >>> config = RunConfig(task="sinc", method="dense")
+        >>> [name in config.used() for name in ("noise", "density", "dropout", "schedule_steps")]
+        [True, False, False, False]
+        """
+        idle = {*(SCHEDULE if self.schedule == "constant" else ()), *(("noise",) if self.data else ())}
+        names = used_parameters(self.task, self.method).keys() - idle
+        return {name: value for name, value in self if name in names and value is not None}
+
     def digest(self) -> str:
         """A hash of the config (16 hex digits): equal exactly when every parameter is.
 
@@ -194,22 +210,6 @@ class RunConfig(BaseModel):
                 del given[name]
         canonical = json.dumps(given, sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
-
-
-def densities_of_layers(text: str) -> dict[str, float]:
-    """The patterns of layer names in `layer_densities`, and their densities; a `ConfigError` for other text.
-
-    >>> densities_of_layers("fc1=0.5, blocks.*=0.1")
-    {'fc1': 0.5, 'blocks.*': 0.1}
-    """
-    found: dict[str, float] = {}
-    for pair in text.split(","):
-        name, _, density = (part.strip() for part in pair.partition("="))
-        with contextlib.suppress(ValueError):
-            found[name] = float(density)
-        if not name or not 0 < found.get(name, 0) <= 1:
-            raise ConfigError("layer_densities", text, TEXTUAL["layer_densities"])
-    return found
 
 
 def quarter(max_steps: int) -> int:
@@ -315,6 +315,22 @@ def _table(task: str, method: str, folders: tuple[Path, ...]) -> Table:
     for name in sorted(cards[0].own.keys() & cards[1].own.keys()):
         raise CardError(f"{cards[0].path}: {name} is a parameter of the method {method} too; rename one.")
     return Table.of(PARAMETERS, _USUAL, *cards)
+
+
+@cache
+def _used(task: str, method: str, folders: tuple[Path, ...]) -> dict[str, Parameter]:
+    cards, takeable = (tasks()[task], methods()[method]), {n for m in methods().values() for n in m.takes}
+    return {
+        name: row
+        for name, row in _table(task, method, folders).rows.items()
+        if any(name in card.parameters for card in cards)
+        or not (row.words or name == "noise" or name in takeable - cards[1].takes)
+    }
+
+
+def used_parameters(task: str, method: str) -> dict[str, Parameter]:
+    """Those parameters that make a difference to the runs of a task and a method, by name."""
+    return _used(task, method, extensions())
 
 
 def every_parameter() -> dict[str, Parameter]:

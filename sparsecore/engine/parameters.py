@@ -5,15 +5,22 @@ Those that all runs share come from the fields of `RunConfig`, the others from c
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, Field, ValidationError, create_model
 
 from sparsecore.engine.card_parts import Group, Rule
 from sparsecore.engine.cards import Card, CardError, MethodCard, TaskCard
+
+# What parameters that are text take, to stand after "must be".
+TEXTUAL = {
+    "device": "auto, cpu, mps, cuda or cuda:N",
+    "layer_densities": "layers and their densities (greater than 0, at most 1), such as fc1=0.5,fc2=0.1",
+}
 
 KINDS = {"whole": int, "number": float}  # of the types of a card's parameters; the others are texts
 
@@ -98,15 +105,6 @@ class Parameter:
             return self.kind(text)
         except ValueError:
             raise ConfigError(self.name, text, self.allowed) from None
-
-    def check(self, value: Any) -> Any:
-        """The value as this parameter's type; a `ConfigError` if it is not one of those allowed."""
-        try:
-            return TypeAdapter(self.type).validate_python(value)
-        except ValidationError:
-            # The cause is dropped: pydantic's errors hold what the garbage collector cannot see.
-            refused = ConfigError(self.name, value, self.allowed)
-        raise refused
 
     @property
     def type(self) -> Any:
@@ -195,20 +193,18 @@ class Table:
         """The values with those of cards as their types; a `ConfigError` for the first that does not fit."""
         try:
             found = self._checked(**values)
-        except ValidationError:
-            return values | {
-                name: row.check(values[name]) for name, row in self._of_cards.items() if name in values
-            }
-        return values | {name: value for name, value in found if name in values}
-
-    @cached_property
-    def _of_cards(self) -> dict[str, Parameter]:
-        return {name: row for name, row in self.rows.items() if row.words}
+        except ValidationError as error:
+            name = str(error.errors()[0]["loc"][0])
+        else:
+            return values | {name: value for name, value in found if name in values}
+        # Not raised above: pydantic's error as its context holds what the garbage collector cannot see.
+        raise ConfigError(name, values[name], self.rows[name].allowed)
 
     @cached_property
     def _checked(self) -> type[BaseModel]:
-        """A model of all of them: to check them at once is many times faster than one by one."""
-        return create_model("Checked", **{name: (row.type, None) for name, row in self._of_cards.items()})
+        """A model of the cards' parameters: checking all at once is many times faster than one by one."""
+        fields = {name: (row.type, None) for name, row in self.rows.items() if row.words}
+        return create_model("Checked", **fields)
 
 
 def _narrowed(row: Parameter, card: Card) -> Parameter:
@@ -235,3 +231,19 @@ def refuse_misnamed(card: Card, shared: dict[str, Parameter]) -> None:
         raise CardError(f"{card.path}: there is no parameter {name}; a new parameter needs a type.")
     for name in sorted(name for name in card.own if name in shared and not shared[name].words):
         raise CardError(f"{card.path}: {name} is a parameter of every run; remove its type.")
+
+
+def densities_of_layers(text: str) -> dict[str, float]:
+    """The patterns of layer names in `layer_densities`, and their densities; a `ConfigError` for other text.
+
+    >>> densities_of_layers("fc1=0.5, blocks.*=0.1")
+    {'fc1': 0.5, 'blocks.*': 0.1}
+    """
+    found: dict[str, float] = {}
+    for pair in text.split(","):
+        name, _, density = (part.strip() for part in pair.partition("="))
+        with contextlib.suppress(ValueError):
+            found[name] = float(density)
+        if not name or not 0 < found.get(name, 0) <= 1:
+            raise ConfigError("layer_densities", text, TEXTUAL["layer_densities"])
+    return found

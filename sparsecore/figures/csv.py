@@ -17,7 +17,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
@@ -44,27 +43,13 @@ KIND_WORDS = {
     "thesis": "figure.thesis",
 }
 WHOLE = "1 = 100 %"  # for an axis with percent ticks and values in 0…1
-
-
-@dataclass
-class _Row:
-    """One point of a figure; missing values are None."""
-
-    panel: str | None = None
-    series: str | None = None
-    kind: str | None = None
-    x: Any = None
-    y: Any = None
-    value: Any = None
-    run: str | None = None
-    more: list[Any] = field(default_factory=list)
+_Row = dict[str | int, Any]  # one point of a figure by column; further columns by number
 
 
 def figure_csv(figure: go.Figure, say: Say) -> str:
     """Return one row per drawn point, with full precision; raise `TypeError` for other kinds of traces."""
     rows = [row for trace in figure.data for row in _rows(figure, trace, say)]
     rows += list(_lines(figure))
-    extra = list((figure.layout.meta or {}).get("columns", ()))
     headers = {
         "panel": say("save.panel"),
         "series": say("save.series"),
@@ -73,15 +58,10 @@ def figure_csv(figure: go.Figure, say: Say) -> str:
         "y": _axis(figure, "y"),
         "value": _value_name(figure, say),
         "run": say("runs.run"),
+        **dict(enumerate((figure.layout.meta or {}).get("columns", ()))),
     }
-    used = [name for name in headers if any(getattr(row, name) is not None for row in rows)]
-    indices = [index for index in range(len(extra)) if any(_get(row.more, index) is not None for row in rows)]
-    header = [*(headers[name] for name in used), *(extra[index] for index in indices)]
-    cells = (
-        [*(getattr(row, name) for name in used), *(_get(row.more, index) for index in indices)]
-        for row in rows
-    )
-    return as_csv(header, cells)
+    used = [name for name in headers if any(row.get(name) is not None for row in rows)]
+    return as_csv([headers[name] for name in used], ([row.get(name) for name in used] for row in rows))
 
 
 def _rows(figure: go.Figure, trace: Any, say: Say) -> Iterator[_Row]:
@@ -104,7 +84,8 @@ def _points(trace: Any, panel: str | None, kind: str | None) -> Iterator[_Row]:
         if x is None or (is_mean and customdata[index + 1 : index + 2] == [fields]):
             # a gap, or a repeated point of the dense mean, which spans the axis; its own ρ comes last
             continue
-        yield _Row(series=trace.name, x=x, y=y, run=fields[0], more=fields[2:], panel=panel, kind=kind)
+        row = {"panel": panel, "series": trace.name, "kind": kind, "x": x, "y": y, "run": fields[0]}
+        yield row | dict(enumerate(fields[2:]))
 
 
 def _cells(trace: Any, panel: str | None, kind: str | None) -> Iterator[_Row]:
@@ -113,14 +94,14 @@ def _cells(trace: Any, panel: str | None, kind: str | None) -> Iterator[_Row]:
     ys = _list(trace.y) or list(range(len(values)))
     for y, row in zip(ys, values, strict=True):
         for x, value in zip(xs, row, strict=True):
-            yield _Row(series=trace.name, x=x, y=y, value=value, panel=panel, kind=kind)
+            yield {"panel": panel, "series": trace.name, "kind": kind, "x": x, "y": y, "value": value}
 
 
 def _lines(figure: go.Figure) -> Iterator[_Row]:
     for shape in figure.layout.shapes:
         if shape.name:
             upright = shape.x0 == shape.x1
-            yield _Row(series=shape.name, x=shape.x0 if upright else None, y=None if upright else shape.y0)
+            yield {"series": shape.name, **({"x": shape.x0} if upright else {"y": shape.y0})}
 
 
 def _panel(figure: go.Figure, trace: Any) -> str | None:
@@ -159,10 +140,6 @@ def _list(values: Any) -> list[Any]:
 
 def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _get(values: list[Any], index: int) -> Any:
-    return values[index] if index < len(values) else None
 
 
 # -- Any table as CSV

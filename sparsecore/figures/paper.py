@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from sparsecore.engine.cards import methods
+from sparsecore.engine.cards import methods, tasks
 from sparsecore.engine.training.frame_layout import FULL
 from sparsecore.engine.training.frame_reading import Matrix
-from sparsecore.figures.style import colour, with_opacity
+from sparsecore.figures.style import apply_layout, axis, colour, with_opacity
+from sparsecore.figures.sweep import metric_curve
 from sparsecore.paper.pictures import Kind, PaperFigure, Picture
+from sparsecore.paper.reproduction import Reproduction
+from sparsecore.paper.thesis import paper_table, printed
 from sparsecore.words import Say
 
-HEIGHT = 340
-TEXT_SIZE = 13
+HEIGHT, HEIGHT_WITH_LEGEND = 340, 380
 CLASS_COLOURS = ("#0072b2", "#d55e00")  # Okabe–Ito blue and vermilion
 CHANCE_SCALE = [[0.0, CLASS_COLOURS[0]], [0.5, "#f4f4f4"], [1.0, CLASS_COLOURS[1]]]
 POINT_COLOUR = "#8a8a8a"
@@ -29,6 +32,19 @@ def paper_figure(figure: PaperFigure, pictures: Sequence[Picture], say: Say) -> 
     return BUILDERS[figure.kind](pictures, say)
 
 
+def paper_curve(reproduction: Reproduction, say: Say) -> go.Figure:
+    """Draw the metric of a reproduction and the printed results against ρ, without a title."""
+    task = paper_table(reproduction.table).task
+    look = {"metric": tasks()[task].metric.name, "say": say, "logarithmic": True}
+    return metric_curve(reproduction.points(), printed(task), **look).update_layout(title=None)
+
+
+def paper_title(figure: PaperFigure, say: Say) -> str:
+    """Return the number and the question of one of the paper's figures."""
+    number = say("paper.figure.number", number=figure.number)
+    return f"{number} · {say(f'paper.figure.{figure.number}')}"
+
+
 def run_name(picture: Picture, say: Say) -> str:
     """Return a short name of a run: method and ρ."""
     if not methods()[picture.method].constrained:
@@ -38,53 +54,32 @@ def run_name(picture: Picture, say: Say) -> str:
 
 def counts(pictures: Sequence[Picture], say: Say) -> go.Figure:
     """Draw the retention count of each weight, one panel per layer with a common scale; bright is often."""
-    matrices = pictures[0].matrices
-    figure = _matrix_panels(matrices, say)
+    times, matrices = say("paper.figure.times"), pictures[0].matrices
     most = max(int(matrix.array("count").max()) for matrix in matrices)
-    for place, matrix in enumerate(matrices, start=1):
-        times = say("paper.figure.times")
-        hover = f"{say('paper.figure.from')} %{{x}}, {say('paper.figure.to')} %{{y}}: %{{z:,}} {times}"
-        cells = go.Heatmap(
-            z=matrix.array("count"),
-            name=times,
-            coloraxis="coloraxis",
-            hovertemplate=f"{hover}<extra></extra>",
-            xgap=1,
-            ygap=1,
-        )
-        figure.add_trace(cells, row=1, col=place)
-    bar = {"title": {"text": say("paper.figure.times"), "side": "right"}, "thickness": 12}
-    figure.update_layout(coloraxis={"colorscale": "Viridis", "cmin": 0, "cmax": most, "colorbar": bar})
-    return _with_layout(figure)
+    cells = [{"z": matrix.array("count")} for matrix in matrices]
+    figure = _matrix_panels(matrices, cells, f"%{{z:,}} {times}", say, name=times, coloraxis="coloraxis")
+    bar = {"title": {"text": times, "side": "right"}, "thickness": 12}
+    return figure.update_layout(coloraxis={"colorscale": "Viridis", "cmin": 0, "cmax": most, "colorbar": bar})
 
 
 def mask(pictures: Sequence[Picture], say: Say) -> go.Figure:
     """Draw the positions of the non-zero final weights, one panel per layer, in the method's colour."""
-    matrices = pictures[0].matrices
-    figure = _matrix_panels(matrices, say)
-    tint = colour(pictures[0].method)
-    words = np.array([say("paper.figure.zero"), say("paper.figure.kept")])
-    for place, matrix in enumerate(matrices, start=1):
-        kept = matrix.mask.astype(np.uint8)
-        hover = f"{say('paper.figure.from')} %{{x}}, {say('paper.figure.to')} %{{y}}: %{{text}}"
-        cells = go.Heatmap(
-            z=kept,
-            text=words[kept],
-            name=say("paper.figure.kept"),
-            zmin=0,
-            zmax=1,
-            colorscale=[[0, with_opacity("#808080", 0.14)], [1, tint]],
-            showscale=False,
-            hovertemplate=f"{hover}<extra></extra>",
-            xgap=1,
-            ygap=1,
-        )
-        figure.add_trace(cells, row=1, col=place)
-    return _with_layout(figure)
+    matrices, kept = pictures[0].matrices, say("paper.figure.kept")
+    words = np.array([say("paper.figure.zero"), kept])
+    masks = [matrix.mask.astype(np.uint8) for matrix in matrices]
+    scale = [[0, with_opacity("#808080", 0.14)], [1, colour(pictures[0].method)]]
+    look = {"zmin": 0, "zmax": 1, "colorscale": scale, "showscale": False}
+    cells = [{"z": mask, "text": words[mask]} for mask in masks]
+    return _matrix_panels(matrices, cells, "%{text}", say, name=kept, **look)
 
 
-def _matrix_panels(matrices: Sequence[Matrix], say: Say) -> go.Figure:
-    """Return one panel per layer, as wide as its columns, titled with its number of kept weights."""
+def _matrix_panels(
+    matrices: Sequence[Matrix], cells: Sequence[dict[str, Any]], hover: str, say: Say, **look: Any
+) -> go.Figure:
+    """Return one panel per layer, as wide as its columns, titled with its number of kept weights.
+
+    cells: the arrays of each heatmap. hover: what it shows of a cell, after its place.
+    """
     titles = [
         say(
             "paper.figure.layer",
@@ -98,15 +93,20 @@ def _matrix_panels(matrices: Sequence[Matrix], say: Say) -> go.Figure:
     figure = make_subplots(
         rows=1, cols=len(matrices), column_widths=widths, subplot_titles=titles, horizontal_spacing=0.09
     )
-    figure.update_xaxes(showgrid=False, zeroline=False, title=say("paper.figure.from"), dtick=5)
-    figure.update_yaxes(showgrid=False, zeroline=False, autorange="reversed", dtick=5)
-    figure.update_yaxes(title=say("paper.figure.to"), col=1)
-    for place, matrix in enumerate(matrices, start=1):
+    x = axis(say("paper.figure.from"), showgrid=False, dtick=5)
+    y = {"showgrid": False, "dtick": 5, "autorange": "reversed"}
+    apply_layout(figure, None, x, y, height=HEIGHT)
+    figure.update_yaxes(axis(say("paper.figure.to")), col=1)
+    where = f"{say('paper.figure.from')} %{{x}}, {say('paper.figure.to')} %{{y}}"
+    look |= {"xgap": 1, "ygap": 1, "hovertemplate": f"{where}: {hover}<extra></extra>"}
+    for place, (matrix, drawn) in enumerate(zip(matrices, cells, strict=True), start=1):
         rows, columns = matrix.shape
+        places = {"x": np.arange(1, columns + 1), "y": np.arange(1, rows + 1)}  # neurons count from 1
+        figure.add_trace(go.Heatmap(**drawn, **places, **look), row=1, col=place)
         if columns == 1:
-            figure.update_xaxes(tickvals=[0], col=place)
+            figure.update_xaxes(tickvals=[1], col=place)
         if rows == 1:
-            figure.update_yaxes(tickvals=[0], col=place)
+            figure.update_yaxes(tickvals=[1], col=place)
     return figure
 
 
@@ -114,73 +114,45 @@ def fits(pictures: Sequence[Picture], say: Say) -> go.Figure:
     """Draw the fitted curve of each run over the training points, side by side on equal axes."""
     figure = _side_by_side(pictures, say)
     for place, picture in enumerate(pictures, start=1):
-        first, scene = place == 1, picture.scene
+        scene, shown = picture.scene, {"showlegend": place == 1}
         (train_x, train_y), (grid_x, grid_y) = scene.curve("train"), scene.curve("grid")
         dots = {"color": POINT_COLOUR, "size": 4, "opacity": 0.5}
         dash = {"color": "#d55e00", "width": 2, "dash": "dash"}
         line = {"color": colour(picture.method), "width": 3}
-        name = run_name(picture, say)
+        drawn = {"x": train_x, "y": train_y, "mode": "markers", "marker": dots, "legendgroup": "points"}
+        truth = {"x": grid_x, "y": grid_y, "mode": "lines", "line": dash, "legendgroup": "true"}
+        fit = {"x": grid_x, "y": picture.frame.picture("curve"), "mode": "lines", "line": line}
         traces = (
-            go.Scatter(
-                x=train_x,
-                y=train_y,
-                mode="markers",
-                marker=dots,
-                name=say("paper.figure.points"),
-                legendgroup="points",
-                showlegend=first,
-            ),
-            go.Scatter(
-                x=grid_x,
-                y=grid_y,
-                mode="lines",
-                line=dash,
-                name=say("paper.figure.true"),
-                legendgroup="true",
-                showlegend=first,
-            ),
-            go.Scatter(x=grid_x, y=picture.frame.picture("curve"), mode="lines", line=line, name=name),
+            go.Scatter(**drawn, name=say("paper.figure.points"), **shown),
+            go.Scatter(**truth, name=say("paper.figure.true"), **shown),
+            go.Scatter(**fit, name=run_name(picture, say)),
         )
         for trace in traces:
             figure.add_trace(trace, row=1, col=place)
-    figure.update_xaxes(title="x", zeroline=False)
-    figure.update_yaxes(title="y", zeroline=False, matches="y")
-    return _with_layout(figure, legend=True)
+    return apply_layout(figure, None, axis("x"), axis("y", matches="y"), height=HEIGHT_WITH_LEGEND)
 
 
 def points(pictures: Sequence[Picture], say: Say) -> go.Figure:
     """Draw the two spirals: training points filled, test points open."""
-    figure = go.Figure()
-    for trace in _classes(pictures[0], say, size=5):
-        figure.add_trace(trace)
-    return _with_layout(_equal_axes(figure), legend=True)
+    return _on_equal_axes(go.Figure(_classes(pictures[0], say, size=5)))
 
 
 def boundaries(pictures: Sequence[Picture], say: Say) -> go.Figure:
     """Draw the probability of class 1 over the plane with the points, one panel per run."""
+    title = say("paper.figure.chance")
     figure = _side_by_side(pictures, say)
     for place, picture in enumerate(pictures, start=1):
         edge, cells = picture.meta["edge"], picture.meta["grid"]
         centres = (np.arange(cells) + 0.5) / cells * 2 * edge - edge
         chance = picture.frame.picture("boundary").reshape(cells, cells) / FULL
-        plane = go.Heatmap(
-            x=centres,
-            y=centres,
-            z=chance.astype(np.float32),
-            name=say("paper.figure.chance"),
-            coloraxis="coloraxis",
-            hovertemplate="x %{x:.2f}, y %{y:.2f}: %{z:.0%}<extra></extra>",
-        )
-        figure.add_trace(plane, row=1, col=place)
+        look = {"coloraxis": "coloraxis", "hovertemplate": "x %{x:.2f}, y %{y:.2f}: %{z:.0%}<extra></extra>"}
+        plane = {"x": centres, "y": centres, "z": chance.astype(np.float32), "name": title}
+        figure.add_trace(go.Heatmap(**plane, **look), row=1, col=place)
         for trace in _classes(picture, say, size=3, legend=place == 1):
             figure.add_trace(trace, row=1, col=place)
-    bar = {
-        "title": {"text": say("paper.figure.chance"), "side": "right"},
-        "thickness": 12,
-        "tickformat": ".0%",
-    }
+    bar = {"title": {"text": title, "side": "right"}, "thickness": 12, "tickformat": ".0%"}
     figure.update_layout(coloraxis={"colorscale": CHANCE_SCALE, "cmin": 0, "cmax": 1, "colorbar": bar})
-    return _with_layout(_equal_axes(figure), legend=True)
+    return _on_equal_axes(figure)
 
 
 def _classes(picture: Picture, say: Say, size: int, *, legend: bool = True) -> list[go.Scatter]:
@@ -193,18 +165,9 @@ def _classes(picture: Picture, say: Say, size: int, *, legend: bool = True) -> l
         symbols = np.where(tested[selected], f"{shape}-open", shape)
         edge = {"width": 0.5, "color": "#ffffff"}
         marker = {"size": size, "color": CLASS_COLOURS[number], "symbol": symbols.tolist(), "line": edge}
-        traces.append(
-            go.Scatter(
-                x=xy[selected, 0],
-                y=xy[selected, 1],
-                mode="markers",
-                marker=marker,
-                name=say("paper.figure.class", number=number),
-                legendgroup=str(number),
-                showlegend=legend,
-                hoverinfo="skip",
-            )
-        )
+        about = {"name": say("paper.figure.class", number=number), "legendgroup": str(number)}
+        look = {"mode": "markers", "marker": marker, "showlegend": legend, "hoverinfo": "skip"}
+        traces.append(go.Scatter(x=xy[selected, 0], y=xy[selected, 1], **about, **look))
     return traces
 
 
@@ -224,9 +187,9 @@ def epochs(pictures: Sequence[Picture], say: Say) -> go.Figure:
                 name=run_name(picture, say),
             )
         )
-    figure.update_xaxes(title=say("paper.figure.epoch" if counted else "paper.figure.step"), zeroline=False)
-    figure.update_yaxes(title=say("paper.figure.accuracy"), zeroline=False)
-    return _with_layout(figure, legend=True)
+    x = axis(say("paper.figure.epoch" if counted else "paper.figure.step"))
+    look = {"height": HEIGHT_WITH_LEGEND, "showlegend": True}
+    return apply_layout(figure, None, x, axis(say("paper.figure.accuracy")), **look)
 
 
 def _side_by_side(pictures: Sequence[Picture], say: Say) -> go.Figure:
@@ -234,26 +197,12 @@ def _side_by_side(pictures: Sequence[Picture], say: Say) -> go.Figure:
     return make_subplots(rows=1, cols=len(pictures), subplot_titles=names, horizontal_spacing=0.08)
 
 
-def _equal_axes(figure: go.Figure) -> go.Figure:
-    """Give both axes equal units."""
-    figure.update_xaxes(title="x", zeroline=False, constrain="domain")
-    figure.update_yaxes(title="y", zeroline=False, constrain="domain")
-    for axis in list(figure.select_yaxes()):
-        axis.scaleanchor = (axis.plotly_name or "yaxis").replace("yaxis", "x")
-    return figure
-
-
-def _with_layout(figure: go.Figure, *, legend: bool = False) -> go.Figure:
-    figure.update_annotations(font_size=TEXT_SIZE)
-    figure.update_layout(
-        template="plotly_white",
-        height=HEIGHT + (40 if legend else 0),
-        margin={"l": 8, "r": 8, "t": 32, "b": 8},
-        showlegend=legend,
-        legend={"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top", "font": {"size": 12}},
-    )
-    figure.update_xaxes(automargin=True)
-    figure.update_yaxes(automargin=True)
+def _on_equal_axes(figure: go.Figure) -> go.Figure:
+    """Lay a figure out with equal units on both axes."""
+    x, y = (axis(name, constrain="domain") for name in "xy")
+    apply_layout(figure, None, x, y, height=HEIGHT_WITH_LEGEND)
+    for each in list(figure.select_yaxes()):
+        each.scaleanchor = (each.plotly_name or "yaxis").replace("yaxis", "x")
     return figure
 
 

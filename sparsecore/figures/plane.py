@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from sparsecore.engine.analysis.least_squares import LeastSquares, Points
-from sparsecore.figures.style import HOVER_TEMPLATE, apply_layout, legend_only, with_opacity
+from sparsecore.figures.style import HOVER_TEMPLATE, apply_layout, axis, legend_only, with_opacity
 from sparsecore.words import Say
 
 OPTIMAL, STATIONARY, BASIC, NEITHER = "optimal", "stationary", "basic", "neither"
@@ -33,17 +33,9 @@ def kinds(points: Points, lipschitz: float) -> list[str]:
 
     The optimum counts as optimal even if L is too small for it to be L-stationary.
     """
-    best = points.value <= points.value[0] + 1e-12
-    stationary = points.stationary(lipschitz)
-    names = []
-    for place in range(len(best)):
-        if best[place]:
-            names.append(OPTIMAL)
-        elif stationary[place]:
-            names.append(STATIONARY)
-        else:
-            names.append(BASIC if points.basic_feasible[place] else NEITHER)
-    return names
+    names = np.where(points.basic_feasible, BASIC, NEITHER)
+    names = np.where(points.stationary(lipschitz), STATIONARY, names)
+    return np.where(points.value <= points.value[0] + 1e-12, OPTIMAL, names).tolist()
 
 
 def half_width(points: Points) -> float:
@@ -102,11 +94,10 @@ def plane(
     figure.add_traces([_path(iterates, say) for iterates in paths])
     if show_points:
         figure.add_traces(marks(points, lipschitz, points.w, say))
-    axis = {"range": [-side, side], "showgrid": False, "constrain": "domain"}
-    x, y = {"title": {"text": "w₁"}, **axis}, {"title": {"text": "w₂"}, "scaleanchor": "x", **axis}
+    square = {"range": [-side, side], "showgrid": False, "constrain": "domain"}
+    x, y = axis("w₁", **square), axis("w₂", scaleanchor="x", **square)
     title = say("theory.figure.plane" if ends is None else "theory.figure.basins")
-    apply_layout(figure, title, y, say, logarithmic=False, x=x, columns=columns_of(say, "k"))
-    return figure.update_layout(height=PLANE_HEIGHT, legend={"y": -0.12}, dragmode=False)
+    return apply_layout(figure, title, x, y, columns_of(say, "k"), height=PLANE_HEIGHT, dragmode=False)
 
 
 def _feasible_axes(side: float, say: Say) -> list[go.Scatter]:
@@ -164,19 +155,10 @@ def marks(points: Points, lipschitz: float, places: np.ndarray, say: Say, **opti
     for kind, marker in KINDS.items():
         own = [i for i, is_ in enumerate(names) if is_ == kind]
         if own:
-            traces.append(
-                go.Scatter(
-                    x=places[own, 0],
-                    y=places[own, 1],
-                    mode="markers",
-                    marker=marker,
-                    customdata=[[None, *_hover_row(points, i, say)] for i in own],
-                    hovertemplate=HOVER_TEMPLATE,
-                    name=say(f"theory.kind.{kind}"),
-                    meta=kind,
-                    **options,
-                )
-            )
+            rows = [[None, *_hover_row(points, i, say)] for i in own]
+            look = {"mode": "markers", "marker": marker, "hovertemplate": HOVER_TEMPLATE, "meta": kind}
+            about = {"customdata": rows, "name": say(f"theory.kind.{kind}")}
+            traces.append(go.Scatter(x=places[own, 0], y=places[own, 1], **look, **about, **options))
     return traces
 
 

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from math import log10
+import re
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import plotly.graph_objects as go
 
-from sparsecore.engine.cards import methods
-from sparsecore.runs.sweeps.curves import MeanPoint, Point
+from sparsecore.engine.cards import in_percent, methods
+from sparsecore.runs.sweeps.results import MeanPoint, Point
 from sparsecore.words import Say
 
 LAYER_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 KEEP_ALIVE_COLOUR = "#009e73"  # of the paper's column: the method global with a minimum kept
+BLOCK_MATRICES = "query|key|value|expand|contract"
 BAND_OPACITY = 0.16
+GRID = {"showgrid": True, "gridcolor": "rgba(128,128,128,0.22)"}  # on light and on dark ground
 HEIGHT = 440
 MAX_POINTS = 300  # points per trace; more would overlap and take a browser seconds to draw
-DENSITY_TICKS = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+TEXT_SIZE = 12  # of legends and of notes in a figure
 COUNT_AXIS = {"type": "log", "tickformat": ",~r", "dtick": "D2"}  # axis of counts, with ticks at 1, 2 and 5
 HOVER_TEMPLATE = "%{customdata[1]}<extra></extra>"  # the hover text is a finished sentence in `customdata`
-# Word keys of the columns of `customdata` from index 2 on.
-POINT_COLUMNS = ("runs.seed", "figure.low", "figure.high", "figure.n")
 
 
 def colour(method: str) -> str:
@@ -31,6 +33,15 @@ def colour(method: str) -> str:
     ('#e69f00', '#009e73')
     """
     return KEEP_ALIVE_COLOUR if method == "keep_alive" else methods()[method].colour
+
+
+def layer_name(name: str, say: Say) -> str:
+    """Return the display name of a layer: W and its number, or a Transformer block from 1 and its matrix."""
+    if block := re.fullmatch(rf"blocks\.(\d+)(?:\.({BLOCK_MATRICES}))?", name):
+        matrix = f" {say(f'live.layer.{block[2]}')}" if block[2] else ""
+        return say("live.block_name", number=int(block[1]) + 1) + matrix
+    linear = re.fullmatch(r"fc(\d+)", name)
+    return f"W{linear[1]}" if linear else say("live.layer.head") if name == "head" else name
 
 
 def with_opacity(hexadecimal: str, opacity: float = BAND_OPACITY) -> str:
@@ -56,86 +67,37 @@ def interval_band(means: Sequence[MeanPoint], tint: str, group: str) -> go.Scatt
     """Return the 95 % intervals as one area, interrupted where a single run has no interval."""
     x: list[float | None] = []
     y: list[float | None] = []
-    for segment in _segments(means):
-        x += [*(m.density for m in segment), *(m.density for m in reversed(segment)), None]
-        y += [*(m.high for m in segment), *(m.low for m in reversed(segment)), None]
-    return go.Scatter(
-        x=x,
-        y=y,
-        fill="toself",
-        fillcolor=with_opacity(tint),
-        mode="lines",
-        line={"width": 1, "color": with_opacity(tint, 0.4)},
-        hoverinfo="skip",
-        legendgroup=group,
-        showlegend=False,
-        meta="band",
-    )
+    for has_interval, run in groupby(means, key=lambda mean: mean.low is not None):
+        if has_interval:
+            segment = list(run)
+            x += [*(m.density for m in segment), *(m.density for m in reversed(segment)), None]
+            y += [*(m.high for m in segment), *(m.low for m in reversed(segment)), None]
+    line = {"width": 1, "color": with_opacity(tint, 0.4)}
+    look = {"fill": "toself", "fillcolor": with_opacity(tint), "mode": "lines", "line": line}
+    hidden = {"hoverinfo": "skip", "legendgroup": group, "showlegend": False, "meta": "band"}
+    return go.Scatter(x=x, y=y, **look, **hidden)
 
 
-def error_bars(means: Sequence[MeanPoint]) -> dict[str, Any]:
-    """Return the 95 % intervals as error bars of the mean line."""
-    halves = [0.0 if mean.high is None else mean.high - mean.mean for mean in means]
-    return {"type": "data", "array": halves, "thickness": 1, "width": 3}
-
-
-def _segments(means: Sequence[MeanPoint]) -> Iterable[list[MeanPoint]]:
-    segment: list[MeanPoint] = []
-    for mean in means:
-        if mean.low is not None:
-            segment.append(mean)
-        elif segment:
-            yield segment
-            segment = []
-    if segment:
-        yield segment
-
-
-def mean_line(
-    means: Sequence[MeanPoint],
-    name: str,
-    tint: str,
-    say: Say,
-    *,
-    width: float = 2.5,
-    dash: str = "solid",
-    **options: Any,
-) -> go.Scatter:
+def mean_line(means: Sequence[MeanPoint], name: str, say: Say, **options: Any) -> go.Scatter:
     """Return a line through the means; the hover shows each mean with its interval."""
-    rows = [[None, mean_sentence(mean, name, say), None, mean.low, mean.high, mean.n] for mean in means]
-    line = {
-        "x": [mean.density for mean in means],
-        "y": [mean.mean for mean in means],
-        "customdata": rows,
-        "mode": "lines",
-        "line": {"color": tint, "width": width, "dash": dash},
-        "hovertemplate": HOVER_TEMPLATE,
-        "name": name,
-        "meta": "mean",
-    }
-    return go.Scatter(**(line | options))
-
-
-def mean_sentence(mean: MeanPoint, name: str, say: Say) -> str:
-    """Return the hover text of a mean."""
-    if mean.low is None:
-        return say("figure.single", name=name, density=f"{mean.density:g}", value=format_number(mean.mean))
-    low, high = format_number(mean.low), format_number(mean.high)
-    values = {"value": format_number(mean.mean), "low": low, "high": high, "n": mean.n}
-    return say("figure.mean", name=name, density=f"{mean.density:g}", **values)
-
-
-def run_sentence(point: Point, name: str, value: float, say: Say) -> str:
-    """Return the hover text of a run."""
-    sentence = say(
-        "figure.run",
+    return go.Scatter(
+        x=[mean.density for mean in means],
+        y=[mean.mean for mean in means],
+        customdata=[[None, _mean_sentence(m, name, say), None, m.low, m.high, m.n] for m in means],
+        mode="lines",
+        hovertemplate=HOVER_TEMPLATE,
         name=name,
-        density=f"{point.density:g}",
-        value=format_number(value),
-        seed=point.seed,
-        run=point.run,
+        **options,
     )
-    return sentence + (f"<br>{say('figure.collapsed')}" if point.collapsed else "")
+
+
+def _mean_sentence(mean: MeanPoint, name: str, say: Say) -> str:
+    values = (
+        {"value": mean.mean} if mean.low is None else {"value": mean.mean, "low": mean.low, "high": mean.high}
+    )
+    numbers = {key: format_number(value) for key, value in values.items()}
+    word = "figure.single" if mean.low is None else "figure.mean"
+    return say(word, name=name, density=f"{mean.density:g}", n=mean.n, **numbers)
 
 
 def point_stride(points: Sequence[Point]) -> int:
@@ -154,7 +116,7 @@ def run_points(
     tint: str,
     say: Say,
     *,
-    at: Callable[[Point], float] = lambda point: point.density,
+    at: Callable[[Point], float] = attrgetter("density"),
     **options: Any,
 ) -> go.Scatter:
     """Return single runs as points, every `point_stride`-th of many; collapsed runs are crosses.
@@ -170,21 +132,20 @@ def run_points(
         "line": {"width": 0},
     }
     stay = {"marker": {"opacity": 0.75}}  # a click opens a run and must not fade the others
+    look = {"mode": "markers", "marker": marker, "selected": stay, "unselected": stay}
+    about = {"name": name, "hovertemplate": HOVER_TEMPLATE, "showlegend": False, "meta": "runs"}
     return go.Scatter(
         x=[at(point) for point in points],
         y=[value(point) for point in points],
-        customdata=[
-            [point.run, run_sentence(point, name, value(point), say), point.seed] for point in points
-        ],
-        mode="markers",
-        hovertemplate=HOVER_TEMPLATE,
-        selected=stay,
-        unselected=stay,
-        name=name,
-        showlegend=False,
-        meta="runs",
-        **({"marker": marker} | options),
+        customdata=[[p.run, _run_sentence(p, name, value(p), say), p.seed] for p in points],
+        **(look | about | options),
     )
+
+
+def _run_sentence(point: Point, name: str, value: float, say: Say) -> str:
+    at = {"density": f"{point.density:g}", "seed": point.seed, "run": point.run}
+    sentence = say("figure.run", name=name, value=format_number(value), **at)
+    return sentence + (f"<br>{say('figure.collapsed')}" if point.collapsed else "")
 
 
 def legend_only(name: str, **options: Any) -> go.Scatter:
@@ -196,61 +157,45 @@ def legend_only(name: str, **options: Any) -> go.Scatter:
     return go.Scatter(x=[None], y=[None], **(entry | options))
 
 
-def value_range(figure: go.Figure, *, zero: bool = False) -> dict[str, Any]:
-    """Return a y range that shows every run and every printed value; with `zero` it starts at 0.
+def axis(title: str, **options: Any) -> dict[str, Any]:
+    """Return an axis with a title at the distance that all figures have."""
+    return {"title": {"text": title, "standoff": 14}, **options}
 
-    Intervals of two or three seeds can be many times wider than the distance between runs: the frame cuts
-    them off, and the hover shows them in full.
-    """
-    values = [y for trace in figure.data if trace.mode == "markers" for y in trace.y or () if y is not None]
-    low, high = min(values, default=0.0), max(values, default=1.0)
-    room = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
-    return {"range": [0 if zero else low - room, high + room]}
+
+def metric_axis(metric: str, say: Say, **options: Any) -> dict[str, Any]:
+    """Return the axis of a metric, which has percent ticks where the metric is a share."""
+    percent = {"tickformat": ".0%"} if in_percent(metric) else {}
+    return axis(say(f"live.metric.{metric}"), **percent | options)
 
 
 def apply_layout(
     figure: go.Figure,
-    title: str,
+    title: str | None,
+    x: dict[str, Any],
     y: dict[str, Any],
-    say: Say,
-    *,
-    logarithmic: bool,
-    x: dict[str, Any] | None = None,
-    columns: Sequence[str] | None = None,
+    columns: Sequence[str] = (),
+    **more: Any,
 ) -> go.Figure:
     """Set the figure's title, axes and legend, which lies below at full width.
 
-    columns: headers of `customdata` from index 2 on; by default those of means and runs.
+    title: None if the page or report has it above. columns: headers of `customdata` from index 2 on.
+    more: further parts of the layout.
     """
-    figure.update_layout(
-        meta={"columns": [say(word) for word in POINT_COLUMNS] if columns is None else list(columns)},
-        template="plotly_white",
-        title={"text": title, "x": 0, "xanchor": "left", "y": 1, "yanchor": "top", "pad": {"t": 8}},
-        height=HEIGHT,
-        margin={"l": 8, "r": 12, "t": 48, "b": 8},
-        hovermode="closest",
-        clickmode="event+select",
-        dragmode="zoom",
-        legend={"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top", "font": {"size": 12}},
-        uirevision="stay",
-    )
-    figure.update_yaxes(automargin=True, zeroline=False, **y)
-    figure.update_xaxes(automargin=True, zeroline=False, **(x or density_axis(figure, say, logarithmic)))
-    return figure
-
-
-def density_axis(figure: go.Figure, say: Say, logarithmic: bool) -> dict[str, Any]:
-    """Return the ρ axis over the drawn range, with ticks at common values."""
-    drawn = [x for trace in figure.data for x in (trace.x or ()) if x is not None] or [0.05, 1.0]
-    low = min(drawn)
-    title = {"text": say("figure.density"), "standoff": 8}
-    if not logarithmic:
-        return {"title": title, "type": "linear", "range": [0, 1.03], "dtick": 0.1, "tickformat": "~g"}
-    ticks = [tick for tick in DENSITY_TICKS if tick >= low * 0.8]
-    return {
-        "title": title,
-        "type": "log",
-        "range": [log10(low) - 0.06, 0.04],
-        "tickvals": ticks,
-        "ticktext": [f"{tick:g}" for tick in ticks],
+    heading = {"text": title, "x": 0, "xanchor": "left", "y": 1, "yanchor": "top", "pad": {"t": 8}}
+    layout = {
+        "meta": {"columns": list(columns)},
+        "template": "plotly_white",
+        "title": heading if title else None,
+        "height": HEIGHT,
+        "margin": {"l": 8, "r": 12, "t": 48 if title else 32, "b": 8},
+        "hovermode": "closest",
+        "dragmode": "zoom",
+        "legend": {"orientation": "h", "x": 0, "yref": "container", "y": 0, "yanchor": "bottom"},
+        "legend_font_size": TEXT_SIZE,
+        "uirevision": "stay",
     }
+    figure.update_layout(layout, **more)
+    figure.update_annotations(font_size=TEXT_SIZE)
+    look = GRID | {"automargin": True, "zeroline": False}
+    figure.update_yaxes(**look | y)
+    return figure.update_xaxes(**look | x)

@@ -20,7 +20,7 @@ from sparsecore.figures.plane import (
     kinds,
     marks,
 )
-from sparsecore.figures.style import apply_layout
+from sparsecore.figures.style import apply_layout, axis
 from sparsecore.words import Say
 
 MIN_LIPSCHITZ = 1e-3  # smaller values of L are drawn here, because the axis is logarithmic
@@ -43,22 +43,14 @@ def spectrum(points: Points, lipschitz: float, say: Say) -> go.Figure:
             if trace.meta != OPTIMAL:
                 trace.marker.size = 6
     figure.add_vline(x=lipschitz, line={"color": "#7f7f7f", "dash": "dash"}, name="L")
-    figure.add_annotation(
-        x=np.log10(lipschitz),
-        y=1,
-        yref="paper",
-        text=f"L = {lipschitz:.3g}",
-        showarrow=False,
-        xanchor="right",
-    )
+    text = {"text": f"L = {lipschitz:.3g}", "showarrow": False, "xanchor": "right"}
+    figure.add_annotation(x=np.log10(lipschitz), y=1, yref="paper", **text)
     top = float(places[:, 1].max()) or 1.0
-    dtick = (
-        "D2" if np.nanmax(least) < MAX_TICK_RATIO * np.nanmin(least) else 1
-    )  # ticks at 1, 2, 5, or at powers of ten
-    x = {"title": {"text": say("theory.axis.least")}, "type": "log", "tickformat": "~g", "dtick": dtick}
-    y = {"title": {"text": say("theory.axis.above")}, "range": [-0.06 * top, 1.08 * top]}
-    title = say("theory.figure.spectrum")
-    return apply_layout(figure, title, y, say, logarithmic=True, x=x, columns=columns_of(say))
+    # ticks at 1, 2, 5, or at powers of ten
+    dtick = "D2" if np.nanmax(least) < MAX_TICK_RATIO * np.nanmin(least) else 1
+    x = axis(say("theory.axis.least"), type="log", tickformat="~g", dtick=dtick)
+    y = axis(say("theory.axis.above"), range=[-0.06 * top, 1.08 * top])
+    return apply_layout(figure, say("theory.figure.spectrum"), x, y, columns_of(say))
 
 
 def end_counts(values: Sequence[float], counts: Sequence[int], best: float, say: Say) -> go.Figure:
@@ -77,10 +69,8 @@ def end_counts(values: Sequence[float], counts: Sequence[int], best: float, say:
         showlegend=False,
         meta="ends",
     )
-    x = {"title": {"text": say("theory.axis.ends")}, "type": "category"}
-    y = {"title": {"text": say("theory.axis.starts")}}
-    title = say("theory.figure.ends")
-    return apply_layout(go.Figure(bars), title, y, say, logarithmic=False, x=x, columns=["f"])
+    x, y = axis(say("theory.axis.ends"), type="category"), axis(say("theory.axis.starts"))
+    return apply_layout(go.Figure(bars), say("theory.figure.ends"), x, y, ["f"])
 
 
 def three_planes(problem: LeastSquares, points: Points, lipschitz: float, say: Say) -> go.Figure:
@@ -102,11 +92,11 @@ def three_planes(problem: LeastSquares, points: Points, lipschitz: float, say: S
             trace.showlegend = kind not in in_legend
             in_legend.add(kind)
             figure.add_trace(trace, row=1, col=column)
-    title, x = say("theory.figure.planes"), {"showgrid": False}
-    apply_layout(figure, title, {}, say, logarithmic=False, x=x, columns=columns_of(say))
-    figure.update_yaxes(showgrid=False, range=[-side, side])
-    figure.update_xaxes(range=[-side, side])
-    return figure.update_layout(legend={"y": -0.1}, margin={"t": 72}, dragmode=False, height=400)
+    square, look = {"showgrid": False, "range": [-side, side]}, {"dragmode": False, "height": 400}
+    columns = columns_of(say)
+    return apply_layout(
+        figure, say("theory.figure.planes"), square, square, columns, margin={"t": 72}, **look
+    )
 
 
 def _marks_of(
@@ -129,17 +119,15 @@ def along_axes(problem: LeastSquares, points: Points, lipschitz: float, say: Say
     side = half_width(points)
     along = np.linspace(-side, side, CELLS * 2)
     figure = go.Figure()
-    for axis, dash in enumerate(("solid", "dash", "dot")):
+    for place, dash in enumerate(("solid", "dash", "dot")):
         line = np.zeros((len(along), 3))
-        line[:, axis] = along
+        line[:, place] = along
         look = {"color": "#7f7f7f", "dash": dash, "width": 2}
-        name = f"w{'₁₂₃'[axis]}"
+        name = f"w{'₁₂₃'[place]}"
         figure.add_trace(
             go.Scatter(x=along, y=problem.value(line), mode="lines", line=look, name=name, hoverinfo="skip")
         )
     places = np.stack([points.w.sum(axis=1), points.value], axis=1)
     figure.add_traces(marks(points, lipschitz, places, say))
-    x, y = {"title": {"text": say("theory.axis.size")}}, {"title": {"text": "f(w)"}}
-    return apply_layout(
-        figure, say("theory.figure.axes"), y, say, logarithmic=False, x=x, columns=columns_of(say)
-    )
+    x, y = axis(say("theory.axis.size")), axis("f(w)")
+    return apply_layout(figure, say("theory.figure.axes"), x, y, columns_of(say))

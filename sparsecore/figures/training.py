@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import plotly.graph_objects as go
 
-from sparsecore.figures.layers import layer_name
-from sparsecore.figures.style import LAYER_COLOURS, colour, format_number
+from sparsecore.figures.style import (
+    LAYER_COLOURS,
+    apply_layout,
+    axis,
+    colour,
+    format_number,
+    layer_name,
+    metric_axis,
+)
 from sparsecore.words import Say
 
 HEIGHT = 320
@@ -19,32 +27,37 @@ StepScalars = tuple[int, Mapping[str, Any]]  # a step and the scalars recorded t
 def metric_while_training(records: Sequence[StepScalars], metric: str, method: str, say: Say) -> go.Figure:
     """Draw the training and test metric at every measurement: train thin, test bold."""
     measured = [(step, values["metrics"]) for step, values in records if values.get("metrics")]
-    figure = go.Figure()
+    lines = []
     for part, width in (("train", 1.2), ("test", 3)):
-        line = [(step, metrics[part].get(metric)) for step, metrics in measured]
-        name = say(f"report.run.{part}")
-        figure.add_trace(_line(thin(line), name, colour(method), width, say))
-    figure.update_yaxes(title=metric)
-    return _finished(figure, say)
+        values = [(step, metrics[part].get(metric)) for step, metrics in measured]
+        lines.append(_line(values, say(f"report.run.{part}"), colour(method), width, say))
+    return _over_steps(lines, metric_axis(metric, say), say)
 
 
 def loss_while_training(records: Sequence[StepScalars], method: str, say: Say) -> go.Figure:
     """Draw the training loss on a logarithmic axis."""
-    line = [(step, values.get("loss")) for step, values in records]
-    figure = go.Figure(_line(thin(line), say("report.run.loss"), colour(method), 2, say))
-    figure.update_yaxes(title=say("report.run.loss"), type="log")
-    return _finished(figure, say)
+    name, points = say("report.run.loss"), [(step, values.get("loss")) for step, values in records]
+    return _over_steps([_line(points, name, colour(method), 2, say)], axis(name, type="log"), say)
 
 
 def density_while_training(records: Sequence[StepScalars], layers: Sequence[str], say: Say) -> go.Figure:
     """Draw the density of each weight matrix; `layers` are their names in order."""
-    figure = go.Figure()
-    for place, layer in enumerate(layers):
-        line = [(step, values["density"][place]) for step, values in records]
-        tint = LAYER_COLOURS[place % len(LAYER_COLOURS)]
-        figure.add_trace(_line(thin(line), layer_name(layer, say), tint, 2, say))
-    figure.update_yaxes(title=say("figure.kept"), tickformat=".0%", range=[-0.03, 1.05])
-    return _finished(figure, say)
+    lines = [
+        _line(
+            [(step, values["density"][place]) for step, values in records],
+            layer_name(layer, say),
+            tint,
+            2,
+            say,
+        )
+        for place, (layer, tint) in enumerate(zip(layers, cycle(LAYER_COLOURS), strict=False))
+    ]
+    return _over_steps(lines, axis(say("figure.kept"), tickformat=".0%", range=[-0.03, 1.05]), say)
+
+
+def _over_steps(lines: Sequence[go.Scatter], y: dict[str, Any], say: Say) -> go.Figure:
+    shown = {"height": HEIGHT, "showlegend": len(lines) > 1}
+    return apply_layout(go.Figure(lines), None, axis(say("paper.figure.step")), y, **shown)
 
 
 def thin(line: Sequence[tuple[int, float | None]]) -> list[tuple[int, float | None]]:
@@ -59,36 +72,16 @@ def thin(line: Sequence[tuple[int, float | None]]) -> list[tuple[int, float | No
 
 
 def _line(
-    line: Sequence[tuple[int, float | None]], name: str, tint: str, width: float, say: Say
+    points: Sequence[tuple[int, float | None]], name: str, tint: str, width: float, say: Say
 ) -> go.Scatter:
-    sentences = [
-        say(
-            "report.run.point",
-            name=name,
-            step=f"{step:,}",
-            value="" if value is None else format_number(value),
-        )
-        for step, value in line
-    ]
+    points = thin(points)
+    values = [(step, "" if value is None else format_number(value)) for step, value in points]
     return go.Scatter(
-        x=[step for step, _ in line],
-        y=[value for _, value in line],
+        x=[step for step, _ in points],
+        y=[value for _, value in points],
         mode="lines",
         line={"color": tint, "width": width},
         name=name,
-        customdata=sentences,
+        customdata=[say("report.run.point", name=name, step=f"{step:,}", value=v) for step, v in values],
         hovertemplate="%{customdata}<extra></extra>",
     )
-
-
-def _finished(figure: go.Figure, say: Say) -> go.Figure:
-    figure.update_layout(
-        template="plotly_white",
-        height=HEIGHT,
-        margin={"l": 8, "r": 12, "t": 16, "b": 8},
-        showlegend=len(figure.data) > 1,
-        legend={"orientation": "h", "x": 0, "y": -0.25, "yanchor": "top"},
-    )
-    figure.update_xaxes(title=say("paper.figure.step"), automargin=True, zeroline=False)
-    figure.update_yaxes(automargin=True, zeroline=False)
-    return figure

@@ -10,7 +10,7 @@ from typing import Literal
 from sparsecore.paper.plan import Column
 from sparsecore.paper.reproduction import ReproducedRun, Reproduction
 from sparsecore.paper.thesis import PARTS, PaperTable, Part, paper_table
-from sparsecore.runs.sweeps.curves import interval
+from sparsecore.runs.sweeps.results import interval
 
 Verdict = Literal["better", "worse", "even"]
 COLUMNS: tuple[Column, ...] = ("global", "layerwise", "keep_alive")

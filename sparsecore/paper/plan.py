@@ -63,11 +63,6 @@ class TablePlan:
         """The printed table."""
         return paper_table(self.table)
 
-    def table_configs(self) -> list[RunConfig]:
-        """Return the configs of the runs in the table."""
-        specs = self.specs()
-        return [*specs["grid"].configs(), *specs["kept_alive"].configs()]
-
     def configs(self) -> list[RunConfig]:
         """Return all configs to train, without duplicates."""
         found = [config for spec in self.specs().values() for config in spec.configs()]

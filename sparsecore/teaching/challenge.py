@@ -12,33 +12,22 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from sparsecore.engine.cards import tasks
+from sparsecore.engine.cards import TaskCard, tasks
 
 MODEL = "model."  # prefix of a network's arrays in a checkpoint
 SEED = 20_261_122  # seed of the judge's points
 
 
-@dataclass(frozen=True)
-class Challenge:
-    """A task, its metric, and the value to reach. `lower`: lower values are better."""
-
-    task: str
-    metric: str
-    limit: float
-    lower: bool
-
-    def passes(self, value: float) -> bool:
-        """Return whether a network with this metric may enter."""
-        return value <= self.limit if self.lower else value >= self.limit
-
-
-def challenges() -> dict[str, Challenge]:
-    """Return the challenges by task name, in the order of their cards."""
+def challenges() -> dict[str, TaskCard]:
+    """Return the cards of the tasks with a challenge, in the order of the challenges."""
     cards = [card for card in tasks().values() if card.challenge is not None]
-    return {
-        card.name: Challenge(card.name, card.metric.name, card.challenge.limit, card.metric.lower)
-        for card in sorted(cards, key=lambda card: card.challenge.place)
-    }
+    return {card.name: card for card in sorted(cards, key=lambda card: card.challenge.place)}
+
+
+def passes(card: TaskCard, value: float) -> bool:
+    """Return whether a network with this value of the task's metric may enter."""
+    limit = card.challenge.limit
+    return value <= limit if card.metric.lower else value >= limit
 
 
 class NotJudged(ValueError):
@@ -59,13 +48,12 @@ def judge(task: str, arrays: Mapping[str, np.ndarray]) -> Judgement:
 
     Raises `NotJudged` unless the arrays are a multilayer perceptron of the task with finite weights.
     """
-    challenge, layers = challenges()[task], _layers(arrays)
-    card = tasks()[task]
+    card, layers = challenges()[task], _layers(arrays)
     noise, points_of = card.parameters["noise"].default, card.find(card.challenge.points)
     points, targets = points_of(np.random.default_rng(SEED), noise)
-    value = JUDGED[challenge.metric](_forward(layers, points), targets)
+    value = JUDGED[card.metric.name](_forward(layers, points), targets)
     nonzeros = sum(int(np.count_nonzero(weight)) for weight, _ in layers)
-    return Judgement(nonzeros, value, challenge.passes(value))
+    return Judgement(nonzeros, value, passes(card, value))
 
 
 def _rmse(outputs: np.ndarray, targets: np.ndarray) -> float:

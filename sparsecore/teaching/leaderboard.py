@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select
 
 from sparsecore.engine.training.blobs import decode
+from sparsecore.runs.store.catalogue import strip_control
 from sparsecore.runs.store.database import upsert
 from sparsecore.runs.store.people import HOST, Person
-from sparsecore.runs.store.plain_text import strip_control
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import NOT_DELETED, Store
 from sparsecore.runs.store.tables import entries, runs
@@ -77,7 +77,7 @@ def withdraw(store: Store, run_id: str, by: Person = HOST) -> None:
 
 def leaderboard(store: Store, task: str) -> list[Entry]:
     """Return each person's best entry on a task: fewest weights, then better metric, then earlier entry."""
-    better = entries.c.value if challenges()[task].lower else -entries.c.value
+    better = entries.c.value if challenges()[task].metric.lower else -entries.c.value
     own = (entries.c.name.label("entrant_name"), entries.c.owner.label("entrant"))
     query = (
         select(*own, entries.c.nonzeros, entries.c.value, runs)

@@ -1,4 +1,4 @@
-"""The lessons: data files in `assets/lessons`, in both languages, validated when read."""
+"""The lessons and the statements of the Theory page: data files in both languages, validated when read."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     StringConstraints,
+    TypeAdapter,
     ValidationError,
     field_validator,
     model_validator,
@@ -20,6 +21,7 @@ from sparsecore.engine.config import RunConfig, every_parameter
 from sparsecore.settings import ASSETS, PAGES
 
 FOLDER = ASSETS / "lessons"
+STATEMENTS = ASSETS / "theory" / "statements.json"
 FigureName = Literal["threshold", "nested", "descent", "subsets", "spirals", "storage", "retention"]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z]\w*$")]
 NonEmptyText = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
@@ -142,3 +144,19 @@ def lessons(folder: Path = FOLDER) -> tuple[Lesson, ...]:
         if twice:
             raise LessonError(f"two lessons have the {what} {twice[0]}.")
     return tuple(found)
+
+
+class Statement(LessonModel):
+    """A statement, its proof, and the misprint of its source, if any."""
+
+    id: str
+    title: BilingualText
+    says: BilingualText
+    why: BilingualText
+    misprint: BilingualText | None = None
+
+
+@cache
+def statements(file: Path = STATEMENTS) -> tuple[Statement, ...]:
+    """Return all statements in logical order; raise pydantic's `ValidationError` for an invalid file."""
+    return TypeAdapter(tuple[Statement, ...]).validate_json(file.read_bytes())

@@ -153,7 +153,7 @@ def draws_offline(browser) -> Callable[[Path, str, int], None]:
         page.on("console", lambda said: said.type == "error" and complaints.append(said.text))
         page.set_default_timeout(seconds * 1000)
         page.goto(path.as_uri(), wait_until="commit")
-        page.locator(f"{figure} .main-svg").first.wait_for()
+        page.locator(f"{figure} .main-svg").first.wait_for(state="attached")  # one language is hidden
         assert page.locator(".js-plotly-plot").count() == 10
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         assert [address for address in asked if not address.startswith("blob:")] == [path.as_uri()]

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.training.frame_reading import Frame
-from sparsecore.runs.insights.overlap import count_overlap
+from sparsecore.runs.insights.masks import count_overlap
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers.worker import Worker
 from tests.browser.waiting import at_rest
@@ -18,7 +18,6 @@ from tests.browser.waiting import at_rest
 pytestmark = pytest.mark.browser
 
 DRAWN = ".cp-view canvas, .cp-view .js-plotly-plot"
-KINDS = ("both", "first", "second", "neither")
 
 
 def trained(store: Store, **settings) -> str:
@@ -31,11 +30,10 @@ def trained(store: Store, **settings) -> str:
 def counted(store: Store, *runs: str) -> list[list[int]]:
     """What the last masks of two runs share, a matrix each, in the order of the picture's numbers."""
     first, second = (Frame.read(store.frame(run).payload).matrices for run in runs)
-    found = [
-        count_overlap(a.array("mask"), b.array("mask"), int(np.prod(a.shape)))
+    return [
+        list(count_overlap(a.array("mask"), b.array("mask"), int(np.prod(a.shape))))
         for a, b in zip(first, second, strict=True)
     ]
-    return [[getattr(each, kind) for kind in KINDS] for each in found]
 
 
 def expect_drawn(page, counts: list[list[int]]) -> None:

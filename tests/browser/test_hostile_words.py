@@ -14,6 +14,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import expect
 
+from sparsecore.corpora.corpus import GRADES
 from sparsecore.corpora.generator import generate
 from sparsecore.corpora.storage import add, stored_corpora
 from sparsecore.engine.config import RunConfig
@@ -50,7 +51,7 @@ def hostile_table(path: Path, columns: tuple[str, str] = ("text", "label"), firs
     """Hostile texts first, from this one on, then usual ones enough to learn from."""
     usual = generate(60, 5)
     texts = [*TEXTS[first:], *TEXTS[:first], *usual.texts]
-    labels = [*usual.labels[: len(TEXTS)], *usual.labels]
+    labels = [GRADES[each] for each in (*usual.labels[: len(TEXTS)], *usual.labels)]
     return table(path, columns, zip(texts, labels, strict=True))
 
 
@@ -162,6 +163,7 @@ def test_a_hostile_name_and_note_of_a_run_are_words(open_page, named: str, width
     page.locator("[data-testid=stDataFrame] canvas").first.wait_for()
     open_list(page, re.compile("Selected run"))
     page.get_by_role("option", name=re.compile(named)).click()
+    page.keyboard.press("Escape")  # the list of several runs stays open after a choice
     expect(page.get_by_role("textbox", name="Name")).to_have_value(NAME)
     nothing_ran(page)
 
@@ -284,7 +286,7 @@ def test_hostile_addresses_are_told_in_words(open_page, server):
     told = ("compare?a=", "sweep?sweep=")
     for path in (*told, "paper?table=", "lessons?lesson=", "?task=vulnerabilities&data="):
         page.goto(f"{server.url}/{path}{quote(MARKUP + MARKDOWN)}")
-        page.locator(".js-plotly-plot .main-svg, .st-key-compare_empty").first.wait_for()
+        page.locator(".js-plotly-plot .main-svg, [data-testid=stAlert]").first.wait_for()
         at_rest(page)
         if path in told:
             expect(page.get_by_text(MARKUP)).to_be_visible()

@@ -36,7 +36,7 @@ def step(page) -> int:
 
 def test_space_trains_pauses_and_goes_on_r_resets_and_the_arrows_replay(open_page, server):
     page = open_page(f"/?task=spirals&{LONG}")
-    expect(page.locator(".sc-keys")).to_contain_text("Space")
+    expect(page.locator(".sc-keys")).to_contain_text("SpaceTP")
     page.wait_for_function(f"() => {STEP}")
     before = runs(server)
     press(page, "Space")

@@ -59,6 +59,25 @@ MASKS = """() => [...document.querySelectorAll('.sc-matrix')].map((each) => {
 })"""
 
 
+# Counts the charts that are hidden because they show the run before.
+NOTE_OLD = """() => {
+  const charts = [...document.querySelectorAll('.sc-chart')];
+  window.old = 0;
+  new MutationObserver(() => {
+    window.old = Math.max(window.old, charts.filter((node) => node.classList.contains('sc-old')).length);
+  }).observe(document.querySelector('.sc-live'), { attributeFilter: ['class'], subtree: true });
+}"""
+
+# Whether every bar of kept weights begins at the threshold or beyond it, and one at the threshold.
+KEPT_OUTSIDE = """() => {
+  const { data, layout } = document.querySelector('.sc-spread .sc-chart');
+  const t = Math.max(...(layout?.shapes ?? []).map(({ x0 }) => x0));
+  const { x, y, width } = data?.at(-1) ?? { x: [] };
+  const sides = [...x.keys()].filter((bin) => y[bin]).map((bin) => Math.abs(x[bin]) - width[bin] / 2);
+  return sides.length > 0 && sides.every((side) => side > t - 1e-6) && sides.some((side) => side < t + 1e-6);
+}"""
+
+
 def step_of(page) -> int:
     text = page.locator(".sc-step").text_content() or ""
     digits = re.sub(r"\D", "", text)
@@ -115,8 +134,11 @@ def test_the_page_is_alive_with_nothing_pressed(open_page):
 def test_train_pause_step_resume_stop(open_page, server):
     page = open_page(f"/?task=spirals&{LONG}")
     wait_for_steps(page, -1)
+    page.evaluate(NOTE_OLD)
     run = train(page)
     wait_for_steps(page, 20)
+    expect(page.locator(".sc-old")).to_have_count(0)
+    assert page.evaluate("window.old") == 5  # charts of the run before
     press(page, "Pause")
     wait_for_state(page, "paused")
     page.get_by_role("button", name="Resume").first.wait_for()
@@ -124,8 +146,12 @@ def test_train_pause_step_resume_stop(open_page, server):
     held = step_of(page)
     press(page, "Step")
     assert wait_for_steps(page, held) == held + 1
+    page.wait_for_function(
+        "step => document.querySelector('.sc-fit .sc-chart').data[0].x.includes(step)", arg=held + 1
+    )
     page.wait_for_timeout(600)
     assert step_of(page) == held + 1
+    expect(page.locator("[data-testid=stTooltipContent]:visible")).to_have_count(0)
     press(page, "Resume")
     wait_for_state(page, "running")
     wait_for_steps(page, held + 20)
@@ -197,6 +223,7 @@ def test_a_collapse_is_named_with_its_layer_and_cure(open_page):
     notice = page.locator(".sc-notice").text_content()
     assert "W3" in notice
     assert "layer-wise" in notice
+    page.wait_for_function(KEPT_OUTSIDE)
 
 
 @pytest.mark.slow
@@ -256,8 +283,10 @@ def test_an_ended_run_replays_with_the_slider(open_page):
     replay.focus()
     page.keyboard.press("Home")
     page.wait_for_function(f"() => {STEP} === 'step 0'")
+    expect(page.locator(".sc-pill")).to_have_text("Replay")
     page.keyboard.press("End")
     page.wait_for_function(f"text => {STEP} === text", arg=f"step {last:,}")
+    expect(page.locator(".sc-pill")).to_have_text("Finished")
 
 
 def test_a_run_of_an_older_version_replays(open_page, server):
@@ -358,9 +387,8 @@ def test_settings_that_do_not_fit_are_told_and_nothing_is_written(open_page, ser
     steps.press("Enter")
     page.get_by_text("Maximum steps must be at least 1 and at most 10,000,000; got -5.").wait_for()
     page.keyboard.press("Escape")
-    press(page, "Train")
-    page.get_by_text("got -5.").first.wait_for()
-    page.wait_for_timeout(500)
+    expect(page.locator(".stMainBlockContainer").get_by_text("got -5.").first).to_be_visible()
+    expect(page.locator(".st-key-do_train button:visible")).to_be_disabled()
     assert len(Store(server.home).list()) == before
 
 
@@ -377,6 +405,8 @@ def test_nothing_is_wider_than_the_screen_and_no_key_shows(open_page, width, loc
     page = open_page("/?task=spirals", width=width, locale=locale)
     wait_for_steps(page, -1)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    menu = page.get_by_test_id("stMainMenuButton").bounding_box()
+    assert menu["x"] + menu["width"] <= width
     shown = page.locator(".stMain").inner_text()
     assert not re.search(r"\b(live|parameter|action|state|method|task)\.\w+", shown)
     assert ("哪些权重保留下来" in shown) == (locale == "zh-CN")
@@ -408,9 +438,18 @@ def test_settings_and_run_outlive_a_closed_popover_and_another_page(open_page):
 
 
 def test_the_runs_page_lists_and_opens_runs(open_page, server):
+    wait_for_steps(open_page(), -1)  # a run to list
     page = open_page("/runs")
     page.get_by_text("All runs", exact=True).wait_for()
     page.locator("[data-testid=stDataFrame]").wait_for()
+    steps = page.evaluate("history.length")
+    page.get_by_role("link", name="Lab").first.click()
+    page.wait_for_url("**density=0.4**")
+    wait_for_steps(page, -1)
+    at_rest(page)
+    assert page.evaluate("history.length") == steps + 1  # not one for every setting of the address
+    page.go_back()
+    page.get_by_text("All runs", exact=True).wait_for()
 
 
 @pytest.mark.slow

@@ -30,8 +30,10 @@ def test_a_lesson_with_a_run_opens_with_it_moving(open_page):
     page = open_page("/lessons?lang=zh&lesson=collapse")
     page.locator(".sc-live:not(.sc-waiting) .sc-step").wait_for()
     at_rest(page)
+    expect(page.locator(".sc-curves")).to_be_hidden()  # curves would distract from the question
     page.locator(".st-key-lesson_choice_2 button").click()
     page.locator('.sc-pill[data-state="collapsed"]').wait_for()
+    expect(page.locator(".sc-curves")).to_be_visible()
     assert "lesson=collapse" in page.url
 
 

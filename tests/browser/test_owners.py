@@ -70,7 +70,7 @@ def test_the_second_watches_and_cannot_pause_and_the_teacher_can(open_page, scho
     assert Store(school.home).get(run).state == "running"
 
     become_teacher(second, "guessed")
-    second.get_by_text("Wrong password.").wait_for()
+    second.get_by_text("That is not correct.").wait_for()
     second.get_by_label("Teacher's password").fill(PASSWORD)
     second.keyboard.press("Enter")
     second.get_by_role("button", name="Give up these rights").wait_for()

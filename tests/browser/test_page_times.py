@@ -111,7 +111,7 @@ def test_a_lesson_follows_a_lesson_within_a_second(open_page):
     seconds = {}
     for lesson in lessons()[1:]:
         told = json.dumps(lesson.title.en)
-        press = page.locator(".st-key-lesson_arrow_next button:visible")
+        press = page.locator(".st-key-lesson_next button:visible")
         holds = f"document.querySelector('{HEADING}')?.textContent.includes({told})"
         seconds[lesson.id] = answered(page, press.click, holds)
     print("\n", {name: round(1000 * each) for name, each in seconds.items()})

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from sparsecore.figures.reports.paper import paper_report
-from sparsecore.paper import stored_runs
 from sparsecore.paper.pictures import figures_of
 from sparsecore.paper.plan import TablePlan
+from sparsecore.paper.reproduction import load_pictures, load_reproduction
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers.worker import Worker
 
@@ -28,7 +28,7 @@ def path(store: Store, tmp_path: Path) -> Path:
         Worker(store, store.get(run), "test").work()
     written = tmp_path / "report.html"
     written.write_text(
-        paper_report(stored_runs.load_reproduction(store, plan), stored_runs.load_pictures(store, plan)),
+        paper_report(load_reproduction(store, plan), load_pictures(store, plan)),
         encoding="utf-8",
     )
     return written

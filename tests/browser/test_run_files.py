@@ -26,6 +26,7 @@ def choose(page, run: str) -> None:
     """Choose a run by its name, as somebody without a mouse does."""
     open_list(page, "Selected run")
     page.get_by_role("option").filter(has_text=run).click()
+    page.keyboard.press("Escape")  # the list of several runs stays open after a choice
     at_rest(page)
 
 

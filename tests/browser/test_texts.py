@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from sparsecore.corpora.corpus import GRADES
 from sparsecore.corpora.generator import generate
-from sparsecore.corpora.storage import add, stored_corpora
+from sparsecore.corpora.storage import stored_corpora
 from sparsecore.runs.store.store import Store
 from tests.browser.waiting import open_list
 
@@ -26,7 +26,8 @@ def file_of_texts(folder: Path) -> Path:
     if SHARED.exists():
         return SHARED
     corpus = generate(600, 7)
-    return table(folder / "texts.csv", ("text", "label"), zip(corpus.texts, corpus.labels, strict=True))
+    grades = [GRADES[label] for label in corpus.labels]
+    return table(folder / "texts.csv", ("text", "label"), zip(corpus.texts, grades, strict=True))
 
 
 def table(path: Path, names: tuple[str, ...], rows) -> Path:
@@ -109,11 +110,11 @@ def test_columns_that_cannot_be_told_are_picked(open_page, tmp_path):
     page.get_by_text("Which columns hold the texts").wait_for()
     open_list(page, "Grade column")
     page.get_by_role("option", name="alpha").click()
-    button(page, "Read again with these columns").click()
+    button(page, "Read again").click()
     page.get_by_text("The table has no text column").wait_for()
     open_list(page, "Grade column")
     page.get_by_role("option", name="gamma").click()
-    button(page, "Read again with these columns").click()
+    button(page, "Read again").click()
     page.locator(".st-key-first_texts .sp-samples li").nth(2).wait_for()
 
 
@@ -126,18 +127,3 @@ def test_what_is_no_file_of_texts_is_refused_in_one_sentence(open_page, server, 
     upload(page, wrong)
     page.get_by_text("无法识别这个文件的格式").wait_for()
     assert kept_here(server) == before
-
-
-@pytest.mark.slow
-def test_kept_texts_are_removed_only_when_asked_twice(open_page, server, tmp_path):
-    corpus = generate(40, 11)
-    file = table(tmp_path / "t.csv", ("text", "label"), zip(corpus.texts, corpus.labels, strict=True))
-    add(file, "to go", server.home / "corpora")
-    page = open_page("/data")
-    row = page.locator("[data-testid=stVerticalBlock]", has_text="to go").last
-    row.get_by_role("button", name=re.compile("Remove")).click()
-    page.get_by_text("Remove to go from this server?").wait_for()
-    assert "to go" in kept_here(server)
-    page.locator("[class*=st-key-sure_] button").click()
-    page.get_by_text("Remove to go from this server?").wait_for(state="detached")
-    assert "to go" not in kept_here(server)

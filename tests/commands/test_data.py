@@ -5,10 +5,12 @@ import json
 import zipfile
 from pathlib import Path
 
+import openpyxl
 import pytest
 from typer.testing import CliRunner, Result
 
 from sparsecore.__main__ import app
+from sparsecore.corpora import storage
 
 FAILED, WRONG = 1, 2
 CSV = "text,label\n" + "".join(f"第{i}条 [bold]<b>,{'高危' if i % 2 else '低危'}\n" for i in range(20))
@@ -74,6 +76,65 @@ def test_add_list_train_remove(table: Path):
     assert printed("list") == []
 
 
+def test_unknown_grades_are_refused_until_a_scale_or_a_mapping_is_given(tmp_path: Path, home: Path):
+    path = tmp_path / "scanner.csv"
+    path.write_text("text,label\n" + "".join(f"第{i}条,{i % 5}\n" for i in range(40)), encoding="utf-8")
+    for command in ("inspect", "add"):
+        refused = call(command, path, "--json")
+        assert (refused.exit_code, refused.stdout) == (FAILED, "")
+        assert "0 × 8, 1 × 8, 2 × 8, 3 × 8, 4 × 8" in " ".join(refused.stderr.split())
+        half = call(command, path, "--scale", "1-4")
+        assert (half.exit_code, "(0 × 8)" in half.stderr) == (FAILED, True)
+    assert printed("list") == []
+    asked = printed("inspect", path, "--scale", "1-4", "--grade", "0=none")
+    assert (list(asked["labels"].values()), asked["skipped"]) == ([8, 8, 8, 8], {"unknown_grade": 8})
+    reverse = printed("add", path, "--scale", "4-1", "--grade", "0=critical")
+    assert list(reverse["labels"].values()) == [8, 8, 8, 16]
+
+
+@pytest.mark.parametrize("option", [("--scale", "0-9"), ("--grade", "x"), ("--sheet", "no")])
+def test_a_wrong_scale_mapping_or_sheet_exits_with_2(tmp_path: Path, home: Path, option):
+    book = openpyxl.Workbook()
+    for row in (("text", "label"), *((f"第{i}条", ("高", "低")[i % 2]) for i in range(20))):
+        book.active.append(row)
+    book.save(tmp_path / "book.xlsx")
+    assert printed("inspect", tmp_path / "book.xlsx", "--sheet", "Sheet", "--header-row", "1")["rows"] == 20
+    assert call("inspect", tmp_path / "book.xlsx", *option).exit_code == WRONG
+
+
+READERS = (
+    *(["train", "vulnerabilities"], ["sweep", "vulnerabilities"], ["smallest", "vulnerabilities"]),
+    *(["search", "vulnerabilities"], ["reproduce", "3-4"], ["bench", "text"]),
+)
+
+
+@pytest.mark.parametrize("command", READERS, ids=" ".join)
+def test_every_command_that_reads_a_file_takes_its_mapping(tmp_path: Path, home: Path, command):
+    path = tmp_path / "levels.csv"
+    path.write_text(CSV.replace("高危", "P1"), encoding="utf-8")
+    call = [*command, "--data", str(path)]
+    refused = " ".join(CliRunner().invoke(app, call).stderr.split())
+    assert "(p1 × 10)" in refused
+    assert "--grade important=high" in refused
+    wrong = CliRunner().invoke(app, [*call, "--grade", "p1=nix"])
+    assert (wrong.exit_code, wrong.stdout) == (WRONG, "")
+    assert "is not WORD=GRADE" in " ".join(wrong.stderr.split())
+    assert not home.exists()
+
+
+def test_a_mapped_file_is_trained_on_at_once(tmp_path: Path, home: Path):
+    path = tmp_path / "levels.csv"
+    path.write_text(CSV.replace("高危", "P1"), encoding="utf-8")
+    call = ["train", "vulnerabilities", "--data", str(path), "--max-steps", "1", "--json"]
+    run = CliRunner().invoke(app, [*call, "--grade", "P1=critical"])
+    assert run.exit_code == 0, run.output
+    stored = storage.load(json.loads(run.stdout)["config"]["data"], home / "corpora")
+    assert stored.counts() == (10, 0, 0, 10)
+    again = CliRunner().invoke(app, ["train", "vulnerabilities", "--grade", "P1=critical"])
+    assert (again.exit_code, again.stdout) == (WRONG, "")
+    assert "give it with --data" in " ".join(again.stderr.split())
+
+
 def test_wrong_arguments_exit_with_2(table: Path, tmp_path: Path):
     call("add", table, "--name", "a")
     other = tmp_path / "other.csv"
@@ -103,7 +164,7 @@ def test_wrong_arguments_exit_with_2(table: Path, tmp_path: Path):
         b'<!DOCTYPE v [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><vulnerabilitys>&b;</vulnerabilitys>',
         b"<vulnerabilitys>" + b"<a>" * 100_000,
         b"[" * 100_000,
-        b'{"a": ' + b"9" * 9_000 + b"}",
+        b'{"a": ' + b"9" * 900_000 + b"}",
         CSV.replace("低危", "高危").encode(),
     ],
     ids=[

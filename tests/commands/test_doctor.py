@@ -22,10 +22,11 @@ from sparsecore.commands.doctor import CHECKS
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.training.events import Checkpoint
 from sparsecore.runs.store.disk import usage as taken
+from sparsecore.runs.store.saved_state import StateFiles
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import runs
-from sparsecore.runs.store.unsaved import StateFiles
 from sparsecore.runs.workers import worker
+from sparsecore.settings import size_text
 
 ROOT = Path(__file__).parents[2]
 FAILED = 1
@@ -123,10 +124,10 @@ def test_another_version_is_a_warning_and_a_missing_package_a_failure(copy: Path
 def test_plotlys_script_is_looked_for_where_it_is_imported_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    assert checks.plotly_script().verdict == "ok"
+    assert checks.plotly().verdict == "ok"
     (tmp_path / "plotly").mkdir()
     (tmp_path / "plotly" / "__init__.py").write_text("")
-    code = "from sparsecore.commands.doctor_checks import plotly_script; print(plotly_script().verdict)"
+    code = "from sparsecore.commands.doctor_checks import plotly; print(plotly().verdict)"
     environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.stdout.strip() == "failed", done.stderr
@@ -215,7 +216,7 @@ def test_the_store_is_as_large_as_make_room_tells(home: Path):
     StateFiles(store, run).write(Checkpoint(1, {"x": np.zeros(40 * 2**20, np.uint8)}, {}))
     found, size = checks.store().found, taken(store).used
     assert size > 40 * 2**20
-    assert f"1 runs, {checks._size(size)}" in found
+    assert f"1 runs, {size_text(size)}" in found
 
 
 def test_a_file_that_is_no_store_is_found(home: Path):

@@ -129,3 +129,40 @@ def test_an_encrypted_zip_is_refused(file_with):
 def test_a_zip_without_data_is_empty(file_with):
     assert code_of(file_with(zipped({}))) == "empty"
     assert code_of(file_with(zipped({"a/": "", "b": ""}))) == "empty"
+
+
+FOREIGN = {
+    "说明.txt": "请先阅读\n本压缩包含有一周的漏洞。",
+    "使用说明.pdf": b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n",
+    "Thumbs.db": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\x00\x00",
+    "delta.json": '{"fetchTime": "2024-01-01", "numberOfChanges": 1, "new": [{"cveId": "CVE-2024-1"}]}',
+    "page.html": "<html><body>x</body></html>",
+    "latin.txt": "caf\xe9 cr\xe8me".encode("cp1252"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_file_that_is_no_export_is_passed_over_and_counted(file_with, name, first):
+    files = {name: FOREIGN[name], "data.csv": CSV} if first else {"data.csv": CSV, name: FOREIGN[name]}
+    found = inspect(file_with(zipped(files)))
+    assert (found.format, found.rows, found.skipped) == ("CSV", 20, {"other_file": 1})
+
+
+def test_without_any_export_a_file_is_named(file_with):
+    with pytest.raises(CorpusError, match=r"说明\.txt in the archive: ") as caught:
+        read_corpus(file_with(zipped({name: FOREIGN[name] for name in ("说明.txt", "Thumbs.db")})))
+    assert caught.value.details["member"] == "说明.txt"
+
+
+def test_a_table_with_unknown_columns_is_reported_before_a_read_me(file_with):
+    table = CSV.replace("text,label", "a,b").replace("条", "条，" + "很长" * 9).replace("危", "x")
+    with pytest.raises(CorpusError) as caught:
+        read_corpus(file_with(zipped({"Thumbs.db": FOREIGN["Thumbs.db"], "t.csv": table})))
+    assert caught.value.details["columns"] == ["a", "b"]
+
+
+def test_a_damaged_export_among_others_is_an_error_that_names_it(file_with):
+    with pytest.raises(CorpusError, match=r"b\.xml in the archive: The XML is not well-formed") as caught:
+        read_corpus(file_with(zipped({"a.csv": CSV, "b.xml": XML[:-30]})))
+    assert caught.value.code == "not_xml"

@@ -7,8 +7,6 @@ from sparsecore import corpora
 from sparsecore.corpora import cleaning
 from sparsecore.corpora.cleaning import clean
 from sparsecore.corpora.corpus import (
-    GRADE_NAMES,
-    GRADES,
     SKIP_REASONS,
     Corpus,
     CorpusError,
@@ -18,22 +16,6 @@ from sparsecore.corpora.corpus import (
 from sparsecore.words import LANGUAGES, words
 
 TWENTY = [(f"第{i}条", "高" if i % 2 else "低") for i in range(20)]
-
-
-def test_the_names_of_one_grade_have_one_index():
-    names = {
-        "超高危": 3,
-        "超危": 3,
-        "危急": 3,
-        "严重": 3,
-        "critical": 3,
-        "中": 1,
-        "moderate": 1,
-        "low": 0,
-        "2": 2,
-    }
-    assert {name: GRADE_NAMES[name] for name in names} == names
-    assert [GRADE_NAMES[grade] for grade in GRADES] == [0, 1, 2, 3]
 
 
 def test_grade_names_match_in_any_case_and_with_spaces_around():
@@ -65,11 +47,11 @@ def test_each_skipped_record_has_one_reason():
         ("d", "高"),
         ("d", "中"),
     ]
-    corpus = clean([*TWENTY, *extra], "x")
+    corpus = clean([*TWENTY, *extra], "x", {"p1": "none"})
     wanted = {"empty_text": 2, "ungraded": 1, "unknown_grade": 1, "duplicate": 1, "conflicting": 2}
     wanted |= {"withdrawn": 1, "rejected": 1}
     assert corpus.skipped == wanted
-    assert set(wanted) == set(SKIP_REASONS)
+    assert {*wanted, "other_file"} == set(SKIP_REASONS)
     assert len(corpus.texts) + sum(wanted.values()) == len(TWENTY) + len(extra)
 
 
@@ -94,9 +76,10 @@ def test_one_class_is_refused_by_name():
 
 
 def test_unknown_grades_are_quoted_with_the_known_ones():
-    with pytest.raises(CorpusError, match=r"found P0, P1, P2.*critical") as caught:
+    with pytest.raises(CorpusError, match=r"p0 × 7, p1 × 7, p2 × 6.*--grade") as caught:
         clean([(text, f"P{i % 3}") for i, (text, _) in enumerate(TWENTY)], "x")
     assert caught.value.code == "unknown_grades"
+    assert caught.value.details["unknown"] == {"p0": 7, "p1": 7, "p2": 6}
 
 
 def test_quoted_values_are_few_short_and_printable():

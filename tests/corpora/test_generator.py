@@ -1,5 +1,5 @@
 from collections import Counter
-from itertools import product
+from itertools import chain, combinations, product
 
 import pytest
 from hypothesis import given, settings
@@ -11,29 +11,16 @@ from sparsecore.corpora.generator import (
     IMPACT_PROFILES,
     MARGINALS,
     MAX_COUNT,
+    PHRASES,
     _fits,
     generate,
     grade_of_metrics,
 )
-from sparsecore.corpora.phrases import (
-    ATTACK_VECTOR,
-    COMPLEXITY,
-    FLAWS,
-    IMPACTS,
-    INTERACTION,
-    NO_INTERACTION,
-    PLATFORMS_OF_ATTACK_VECTOR,
-    PRIVILEGES,
-    PROPERTIES,
-    SCOPE,
-)
 from sparsecore.corpora.storage import corpus_id
 
-INTERACTIONS = {
-    "N": NO_INTERACTION,
-    "R": tuple(phrase for phrases in INTERACTION.values() for phrase in phrases),
-}
-TABLES = {"AV": ATTACK_VECTOR, "AC": COMPLEXITY, "PR": PRIVILEGES, "UI": INTERACTIONS, "S": SCOPE, **IMPACTS}
+INTERACTION = dict(PHRASES["interaction"])
+NO_INTERACTION = INTERACTION.pop("none")
+TABLES = PHRASES["values"] | {"UI": {"N": NO_INTERACTION, "R": [*chain(*INTERACTION.values())]}}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +32,7 @@ def vector_read_back(text):
     vector = {}
     for metric, table in TABLES.items():
         values = {value for value, phrases in table.items() if any(phrase in text for phrase in phrases)}
-        if metric in PROPERTIES and PROPERTIES[metric] in text:
+        if metric in PHRASES["properties"] and PHRASES["properties"][metric] in text:
             values.add("N")
         assert len(values) == 1, (metric, values, text)
         vector[metric] = values.pop()
@@ -58,20 +45,23 @@ def test_the_grade_can_be_recovered_from_the_text(corpus):
 
 
 def test_the_flaw_fits_the_vector(corpus):
-    names = {flaw.name: flaw for flaw in FLAWS}
+    names = {flaw["name"]: flaw for flaw in PHRASES["flaws"]}
     for text in corpus.texts:
         vector = vector_read_back(text)
         flaw = next(flaw for name, flaw in names.items() if f"{name}漏洞" in text)
-        assert all(vector[metric] in values for metric, values in flaw.needs.items())
-        assert any(cause in text for cause in flaw.causes)
+        assert all(vector[metric] in values for metric, values in flaw["needs"].items())
+        assert any(cause in text for cause in flaw["causes"])
 
 
 def test_every_possible_vector_has_a_compatible_flaw():
     for values in product(*(METRICS[metric] for metric in MARGINALS)):
         for profile in IMPACT_PROFILES:
             vector = dict(zip(METRICS, (*values, *profile), strict=True))
-            for platform in PLATFORMS_OF_ATTACK_VECTOR[vector["AV"]]:
-                assert any(platform in flaw.platforms and _fits(flaw.needs, vector) for flaw in FLAWS), (
+            for platform in PHRASES["platforms"][vector["AV"]]:
+                assert any(
+                    platform in flaw["platforms"] and _fits(flaw["needs"], vector)
+                    for flaw in PHRASES["flaws"]
+                ), (
                     vector,
                     platform,
                 )
@@ -145,3 +135,35 @@ def test_a_generated_corpus_is_marked_as_such(corpus):
 def test_arguments_out_of_range_are_refused(arguments):
     with pytest.raises(ValueError, match=r"count must be|seed must be|noise must be a probability"):
         generate(*arguments)
+
+
+# -- the phrases
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_every_metric_value_has_several_phrases_of_its_own(metric):
+    table = TABLES[metric]
+    said = set(METRICS[metric]) - ({"N"} if metric in PHRASES["properties"] else set())
+    assert set(table) == said
+    assert all(len(set(phrases)) >= 2 for phrases in table.values())
+    for one, other in combinations(table.values(), 2):
+        assert not any(a in b or b in a for a in one for b in other)
+
+
+def test_every_flaw_names_existing_platforms_and_metrics():
+    for flaw in PHRASES["flaws"]:
+        assert set(flaw["platforms"]) <= set(PHRASES["products"])
+        assert all(set(values) <= set(METRICS[metric]) for metric, values in flaw["needs"].items())
+        assert len(flaw["causes"]) >= 2
+
+
+def test_every_platform_belongs_to_one_attack_vector():
+    homes = [home for places in PHRASES["platforms"].values() for home in places]
+    assert sorted(homes) == sorted(PHRASES["products"])
+    assert set(INTERACTION) == set(PHRASES["products"])
+
+
+def test_every_template_uses_every_clause_once():
+    for template in PHRASES["templates"]:
+        for part in ("product", "flaw", "cause", "attacker", "exploit", "impacts", "ease", "limits"):
+            assert template.count(f"{{{part}}}") == 1

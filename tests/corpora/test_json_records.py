@@ -186,7 +186,9 @@ def test_json_rows_are_read_as_a_table(file_with):
     rows = [{"id": i, "描述": f"第{i}条", "等级": "高" if i % 2 else "低", "x": {"y": 1}} for i in range(20)]
     assert read_corpus(file_with(lines(rows))).labels == (0, 2) * 10
     odd = [{"a": f"a text long enough {i}", "b": float(i % 2), "c": i} for i in range(20)]
-    corpus = read_corpus(file_with(json.dumps(odd)), text_column="a", label_column="b")
+    corpus = read_corpus(
+        file_with(json.dumps(odd)), text_column="a", label_column="b", grades={"0": "low", "1": "medium"}
+    )
     assert corpus.labels == (0, 1) * 10
     assert code_of(file_with(lines([{"c": i} for i in range(30)]))) == "no_text_column"
 
@@ -210,8 +212,9 @@ def test_the_real_exports_are_read(real_file, name, form, counts):
     [
         ('{"a": ', "not_json"),
         ('[{"a": 1}, nonsense]', "not_json"),
-        ('{"a": ' + "9" * 5_000 + "}", "not_json"),
-        ('{"a": 1e999999}', "not_json"),
+        ('{"a": ' + "9" * 5_000 + "}", "no_label_column"),
+        ('{"a": 1e999999}', "no_text_column"),
+        ('{"a": ' + "9" * 500_000 + "}", "not_json"),
         ("[" * 1_000_000, "too_deep"),
         ('{"a":' * 1_000_000, "too_deep"),
         ('{"a": "' + "x" * (2 * RECORD_BYTES) + '"}', "record_too_large"),
@@ -255,7 +258,7 @@ def test_a_value_of_any_type_at_any_key_is_tolerated(file_with, name):
     for key in list(root):
         spoil(root[key], lambda new, key=key: root.__setitem__(key, new))
     values = twenty(MAKERS[name])
-    assert len(read_corpus(file_with(lines([*values, *odd]))).texts) >= 20
+    assert len(read_corpus(file_with(lines([*values, *odd])), grades={"x": "none"}).texts) >= 20
 
 
 def test_control_characters_and_lone_surrogates_become_spaces(file_with):
@@ -264,3 +267,106 @@ def test_control_characters_and_lone_surrogates_become_spaces(file_with):
     corpus = read_corpus(file_with(lines(values).replace("\ud800", "\\ud800").encode()))
     assert corpus.texts[0].startswith("a b [31m")
     corpus.texts[0].encode()
+
+
+V2, V3 = "AV:N/AC:L/Au:N/C:C/I:C/A:C", "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"
+LOW = {"baseSeverity": "LOW"}
+V4 = "CVSS:4.0/AV:L/AC:H/AT:P/PR:H/UI:A/VC:L/VI:N/VA:N/SC:N/SI:N/SA:N"
+
+
+@pytest.mark.parametrize(
+    ("found", "label"),
+    [
+        ({"severity": [{"type": "CVSS_V2", "score": V2}]}, 2),
+        ({"severity": [{"type": "CVSS_V4", "score": V4}, {"type": "CVSS_V3", "score": V3}]}, 3),
+        ({"severity": [{"type": "CVSS_V2", "score": V2}, {"type": "CVSS_V4", "score": V4}]}, 0),
+        ({"severity": [{"type": "Ubuntu", "score": "medium"}]}, 1),
+        ({"affected": [{"severity": [{"type": "CVSS_V3", "score": V3}]}]}, 3),
+        ({"affected": [{"database_specific": {"severity": "HIGH"}}]}, 2),
+        ({"affected": [{"ecosystem_specific": {"severity": "Moderate"}}]}, 1),
+        ({"affected": [{"ecosystem_specific": {"severity": name}} for name in ("LOW", "HIGH")]}, None),
+    ],
+    ids=["v2", "v3 before v4", "v4 before v2", "ubuntu", "affected", "database", "ecosystem", "they differ"],
+)
+def test_osv_severities_are_read_in_every_place_of_the_schema(file_with, found, label):
+    bare = {name: each for name, each in osv("This one", "").items() if name != "database_specific"}
+    corpus = read_corpus(file_with(lines([*twenty(osv), bare | found])))
+    assert dict(zip(corpus.texts, corpus.labels, strict=True)).get("This one") == label
+
+
+@pytest.mark.parametrize(
+    ("metrics", "label"),
+    [
+        ({"cvssMetricV40": [{"type": "Secondary", "cvssData": {"baseSeverity": "CRITICAL"}}]}, 3),
+        ({"cvssMetricV2": [{"baseSeverity": "MEDIUM", "cvssData": {"baseScore": 5}}]}, 1),
+        (
+            {
+                f"cvssMetricV{n}": [{"cvssData": {"baseSeverity": s}}]
+                for n, s in (("2", "HIGH"), ("31", "LOW"))
+            },
+            0,
+        ),
+        ({"cvssMetricV31": [{"cvssData": {"vectorString": V3}}]}, 3),
+    ],
+    ids=["v4", "v2", "v3 before v2", "vector"],
+)
+@pytest.mark.parametrize("bare", [False, True])
+def test_nvd_records_of_every_version_are_read_bare_or_wrapped(file_with, metrics, label, bare):
+    cve = {"id": "CVE-1", "descriptions": [{"lang": "en", "value": "This one"}], "metrics": metrics}
+    corpus = read_corpus(file_with(lines([*twenty(nvd_2), cve if bare else {"cve": cve}])))
+    assert dict(zip(corpus.texts, corpus.labels, strict=True))["This one"] == label
+
+
+def test_a_mirrors_year_is_an_envelope(file_with):
+    year = {"feed_name": "CVE-2025", "cve_items": [value["cve"] for value in twenty(nvd_2)]}
+    assert read_corpus(file_with(json.dumps(year))).labels == (0, 1, 2, 3) * 5
+
+
+def test_an_unknown_hazard_level_of_cnnvd_is_asked_about(file_with):
+    odd = cnnvd("This one", "LOW")
+    odd["data"]["cnnvdDetail"]["hazardLevel"] = 7
+    with pytest.raises(CorpusError) as caught:
+        read_corpus(file_with(lines([*twenty(cnnvd), odd])))
+    assert caught.value.details["unknown"] == {"7": 1}
+
+
+def cve_5_with_other(text, kind, content, level=None):
+    value = cve_5(text, level)
+    value["containers"]["cna"]["metrics"].insert(0, {"other": {"type": kind, "content": content}})
+    return value
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [
+        ("Red Hat severity rating", "value"),
+        ("Textual description of severity", "text"),
+        ("unknown", "other"),
+    ],
+)
+def test_a_vendors_own_rating_grades_a_cve_without_cvss(file_with, kind, field):
+    words = ["Low", "Moderate", "Important", "Critical"] * 5
+    values = [cve_5_with_other(f"Text {i}", kind, {field: word}) for i, word in enumerate(words)]
+    assert read_corpus(file_with(json.dumps(values))).labels == (0, 1, 2, 3) * 5
+
+
+def test_cvss_goes_before_a_vendors_rating(file_with):
+    values = [cve_5_with_other(f"Text {i}", "unknown", {"text": "low"}, LEVELS[i % 4]) for i in range(20)]
+    assert read_corpus(file_with(json.dumps(values))).labels == (0, 1, 2, 3) * 5
+
+
+def test_ssvc_is_no_grade(file_with):
+    ssvc = {"id": "CVE-1", "options": [{"Exploitation": "active"}], "value": "high"}
+    values = [cve_5(f"Text {i}", LEVELS[i % 4]) for i in range(20)]
+    values.append(cve_5_with_other("Another one", "SSVC", ssvc))
+    values.append(cve_5_with_other("One more", "kev", {"dateAdded": "2024-01-01", "value": "low"}))
+    assert inspect(file_with(json.dumps(values))).skipped == {"ungraded": 2}
+
+
+def test_a_vendors_unknown_rating_is_asked_about(file_with):
+    values = [cve_5(f"Text {i}", LEVELS[i % 4]) for i in range(20)]
+    values += [cve_5_with_other(f"Other {i}", "Own severity", {"value": "P1"}) for i in range(3)]
+    with pytest.raises(CorpusError) as caught:
+        read_corpus(file_with(json.dumps(values)))
+    assert caught.value.details["unknown"] == {"p1": 3}
+    assert read_corpus(file_with(json.dumps(values)), grades={"P1": "critical"}).counts() == (5, 5, 5, 8)

@@ -62,10 +62,10 @@ def test_an_empty_file_is_refused(file_with, content):
     [
         b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR",
         bytes(range(256)),
-        CSV.encode("utf-16"),
+        CSV.encode("utf-16-le"),
         b"\x7fELF\x02\x01\x01\x00",
     ],
-    ids=["png", "all bytes", "utf-16", "program"],
+    ids=["png", "all bytes", "utf-16 without a mark", "program"],
 )
 def test_unknown_formats_are_refused_with_a_list_of_supported_ones(file_with, content):
     error = error_of(file_with(content))

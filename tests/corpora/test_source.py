@@ -12,7 +12,7 @@ from sparsecore.corpora.source import MAX_BYTES, Meter, Source
 
 def open_source(path) -> Source:
     with open_members(path, Meter(0)) as found:
-        return found[0]()
+        return found[0][1]()
 
 
 def read_all(path):

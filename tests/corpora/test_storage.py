@@ -7,7 +7,19 @@ import pytest
 from sparsecore.corpora.corpus import Corpus, CorpusError
 from sparsecore.corpora.inspection import inspect
 from sparsecore.corpora.reading import read_corpus
-from sparsecore.corpora.storage import add, corpus_id, find, load, remove, save, stored_corpora
+from sparsecore.corpora.storage import (
+    add,
+    corpus_id,
+    delete,
+    find,
+    load,
+    purge,
+    remove,
+    removed_corpora,
+    restore,
+    save,
+    stored_corpora,
+)
 
 CORPUS = Corpus("week", ("甲 <b>", "乙"), (0, 3), {"duplicate": 2}, generated=False)
 CSV = "text,label,date\n" + "".join(f"第{i}条,{'高危' if i % 2 else '低危'},2020-01-01\n" for i in range(20))
@@ -142,7 +154,8 @@ def test_a_name_is_short_and_printable(file_with, name):
 
 def test_remove_deletes_the_files(file_with, home):
     added = add(file_with(CSV), "a")
-    assert remove("a") == added
+    assert remove("a").id == added.id
+    delete(added.id, home / "corpora")
     assert list((home / "corpora").iterdir()) == []
     assert code_of(remove, "a") == code_of(find, "../a") == "no_such_name"
 
@@ -173,3 +186,41 @@ def test_the_real_texts_are_added_and_loaded(real_file, home):
     added = add(path, "zh4")
     corpus = load(added.id, home / "corpora")
     assert corpus.counts() == (1_321, 23_191, 23_354, 8_289)
+
+
+def names(folder) -> list[str]:
+    return [each.name for each in stored_corpora(folder)]
+
+
+def test_removed_texts_can_be_restored_until_they_are_erased(tmp_path):
+    file, folder = tmp_path / "a.csv", tmp_path / "corpora"
+    file.write_text(CSV, encoding="utf-8")
+    added = add(file, "ours", folder, owner="ann")
+    assert remove("ours", folder).id == added.id
+    assert (names(folder), [each.owner for each in removed_corpora(folder)]) == ([], ["ann"])
+    purge(folder, seconds=600.0)
+    restore(added.id, folder)
+    assert stored_corpora(folder) == [added]
+    remove("ours", folder)
+    purge(folder, seconds=0.0)
+    assert list(folder.iterdir()) == []
+    assert code_of(restore, added.id, folder) == "no_such_name"
+
+
+def test_removed_texts_are_not_restored_under_a_name_that_is_taken(tmp_path):
+    folder = tmp_path / "corpora"
+    for part in ("first", "second"):
+        (tmp_path / part).write_text(CSV.replace("第", part), encoding="utf-8")
+    first = add(tmp_path / "first", "ours", folder)
+    remove("ours", folder)
+    add(tmp_path / "second", "ours", folder)
+    assert code_of(restore, first.id, folder) == "name_taken"
+
+
+def test_who_stores_the_same_texts_again_may_not_rename_those_of_others(tmp_path):
+    file, folder = tmp_path / "a.csv", tmp_path / "corpora"
+    file.write_text(CSV, encoding="utf-8")
+    add(file, "ours", folder, owner="ann")
+    again = add(file, "mine", folder, owner="bob", may_change=lambda owner: owner == "bob")
+    assert (again.name, again.owner, names(folder)) == ("ours", "ann", ["ours"])
+    assert add(file, "renamed", folder, owner="ann").name == "renamed"

@@ -57,7 +57,7 @@ def test_segmenting_blocks_equals_segmenting_the_whole_text():
 def test_several_processes_give_the_same_words(monkeypatch):
     alone = words_of(tokenize(TEXTS, None))
     monkeypatch.setattr(segmentation, "MIN_PARALLEL_CHARACTERS", 0)
-    monkeypatch.setattr(segmentation, "_cores", lambda: 2)
+    monkeypatch.setattr(segmentation, "usable_cores", lambda: 2)
     assert words_of(tokenize(TEXTS, None)) == alone
 
 

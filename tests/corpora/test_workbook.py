@@ -67,9 +67,8 @@ def test_a_damaged_part_is_refused(file_with, name):
 def test_named_columns_blank_rows_numbers_and_dates_are_read(file_with):
     rows = [(None, text, i % 2, datetime.datetime(2020, 1, 2)) for i, (text, _) in enumerate(ROWS)]
     rows.insert(3, ())
-    corpus = read_corpus(
-        file_with(workbook(rows, ("x", "a", "b", "date"))), text_column="a", label_column="b"
-    )
+    known = {"text_column": "a", "label_column": "b", "grades": {"0": "low", "1": "medium"}}
+    corpus = read_corpus(file_with(workbook(rows, ("x", "a", "b", "date"))), **known)
     assert corpus.labels == (0, 1) * 10
     assert set(corpus.dates) == {"2020-01-02"}
 
@@ -148,3 +147,81 @@ def test_an_endless_row_is_refused_before_parsing(file_with, filling):
 def test_a_large_workbook_is_read(file_with):
     rows = [(f"第{i}条" + "漏洞描述" * 30, "高危" if i % 2 else "低危") for i in range(8_000)]
     assert read_corpus(file_with(workbook(rows))).counts() == (4_000, 0, 4_000, 0)
+
+
+def book_of(**sheets):
+    """Return a workbook of these sheets, each a list of rows, after a change of it."""
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(row)
+    return book
+
+
+def saved(book):
+    buffer = io.BytesIO()
+    book.save(buffer)
+    return buffer.getvalue()
+
+
+TITLE = [("漏洞周报（示例单位）",), ("2024年第3周",), ()]
+TABLE = [("编号", "漏洞描述", "危害等级"), *((i, *row) for i, row in enumerate(ROWS))]
+
+
+def test_the_header_is_found_below_a_title_and_behind_a_cover_sheet(file_with):
+    book = book_of(说明=[("本表由示例系统导出",)], 数据=[*TITLE, *TABLE])
+    book["数据"].merge_cells("A1:C1")
+    path = file_with(saved(book))
+    assert read_corpus(path).texts == tuple(text for text, _ in ROWS)
+    assert inspect(path).format == "XLSX, 数据"
+
+
+def test_a_hidden_sheet_is_read_only_if_the_user_names_it(file_with):
+    other = [("text", "label"), *((f"别的{i}", "低危" if i % 2 else "高危") for i in range(20))]
+    book = book_of(old=other, 数据=TABLE)
+    book["old"].sheet_state = "hidden"
+    path = file_with(saved(book))
+    assert read_corpus(path).texts[0] == ROWS[0][0]
+    assert read_corpus(path, sheet="old").texts[0] == "别的0"
+    with pytest.raises(CorpusError, match="no sheet 'x'") as caught:
+        read_corpus(path, sheet="x")
+    assert caught.value.details["sheets"] == ["old", "数据"]
+
+
+def test_sheet_and_header_row_can_be_chosen(file_with):
+    wide = [
+        ("a", "b"),
+        ("text", "label"),
+        *((f"别的文字 {i}", "低危" if i % 2 else "高危") for i in range(20)),
+    ]
+    path = file_with(saved(book_of(first=TABLE, second=wide)))
+    assert read_corpus(path).texts[0] == ROWS[0][0]
+    known = {"text_column": "a", "label_column": "b"}
+    assert read_corpus(path, sheet="second").texts[0] == "别的文字 0"
+    assert (
+        read_corpus(path, sheet="second", header_row=1, **known, grades={"label": "none"}).counts()[0] == 10
+    )
+    with pytest.raises(CorpusError, match="no row 99"):
+        read_corpus(path, header_row=99)
+
+
+def test_merged_cells_are_filled(file_with):
+    book = book_of(data=[("漏洞描述", "等级"), *((text, None) for text, _ in ROWS)])
+    sheet = book["data"]
+    sheet["B2"], sheet["B12"] = "高危", "低危"
+    sheet.merge_cells("B2:B11")
+    sheet.merge_cells("B12:B21")
+    assert read_corpus(file_with(saved(book))).labels == (2,) * 10 + (0,) * 10
+
+
+@pytest.mark.parametrize("column", ["A", "B", "C"])
+def test_formulas_without_values_are_reported_where_they_matter(file_with, column):
+    book = book_of(data=TABLE)
+    book["data"][f"{column}5"] = '=CONCAT("高","危")'
+    path = file_with(saved(book))
+    if column == "A":
+        assert len(read_corpus(path).texts) == 20
+    else:
+        assert code_of(path) == "formulas"

@@ -72,6 +72,13 @@ def test_a_description_outside_a_record_is_ignored(file_with):
     assert "别处" not in corpus.texts
 
 
+def test_other_declared_encodings_are_read(file_with):
+    written = EXPORT.replace("第", "弱點").replace("条", "則")
+    texts = read_corpus(file_with(written)).texts
+    assert read_corpus(file_with(written.replace("UTF-8", "Big5").encode("big5"))).texts == texts
+    assert read_corpus(file_with(written.replace("UTF-8", "UTF-16").encode("utf-16"))).texts == texts
+
+
 @pytest.mark.parametrize("declared", ["gb18030", "GBK", "gb2312"])
 def test_chinese_encodings_are_read(file_with, declared):
     content = EXPORT.replace("UTF-8", declared).encode("gb18030")
@@ -85,8 +92,8 @@ def test_a_byte_order_mark_and_gzip_change_nothing(file_with):
 
 
 def test_unsupported_encodings_are_named_and_refused(file_with):
-    with pytest.raises(CorpusError, match="encoded in big5; only UTF-8 and gb18030 are supported") as caught:
-        read_corpus(file_with(EXPORT.replace("UTF-8", "Big5").encode("big5", errors="replace")))
+    with pytest.raises(CorpusError, match="encoded in koi8-r, which is not supported") as caught:
+        read_corpus(file_with(EXPORT.replace("UTF-8", "KOI8-R")))
     assert caught.value.code == "encoding"
     assert code_of(file_with(EXPORT.replace("UTF-8", "gbk").encode("gb18030") + b"\xff\xff")) == "encoding"
 

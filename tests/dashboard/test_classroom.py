@@ -7,7 +7,7 @@ from sparsecore.dashboard import session
 from sparsecore.dashboard.server.live_route import status_of
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store.store import Store
-from sparsecore.teaching.teacher_view import TeacherView, set_teacher_view, teacher_view
+from sparsecore.teaching.classroom import TeacherView, set_teacher_view, teacher_view
 from sparsecore.words import words
 from tests.dashboard.opening import opened
 

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from sparsecore.dashboard import session
-from sparsecore.dashboard.compare import view
+from sparsecore.dashboard import compare, session
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store import catalogue
 from sparsecore.runs.store.people import HOST
@@ -28,7 +27,7 @@ def the_store(store: Store) -> Iterator[Store]:
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
     """What the page tells its component, at every run."""
     told: list[dict] = []
-    monkeypatch.setattr(view, "place", lambda name, key, shown, **callbacks: told.append(shown))
+    monkeypatch.setattr(compare, "place", lambda name, key, shown, **callbacks: told.append(shown))
     return told
 
 
@@ -175,7 +174,7 @@ def test_the_step_that_is_looked_at_goes_into_the_address():
     def page() -> None:
         import streamlit as st
 
-        from sparsecore.dashboard.compare.choice import turn_to_step
+        from sparsecore.dashboard.compare import turn_to_step
 
         turn_to_step(st.session_state["at"])
 
@@ -184,3 +183,17 @@ def test_the_step_that_is_looked_at_goes_into_the_address():
     assert address(app.run()) == {"step": "1200"}
     app.session_state["at"] = None
     assert address(app.run()) == {}
+
+
+def test_an_address_of_unknown_runs_alone_leaves_both_to_be_chosen(store: Store, shown: list):
+    runs = [begun(store), begun(store, density=0.1)]
+    app = opened(a="gone1", b="gone2")
+    assert [warning.value for warning in app.warning] == [
+        f"There is no run {name} on this server; it may have been deleted." for name in ("gone1", "gone2")
+    ]
+    assert shown == []
+    box = app.selectbox[0]
+    assert box.value is None
+    box.set_value(runs[0]).run()
+    assert sorted(address(app).values()) == sorted(runs)
+    assert not app.warning

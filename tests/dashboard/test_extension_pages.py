@@ -43,7 +43,7 @@ def test_the_lab_shows_their_widgets_and_trains_them(served: Store):
 
 def test_a_value_that_does_not_fit_is_told_in_the_readers_language(served: Store):
     app = opened("lab.py", "en", method="lottery", interval="0")
-    (told,) = [error.value for error in app.error]
+    (told,) = {error.value for error in app.error}  # at its widget and above Train
     assert told.startswith("Steps between two draws")
     assert "at least 1 and at most 1,000" in told
 

@@ -9,8 +9,8 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from sparsecore.dashboard.help import documents
-from sparsecore.dashboard.help.documents import document
+from sparsecore.dashboard import documents
+from sparsecore.dashboard.documents import document
 from sparsecore.words import LANGUAGES, speaker, words
 from tests.dashboard.opening import opened
 
@@ -43,7 +43,7 @@ def test_links_between_documents_become_addresses_of_the_page(folder: Path, mark
 
 
 def test_a_picture_comes_by_the_route_of_pictures(folder: Path):
-    assert '<img src="/documents/lab.png" alt="The Lab"' in html_of(folder, "![The Lab](lab.png)")
+    assert '<img src="./documents/lab.png" alt="The Lab"' in html_of(folder, "![The Lab](lab.png)")
 
 
 def test_headings_have_the_anchors_of_github(folder: Path):

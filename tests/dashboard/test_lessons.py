@@ -12,13 +12,12 @@ from streamlit.testing.v1 import AppTest
 from sparsecore.dashboard.lessons import computed, figures
 from sparsecore.engine.analysis.least_squares import ends, path
 from sparsecore.engine.config import RunConfig
-from sparsecore.engine.deploy.formats import stored_bytes
+from sparsecore.engine.deploy.sparse_formats import stored_bytes
 from sparsecore.engine.tasks.points import best_accuracy, constant_rmse
 from sparsecore.runs.store.run import LESSON
 from sparsecore.runs.store.store import Store
-from sparsecore.teaching.answers import count_answers
-from sparsecore.teaching.lessons import FOLDER, BilingualText, LessonError, lessons, read_lesson
-from sparsecore.teaching.statements import statements
+from sparsecore.teaching.classroom import count_answers
+from sparsecore.teaching.lessons import FOLDER, BilingualText, LessonError, lessons, read_lesson, statements
 from sparsecore.words import LANGUAGES, speaker, words
 from tests.dashboard.opening import opened
 
@@ -192,7 +191,7 @@ def test_next_and_previous_turn_the_address(served: Store):
     assert address(app) == lessons()[0].id
     app.button(key="lesson_next").click().run()
     assert address(app) == lessons()[1].id
-    app.button(key="lesson_arrow_previous").click().run()
+    app.button(key="lesson_previous").click().run()
     assert address(app) == lessons()[0].id
     assert app.button(key="lesson_previous").disabled
 
@@ -229,6 +228,6 @@ def test_the_playground_draws_each_size(served: Store, n: int, s: int | None):
 
 def test_every_word_of_the_figures_exists():
     en = words("en")
-    for name in ("plane", "supports", "lessons"):
+    for name in ("plane", "supports", "teaching"):
         source = (PAGES.parent / "sparsecore" / "figures" / f"{name}.py").read_text(encoding="utf-8")
         assert set(re.findall(r'\bsay\("([\w.]+)"', source)) <= en.keys()

@@ -3,6 +3,7 @@
 import ast
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,16 +14,21 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
-from sparsecore.dashboard import teacher, visitor
+from sparsecore.corpora import storage
+from sparsecore.corpora.generator import generate
+from sparsecore.corpora.storage import save, stored_corpora
+from sparsecore.dashboard import visitor
 from sparsecore.dashboard.server.identity import GiveOwner, OwnerCookies, account_owner, owner_cookies
-from sparsecore.dashboard.teacher import TRIES, TRIES_OF_ALL, WITHIN_SECONDS, Door
+from sparsecore.dashboard.visitor import TRIES, TRIES_OF_ALL, WITHIN_SECONDS, Door
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store.people import Person
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.sweeps.spec import SweepSpec
+from sparsecore.words import words
 from tests.dashboard.opening import opened
 
+EN = words("en")
 ROOT = Path(__file__).parents[2]
 PAGES = {"accept": "text/html,*/*"}
 ASKING = ("do_pause", "do_step", "do_freeze", "do_stop")
@@ -33,9 +39,9 @@ SPEC = SweepSpec(task="sinc", densities=(0.4, 0.1), seeds=(0,))
 def with_teacher(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A server with a teacher's password."""
     monkeypatch.setenv("SPARSECORE_TEACHER_PASSWORD", "open sesame")
-    teacher.door.cache_clear()
+    visitor.door.cache_clear()
     yield
-    teacher.door.cache_clear()
+    visitor.door.cache_clear()
 
 
 def running(store: Store, app: AppTest) -> str:
@@ -152,7 +158,7 @@ def test_the_teacher_commands_every_run_until_he_drops_the_right(served: Store):
     run = running(served, opened("lab.py"))
     second = opened("lab.py", run=run)
     second.text_input(key=visitor.PASSWORD).set_value("open barley").run()
-    assert "Wrong password" in second.error[0].value
+    assert "not correct" in second.error[0].value
     assert disabled(second) == list(ASKING)
     second.text_input(key=visitor.PASSWORD).set_value("open sesame").run()
     assert disabled(second) == ["do_step"]
@@ -249,6 +255,39 @@ def test_an_account_is_told_by_provider_and_subject_not_by_address():
     assert account_owner(claims | {"sub": "8"}) != same
 
 
+def test_the_one_who_reads_the_servers_terminal_becomes_the_teacher(served: Store):
+    visitor.door.cache_clear()
+    first, second = opened("lab.py"), opened("lab.py")
+    assert "the code that the server printed" in captions(second)
+    second.text_input(key="teacher_password").set_value(visitor.door().code).run()
+    assert second.toggle(key="leads")
+    first.run()  # the first is no longer alone
+    assert "the code that the server printed" in captions(first)
+
+
+@pytest.mark.usefixtures("with_teacher")
+@pytest.mark.parametrize("link", [{"follow": "1"}, {"controls": "0"}])
+def test_students_are_not_shown_the_teachers_password(served: Store, link: dict[str, str]):
+    assert opened("lab.py").text_input(key="teacher_password")
+    assert "teacher_password" not in {field.key for field in opened("lab.py", **link).text_input}
+
+
+def test_who_follows_is_not_sent_to_a_button_that_is_not_there(served: Store):
+    run = running(served, opened("lab.py"))
+    student = opened("lab.py", run=run, follow="1")
+    assert "do_train" not in {button.key for button in student.button}
+    assert EN["action.train"] not in captions(student)
+
+
+def test_the_button_says_unfreeze_at_once(served: Store):
+    first = opened("lab.py")
+    running(served, first)
+    first.button(key="do_freeze").click().run()
+    assert first.button(key="do_thaw").label == EN["action.thaw"]
+    first.button(key="do_thaw").click().run()
+    assert first.button(key="do_freeze").label == EN["action.freeze"]
+
+
 # -- the teacher's door -----------------------------------------------------------------------------------
 
 
@@ -257,9 +296,11 @@ def test_the_door_opens_to_the_password_alone():
     assert [door.knock("ann", word) for word in ("", "密", "密码")] == ["wrong", "wrong", "right"]
 
 
-def test_a_server_without_a_password_lets_nobody_in():
-    assert not Door("").exists
-    assert Door("").knock("ann", "") == "wrong"
+def test_a_server_without_a_password_opens_to_the_code_that_it_prints():
+    door = Door("")
+    assert not door.has_password
+    assert [door.knock("ann", word) for word in ("", Door("").code, door.code)] == ["wrong", "wrong", "right"]
+    assert not Door("password").code
 
 
 def test_after_five_wrong_ones_even_the_right_one_waits_a_minute(monkeypatch: pytest.MonkeyPatch):
@@ -268,7 +309,7 @@ def test_after_five_wrong_ones_even_the_right_one_waits_a_minute(monkeypatch: py
     assert door.knock("ann", "right") == "wait"
     assert door.knock("bob", "right") == "right"
     later = time.monotonic() + WITHIN_SECONDS + 1
-    monkeypatch.setattr(teacher.time, "monotonic", lambda: later)
+    monkeypatch.setattr(visitor.time, "monotonic", lambda: later)
     assert door.knock("ann", "right") == "right"
 
 
@@ -276,3 +317,41 @@ def test_a_new_cookie_for_every_try_does_not_help():
     door = Door("right")
     answers = [door.knock(f"new {n}", "no") for n in range(TRIES_OF_ALL + 1)]
     assert answers[-2:] == ["wrong", "wait"]
+
+
+def kept_texts(store: Store, owner: str | None) -> str:
+    """The id of texts that this user has saved."""
+    folder = store.home / "corpora"
+    key = save(generate(8, 3), folder)
+    (entry,) = stored_corpora(folder)
+    storage._write_entry(replace(entry, owner=owner), folder)
+    return key
+
+
+def test_a_visitor_cannot_remove_the_texts_of_others(served: Store):
+    key = kept_texts(served, "somebody")
+    assert opened("data.py").button(key=f"remove_{key}").disabled
+
+
+def test_texts_without_an_owner_are_removed_by_nobody_in_a_class(served: Store):
+    key = kept_texts(served, None)
+    app = opened("data.py")
+    assert opened("data.py").button(key=f"remove_{key}").disabled  # which the first page does not know
+    app.button(key=f"remove_{key}").click().run()
+    assert [error.value for error in app.error] == [EN["owner.refused"]]
+    assert [each.id for each in stored_corpora(served.home / "corpora")] == [key]
+
+
+def test_who_saved_texts_removes_them_and_undoes_it(served: Store):
+    key = kept_texts(served, None)
+    app = opened("data.py")
+    person = visitor.digest(app.session_state[visitor.WITHOUT_COOKIE])
+    folder = served.home / "corpora"
+    storage._write_entry(replace(stored_corpora(folder)[0], owner=person), folder)
+    stranger = opened("data.py")
+    app.run()
+    app.button(key=f"remove_{key}").click().run()
+    assert stored_corpora(folder) == []
+    assert f"undo_{key}_button" not in {button.key for button in stranger.run().button}
+    app.button(key=f"undo_{key}_button").click().run()
+    assert [each.id for each in stored_corpora(folder)] == [key]

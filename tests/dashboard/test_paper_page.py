@@ -6,8 +6,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from sparsecore.dashboard import session
-from sparsecore.paper import pictures, reproduction, stored_runs
+from sparsecore.paper import pictures, reproduction
 from sparsecore.paper.plan import TablePlan
+from sparsecore.paper.reproduction import enqueue, load_pictures, load_reproduction, load_shipped_pictures
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.workers.worker import Worker
@@ -21,7 +22,7 @@ EN = words("en")
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where shipped reproductions are looked for: an empty folder."""
-    for function in (reproduction.load_shipped, stored_runs.load_shipped_pictures):
+    for function in (reproduction.load_shipped, load_shipped_pictures):
         monkeypatch.setattr(function, "__defaults__", (tmp_path,))
     return tmp_path
 
@@ -61,7 +62,7 @@ def choose(app: AppTest, key: str, value: str) -> AppTest:
 def small(store: Store, table: str) -> TablePlan:
     """A trained table at the demo size, one seed, two steps a run."""
     plan = TablePlan(table, (0,), "demo", parameters={"max_steps": 2})
-    stored_runs.enqueue(store, plan)
+    enqueue(store, plan)
     for run in store.list(states=["queued"]):
         store.claim(run.id, "test")
         Worker(store, store.get(run.id), "test").work()
@@ -117,9 +118,9 @@ def test_a_shipped_reproduction_is_shown_at_once_with_its_command_and_commit(
     open_page, store: Store, folder: Path
 ):
     plan = small(store, "3-2")
-    found = stored_runs.load_reproduction(store, plan).model_copy(update={"commit": "c0ffee"})
+    found = load_reproduction(store, plan).model_copy(update={"commit": "c0ffee"})
     reproduction.write_shipped(found, folder)
-    pictures.write_pictures(stored_runs.load_pictures(store, plan), reproduction.pictures_path("3-2", folder))
+    pictures.write_pictures(load_pictures(store, plan), reproduction.pictures_path("3-2", folder))
     app = open_page(table="3-2")
     shown = html(app)
     assert "c0ffee" in shown

@@ -8,7 +8,9 @@ import pytest
 from sqlalchemy import insert
 from streamlit.testing.v1 import AppTest
 
-from sparsecore.dashboard.runs import archives
+from sparsecore.dashboard.runs import files
+from sparsecore.dashboard.server.identity import digest
+from sparsecore.dashboard.visitor import WITHOUT_COOKIE
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.training.blobs import encode
 from sparsecore.runs.files.archive import export_run
@@ -37,7 +39,7 @@ def file(store: Store) -> tuple[str, bytes]:
 
 
 def chosen(app: AppTest, run: str) -> AppTest:
-    app.selectbox(key="archive_run").set_value(run).run()
+    app.multiselect(key="archive_runs").set_value([run]).run()
     assert not app.exception
     return app
 
@@ -65,7 +67,7 @@ def test_a_run_is_chosen_and_saved(store: Store):
     assert not app.get("download_button")
     chosen(app, run)
     assert app.get("download_button")[0].proto.label == "Whole run"
-    assert archives._exported(run).startswith(b"PK")
+    assert files._archive(run).startswith(b"PK")
 
 
 def test_a_run_that_is_brought_stands_in_the_list_and_can_be_opened(store: Store, file: tuple[str, bytes]):
@@ -89,10 +91,10 @@ def test_a_damaged_file_is_refused_in_the_readers_language(store: Store, file, l
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_every_refusal_has_its_words(language: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(archives.st, "session_state", {"lang": language})
+    monkeypatch.setattr(files.st, "session_state", {"lang": language})
     details = {"where": "log 3 <b>", "why": "x", "version": "9", "known": 1, "mib": 1024}
     for code in CODES:
-        told = archives.refused(ArchiveError(code, "", **details))
+        told = files.refused(ArchiveError(code, "", **details))
         assert not re.search(r"[{}]|(?<!\\)<", told)
         assert f"archive.{code}" in words(language)
 
@@ -163,6 +165,49 @@ def test_anothers_run_can_be_read_and_not_renamed_pinned_or_deleted(store: Store
     assert app.text_area(key=f"run_note_{run}").disabled
     assert app.button(key="run_pin").disabled
     assert app.button(key="run_delete").disabled
+
+
+def test_numbers_of_the_list_can_be_sorted_and_a_dense_run_has_no_density(store: Store):
+    ended(store, method="dense")
+    ended(store, density=0.1)
+    shown = opened("runs.py").dataframe[0].value
+    assert list(shown["test_rmse"]) == [0.1, 0.1]
+    assert shown["density"][0] == 0.1
+    assert shown["density"].isna()[1]
+    assert shown["created"].dtype.kind == "M"
+
+
+def test_several_runs_are_told_apart_and_deleted_together_and_come_back(store: Store):
+    one, two, three = ended(store, density=0.1), ended(store, density=0.2), ended(store, seed=5)
+    app = opened("runs.py")
+    app.multiselect(key="archive_runs").set_value([one, two]).run()
+    assert not app.exception
+    assert list(app.dataframe[1].value.columns) == ["run", "density"]
+    app.button(key="run_delete").click().run()
+    assert not app.exception
+    assert listed(app) == [three]
+    for run in (one, two):
+        app.button(key=f"undo_{run}_button").click().run()
+    assert sorted(listed(app)) == sorted([one, two, three])
+
+
+def test_of_several_runs_only_ones_own_are_deleted(store: Store):
+    theirs, nobodys = ended(store, Person("somebody")), ended(store)
+    opened("runs.py")  # another person: nobody is alone here
+    app = opened("runs.py")
+    mine = ended(store, Person(digest(app.session_state[WITHOUT_COOKIE])))
+    app.run().multiselect(key="archive_runs").set_value([mine, theirs, nobodys]).run()
+    assert not app.exception
+    app.button(key="run_delete").click().run()
+    assert sorted(listed(app)) == sorted([theirs, nobodys])
+
+
+def test_a_press_counts_for_who_presses_it_now(store: Store):
+    run = ended(store)
+    app = chosen(opened("runs.py"), run)  # alone
+    opened("runs.py")  # another comes, and the first page does not know
+    app.button(key="run_delete").click().run()
+    assert listed(app) == [run]
 
 
 def test_a_run_that_is_erased_while_its_page_is_open_is_told(store: Store):

@@ -10,13 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsecore.engine.cards import tasks
-from sparsecore.engine.config import (
-    PAPER_DENSITIES,
-    PARAMETERS,
-    ConfigError,
-    RunConfig,
-    densities_of_layers,
-)
+from sparsecore.engine.config import PAPER_DENSITIES, PARAMETERS, ConfigError, RunConfig
+from sparsecore.engine.parameters import densities_of_layers
 
 KEPT = "0123456789abcdef"
 BEFORE_CARDS = Path(__file__).parents[1] / "data" / "configs_before_cards.json"

@@ -7,7 +7,7 @@ import torch
 
 from sparsecore import project_
 from sparsecore.engine.batch.loop import train_many
-from sparsecore.engine.batch.projection import project_many_
+from sparsecore.engine.batch.projection import cut_rows_
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.training.events import Checkpoint, Ended, Event, Frame, Look, Ready, Record
 from sparsecore.engine.training.loop import train
@@ -53,11 +53,12 @@ def test_each_row_of_many_is_cut_as_it_is_alone_on_a_cpu(drawn: list[torch.Tenso
     row = torch.cat([tensor.flatten() for tensor in drawn])
     rows = torch.stack([row, row.flip(0), -row]).cuda()
     keep = [24_200, 3_025, 1]
-    parts = {"fc1": 200, "fc2": 60_000, "fc3": 300}
     expected = [one.cpu() for one in rows.clone()]
     for one, budget in zip(expected, keep, strict=True):
         project_([one], keep=budget)
-    project_many_(rows, keep, parts)
+    masks, counts = torch.ones_like(rows, dtype=torch.bool), torch.zeros_like(rows, dtype=torch.int32)
+    sound = torch.ones(3, 1, dtype=torch.bool, device="cuda")
+    cut_rows_(rows, torch.tensor(keep, device="cuda"), masks, counts, sound)
     for one, cut in zip(expected, rows, strict=True):
         assert torch.equal(one, cut.cpu())
 

@@ -1,4 +1,4 @@
-"""It attaches inside Lightning's and Hugging Face's trainers, and every rank of DDP finds one support."""
+"""A run that Lightning's or Hugging Face's trainer resumes goes on as if never stopped; DDP's ranks agree."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
+import sparsecore
 from sparsecore.engine.methods.hard_threshold import HardThreshold
-from sparsecore.engine.sparsifier.base import Sparsifier
+from sparsecore.engine.sparsifier.schedules import Cubic
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,15 +30,23 @@ def data() -> TensorDataset:
     return TensorDataset(x, x[:, :2] ** 2)
 
 
-def assert_exact(sparsifier: Sparsifier, steps: int) -> None:
-    assert sparsifier.step == steps
-    nonzeros = sum(int(layer.weight.count_nonzero()) for layer in sparsifier.layers)
-    assert nonzeros == sparsifier.budgets()["global"] == 10
+def sparsifier(mode: str) -> HardThreshold:
+    return HardThreshold(Cubic(1.0, 0.1, steps=11), mode=mode)
+
+
+def assert_same(one: HardThreshold, resumed: HardThreshold) -> None:
+    assert (one.step, resumed.step) == (12, 12)
+    assert one.density == resumed.density == 0.1
+    assert sum(int(layer.weight.count_nonzero()) for layer in resumed.layers) == 10
+    for mine, theirs in ((one.masks, resumed.masks), (one.counts, resumed.counts)):
+        assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
+    assert all(torch.equal(a.weight, b.weight) for a, b in zip(one.layers, resumed.layers, strict=True))
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_lightning(tmp_path: Path):
-    import pytorch_lightning as lightning
+@pytest.mark.parametrize("mode", ["iht", "latent"])
+def test_a_run_of_lightning_resumes(mode: str, tmp_path: Path):
+    lightning = pytest.importorskip("pytorch_lightning", reason="Lightning is not installed")
 
     class Module(lightning.LightningModule):
         def __init__(self) -> None:
@@ -48,22 +57,17 @@ def test_lightning(tmp_path: Path):
             return nn.functional.mse_loss(self.network(batch[0]), batch[1])
 
         def configure_optimizers(self) -> torch.optim.Optimizer:
-            optimizer = torch.optim.AdamW(self.parameters(), lr=1e-2)
-            self.sparsifier = HardThreshold(density=0.1).attach(self.network, optimizer)
-            return optimizer
+            return torch.optim.AdamW(self.parameters(), lr=1e-2)
 
-    module = Module()
-    trainer = lightning.Trainer(
-        max_epochs=2,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
-    )
-    trainer.fit(module, DataLoader(data(), batch_size=16))
-    assert_exact(module.sparsifier, steps=8)
+    def fit(checkpoint: Path | None) -> HardThreshold:
+        ours = sparsecore.LightningCallback(sparsifier(mode))
+        every = lightning.callbacks.ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)
+        quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+        trainer = lightning.Trainer(max_epochs=3, accelerator="cpu", callbacks=[ours, every], **quiet)
+        trainer.fit(Module(), DataLoader(data(), batch_size=16), ckpt_path=checkpoint)
+        return ours.sparsifier
+
+    assert_same(fit(None), fit(tmp_path / "epoch=1.ckpt"))
 
 
 class Examples(Dataset):
@@ -93,29 +97,61 @@ class Scored(nn.Module):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_hugging_face(tmp_path: Path):
-    from transformers import Trainer, TrainerCallback, TrainingArguments
+@pytest.mark.parametrize("mode", ["iht", "latent"])
+def test_a_run_of_hugging_face_resumes(mode: str, tmp_path: Path):
+    transformers = pytest.importorskip("transformers", reason="Transformers is not installed")
 
-    class Sparse(TrainerCallback):
-        def __init__(self) -> None:
-            self.sparsifier = HardThreshold(density=0.1)
+    def train(checkpoint: Path | None) -> HardThreshold:
+        ours = sparsecore.HuggingFaceCallback(sparsifier(mode))
+        arguments = transformers.TrainingArguments(
+            output_dir=str(tmp_path),
+            per_device_train_batch_size=8,
+            gradient_accumulation_steps=2,
+            max_steps=12,
+            save_steps=6,
+            lr_scheduler_type="constant",
+            report_to=[],
+            use_cpu=True,
+            disable_tqdm=True,
+        )
+        trainer = transformers.Trainer(Scored(), arguments, train_dataset=Examples(), callbacks=[ours])
+        trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+        return ours.sparsifier
 
-        def on_train_begin(self, args, state, control, model, optimizer, **kwargs) -> None:
-            self.sparsifier.attach(model, optimizer)
+    assert_same(train(None), train(tmp_path / "checkpoint-6"))
 
-    sparse = Sparse()
-    arguments = TrainingArguments(
-        output_dir=str(tmp_path),
-        per_device_train_batch_size=16,
-        gradient_accumulation_steps=2,
-        num_train_epochs=3,
-        report_to=[],
-        save_strategy="no",
-        use_cpu=True,
-        disable_tqdm=True,
-    )
-    Trainer(Scored(), arguments, train_dataset=Examples(), callbacks=[sparse]).train()
-    assert_exact(sparse.sparsifier, steps=6)
+
+def test_a_checkpoint_without_the_sparsifiers_file_resumes_the_step_and_tells(tmp_path: Path):
+    transformers = pytest.importorskip("transformers", reason="Transformers is not installed")
+    model = network()
+    optimizer = torch.optim.Adam(model.parameters())
+    ours = sparsecore.HuggingFaceCallback(sparsifier("iht"))
+    state = transformers.TrainerState(global_step=6)
+    with pytest.warns(UserWarning, match=r"checkpoint-6/sparsifier.pt: the sparsifier goes on at step 0"):
+        ours.on_train_begin(
+            transformers.TrainingArguments(output_dir=str(tmp_path), use_cpu=True),
+            state,
+            None,
+            model=model,
+            optimizer=optimizer,
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "libraries"),
+    [
+        ("HuggingFaceCallback", "hugging_face", ["transformers"]),
+        ("LightningCallback", "lightning", ["lightning", "pytorch_lightning"]),
+    ],
+)
+def test_a_callback_says_what_to_install(
+    name: str, module: str, libraries: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delitem(sys.modules, f"sparsecore.engine.callbacks.{module}", raising=False)
+    for library in libraries:
+        monkeypatch.setitem(sys.modules, library, None)  # an import of it raises
+    with pytest.raises(ImportError, match=f"{name} needs .*: pip install {libraries[0]}"):
+        getattr(sparsecore, name)
 
 
 RANK = """

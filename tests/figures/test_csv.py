@@ -11,19 +11,16 @@ from sparsecore.dashboard.lessons import computed
 from sparsecore.dashboard.lessons.figures import FIFTY, FIVE_OF_FIFTY, TWO_ENDS
 from sparsecore.engine.training.frame_layout import matrix_entry
 from sparsecore.figures import csv as tables
-from sparsecore.figures import lessons
-from sparsecore.figures.cost import run_seconds, weights_left
+from sparsecore.figures import teaching
 from sparsecore.figures.csv import figure_csv
-from sparsecore.figures.layers import layer_densities
-from sparsecore.figures.leaderboard import leaderboard_figure
-from sparsecore.figures.metric import metric_curve
 from sparsecore.figures.paper import boundaries, counts, fits, mask
-from sparsecore.figures.pareto import pareto
 from sparsecore.figures.plane import half_width, plane
 from sparsecore.figures.supports import along_axes, end_counts, spectrum, three_planes
+from sparsecore.figures.sweep import layer_densities, metric_curve, pareto, run_seconds, weights_left
+from sparsecore.figures.teaching import leaderboard_figure
 from sparsecore.paper.pictures import Picture
 from sparsecore.paper.thesis import printed
-from sparsecore.runs.sweeps.curves import interval
+from sparsecore.runs.sweeps.results import interval
 from sparsecore.teaching.challenge import challenges
 from sparsecore.words import speaker
 from tests.figures.test_figures import FOUND, point
@@ -87,8 +84,8 @@ def test_a_heatmap_has_one_row_per_cell_with_its_panel():
     picture = Picture("r", "global", 0.5, "demo", *matrices())
     kept = rows(counts([picture], say), panel="W2: 1 of 2")
     assert [(row["from neuron"], row["to neuron"], row["steps kept"]) for row in kept] == [
-        ("0", "0", "7"),
-        ("1", "0", "0"),
+        ("1", "1", "7"),
+        ("2", "1", "0"),
     ]
     assert [row["kept"] for row in rows(mask([picture], say), panel="W2: 1 of 2")] == ["1", "0"]
 
@@ -163,15 +160,15 @@ def every_figure() -> dict[str, go.Figure]:
         "ends": end_counts([0.5, 0.25], [3, 4], 0.25, say),
         "planes": three_planes(given, computed.points(three, 2), 1.05, say),
         "axes": along_axes(given, computed.points(three, 1), 1.05, say),
-        "descent": lessons.descent({1.05: np.array([2.0, 1.0])}, say),
-        "subsets": lessons.subset_errors(computed.subsets(20, 1.0, 0), say, tested=True),
-        "spirals": lessons.spirals(points_, classes, say),
-        "ceiling": lessons.ceiling(computed.NOISES, computed.best_accuracies(), (1.0, 0.884), say),
-        "storage": lessons.storage(densities, computed.stored(densities), say, bitmask=True),
-        "speed": lessons.speed([0.1, 0.5], 1e-3, [1e-4, 2e-3], 0.3, say),
+        "descent": teaching.descent({1.05: np.array([2.0, 1.0])}, say),
+        "subsets": teaching.subset_errors(computed.subsets(20, 1.0, 0), say, tested=True),
+        "spirals": teaching.spirals(points_, classes, say),
+        "ceiling": teaching.ceiling(computed.NOISES, computed.best_accuracies(), (1.0, 0.884), say),
+        "storage": teaching.storage(densities, computed.stored(densities), say, bitmask=True),
+        "speed": teaching.speed([0.1, 0.5], 1e-3, [1e-4, 2e-3], 0.3, say),
         "fits": fits([fit, fit], say),
         "boundaries": boundaries([ground], say),
-        "five": lessons.descent({1.0: computed.problem(*FIVE_OF_FIFTY).value(np.zeros((2, 50)))}, say),
+        "five": teaching.descent({1.0: computed.problem(*FIVE_OF_FIFTY).value(np.zeros((2, 50)))}, say),
     }
 
 
@@ -185,7 +182,7 @@ def test_every_figure_has_a_table(name: str):
 
 
 def test_the_subset_figure_has_the_middle_half_of_the_draws():
-    figure = lessons.subset_errors(computed.subsets(20, 1.0, 0), say, tested=True)
+    figure = teaching.subset_errors(computed.subsets(20, 1.0, 0), say, tested=True)
     test = rows(figure, series="test")[0]
     low, high = (float(test[f"interquartile range, {end} end"]) for end in ("lower", "upper"))
     assert low <= float(test["root mean squared error"]) or high >= low

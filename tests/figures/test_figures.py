@@ -6,13 +6,10 @@ from dataclasses import replace
 import pytest
 
 from sparsecore.engine.cards import methods
-from sparsecore.figures.cost import run_seconds, weights_left
-from sparsecore.figures.layers import layer_densities
-from sparsecore.figures.metric import metric_curve
-from sparsecore.figures.pareto import pareto
-from sparsecore.figures.style import MAX_POINTS, colour, interval_band, point_stride
+from sparsecore.figures.style import MAX_POINTS, colour, interval_band, layer_name, point_stride
+from sparsecore.figures.sweep import layer_densities, metric_curve, pareto, run_seconds, weights_left
 from sparsecore.paper.thesis import printed
-from sparsecore.runs.sweeps.curves import KeptLayer, MeanPoint, Point, interval
+from sparsecore.runs.sweeps.results import KeptLayer, MeanPoint, Point, interval
 from sparsecore.words import words
 
 
@@ -195,6 +192,14 @@ def test_a_transformers_blocks_are_numbered_from_one():
         "block 2",
         "out",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("fc1", "W1"), ("blocks.0", "block 1"), ("blocks.1.query", "block 2 query"), ("head", "head")],
+)
+def test_layers_count_from_one(name: str, shown: str):
+    assert layer_name(name, say) == shown
 
 
 def test_time_and_nonzeros_of_every_run():

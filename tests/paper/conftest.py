@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sparsecore.paper import stored_runs
 from sparsecore.paper.plan import FLOORS, TablePlan
-from sparsecore.paper.reproduction import ReproducedRun, Reproduction
+from sparsecore.paper.reproduction import ReproducedRun, Reproduction, enqueue
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers.worker import Worker
 
@@ -118,7 +117,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, d
     store = Store(home)
     plans = {name: TablePlan(name, (0,), "demo", parameters={"max_steps": 3}) for name in ("3-1", "3-2")}
     for plan in plans.values():
-        stored_runs.enqueue(store, plan)
+        enqueue(store, plan)
     for run in store.list(states=["queued"]):
         store.claim(run.id, "test")
         Worker(store, store.get(run.id), "test").work()

@@ -32,7 +32,7 @@ def test_the_grid_matches_the_table_with_one_dense_run(table: str, runs: int):
 
 
 def test_further_densities_lie_below_the_printed_ones():
-    assert {c.density for c in TablePlan("3-1", (0,), further=True).table_configs()} >= {0.02, 0.01, 0.005}
+    assert {c.density for c in TablePlan("3-1", (0,), further=True).configs()} >= {0.02, 0.01, 0.005}
     assert len(TablePlan("3-4", (0,), further=True).specs()["grid"].configs()) == 29 + 2  # only 0.005 is new
 
 
@@ -62,7 +62,7 @@ def test_an_unknown_size_is_refused():
 
 
 def test_text_runs_stop_early_on_the_test_texts_like_the_thesis():
-    assert {config.watch for config in TablePlan("3-4", (0,)).table_configs()} == {"test"}
+    assert {config.watch for config in TablePlan("3-4", (0,)).configs()} == {"test"}
 
 
 def test_the_rmse_of_a_constant_matches_the_spread_of_the_targets():

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from sparsecore.paper import reasons as rules
-from sparsecore.paper.assumptions import ASSUMPTIONS, assumptions_of
 from sparsecore.paper.comparison import compare
-from sparsecore.paper.reasons import reasons
+from sparsecore.paper.reasons import ASSUMPTIONS, assumptions_of, reasons
 from sparsecore.words import LANGUAGES, speaker, words
 
 

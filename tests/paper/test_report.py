@@ -7,8 +7,8 @@ import pytest
 
 from sparsecore.figures.html import paper_tables
 from sparsecore.figures.reports.paper import paper_report
-from sparsecore.paper import stored_runs
 from sparsecore.paper.comparison import compare
+from sparsecore.paper.reproduction import load_pictures, load_reproduction
 from sparsecore.words import speaker
 
 EVIL = '<img src="http://evil.example/x.png" onerror="alert(1)"></script><script>alert(2)</script>'
@@ -31,7 +31,7 @@ class Reader(HTMLParser):
 def page(trained) -> str:
     store, plans = trained
     plan = plans["3-1"]
-    return paper_report(stored_runs.load_reproduction(store, plan), stored_runs.load_pictures(store, plan))
+    return paper_report(load_reproduction(store, plan), load_pictures(store, plan))
 
 
 def test_the_report_requests_nothing_from_the_network(page: str):
@@ -61,14 +61,14 @@ def test_the_report_contains_plotly_once_and_both_languages(page: str):
 
 def test_a_report_in_one_language_has_no_words_of_the_other(trained):
     store, plans = trained
-    page = paper_report(stored_runs.load_reproduction(store, plans["3-1"]), {}, ("en",))
+    page = paper_report(load_reproduction(store, plans["3-1"]), {}, ("en",))
     body = page[page.index("<body>") :]
     assert not re.search(r"[\u4e00-\u9fff]", body)
 
 
 def test_every_text_is_escaped(trained):
     store, plans = trained
-    found = stored_runs.load_reproduction(store, plans["3-1"])
+    found = load_reproduction(store, plans["3-1"])
     hostile = found.model_copy(
         update={
             "command": EVIL,
@@ -104,6 +104,6 @@ def test_a_verdict_has_a_word_and_an_arrow_besides_its_colour(reproduction, simi
 
 def test_every_cell_of_the_table_has_a_row(trained):
     store, plans = trained
-    found = stored_runs.load_reproduction(store, plans["3-1"])
+    found = load_reproduction(store, plans["3-1"])
     table = paper_tables.comparison_tables(compare(found), speaker("zh"))
     assert table.count('<th scope="row">') == 11 + 11 + 1

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from sparsecore.__main__ import app
-from sparsecore.commands.benchmarks import sorting
+from sparsecore.commands.benchmarks import projection
 from sparsecore.paper.reproduction import load_shipped
 from sparsecore.runs.store.store import Store
 
@@ -63,7 +63,7 @@ def test_invalid_arguments_print_one_sentence_and_write_nothing(home: Path, argu
 
 
 def test_sorting_is_measured_side_by_side(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sorting.sorting, "__defaults__", (40_000, 2))
+    monkeypatch.setattr(projection.sorting, "__defaults__", (40_000, 2))
     done = call("3-5", "--json")
     assert done.exit_code == 0, done.output
     printed = json.loads(done.stdout)
@@ -73,19 +73,19 @@ def test_sorting_is_measured_side_by_side(monkeypatch: pytest.MonkeyPatch):
     seconds = [{way: row[scope] for way, row in ways.items()} for scope in ("global", "layerwise")]
     assert min(min(each.values()) for each in seconds) > 0
     assert printed["paper"]["global"] == 41.55
-    assert printed["extrapolation"] == pytest.approx(sorting._extrapolation(40_000, *seconds))
+    assert printed["extrapolation"] == pytest.approx(projection._extrapolation(40_000, *seconds))
     assert printed["measured_by"].endswith("bench projection --weights 7e9 --dtype bfloat16")
 
 
 def test_the_thesiss_extrapolation_follows_from_its_seconds():
     seconds = {"heap sort": 41.55, "ours": 0.0}, {"heap sort": 10.58, "ours": 0.0}
-    found = sorting._extrapolation(1_800_000, *seconds)
+    found = projection._extrapolation(1_800_000, *seconds)
     assert found["heap_global_days"] == pytest.approx(2.95, rel=0.01)
     assert found["heap_layerwise_32_parallel_hours"] == pytest.approx(2.21, rel=0.05)
 
 
 def test_sorting_prints_a_table(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sorting.sorting, "__defaults__", (20_000, 1))
+    monkeypatch.setattr(projection.sorting, "__defaults__", (20_000, 1))
     done = call("3-5")
     assert done.exit_code == 0, done.output
     assert "heap sort, thesis" in done.stdout

@@ -73,8 +73,10 @@ async def answer(server: Server, request: bytes, most: int = 2**22) -> bytes:
             head = await reader.readuntil(b"\r\n\r\n")
             length = re.search(rb"(?i)^content-length: *(\d+)", head, re.MULTILINE)
             chunked = b"transfer-encoding: chunked" in head.lower()
-            if request.startswith(b"HEAD") or b" 101 " in head[:16]:
+            if request.startswith(b"HEAD"):
                 return head
+            if b" 101 " in head[:16]:
+                return head + await reader.readexactly(4)  # of a first frame: all of one that closes
             if length:
                 return head + await reader.readexactly(min(int(length.group(1)), most))
             return head + (await reader.readuntil(b"0\r\n\r\n") if chunked else await reader.read(most))
@@ -91,8 +93,10 @@ def status(answered: bytes) -> int:
 
 
 async def knock(server: Server, path: str, origin: str | None, more: str = "") -> int:
-    """The status that a WebSocket is answered with: 101 lets it in."""
-    return status(await answer(server, upgrade(server, path, origin, more)))
+    """What a WebSocket is answered with: the status, 101 lets it in; or the code that closes it at once."""
+    answered = await answer(server, upgrade(server, path, origin, more))
+    frame = answered.partition(b"\r\n\r\n")[2] if status(answered) == 101 else b""
+    return int.from_bytes(frame[2:4]) if frame[:1] == b"\x88" else status(answered)
 
 
 async def healthy(server: Server) -> bool:

@@ -20,7 +20,9 @@ from websockets.exceptions import ConnectionClosed
 
 from sparsecore.dashboard.server.live_route import (
     CROWDED,
+    FORBIDDEN,
     TOKEN_SECONDS,
+    WRONG_ORIGIN,
     LiveRoute,
     WatchTokens,
     tokens,
@@ -153,7 +155,7 @@ def test_every_wrong_token_is_refused_and_the_right_one_is_not(
 
     async def knocks() -> None:
         for path in paths:
-            assert await knock(server, path, server.url) in (400, 403), path
+            assert await knock(server, path, server.url) in (400, FORBIDDEN), path
         assert await hears_hello(server, good)
 
     in_a_thread(knocks())
@@ -175,7 +177,7 @@ def test_another_origin_or_none_is_refused(server: Server, good: str):
 
     async def knocks() -> None:
         for origin in elsewhere:
-            assert await knock(server, good, origin) in (400, 403), origin
+            assert await knock(server, good, origin) in (400, WRONG_ORIGIN), origin
 
     in_a_thread(knocks())
 
@@ -186,7 +188,12 @@ def test_a_run_is_no_path(server: Server, store: Store):
     async def knocks() -> None:
         for name in names:
             token = tokens(store).issue(name)
-            assert await knock(server, f"/live/{name}?token={token}", server.url) in (400, 403, 404), name
+            assert await knock(server, f"/live/{name}?token={token}", server.url) in (
+                400,
+                403,
+                404,
+                FORBIDDEN,
+            ), name
 
     in_a_thread(knocks())
 
@@ -245,7 +252,7 @@ def test_so_many_refused_connections_leave_nothing_behind(
     memory, files = server.memory(), files_of(server)
     found = in_a_thread(all_of_them(times))
     assert found.pop("healthy") > 0
-    assert set(found) <= {400, 403}
+    assert set(found) <= {400, FORBIDDEN, WRONG_ORIGIN}
     assert sum(found.values()) == times
     in_a_thread(eventually(lambda: files_of(server) <= files + 5))
     assert server.memory() - memory < GROWTH

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from sparsecore.dashboard import session
-from sparsecore.engine.config import PARAMETERS, ConfigError, RunConfig, densities_of_layers
+from sparsecore.engine.config import PARAMETERS, ConfigError, RunConfig
+from sparsecore.engine.parameters import densities_of_layers
 from sparsecore.engine.training.blobs import HEADER_BYTES, decode, decode_meta, encode
 from sparsecore.runs.store.store import Store
 

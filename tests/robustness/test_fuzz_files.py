@@ -26,7 +26,7 @@ import pytest
 from sparsecore.corpora.corpus import GRADES, CorpusError
 from sparsecore.corpora.inspection import preview
 from sparsecore.corpora.reading import read_corpus
-from sparsecore.corpora.storage import add, remove, stored_corpora
+from sparsecore.corpora.storage import add, delete, remove, stored_corpora
 from sparsecore.words import words
 
 QUICK, LONG = 400, 10_000
@@ -238,7 +238,7 @@ def taken_or_refused(content: bytes, place: Path, folder: Path) -> str:
     assert len(found) == (added == "")
     for each in found:
         assert sum(each.inspection.labels.values()) == each.inspection.rows > 0
-        remove(each.id, folder)
+        delete(remove(each.id, folder).id, folder)
     assert not folder.exists() or list(folder.iterdir()) == []
     return added
 

@@ -17,12 +17,12 @@ from sparsecore.__main__ import app
 from sparsecore.commands import terminal
 from sparsecore.commands.terminal import CONTROLS, escape_controls
 from sparsecore.engine.config import RunConfig
-from sparsecore.figures.leaderboard import leaderboard_figure
 from sparsecore.figures.reports.run import run_report
+from sparsecore.figures.teaching import leaderboard_figure
 from sparsecore.runs.store import catalogue
+from sparsecore.runs.store.catalogue import strip_control
 from sparsecore.runs.store.log import LogEntry as Row
 from sparsecore.runs.store.people import Person
-from sparsecore.runs.store.plain_text import strip_control
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import runs
 from sparsecore.runs.workers.worker import Worker

@@ -18,10 +18,9 @@ from sparsecore.__main__ import app
 from sparsecore.dashboard import session
 from sparsecore.engine.cards import tasks
 from sparsecore.engine.config import ConfigError, RunConfig
-from sparsecore.engine.tasks.memory import needed
 from sparsecore.engine.tasks.texts.shapes import Shape
 from sparsecore.runs.store import limits
-from sparsecore.runs.store.limits import LimitExceeded
+from sparsecore.runs.store.limits import LimitExceeded, needed
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored

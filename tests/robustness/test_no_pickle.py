@@ -40,8 +40,9 @@ def findings(source: str) -> list[str]:
                     module == "torch" and "load" in {n.name for n in names}
                 ):
                     found.append(f"{node.lineno}: {module}")
-            case ast.Call(func=ast.Attribute(value=ast.Name(id="torch"), attr="load" as name)):
-                found.append(f"{node.lineno}: {name} of torch")
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="torch"), attr="load" as name), keywords=how):
+                if not any(ast.unparse(each) == "weights_only=True" for each in how):  # tensors and numbers
+                    found.append(f"{node.lineno}: {name} of torch")
             case ast.Call(func=ast.Attribute(attr="loads" | "load" as name, value=ast.Name(id=str(of)))):
                 if of in UNSAFE:
                     found.append(f"{node.lineno}: {name} of {of}")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsecore.dashboard.help.documents import PICTURES
+from sparsecore.dashboard.documents import PICTURES
 from sparsecore.dashboard.pages import pages
 from sparsecore.dashboard.server.live_route import PLOTLY_PATH
 from sparsecore.runs.store.store import Store

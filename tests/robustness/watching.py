@@ -9,9 +9,9 @@ import time
 from sqlalchemy import select
 
 from sparsecore.runs.store.run import ACTIVE
+from sparsecore.runs.store.saved_state import HEAD_BYTES, StateFiles
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import checkpoints, runs
-from sparsecore.runs.store.unsaved import HEAD_BYTES, StateFiles
 
 LOOK_SECONDS = 0.01
 

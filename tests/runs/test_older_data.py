@@ -9,7 +9,7 @@ import pytest
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.training.frame_reading import Frame, Scene, check_frame
 from sparsecore.runs.files.archive import export_run, import_run
-from sparsecore.runs.insights.overlap import overlap
+from sparsecore.runs.insights.masks import overlap
 from sparsecore.runs.store.catalogue import RunFilter, find
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored

@@ -7,7 +7,7 @@ import torch
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.tasks.points import sinc, spiral_points
 from sparsecore.engine.training.trainer import Training
-from sparsecore.teaching.challenge import NotJudged, challenges, judge
+from sparsecore.teaching.challenge import NotJudged, challenges, judge, passes
 
 
 def network(*layers: tuple[list[list[float]], list[float]]) -> dict[str, np.ndarray]:
@@ -71,7 +71,7 @@ def test_arrays_that_are_no_network_of_the_task_are_refused(arrays: dict[str, np
 
 
 def test_equality_passes_the_limit():
-    assert challenges()["sinc"].passes(0.08)
-    assert not challenges()["sinc"].passes(0.0801)
-    assert challenges()["spirals"].passes(0.99)
-    assert not challenges()["spirals"].passes(0.9899)
+    assert passes(challenges()["sinc"], 0.08)
+    assert not passes(challenges()["sinc"], 0.0801)
+    assert passes(challenges()["spirals"], 0.99)
+    assert not passes(challenges()["spirals"], 0.9899)

@@ -27,7 +27,7 @@ export class Side {
   }
 
   #forget() {
-    Object.assign(this, { run: null, scene: null, frame: null, status: null, config: null, records: [], changes: [], frames: [], masks: null, masksRequested: false, lost: false });
+    Object.assign(this, { run: null, scene: null, frame: null, status: null, config: null, records: [], changes: [], frames: [], masks: null, masksRequested: false, lost: "" });
     this.cache = new Map();
   }
 
@@ -47,7 +47,7 @@ export class Side {
     this.connection = new Connection(path, {
       message: (message) => this.#hear(message),
       blob: (buffer) => this.#receive(readFrame(buffer)),
-      lost: (crowded) => { Object.assign(this, { lost: true, crowded }); this.view.changed(this); },
+      lost: (notice) => { this.lost = notice; this.view.changed(this); },
     });
   }
 
@@ -60,7 +60,7 @@ export class Side {
     } else if (message.type === "frame") {
       appendRow(this.frames, { id: message.id, step: message.step });
     }
-    if (["hello", "status"].includes(message.type)) Object.assign(this, { status: message, lost: false });
+    if (["hello", "status"].includes(message.type)) Object.assign(this, { status: message, lost: "" });
     this.view.changed(this, message.type);
   }
 

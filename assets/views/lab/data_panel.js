@@ -1,7 +1,7 @@
 // The input data: a picture, and for texts a few samples with their source.
 
 import { make, setText } from "../shared/dom.js";
-import { drawData, outputTitle } from "../shared/pictures.js";
+import { drawData, gradeNames, outputTitle } from "../shared/pictures.js";
 
 const SAMPLES = 4;
 
@@ -12,10 +12,11 @@ export function drawScene(view, panel, list, titleOfOutput) {
   drawData(view, panel);
   const texts = meta.sample ?? [];
   list.hidden = !texts.length;
+  const names = texts.length ? gradeNames(view) : [];
   const source = texts.length ? [sourceNotice(view, meta)] : [];
   list.replaceChildren(...source, ...texts.slice(0, SAMPLES).map(([text, grade]) => {
     const row = make("li");
-    make("b", "", row).textContent = meta.grades[grade];
+    make("b", "", row).textContent = names[grade];
     make("span", "", row).textContent = text;
     row.title = text;
     return row;

@@ -12,7 +12,7 @@ const NARROW = 560; // pixels
 // The position of a weight on the axis: its square root, which spreads out the weights around the threshold.
 const rooted = (value, edge) => Math.sign(value) * Math.sqrt(Math.abs(value) / edge);
 const unrooted = (place, edge) => Math.sign(place) * place * place * edge;
-const short = (value) => String(Number(value.toPrecision(2))).replace("-", "−");
+const short = (value) => String(Number(value.toPrecision(3))).replace("-", "−");
 
 export class Histogram {
   constructor(view, { figure, title, plot }) {
@@ -70,17 +70,18 @@ export class Histogram {
     }
   }
 
-  #bars({ edge, kept, cut }) {
+  #bars(found) {
     const { view } = this;
+    const { edge, kept, cut } = found;
     const half = kept.length / 2;
-    const x = kept.map((_, bin) => (bin + 0.5) / half - 1);
+    const whole = kept.map((_, bin) => [bin / half - 1, (bin + 1) / half - 1]);
     const bounds = kept.map((_, bin) => `${short(unrooted(bin / half - 1, edge))} … ${short(unrooted((bin + 1) / half - 1, edge))}`);
-    const bar = (y, name, marker) => ({
-      type: "bar", x, y, width: 1 / half, customdata: bounds, name, marker, hovertemplate: `${name}: %{y:,}<br>w %{customdata}<extra></extra>`,
+    const bar = (y, name, marker, sides = whole) => ({
+      type: "bar", x: sides.map(([left, right]) => (left + right) / 2), y, width: sides.map(([left, right]) => right - left), customdata: bounds, name, marker, hovertemplate: `${name}: %{y:,}<br>w %{customdata}<extra></extra>`,
     });
     const { soft } = view.theme();
     const before = cut ? [bar(kept.map((n, bin) => n + cut[bin]), view.say("live.spread.before"), { color: soft, opacity: 0.55 })] : [];
-    return [...before, bar(kept, view.say("live.spread.after"), { color: colourOf(view.frame.meta.method) })];
+    return [...before, bar(kept, view.say("live.spread.after"), { color: colourOf(view.frame.meta.method) }, outside(found, whole))];
   }
 
   #axes({ edge, kept, cut, thresholds }) {
@@ -100,6 +101,16 @@ export class Histogram {
       yaxis: { title: view.say("live.spread.count"), type: "log", range: [-0.3, Math.max(1, top)], dtick: 1, tickformat: ",d" },
     };
   }
+}
+
+// The sides of the bins of kept weights: the bin that holds the threshold begins there, since no kept weight is below
+// it; unless a minimum per neuron or layer keeps some.
+function outside({ edge, kept, cut, thresholds }, sides) {
+  if (!cut || !thresholds.length) return sides;
+  const t = rooted(Math.min(...thresholds), edge);
+  const isInside = ([left, right]) => left >= -t && right <= t;
+  if (sides.some((side, bin) => isInside(side) && kept[bin])) return sides;
+  return sides.map(([left, right]) => (left < t && t < right ? [t, right] : left < -t && -t < right ? [left, -t] : [left, right]));
 }
 
 // The constrained layers; all layers where none is constrained.

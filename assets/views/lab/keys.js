@@ -53,7 +53,7 @@ export class Keys {
   label() {
     const { say } = this.view;
     const rows = button("train")
-      ? [["Space", "train"], ["S", "step"], ["R", "reset"], ["← →", "replay"], ["F", "freeze"], ["X", "stop"], ["N", "new_seed"]]
+      ? [["Space T P", "train"], ["S", "step"], ["R Z", "reset"], ["← →", "replay"], ["F", "freeze"], ["X", "stop"], ["N", "new_seed"]]
       : [["Space", "play"], ["← →", "replay"]];
     this.legend.replaceChildren(...rows.map(([key, what]) => {
       const entry = make("span");

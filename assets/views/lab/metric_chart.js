@@ -1,19 +1,19 @@
 // "Is it learning?": loss, scores and gradient over time, one row each, and the scores of another run.
 
 import { colourOf, isConstrained } from "../shared/cards.js";
-import { logAxis, metricAxes, react, stackedRows, timeline } from "../shared/charts.js";
+import { lineMode, logAxis, metricAxes, react, stackedRows, timeline } from "../shared/charts.js";
 import { make, setText } from "../shared/dom.js";
 import { labelledMarks } from "./sparsity_chart.js";
 
 export function drawMetrics(view, node) {
-  const { records, say } = view;
+  const { records, rows: known, say } = view;
   const time = timeline(say, view.scene?.meta.steps_an_epoch);
   const name = view.metricName();
   const scores = view.scene?.meta.kind === "confusion" ? [name, "macro_f1"] : [name];
   const certified = records.filter((row) => row.certificate);
   const curved = certified.length > 1; // a single one is a sentence below the figure
   const rows = stackedRows(1 + scores.length + (curved ? 1 : 0));
-  const loss = lossLine(view, records, time);
+  const loss = lossLine(view, known, time);
   const traces = [loss, ...scores.flatMap((score, place) => scoreLines(view, score, `y${place + 2}`, time, place === 0))];
   const axes = metricAxes(say, loss.y, scores, rows);
   const last = scores.length + (curved ? 2 : 1);
@@ -27,7 +27,7 @@ export function drawMetrics(view, node) {
 
 function lossLine(view, records, time) {
   const line = { color: view.theme().text, width: 1 };
-  return { x: records.map((row) => time.at(row.step)), y: records.map((row) => row.loss), name: view.say("live.loss"), mode: "lines", showlegend: false, line };
+  return { x: records.map((row) => time.at(row.step)), y: records.map((row) => row.loss), name: view.say("live.loss"), mode: lineMode(records), showlegend: false, line };
 }
 
 // A score on each part of the data: test bold, the others thin; the legend names each part once.
@@ -37,7 +37,7 @@ function scoreLines(view, score, yaxis, time, named) {
   const x = measured.map((row) => time.at(row.step));
   const color = colourOf(view.method);
   const line = (part, label, style, figure = score) => (
-    { x, y: measured.map((row) => row.metrics[part]?.[figure] ?? null), name: label, mode: "lines", yaxis, showlegend: named, line: { color, ...style } }
+    { x, y: measured.map((row) => row.metrics[part]?.[figure] ?? null), name: label, mode: lineMode(measured), yaxis, showlegend: named, line: { color, ...style } }
   );
   const lines = [line("train", say("live.train"), { width: 1 }), line("test", say("live.test"), { width: 2.5 })];
   const clean = `${score}_clean`; // against the data without its noise, where the task measures that
@@ -92,7 +92,7 @@ export class CompareChoice {
   // The link to the Compare page.
   link(word, run, chosen, language) {
     setText(this.page, word);
-    this.page.href = `/compare?a=${run}${chosen ? `&b=${chosen}` : ""}&lang=${language}`;
+    this.page.href = `./compare?a=${run}${chosen ? `&b=${chosen}` : ""}&lang=${language}`;
   }
 
   show(word, none, others, chosen) {

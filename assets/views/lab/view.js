@@ -4,7 +4,7 @@ import { certificateOf, changeLabel, describeCharts, factsOf, noticeOf, queuedOf
 import { metricOf, readCards } from "../shared/cards.js";
 import { Connection } from "../shared/connection.js";
 import { make, setText, Tip } from "../shared/dom.js";
-import { readFrame } from "../shared/frame.js";
+import { readFrame, rowOf } from "../shared/frame.js";
 import { MountedView, mounting } from "../shared/mounting.js";
 import { Paced } from "../shared/pacing.js";
 import { drawOutput } from "../shared/pictures.js";
@@ -25,6 +25,8 @@ const OUTPUT_EVERY = 120;
 const POINTED_EVERY = 60; // for drawings that follow the pointer
 const CACHED_FRAMES = 400;
 const SEND_EVERY = 1000; // ms
+const LOOKED_AT_WITHIN = 1000; // ms; charts must not be further behind a step that the user looks at
+const FEW_RECORDS = 3; // with fewer the pictures' own values fill the curves
 
 class View extends MountedView {
   constructor(parent) {
@@ -58,7 +60,9 @@ class View extends MountedView {
     const title = this.fitPanel.title;
     this.fitPanel.title = make("span", "", title);
     this.choice = new CompareChoice(title, (id) => this.sendCompare(id));
-    this.certificate = make("p", "sc-certificate", this.fitPanel.figure);
+    this.certificate = make("details", "sc-certificate", this.fitPanel.figure);
+    make("summary", "", this.certificate);
+    make("p", "", this.certificate);
     this.sparsityPanel = this.panel(curves, "sc-sparsity");
     this.histogramPanel = this.panel(curves, "sc-spread");
     this.histogram = new Histogram(this, this.histogramPanel);
@@ -71,7 +75,7 @@ class View extends MountedView {
   }
 
   #paces() {
-    const ifKnown = (draw) => () => { if (this.records.length && this.frame) draw(); };
+    const ifKnown = (draw) => () => { if (this.rows.length && this.frame) draw(); };
     const drawings = [() => this.#drawSparsity(), () => this.histogram.draw()].map(ifKnown);
     return {
       weights: new Paced({ every: 0, rest: 0 }, () => this.weights.draw()),
@@ -94,6 +98,7 @@ class View extends MountedView {
     Object.assign(this, { words: data.words, language: data.language, pageState: data.state, pageFrozen: data.frozen, autoplay: data.autoplay, leads: data.leads, obeys: data.obeys });
     this.#label();
     this.charting.ask(data.plotly);
+    this.root.classList.toggle("sc-brief", data.brief);
     const path = `/live/${data.run}?token=${encodeURIComponent(data.token)}`;
     const changed = this.looksAnew(data.compare?.id, data.compare?.rows.length);
     if (data.run === this.run) {
@@ -107,7 +112,7 @@ class View extends MountedView {
     this.connection = new Connection(path, {
       message: (message) => this.#hear(message),
       blob: (buffer) => this.#receive(readFrame(buffer)),
-      lost: (crowded) => this.#offline(crowded),
+      lost: (notice) => this.#offline(notice),
     });
     this.#showStatus();
   }
@@ -116,9 +121,13 @@ class View extends MountedView {
     this.replay.forget();
     this.layers.forget();
     this.weights.forget();
-    Object.assign(this, { scene: null, frame: null, status: null, records: [], changes: [], frames: [], config: null, follows: true, shownStep: 0, method: null });
+    Object.assign(this, { scene: null, frame: null, status: null, records: [], live: [], changes: [], frames: [], config: null, follows: true, shownStep: 0, method: null });
     this.cache = new Map();
     this.root.classList.add("sc-waiting");
+    for (const pace of Object.values(this.paces)) pace.restart();
+    for (const { plot } of this.panels) plot.classList.add("sc-old"); // until `react` draws the new run
+    this.samples.replaceChildren();
+    setText(this.histogram.caption, "");
   }
 
   #label() {
@@ -128,6 +137,7 @@ class View extends MountedView {
     setText(this.sparsityPanel.title, say("live.title.sparsity"));
     for (const part of [this.weights, this.histogram, this.replay]) part.label();
     this.certificate.title = say("live.certificate.help");
+    setText(this.certificate.firstChild, say("live.certificate.title"));
     this.keys.label();
     for (const save of this.saves) save.label();
   }
@@ -136,7 +146,7 @@ class View extends MountedView {
 
   #hear(message) {
     if (message.type === "hello") {
-      Object.assign(this, { config: message.config, frames: message.frames, records: [], changes: [] });
+      Object.assign(this, { config: message.config, frames: message.frames, records: [], live: [], changes: [] });
       this.method = message.config.method;
       this.#addRows(message.rows);
       this.#setStatus(message);
@@ -163,6 +173,18 @@ class View extends MountedView {
     }
   }
 
+  // The records, with what the pictures show of the steps between them: before the first records, and step by step.
+  get rows() {
+    const recorded = new Set(this.records.map(({ step }) => step));
+    const between = this.live.filter(({ step }) => !recorded.has(step));
+    return between.length ? [...this.records, ...between].sort((a, b) => a.step - b.step) : this.records;
+  }
+
+  #addLive(frame) {
+    while (this.live.length && this.live.at(-1).step >= frame.meta.step) this.live.pop(); // the run went back
+    if (this.records.length < FEW_RECORDS || this.status?.state === "paused") this.live.push(rowOf(frame));
+  }
+
   #receive(blob) {
     if (blob.meta.type === "matrix") {
       this.full.show(blob);
@@ -174,6 +196,7 @@ class View extends MountedView {
       return;
     }
     this.cache.set(blob.meta.step, blob);
+    if (this.follows) this.#addLive(blob);
     if (this.cache.size > CACHED_FRAMES) this.cache.delete(this.cache.keys().next().value);
     if (this.follows || blob.meta.step === this.replay.sought) this.show(blob); // newer frames arrive while the user looks at a step
   }
@@ -181,14 +204,14 @@ class View extends MountedView {
   #setStatus(message) {
     const before = this.status;
     this.status = message;
-    this.lost = false;
+    this.lost = "";
     if (message.state !== this.pageState && (before === null || before.state !== message.state)) this.sendState(`${this.run}:${message.state}`);
     this.replay.obey(message.lead);
     this.#showStatus();
   }
 
-  #offline(crowded) {
-    Object.assign(this, { lost: true, crowded });
+  #offline(notice) {
+    this.lost = notice;
     this.#showStatus();
   }
 
@@ -225,8 +248,7 @@ class View extends MountedView {
     this.replay.show();
     const { weights, output, curves } = this.paces;
     if (!force) {
-      output.ask();
-      curves.ask();
+      for (const each of [output, curves]) each.ask(this.follows ? Infinity : LOOKED_AT_WITHIN);
       return;
     }
     for (const each of [output, curves, weights]) each.now();
@@ -258,12 +280,17 @@ class View extends MountedView {
     const state = this.lost ? "offline" : this.status?.state ?? "connecting";
     const shown = state === "ended" ? this.status.reason : state === "running" && !this.frame ? "preparing" : state;
     this.pill.dataset.state = shown;
-    setText(this.pill, state === "queued" && this.status?.place ? queuedOf(this) : this.say(`state.${shown}`));
+    const replayed = !this.lost && !this.follows && this.shownStep < this.frames.at(-1)?.[1];
+    this.pill.classList.toggle("sc-replayed", replayed);
+    const told = this.say(replayed ? "live.replayed" : `state.${shown}`);
+    setText(this.pill, state === "queued" && this.status?.place ? queuedOf(this) : told);
     this.#showNotice(shown);
     const isBare = this.status && !this.status.active && !this.frame && !this.frames.length; // it ended before its first picture
     this.root.classList.toggle("sc-bare", Boolean(isBare));
     factsOf(this).forEach((text, place) => setText(this.facts[place], text));
-    setText(this.certificate, certificateOf(this, this.frame?.meta.certificate));
+    const certificate = certificateOf(this, this.frame?.meta.certificate);
+    setText(this.certificate.lastChild, certificate);
+    this.certificate.classList.toggle("sc-empty", !certificate);
     describeCharts(this);
   }
 

@@ -37,7 +37,7 @@ export class WeightsPanel {
   #buildLegend(figure) {
     const legend = make("div", "sc-legend", figure);
     this.legend = { low: make("span", "", legend), bar: make("span", "sc-ramp", legend), high: make("span", "", legend), note: make("span", "sc-dim", legend) };
-    this.flip = make("button", "sc-link", legend);
+    this.flip = make("button", "", legend);
     this.flip.type = "button";
     this.flip.hidden = true; // until there is a picture to reverse
     this.flip.onclick = () => { this.view.reversed = !this.view.reversed; this.draw(); };

@@ -64,7 +64,7 @@ export function noticeOf(view, shown) {
   if (shown === "diverged") return say(`live.diverged.${detail.what}`, { step: number(detail.step), layer: layerName(say, detail.layer ?? "") });
   if (shown === "failed") return say("live.failed", { error, run: view.run });
   if (shown === "deleted") return say("live.deleted");
-  if (view.lost) return say(view.crowded ? "live.crowded" : "live.offline");
+  if (view.lost) return say(view.lost);
   if (view.status?.trouble) return say(`live.store.${view.status.trouble.kind}`, view.status.trouble);
   const relaxed = view.frame?.meta.relaxed ?? [];
   const groups = relaxed.map((group) => (group === "global" ? say("method.global") : layerName(say, group)));

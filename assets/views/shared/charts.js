@@ -4,6 +4,7 @@ import { isError } from "./cards.js";
 
 export const LAYER_COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"];
 const CONFIG = { displayModeBar: false, responsive: false, showTips: false };
+const FEW_POINTS = 20;
 const ROW_GAP = 0.08;
 const ONE_DECADE = 1.3; // of values; with its margins Plotly labels every digit of it when four ticks are allowed
 
@@ -32,8 +33,12 @@ export function chartLayout(view, more) {
 
 export function react(view, node, traces, layout) {
   if (!window.Plotly || !node.isConnected || !node.clientWidth) return;
+  node.classList.remove("sc-old");
   window.Plotly.react(node, traces, chartLayout(view, layout), CONFIG);
 }
+
+// A line through so few points is marked at each: a single one would not be seen.
+export const lineMode = (points) => (points.length > FEW_POINTS ? "lines" : "lines+markers");
 
 // The x axis of curves: epochs where the task has them, else steps.
 export function timeline(say, stepsAnEpoch) {

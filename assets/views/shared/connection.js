@@ -1,6 +1,9 @@
 // The socket to the live route: open while the tab is visible, opened again when it breaks.
 
-const CROWDED = 4429; // the route's code for too many viewers
+import { addressOf } from "./address.js";
+
+const CROWDED = 4429;
+const REFUSALS = { 4403: "live.refused", 4421: "live.origin", [CROWDED]: "live.crowded" }; // by the route's codes
 const CROWDED_RETRY = 10000; // milliseconds
 
 export class Connection {
@@ -14,8 +17,7 @@ export class Connection {
   open() {
     if (!this.wanted || document.hidden || this.socket) return;
     clearTimeout(this.retry);
-    const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const socket = new WebSocket(`${scheme}://${location.host}${this.path}`);
+    const socket = new WebSocket(addressOf(this.path).href.replace("http", "ws"));
     socket.binaryType = "arraybuffer";
     socket.onopen = () => { this.failures = 0; };
     socket.onmessage = ({ data }) => (typeof data === "string" ? this.hear.message(JSON.parse(data)) : this.hear.blob(data));
@@ -23,9 +25,8 @@ export class Connection {
       if (this.socket !== socket) return;
       this.socket = null;
       this.failures += 1;
-      const crowded = code === CROWDED;
-      this.hear.lost(crowded);
-      this.retry = setTimeout(() => this.open(), crowded ? CROWDED_RETRY : Math.min(5000, 250 * 2 ** this.failures));
+      this.hear.lost(REFUSALS[code] ?? "live.offline");
+      this.retry = setTimeout(() => this.open(), code === CROWDED ? CROWDED_RETRY : Math.min(5000, 250 * 2 ** this.failures));
     };
     this.socket = socket;
   }

@@ -47,6 +47,12 @@ function readMatrix(entry, index, layers, { mask, count, value, bias, spread }) 
   };
 }
 
+// What a frame says of its step, as a record of the run; churn is known only between two records.
+export function rowOf({ meta, matrices }) {
+  const density = matrices.map(({ layer: { kept, shape } }) => kept / (shape[0] * shape[1]));
+  return { step: meta.step, loss: meta.loss ?? null, density, threshold: matrices.map(({ layer }) => meta.thresholds[layer.group] ?? null), churn: null };
+}
+
 // The weights of a matrix from the values of those that its mask keeps.
 function unpack(bits, values, size) {
   const kept = new Uint8Array(size);

@@ -36,6 +36,10 @@ export class MatrixPicture {
     this.title = make("b", "", this.caption);
     this.kept = make("span", "sc-dim", this.caption);
     this.pair = make("div", "sc-pair", this.figure);
+    this.back = make("button", "sc-zoom-out", this.caption);
+    this.back.type = "button";
+    this.back.hidden = true;
+    this.back.onclick = () => this.#setZoom({ scale: 1, x: 0, y: 0 }, Object.values(this.plates)[0].port);
     this.plates = {};
     for (const kind of kinds) this.plates[kind] = this.#plate();
   }
@@ -99,6 +103,8 @@ export class MatrixPicture {
     const limit = (offset, size) => Math.min(0, Math.max(offset, size * (1 - zoom.scale)));
     this.zoom = { scale: zoom.scale, x: limit(zoom.x, port.clientWidth), y: limit(zoom.y, port.clientHeight) };
     const { scale, x, y } = this.zoom;
+    this.view.tip.hide();
+    this.back.hidden = scale === 1;
     for (const { canvas, marks } of Object.values(this.plates)) {
       for (const node of [canvas, marks]) node.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
     }
@@ -165,6 +171,7 @@ export class MatrixPicture {
     const [rows, cols] = matrix.layer.shape;
     const share = matrix.layer.kept / (rows * cols);
     setText(this.title, `${name} ${rows}×${cols}`);
+    setText(this.back, this.view.say("live.zoom_back"));
     const kept = this.#keptFact(matrix.layer.kept, rows * cols);
     setText(this.kept, matrix.layer.prunable ? kept : `${kept} · ${this.view.say("live.exempt")}`);
     for (const [kind, { port, canvas }] of Object.entries(this.plates)) {

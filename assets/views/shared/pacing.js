@@ -19,11 +19,13 @@ export function release() {
 // last change. Each is a task of its own, so that a press waits for one of them at most.
 export class Paced {
   constructor({ every, rest = REST }, ...drawings) {
-    Object.assign(this, { every, rest, drawings, left: [], last: -Infinity, spent: 0, timer: null, wanted: false });
+    Object.assign(this, { every, rest, drawings, left: [], last: -Infinity, spent: 0, timer: null, wanted: false, longest: Infinity });
   }
 
-  ask() {
-    this.wanted = true;
+  // Draw in time; longest: ms that the pause before may take at most.
+  ask(longest = Infinity) {
+    if (longest < this.longest) this.stop(); // what is due later comes within this time
+    Object.assign(this, { longest, wanted: true });
     this.timer ??= this.#later();
   }
 
@@ -36,13 +38,19 @@ export class Paced {
     while (this.left.length) this.#draw();
   }
 
+  // Draw something new without the pause after what was drawn before.
+  restart() {
+    this.stop();
+    Object.assign(this, { left: [], last: -Infinity, spent: 0, wanted: false });
+  }
+
   stop() {
     clearTimeout(this.timer);
     this.timer = null;
   }
 
   #later() {
-    const due = this.left.length ? 0 : this.last + Math.max(this.every, this.rest * this.spent);
+    const due = this.left.length ? 0 : this.last + Math.max(this.every, Math.min(this.longest, this.rest * this.spent));
     return setTimeout(() => this.#turn(), Math.max(0, Math.max(due, heldUntil) - performance.now()));
   }
 

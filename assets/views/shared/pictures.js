@@ -5,6 +5,8 @@ import { react } from "./charts.js";
 import { setText } from "./dom.js";
 import { shares } from "./frame.js";
 
+const POINT = "x %{x:.3g}, y %{y:.3g}"; // under the pointer
+const FLAT = 0.005; // probabilities that differ by less look all alike
 const CLASS_COLOURS = ["#0072b2", "#d55e00"];
 const PICTURES = {
   curve: { data: drawPoints, output: drawCurve },
@@ -45,7 +47,7 @@ export function outputTitle(say, scene) {
 // -- y over x -----------------------------------------------------------------------------------------------
 
 function drawPoints(view, node) {
-  const points = { mode: "markers", marker: { size: 4, opacity: 0.7, color: CLASS_COLOURS[0] }, name: view.say("live.train") };
+  const points = { mode: "markers", marker: { size: 4, opacity: 0.7, color: CLASS_COLOURS[0] }, name: view.say("live.train"), hovertemplate: POINT };
   react(view, node, [{ ...points, ...view.scene.train }], { showlegend: false, xaxis: { title: "x" }, yaxis: { title: "y" } });
 }
 
@@ -54,9 +56,9 @@ function drawCurve(view, node, frame) {
   const { train, grid } = view.scene;
   const { text } = view.theme();
   react(view, node, [
-    { ...train, mode: "markers", name: say("live.data"), marker: { size: 3, opacity: 0.35, color: text } },
-    { ...grid, mode: "lines", name: "sin(x)/x", line: { dash: "dash", width: 1.5, color: text } },
-    { x: grid.x, y: frame.picture.fit, mode: "lines", name: say("live.network"), line: { width: 3, color: tint ?? colourOf(frame.meta.method) } },
+    { ...train, mode: "markers", name: say("live.data"), hovertemplate: POINT, marker: { size: 3, opacity: 0.35, color: text } },
+    { ...grid, mode: "lines", name: "sin(x)/x", hovertemplate: POINT, line: { dash: "dash", width: 1.5, color: text } },
+    { x: grid.x, y: frame.picture.fit, mode: "lines", name: say("live.network"), hovertemplate: POINT, line: { width: 3, color: tint ?? colourOf(frame.meta.method) } },
   ], { xaxis: { title: "x", ...span?.x }, yaxis: { title: "y", ...span?.y } });
 }
 
@@ -75,12 +77,20 @@ function drawBoundary(view, node, frame) {
     type: "heatmap", name, ...planeOf(meta, chance), zmin: 0, zmax: 1, showscale: false, zsmooth: "fast",
     colorscale: [[0, "#7fb8d8"], [0.5, paper], [1, "#eaa679"]], hovertemplate: `${name} = %{z:.3f}<extra></extra>`,
   };
-  react(view, node, [field, ...classPoints(view, 2.5)], planeAxes(meta));
+  react(view, node, [field, ...classPoints(view, 2.5)], { ...planeAxes(meta), annotations: flatNote(view, chance, paper) });
+}
+
+// A network that answers the same everywhere, in words: its picture is one colour.
+function flatNote({ say, scene: { meta: { edge } } }, chance, paper) {
+  const [low, high] = chance.reduce(([least, most], each) => [Math.min(least, each), Math.max(most, each)], [1, 0]);
+  if (high - low > FLAT) return [];
+  const text = say("live.flat", { share: Number((100 * low).toPrecision(3)) });
+  return [{ text, x: 0, y: edge, yanchor: "top", showarrow: false, bgcolor: paper, borderpad: 6, font: { size: 14 } }];
 }
 
 export function planeAxes({ edge }) {
-  const axis = (title) => ({ title, constrain: "domain", range: [-edge, edge], nticks: 5, zeroline: false });
-  return { xaxis: axis("x₁"), yaxis: { ...axis("x₂"), scaleanchor: "x" } };
+  const axis = (title) => ({ title, constrain: "domain", constraintoward: "top", range: [-edge, edge], nticks: 5, zeroline: false });
+  return { margin: { l: 32, r: 4, t: 6, b: 36 }, xaxis: { ...axis("x₁"), constraintoward: "center" }, yaxis: { ...axis("x₂"), scaleanchor: "x" } };
 }
 
 // Values of a square of cells, row by row from the lowest y, with their coordinates, for a heat map.
@@ -108,14 +118,20 @@ function classPoints(view, size) {
 
 // -- grades of texts ----------------------------------------------------------------------------------------
 
+// The grades of a scene in the reader's language; a grade that the words do not name stays as it is.
+export function gradeNames({ scene: { meta }, say }) {
+  return meta.grades.map((grade, place) => { const name = say(`grade.${place}`); return name.includes(grade) ? name : grade; });
+}
+
 function drawGrades(view, node) {
-  const { scene: { meta, labels }, say, number } = view;
-  const bars = { type: "bar", x: meta.grades, y: labels, marker: { color: CLASS_COLOURS[0] }, text: [...labels].map(number) };
+  const { scene: { labels }, say, number } = view;
+  const bars = { type: "bar", x: gradeNames(view), y: labels, marker: { color: CLASS_COLOURS[0] }, text: [...labels].map(number) };
   react(view, node, [bars], { showlegend: false, xaxis: { title: say("live.grade"), type: "category" }, yaxis: { title: say("live.texts") } });
 }
 
 function drawConfusion(view, node, frame) {
-  const { scene: { meta: { grades } }, say } = view;
+  const { say } = view;
+  const grades = gradeNames(view);
   const side = grades.length;
   const counts = Array.from({ length: side }, (_, row) => [...frame.picture.confusion.subarray(row * side, (row + 1) * side)]);
   const shares = counts.map((row) => { const all = row.reduce((a, b) => a + b, 0); return row.map((n) => (all ? n / all : 0)); });

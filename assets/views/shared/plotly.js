@@ -1,5 +1,7 @@
 // Plotly's script: loaded once per document, by the first component that needs it.
 
+import { addressOf } from "./address.js";
+
 const FIRST_PICTURE = 1000; // ms to wait for a view's first picture
 const PAINTED = 50; // ms until a drawing is on the screen
 
@@ -9,7 +11,7 @@ export function loadPlotly(source) {
   window.sparsecorePlotly ??= new Promise((resolve, reject) => {
     const script = document.createElement("script");
     const fail = () => { window.sparsecorePlotly = null; reject(new Error(`cannot load ${source}`)); };
-    Object.assign(script, { src: source, onload: resolve, onerror: fail });
+    Object.assign(script, { src: addressOf(source), onload: resolve, onerror: fail });
     document.head.append(script);
   });
   return window.sparsecorePlotly;
@@ -17,8 +19,9 @@ export function loadPlotly(source) {
 
 // Fetch the script without running it yet.
 function fetchPlotly(source) {
-  if (document.querySelector(`link[href="${source}"]`)) return;
-  document.head.append(Object.assign(document.createElement("link"), { rel: "preload", as: "script", href: source }));
+  const { href } = addressOf(source);
+  if (document.querySelector(`link[href="${href}"]`)) return;
+  document.head.append(Object.assign(document.createElement("link"), { rel: "preload", as: "script", href }));
 }
 
 // The script on behalf of a view. Running it takes a second in which the browser draws nothing, so the view's first

@@ -10,73 +10,41 @@ import asyncio
 import itertools
 import json
 import math
-import os
 import random
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from websockets.asyncio.client import ClientConnection, connect
+import psutil
 
-from sparsecore.commands.benchmarks.browser_tab import Tab
-from sparsecore.commands.benchmarks.own_home import own_home
-from sparsecore.commands.benchmarks.watching import server, wait_for
+from sparsecore.commands.benchmarks.server import Tab, own_home, server, server_process, wait_for
+from sparsecore.commands.benchmarks.watching import (
+    SETTLE_SECONDS,
+    Crowd,
+    Tell,
+    begin_endless,
+    compared,
+    connected,
+    live_path,
+    viewing,
+)
 from sparsecore.dashboard.server.identity import owner_cookies
-from sparsecore.dashboard.server.live_route import tokens
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store.people import Person
 from sparsecore.runs.store.run import WELCOME, Run
 from sparsecore.runs.store.store import Store
+from sparsecore.settings import usable_cores
 
 DEMO = {"task": "sinc", "size": "demo", "theta": 0.0}
 RUN_STEPS = 100  # of a user's run: short, since the queue is measured, not the training
 GREEDY_RUNS = 5  # that the first user starts at once, before the others
-SLOW_SECONDS = 3.0  # between two messages that the slow viewer reads
-SETTLE_SECONDS = 1.0  # a new viewer receives the history, which is not measured
 REOPENED_EVERY = 20  # interactions after which the tab is reloaded
 LONGEST_SECONDS = 600.0
 LOOK_SECONDS = 0.5
 JUST_CAME_SECONDS = 0.5  # before a run begins: users who came later were unknown when it was chosen
-
-Tell = Callable[[str, int, int], None]
-
-
-class Crowd:
-    """Viewers of one run; counts the frames that each received."""
-
-    def __init__(self, address: str, path: str, viewers: int, slow: bool = False) -> None:
-        self.address, self.path, self.slow = address, path, slow
-        self.frames = [0] * viewers
-        self.reading: list[asyncio.Task] = []
-
-    async def __aenter__(self) -> Crowd:
-        sockets = await asyncio.gather(*(_connect(self.address, self.path, self.slow) for _ in self.frames))
-        self.reading = [asyncio.create_task(self._read(place, one)) for place, one in enumerate(sockets)]
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        for task in self.reading:
-            task.cancel()
-        await asyncio.gather(*self.reading, return_exceptions=True)
-
-    async def _read(self, place: int, socket: ClientConnection) -> None:
-        async with socket:
-            async for message in socket:
-                self.frames[place] += isinstance(message, bytes)
-                if self.slow:
-                    await asyncio.sleep(SLOW_SECONDS)
-
-
-async def _connect(address: str, path: str, slow: bool = False) -> ClientConnection:
-    """A viewer; a slow one also has no room for what waits."""
-    room = {"max_queue": 1, "ping_interval": None} if slow else {"ping_interval": None}
-    return await connect(
-        f"ws://{address}{path}", origin=f"http://{address}", max_size=None, open_timeout=60, **room
-    )
 
 
 class People:
@@ -105,8 +73,7 @@ class People:
 
     async def _read_place(self, run_id: str) -> None:
         """Count whether the first message of a queued run's live view has its place and its wait."""
-        path = f"/live/{run_id}?token={tokens(self.store).issue(run_id)}"
-        async with await _connect(self.address, path) as socket:
+        async with await connected(self.address, live_path(self.store, run_id)) as socket:
             hello = json.loads(await socket.recv())
         if hello["state"] == "queued":
             self.queued["seen"] += 1
@@ -172,15 +139,18 @@ def classroom(plan: Plan, tell: Tell) -> dict[str, Any]:
 
 
 async def _class(store: Store, address: str, plan: Plan, tell: Tell) -> dict[str, Any]:
-    run_id = store.create(RunConfig.parse(DEMO | {"max_steps": 10_000_000}))
-    await asyncio.to_thread(wait_for, lambda: len(store.frames(run_id)) > 20, "the run to begin")
-    path = f"/live/{run_id}?token={tokens(store).issue(run_id)}"
-    size = {"cores": os.cpu_count(), "viewers": plan.viewers, "people": plan.people}
-    cost = await _cost(store, run_id, address, path, plan, tell)
+    run_id = await asyncio.to_thread(begin_endless, store, DEMO["size"])
+    path = live_path(store, run_id)
+    size = {"cores": usable_cores(), "viewers": plan.viewers, "people": plan.people}
+    speeds, _ = await viewing(store, run_id, address, plan.viewers, plan.pairs, plan.window, tell)
     crowd, slow = Crowd(address, path, plan.viewers), Crowd(address, path, 1, slow=True)
     async with crowd, slow:
         await asyncio.sleep(SETTLE_SECONDS)
-        return size | cost | await _lesson(store, address, plan, (crowd, slow), tell)
+        return (
+            size
+            | compared(speeds, "training_ratio")
+            | await _lesson(store, address, plan, (crowd, slow), tell)
+        )
 
 
 async def _lesson(
@@ -213,46 +183,10 @@ def _rates(crowd: Crowd, before: Sequence[int], seconds: float) -> list[float]:
     return [(now - then) / seconds for now, then in zip(crowd.frames, before, strict=True)]
 
 
-async def _cost(store: Store, run_id: str, address: str, path: str, plan: Plan, tell: Tell) -> dict[str, Any]:
-    """Steps a second with all viewers over those with none, as a geometric mean with its 95 % interval."""
-    speeds: dict[bool, list[float]] = {False: [], True: []}
-    for pair in range(plan.pairs):
-        for watched in (False, True) if pair % 2 else (True, False):
-            async with Crowd(address, path, plan.viewers if watched else 0):
-                await asyncio.sleep(SETTLE_SECONDS)
-                began, first = time.perf_counter(), store.get(run_id).step
-                await asyncio.sleep(plan.window)
-                speeds[watched].append((store.get(run_id).step - first) / (time.perf_counter() - began))
-        tell("windows", pair + 1, plan.pairs)
-    logs = [math.log(w / a) for w, a in zip(speeds[True], speeds[False], strict=True)]
-    middle = statistics.mean(logs)
-    margin = 1.96 * statistics.stdev(logs) / math.sqrt(plan.pairs) if plan.pairs > 1 else math.inf
-    return {
-        "steps_a_second_alone": statistics.median(speeds[False]),
-        "steps_a_second_watched": statistics.median(speeds[True]),
-        "training_ratio": math.exp(middle),
-        "training_ratio_95_percent": [math.exp(middle - margin), math.exp(middle + margin)],
-    }
-
-
-def server_process(address: str) -> int:
-    """Return the id of the child process that serves the address."""
-    port = address.rpartition(":")[2]
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (folder / "cmdline").read_bytes().split(b"\0")
-        except OSError:  # the process has ended
-            continue
-        if b"streamlit" in command and port.encode() in command:
-            return int(folder.name)
-    raise ProcessLookupError(f"no process serves {address}.")
-
-
-async def _look(process: int, found: list[int]) -> None:
-    """The resident memory of the server from time to time, in bytes."""
-    page = os.sysconf("SC_PAGE_SIZE")
+async def _look(process: psutil.Process, found: list[int]) -> None:
+    """Read the resident memory of the server from time to time, in bytes."""
     while True:
-        found.append(int(Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1]) * page)
+        found.append(process.memory_info().rss)
         await asyncio.sleep(LOOK_SECONDS)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from sparsecore.engine.projection.project import project_
+from sparsecore.settings import usable_cores
 
 DENSITY = 0.02
 COMPARED = 500_000_000  # up to this many weights, a single process projects them too, for comparison
@@ -72,7 +72,7 @@ def _in_processes(weights: int, dtype: str, processes: int) -> list[dict[str, An
 
 def measure(rank: int, processes: int, weights: int, dtype: str, store: Path) -> dict[str, Any]:
     """Project this rank's shard of the weights once, together with the other ranks."""
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
+    torch.set_num_threads(max(1, usable_cores() // processes))
     kind = getattr(torch, dtype)
     project_([torch.linspace(-1, 1, _WARM).to(kind)], _WARM // 50)
     group = _join(rank, processes, store)

@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import log2
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from sparsecore.engine.projection.project import project_
+from sparsecore.paper.thesis import PAPER_BLOCKS, PAPER_WEIGHTS, SORTING, tables
 
 SIZES = (60_500, 1_835_008, 20_000_000)  # the thesis's networks, and a larger one
 DENSITIES = (0.02, 0.4)
@@ -103,13 +105,9 @@ def _trained(size: int, density: float, dtype: torch.dtype, source: torch.Genera
 def _rows(size: int, density: float, state: str, dtype: torch.dtype, rounds: int) -> list[dict[str, Any]]:
     given, keep = start(size, density, state, dtype), max(1, round(density * size))
     work, mask = given.weights.clone(), given.mask.clone()
-    methods: dict[str, Callable[[], int]] = {
-        "w.mul_(1.0)": lambda: work.mul_(1.0).numel(),
-        "ours": lambda: sum(project_([work], keep, masks=[mask], last=given.last).kept),
-    }
-    for name, threshold in THRESHOLDS.items():
-        if name != "heap" or size <= _HEAP:
-            methods[name] = lambda threshold=threshold: _masked(work, threshold(work, keep), mask)
+    thresholds = {name: find for name, find in THRESHOLDS.items() if name != "heap" or size <= _HEAP}
+    methods = {"w.mul_(1.0)": lambda: work.mul_(1.0).numel()}
+    methods |= _methods(thresholds, work, keep, mask, given.last)
 
     def reset() -> None:
         work.copy_(given.weights)
@@ -127,6 +125,16 @@ def _rows(size: int, density: float, state: str, dtype: torch.dtype, rounds: int
     if "heap" not in seconds:
         rows.append(shared | {"method": "heap", "skipped": f"only up to {_HEAP:,} weights: it takes minutes"})
     return rows
+
+
+def _methods(
+    thresholds: dict[str, Threshold], work: Tensor, keep: int, mask: Tensor, last: float | None = None
+) -> dict[str, Callable[[], int]]:
+    """Return the projection and, for each way to find a threshold, its application to the same weights."""
+    methods = {"ours": lambda: sum(project_([work], keep, masks=[mask], last=last).kept)}
+    for name, find in thresholds.items():
+        methods[name] = lambda find=find: _masked(work, find(work, keep), mask)
+    return methods
 
 
 def _in_turns(
@@ -162,10 +170,95 @@ def _by_partition(weights: Tensor, keep: int) -> float:
     return float(np.partition(magnitudes, magnitudes.size - keep)[magnitudes.size - keep])
 
 
-THRESHOLDS: dict[str, Callable[[Tensor, int], float]] = {
+Threshold = Callable[[Tensor, int], float]
+THRESHOLDS: dict[str, Threshold] = {
     "topk and mask": lambda w, keep: float(torch.topk(w.abs(), keep, sorted=False).values.min()),
     "np.partition": _by_partition,
     "kthvalue": lambda w, keep: float(torch.kthvalue(w.abs(), w.numel() - keep + 1).values),
     "sort": lambda w, keep: float(torch.sort(w.abs(), descending=True).values[keep - 1]),
     "heap": lambda w, keep: heapq.nlargest(keep, w.abs().tolist())[-1],  # as in the thesis
 }
+
+# -- Table 3-5 of the thesis, which sorts with a heap: all weights at once, or one block after the other ---
+
+DENSITY = 0.1  # of the thesis's Figure 3-14; a full sort does not depend on it
+LARGE = 7e9  # weights; the thesis extrapolates to a model of this size
+LARGE_BLOCKS = 32  # of LLaMA 2 7B, sorted in parallel
+MEASURED_ELSEWHERE = "python -m sparsecore bench projection --weights 7e9 --dtype bfloat16"
+THESIS_WAY, OURS = "heap sort", "ours"
+DAY, HOUR = 86_400, 3_600
+
+
+def sorting(weights: int = PAPER_WEIGHTS, rounds: int = 5) -> dict[str, Any]:
+    """Measure the seconds of each way for `weights` at once and for a quarter of them, on one thread.
+
+    Returns data for JSON: `rows`, one per way with the median `global` and `layerwise` seconds and their
+    ratios to the projection; the seconds of the `paper`; and an `extrapolation` to 7 billion weights, which
+    grows as n·log n for a sort and as n for the projection.
+    """
+    with _threads(1):
+        whole, block = _measured(weights, rounds), _measured(weights // PAPER_BLOCKS, rounds)
+    rows = [
+        {
+            "way": way,
+            "global": whole[way],
+            "layerwise": block[way],
+            "global_over_ours": whole[way] / whole[OURS],
+            "layerwise_over_ours": block[way] / block[OURS],
+        }
+        for way in whole
+    ]
+    paper = {name: tables()[SORTING][name] for name in ("global", "layerwise", "extrapolated_7B")}
+    return {
+        "weights": weights,
+        "blocks": PAPER_BLOCKS,
+        "density": DENSITY,
+        "paper": paper,
+        "rows": rows,
+        "extrapolation": _extrapolation(weights, whole, block),
+        "measured_by": MEASURED_ELSEWHERE,
+    }
+
+
+def _measured(size: int, rounds: int) -> dict[str, float]:
+    """Return the median seconds of each way on the same weights; a slow one runs once."""
+    start = torch.randn(size, generator=torch.Generator().manual_seed(size))
+    work, mask = start.clone(), torch.ones(size, dtype=torch.bool)
+    thresholds = {
+        THESIS_WAY: _by_heap_sort,
+        "heap selection": THRESHOLDS["heap"],
+        "topk and mask": THRESHOLDS["topk and mask"],
+    }
+    methods = _methods(thresholds, work, max(1, round(DENSITY * size)), mask)
+
+    def reset() -> None:
+        work.copy_(start)
+        mask.fill_(True)
+
+    seconds, _ = _in_turns(methods, reset, lambda: 0, rounds)
+    return {way: statistics.median(seconds[way]) for way in (*thresholds, OURS)}
+
+
+def _by_heap_sort(weights: Tensor, keep: int) -> float:
+    """Sort all magnitudes with a heap, as the thesis describes."""
+    heap = weights.abs().neg_().tolist()
+    heapq.heapify(heap)
+    ordered = [heapq.heappop(heap) for _ in range(len(heap))]
+    return -ordered[keep - 1]
+
+
+def _extrapolation(weights: int, whole: dict[str, float], block: dict[str, float]) -> dict[str, float]:
+    """Extrapolate to 7 billion weights: days and hours as in the thesis, and the projection's seconds."""
+
+    def sort_grows(many: float, few: float) -> float:
+        return many * log2(many) / (few * log2(few))
+
+    in_a_block = LARGE / LARGE_BLOCKS
+    return {
+        "weights": LARGE,
+        "heap_global_days": whole[THESIS_WAY] * sort_grows(LARGE, weights) / DAY,
+        "heap_layerwise_32_parallel_hours": block[THESIS_WAY]
+        * sort_grows(in_a_block, weights / PAPER_BLOCKS)
+        / HOUR,
+        "ours_global_seconds": whole[OURS] * LARGE / weights,
+    }

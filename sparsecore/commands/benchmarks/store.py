@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 import random
 import statistics
 import time
@@ -15,10 +14,7 @@ import psutil
 from sqlalchemy import insert
 from sqlalchemy.engine import Row
 
-from sparsecore.commands.benchmarks.browser_tab import Tab
-from sparsecore.commands.benchmarks.classroom import server_process
-from sparsecore.commands.benchmarks.own_home import own_home
-from sparsecore.commands.benchmarks.watching import server, wait_for
+from sparsecore.commands.benchmarks.server import Tab, own_home, server, server_process, wait_for
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store.disk import usage
 from sparsecore.runs.store.queue import SWEEP
@@ -27,6 +23,7 @@ from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import log, runs
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.sweeps.spec import SweepSpec
+from sparsecore.settings import usable_cores
 
 METHODS = ("global", "layerwise")
 DENSITIES = tuple(round(0.02 * place - 0.01, 2) for place in range(1, 51))
@@ -63,7 +60,7 @@ def store(cells: int, rounds: int, tell: Tell) -> dict[str, Any]:
         with server(home) as address:
             taken = asyncio.run(_pages(filled, address, pages, rounds, tell))
         found = {
-            "cores": os.cpu_count(),
+            "cores": usable_cores(),
             "runs": len(stored.get(filled, sweep_id).spec.configs()),
             "sweep_cells": len(stored.get(filled, usual).spec.configs()),
             "store_MB": usage(filled).used / 1e6,
@@ -161,7 +158,7 @@ async def _pages(
     for run in store.list(origin=WELCOME):
         store.command(run.id, "stop")
     wait_for(lambda: not store.list(states=["queued", "running"]), "the first run to stop")
-    serving, found = psutil.Process(server_process(address)), {}
+    serving, found = server_process(address), {}
     for done, (name, place) in enumerate(pages.items()):
         opened, again, worked = [], [], []
         for turn in range(rounds + 1):

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
 
-from sparsecore.commands.benchmarks.own_home import own_home
+from sparsecore.commands.benchmarks.server import own_home
+from sparsecore.commands.benchmarks.watching import Tell, mean_ratio
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.training.trainer import Training
 from sparsecore.runs.store.store import Store
@@ -24,6 +23,7 @@ from sparsecore.runs.sweeps import stored as sweeps
 from sparsecore.runs.sweeps.executors import Local
 from sparsecore.runs.sweeps.spec import FINISHED, SweepSpec
 from sparsecore.runs.workers.worker import Worker, one_thread
+from sparsecore.settings import usable_cores
 
 DENSITIES = (0.9, 0.5, 0.2, 0.1, 0.05)
 METHODS = ("global", "layerwise")
@@ -33,8 +33,6 @@ THREADS = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
 )  # unset for the plain script, which runs with torch's defaults
-
-Tell = Callable[[str, int, int], None]
 
 
 def sweep(steps: int, repeats: int, pairs: int, tell: Tell) -> dict[str, Any]:
@@ -59,7 +57,7 @@ def sweep(steps: int, repeats: int, pairs: int, tell: Tell) -> dict[str, Any]:
     runs = len(METHODS) * len(DENSITIES)
     hourly = {name: 3600 * runs / statistics.median(seconds) for name, seconds in taken.items()}
     return {
-        "cores": os.cpu_count(),
+        "cores": usable_cores(),
         "runs": runs,
         "steps_at_most": steps,
         "steps_taken": {name: sum(each) for name, each in ended.items()},
@@ -118,16 +116,12 @@ def cost(pairs: int, tell: Tell) -> dict[str, Any]:
                 began = time.perf_counter(), time.process_time()
                 ways[name](config)
                 seconds[name] = time.perf_counter() - began[0], time.process_time() - began[1]
-            wall.append(math.log(seconds["stored"][0] / seconds["bare"][0]))
-            processor.append(math.log(seconds["stored"][1] / seconds["bare"][1]))
+            wall.append(seconds["stored"][0] / seconds["bare"][0])
+            processor.append(seconds["stored"][1] / seconds["bare"][1])
             tell("store and frames", pair + 1, pairs)
         store.close()
-    middle = statistics.mean(wall)
-    margin = 1.96 * statistics.stdev(wall) / math.sqrt(pairs) if pairs > 1 else math.nan
-    return {
-        "stored_over_bare": math.exp(middle),
-        "stored_over_bare_95_percent": [math.exp(middle - margin), math.exp(middle + margin)],
-        "stored_over_bare_processor": math.exp(statistics.mean(processor)),
+    return mean_ratio("stored_over_bare", wall) | {
+        "stored_over_bare_processor": statistics.geometric_mean(processor)
     }
 
 

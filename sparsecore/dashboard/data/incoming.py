@@ -11,20 +11,24 @@ from typing import Any
 
 import streamlit as st
 
-from sparsecore.corpora.corpus import CorpusError
+from sparsecore.corpora.corpus import GRADES, CorpusError
 from sparsecore.corpora.generator import BUILT_IN_SEED, generate
+from sparsecore.corpora.grades import LEAVE_OUT
 from sparsecore.corpora.inspection import Inspection, Preview, preview
 from sparsecore.corpora.storage import MAX_NAME_LENGTH, StoredCorpus, add
 from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.jobs import in_background
 from sparsecore.dashboard.saved_figures import draw_html
+from sparsecore.dashboard.visitor import visitor
 from sparsecore.dashboard.widgets import file_uploader
-from sparsecore.figures.html.texts import grade_bar, grade_table, samples
+from sparsecore.figures.html.texts import grade_bar, grade_name, grade_table, samples
+from sparsecore.runs.store.people import Person
 
 INCOMING = "incoming"  # in the session: the file that is looked at
 UPLOADS = "uploads"  # in the session: how many files have come; each has an uploader of its own
 JUST_KEPT = "just_kept"
 POLL_SECONDS = 0.3
+MAX_ASKED = 20  # unknown grades; a column with more holds no grades
 BUILT_IN_SHOWN = 5  # of the generated texts
 
 
@@ -37,21 +41,28 @@ class Incoming:
         self.folder = tempfile.TemporaryDirectory(prefix="sparsecore-", ignore_cleanup_errors=True)
         self.path = Path(self.folder.name) / "upload"  # never under a name that somebody else chose
         self.path.write_bytes(content)
-        self.offered: list[str] = []  # columns to choose from if they were not detected
+        self.columns: list[str] = []  # to choose from, as the sheets
+        self.sheets: list[str] = []
+        self.options: dict[str, Any] = {}
         self.look()
 
-    def look(self, **columns: str | None) -> None:
-        """Start reading; text_column and label_column select columns of a table."""
-        self.columns = columns
+    def look(self, **options: Any) -> None:
+        """Start reading with these `ReadOptions`, on top of those given before."""
+        self.options |= options
         self.keeping = False
-        self.work = in_background(partial(preview, self.path, **columns))
+        self.work = in_background(partial(preview, self.path, **self.options))
 
-    def keep(self, name: str, folder: Path) -> None:
-        """Start storing its texts under a name."""
+    def offer(self, columns: list[str], sheets: list[str]) -> None:
+        """Offer these columns and sheets, if it has any, in place of those that were taken."""
+        self.columns, self.sheets = columns or self.columns, sheets or self.sheets
+
+    def keep(self, name: str, folder: Path, person: Person) -> None:
+        """Start storing its texts under a name, for this person."""
         if not self.keeping:
             self.seen: Preview = self.work.result()
         self.keeping = True
-        self.work = in_background(partial(add, self.path, name, folder, **self.columns))
+        known = {"owner": person.owner, "may_change": person.may}
+        self.work = in_background(partial(add, self.path, name, folder, **known, **self.options))
 
     def close(self) -> None:
         """Cancel the work on it and discard it."""
@@ -62,7 +73,11 @@ class Incoming:
 def translated(error: CorpusError) -> str:
     """Return the error of a file as a sentence in the user's language."""
     lists = {name: ", ".join(v) if isinstance(v, list) else v for name, v in error.details.items()}
-    return plain(say(f"corpus.{error.code}", sentence=str(error), **lists))
+    sentence = say(f"corpus.{error.code}", sentence=str(error), **lists)
+    member = error.details.get("member")
+    if member and member not in sentence:
+        sentence = say("data.in_archive", name=member, sentence=sentence)
+    return plain(sentence)
 
 
 def incoming(folder: Path) -> None:
@@ -89,6 +104,7 @@ def _built_in() -> None:
     st.caption(say("data.builtin.help"))
     corpus = generate(BUILT_IN_SHOWN, BUILT_IN_SEED)
     st.html(samples(zip(corpus.texts, corpus.labels, strict=True), say))
+    st.caption(say("data.builtin.says"))
 
 
 def _take(key: str) -> None:
@@ -122,27 +138,30 @@ def _looked_at(held: Incoming, folder: Path, refused: str | None = None) -> None
     try:
         found = held.seen if held.keeping else held.work.result()
     except CorpusError as error:
-        held.offered = error.details.get("columns", held.offered)
-        if held.offered and not any(held.columns.values()):
+        held.offer(error.details.get("columns", []), error.details.get("sheets", []))
+        if error.code == "unknown_grades":
+            _ask_grades(held, error)
+        elif held.columns and not held.options:
             st.info(say("data.columns"))
         else:
             st.error(translated(error))
-        _pick(held)
+        _pick(held, expanded=error.code != "unknown_grades")
         return
+    held.offer(found.columns, found.sheets)
     st.markdown(f"**{plain(held.name)}**")
     st.html(facts(found.inspection))
     grades(found.inspection.labels, held.name, "incoming")
     st.caption(say("data.first"))
     with st.container(key="first_texts"):
         st.html(samples(found.samples, say))
-    _pick(held)
+    _pick(held, expanded=False)
     key = f"name{st.session_state[UPLOADS]}"  # of this file: another one begins with its own name
     name = st.text_input(say("data.name"), held.name, max_chars=MAX_NAME_LENGTH, key=key)
     if refused:
         st.error(refused)
     with st.container(horizontal=True):
         if st.button(say("data.keep"), type="primary", icon=":material/save:", key="keep"):
-            held.keep(name, folder)
+            held.keep(name, folder, visitor())
             st.rerun()
         st.button(say("data.discard"), icon=":material/close:", on_click=discard, key="discard")
 
@@ -167,21 +186,53 @@ def _kept(held: Incoming, folder: Path) -> None:
     st.rerun()
 
 
-def _pick(held: Incoming) -> None:
-    """Let the user choose the columns of texts and grades if they cannot be detected."""
-    if not held.offered:
+def _ask_grades(held: Incoming, error: CorpusError) -> None:
+    """Let the user say what each unknown grade means; nothing can be saved before."""
+    unknown = error.details["unknown"]
+    st.warning(translated(error))
+    if len(unknown) > MAX_ASKED:
+        st.error(say("data.grades.many", count=MAX_ASKED))
+        return
+    st.markdown(f"**{say('data.grades')}**")
+    st.caption(say("data.grades.help"))
+    meanings = {grade: grade_name(grade, say) for grade in reversed(GRADES)}
+    meanings[LEAVE_OUT] = say("data.grades.leave")
+    with st.form("grades", border=False):
+        chosen = {
+            word: st.selectbox(
+                say("data.grades.word", word=plain(word), rows=f"{count:,}"),
+                options=meanings,
+                index=None,
+                format_func=meanings.get,
+                placeholder=say("data.grades.choose"),
+                key=f"grade{st.session_state[UPLOADS]}_{word}",
+            )
+            for word, count in unknown.items()
+        }
+        if st.form_submit_button(say("data.grades.read"), type="primary", icon=":material/table_view:"):
+            known = {word: grade for word, grade in chosen.items() if grade}
+            held.look(grades=held.options.get("grades", {}) | known)
+            st.rerun()
+
+
+def _pick(held: Incoming, expanded: bool) -> None:
+    """Let the user choose the columns of texts and grades, and a workbook's sheet and header row."""
+    if not held.columns and not held.sheets:
         return
     turn = st.session_state[UPLOADS]  # another file has other columns
-    with st.form("columns", border=False):
+    title = say("data.where.sheets" if held.sheets else "data.where")
+    with st.expander(title, expanded=expanded), st.form("columns", border=False):
         picked: dict[str, Any] = {}
+        found: dict[str, Any] = {"placeholder": say("data.column.found"), "index": None}
         for name, side in zip(("text_column", "label_column"), st.columns(2), strict=True):
-            with side:
-                words: dict[str, Any] = {
-                    "label": say(f"data.{name}"),
-                    "placeholder": say("data.column.found"),
-                }
-                words |= {"key": f"{name}{turn}", "index": None}
-                picked[name] = st.selectbox(options=held.offered, **words)
+            key = f"{name}{turn}"
+            picked[name] = side.selectbox(say(f"data.{name}"), held.columns, key=key, **found)
+        if held.sheets:
+            sheet, row = st.columns(2)
+            picked["sheet"] = sheet.selectbox(say("data.sheet"), held.sheets, key=f"sheet{turn}", **found)
+            picked["header_row"] = row.number_input(
+                say("data.header_row"), 1, None, None, placeholder=say("data.column.found"), key=f"row{turn}"
+            )
         if st.form_submit_button(say("data.read"), icon=":material/table_view:"):
             held.look(**picked)
             st.rerun()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -9,14 +11,25 @@ from typing import Any
 import streamlit as st
 
 from sparsecore.corpora.corpus import CorpusError
-from sparsecore.corpora.storage import StoredCorpus, remove, saved_at, stored_corpora
+from sparsecore.corpora.storage import (
+    StoredCorpus,
+    lookup,
+    remove,
+    removed_corpora,
+    restore,
+    saved_at,
+    stored_corpora,
+)
 from sparsecore.dashboard import controls, widgets
 from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.data.incoming import JUST_KEPT, facts, grades, translated
+from sparsecore.dashboard.visitor import attempt, refuse, visitor
 from sparsecore.engine.cards import tasks
+from sparsecore.runs.store.catalogue import UNDO_SECONDS
+from sparsecore.runs.store.people import Person
 
-REMOVING = "removing"  # in the session: the texts whose removal awaits confirmation
-REFUSED = "remove_refused"
+UNDOABLE = 3  # of the texts that were removed last
+MINUTES = f"{UNDO_SECONDS / 60:g}"
 
 
 def choose(folder: Path, shown: dict[str, Any]) -> None:
@@ -43,6 +56,12 @@ def _no_noise() -> None:
         controls.put("noise", 0.0)
 
 
+def name_of(key: str, folder: Path) -> str:
+    """Return the name of stored texts; the id if they are gone."""
+    found = lookup(key, folder)
+    return found.name if found else key
+
+
 def train_on(key: str) -> None:
     """Set up a run on kept texts, for the Lab."""
     controls.put("task", next(name for name, card in tasks().items() if card.reads_texts))
@@ -54,49 +73,68 @@ def train_on(key: str) -> None:
 def listed(folder: Path) -> str | None:
     """List the stored texts with their actions; returns the id of the texts to train on, once pressed."""
     found = sorted(stored_corpora(folder), key=lambda each: -saved_at(each.id, folder))
-    if refused := st.session_state.pop(REFUSED, None):
-        st.error(refused)
+    person = visitor()
+    _undo(folder, person)
     if not found:
         st.info(say("data.empty"))
     pressed = None
     for each in found:
         with st.container(border=True):
-            pressed = each.id if _row(each, folder) else pressed
+            pressed = each.id if _row(each, folder, person) else pressed
     return pressed
 
 
-def _row(each: StoredCorpus, folder: Path) -> bool:
+def _row(each: StoredCorpus, folder: Path, person: Person) -> bool:
     day = widgets.day(saved_at(each.id, folder))
     rows = say("data.rows.of", rows=f"{each.inspection.rows:,}", day=day)
     st.html(f'<p class="sp-kept"><b><bdi>{escape(each.name)}</bdi></b> <small>{escape(rows)}</small></p>')
     grades(each.inspection.labels, each.name, each.id)
-    if st.session_state.get(REMOVING) == each.id:
-        st.warning(say("data.remove.sure", name=plain(each.name)))
-        with st.container(horizontal=True):
-            sure = {"on_click": _remove, "args": (each.id, folder), "icon": ":material/delete:"}
-            st.button(say("data.remove"), key=f"sure_{each.id}", **sure)
-            st.button(say("data.remove.not"), key=f"not_{each.id}", on_click=_ask, args=(None,))
-        return False
     with st.expander(say("data.more")):
         st.html(facts(each.inspection))
     with st.container(horizontal=True):
         fresh = getattr(st.session_state.get(JUST_KEPT), "id", None) == each.id
         shade = "primary" if fresh else "secondary"
         train = st.button(say("data.train"), key=f"use_{each.id}", type=shade, icon=":material/science:")
-        ask = {"on_click": _ask, "args": (each.id,), "icon": ":material/delete:"}
-        st.button(say("data.remove"), key=f"remove_{each.id}", **ask)
+        mine = person.may(each.owner)
+        st.button(
+            say("data.remove"),
+            key=f"remove_{each.id}",
+            icon=":material/delete:",
+            help=say("runs.delete.help", minutes=MINUTES) if mine else say("data.remove.others"),
+            disabled=not mine,
+            on_click=_change,
+            args=(remove, each, folder),
+        )
     return train
 
 
-def _ask(key: str | None) -> None:
-    st.session_state[REMOVING] = key
+def _undo(folder: Path, person: Person) -> None:
+    """Show the texts that were removed last, each with its Undo."""
+    fresh = time.time() - UNDO_SECONDS
+    found = [each for each in removed_corpora(folder) if each.removed > fresh and person.may(each.owner)]
+    for each in found[:UNDOABLE]:
+        with st.container(horizontal=True, vertical_alignment="center", key=f"undo_{each.id}"):
+            st.markdown(say("runs.deleted", run=plain(each.name)), width="content")
+            st.button(
+                say("runs.undo"),
+                icon=":material/undo:",
+                key=f"undo_{each.id}_button",
+                on_click=_change,
+                args=(restore, each, folder),
+            )
 
 
-def _remove(key: str, folder: Path) -> None:
-    st.session_state[REMOVING] = st.session_state[JUST_KEPT] = None
+def _change(act: Callable[[str, Path], Any], each: StoredCorpus, folder: Path) -> None:
+    """Remove or restore texts, as whoever the visitor is now; the page says why if it cannot be done."""
+
+    def change() -> None:
+        visitor().require(each.owner, "page", f"data set {each.name}")
+        act(each.id, folder)
+
+    st.session_state[JUST_KEPT] = None
     try:
-        remove(key, folder)
-    except CorpusError as error:  # another session was quicker
-        st.session_state[REFUSED] = translated(error)
-    if st.session_state.get("data") == key:
+        attempt(change)
+    except CorpusError as error:  # another session was quicker, or has used the name
+        refuse(translated(error))
+    if act is remove and st.session_state.get("data") == each.id:
         controls.put("data", None)

@@ -9,8 +9,7 @@ import streamlit as st
 from sparsecore.dashboard.controls import put, say
 from sparsecore.dashboard.lab.transport import train
 from sparsecore.dashboard.pages import page_file
-from sparsecore.dashboard.presses import press
-from sparsecore.dashboard.session import the_store
+from sparsecore.dashboard.session import press, the_store
 from sparsecore.engine.cards import methods
 from sparsecore.engine.config import PAPER_DENSITIES, RunConfig
 from sparsecore.runs.store.run import WELCOME, Run

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
+from sparsecore.corpora.generator import BUILT_IN_SEED, generate
 from sparsecore.dashboard.controls import plain, say
 from sparsecore.dashboard.jobs import SHORT_JOBS, JobError, run_command
 from sparsecore.dashboard.saved_figures import draw_html
+from sparsecore.engine.training.frame_reading import Scene
 from sparsecore.figures.html.texts import (
     grade_name,
     probability_bars,
@@ -26,31 +27,12 @@ TIMEOUT_SECONDS = 120  # torch is imported, and a paper-size network runs once a
 ANSWER = "answer"  # in the session: the last question, and what came of it
 
 
-@dataclass(frozen=True)
-class TextPrediction:
-    """A grade, the probability of every grade, and each token of the text with its signed weight."""
+def predict(store: Store, run_id: str, text: str) -> dict[str, Any]:
+    """Grade a text by a run of the store, as `python -m sparsecore predict --json` prints it.
 
-    grade: str
-    probabilities: dict[str, float]
-    tokens: list[tuple[str, float]]
-
-    @classmethod
-    def of(cls, value: dict[str, Any]) -> TextPrediction:
-        """The prediction that `python -m sparsecore predict --json` printed.
-
-        >>> tokens = [{"token": "漏洞", "weight": 0.5}]
-        >>> TextPrediction.of({"grade": "高危", "probabilities": {"高危": 1}, "tokens": tokens}).tokens
-        [('漏洞', 0.5)]
-        """
-        tokens = [(str(each["token"]), float(each["weight"])) for each in value["tokens"]]
-        shares = {str(grade): float(share) for grade, share in value["probabilities"].items()}
-        return cls(str(value["grade"]), shares, tokens)
-
-
-def predict(store: Store, run_id: str, text: str) -> TextPrediction:
-    """Grade a text by a run of the store. Raises JobError, or TimeoutExpired."""
-    arguments = ("predict", run_id, "-")
-    return TextPrediction.of(run_command(*arguments, store=store, seconds=TIMEOUT_SECONDS, text=text))
+    Raises JobError, or TimeoutExpired.
+    """
+    return run_command("predict", run_id, "-", store=store, seconds=TIMEOUT_SECONDS, text=text)
 
 
 @st.fragment
@@ -58,6 +40,14 @@ def ask(store: Store, run: Run) -> None:
     """Show the field for a description, and the run's prediction for the last one."""
     with st.container(border=True, key="predict"):
         st.markdown(f"**{say('predict.title')}**")
+        st.button(
+            say("predict.example"),
+            icon=":material/lightbulb:",
+            key="predict_example",
+            help=say("predict.example.help"),
+            on_click=_insert_example,
+            args=(store, run),
+        )
         with st.form("predict", border=False):
             text = st.text_area(say("predict.text"), key="predict_text", max_chars=LONGEST_TEXT, height=96)
             pressed = st.form_submit_button(say("predict.do"), icon=":material/label:", type="primary")
@@ -66,13 +56,23 @@ def ask(store: Store, run: Run) -> None:
         asked_of, found = st.session_state.get(ANSWER, (None, None))
         if asked_of != run.id:
             st.caption(say("predict.none"))
-        elif isinstance(found, TextPrediction):
+        elif isinstance(found, dict):
             _show(found, run.id)
         else:
             st.error(found)
 
 
-def _answer(store: Store, run: Run, text: str) -> TextPrediction | str:
+def _insert_example(store: Store, run: Run) -> None:
+    """Put one of the run's test texts into the field: the one after that in it, else the first."""
+    scenes = store.entries(run.id, ["scene"])
+    sample = Scene.read(scenes[0].payload).meta.get("sample", ()) if scenes else ()
+    examples = [text for text, _ in sample] or list(generate(1, BUILT_IN_SEED).texts)
+    text = st.session_state.get("predict_text")
+    place = examples.index(text) + 1 if text in examples else 0
+    st.session_state["predict_text"] = examples[place % len(examples)][:LONGEST_TEXT]
+
+
+def _answer(store: Store, run: Run, text: str) -> dict[str, Any] | str:
     with st.spinner(say("predict.running"), show_time=True):
         try:
             return SHORT_JOBS.start(lambda _: predict(store, run.id, text)).result()
@@ -82,16 +82,17 @@ def _answer(store: Store, run: Run, text: str) -> TextPrediction | str:
             return say("predict.slow", seconds=TIMEOUT_SECONDS)
 
 
-def _show(found: TextPrediction, run_id: str) -> None:
-    grade = grade_name(found.grade, say)
+def _show(found: dict[str, Any], run_id: str) -> None:
+    chosen, shares = found["grade"], found["probabilities"]
+    tokens = [(each["token"], each["weight"]) for each in found["tokens"]]
     left, right = st.columns(2, gap="medium")
     with left:
-        st.markdown(say("predict.grade", grade=plain(grade)))
-        markup = probability_bars(found.probabilities, found.grade, say)
-        table = probability_table(found.probabilities, say)
+        st.markdown(say("predict.grade", grade=plain(grade_name(chosen, say))))
+        markup = probability_bars(shares, chosen, say)
+        table = probability_table(shares, say)
         draw_html(markup, "predict_probabilities", f"run-{run_id}-grade", say("predict.title"), table)
     with right:
         st.markdown(say("predict.carried"))
-        markup = shaded_tokens(found.tokens, found.grade, say)
-        table = token_table(found.tokens, found.grade, say)
+        markup = shaded_tokens(tokens, chosen, say)
+        table = token_table(tokens, chosen, say)
         draw_html(markup, "predict_tokens", f"run-{run_id}-words", say("predict.carried"), table)

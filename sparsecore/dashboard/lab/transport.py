@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import streamlit as st
 
 from sparsecore.dashboard import controls
-from sparsecore.dashboard.controls import hold, put, say
-from sparsecore.dashboard.presses import press
-from sparsecore.dashboard.session import WELCOME, begun_here, note_begun, open_begun, the_store
-from sparsecore.dashboard.visitor import account_menu, attempt, hint, may, refuse, visitor
+from sparsecore.dashboard.controls import put, say, worded
+from sparsecore.dashboard.session import (
+    FREEZING,
+    WELCOME,
+    begun_here,
+    note_begun,
+    open_begun,
+    press,
+    the_store,
+)
+from sparsecore.dashboard.visitor import attempt, hint, may, refuse, visitor
 from sparsecore.engine.cards import methods
 from sparsecore.engine.config import PARAMETERS, RunConfig, parameters_of
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import Store
-from sparsecore.words import LANGUAGES
 
 ICONS = {
     "pause": ":material/pause:",
@@ -27,20 +34,21 @@ ICONS = {
 }
 
 
-def transport(run: Run, frozen: bool) -> None:
-    """Draw the row of buttons: those that start a run, and those that act on `run`."""
+def transport(run: Run, frozen: bool, *, trainable: bool = True) -> None:
+    """Draw the buttons that start a run, where the settings are `trainable`, and those that act on `run`."""
     mine = run.origin != WELCOME and may(run)
     paused, running = mine and run.state == "paused", mine and run.state == "running"
     method = the_store().changes(run.id).get("method", run.config.method)
     freezable = (paused or running) and "freeze_at" in methods()[method].takes
+    off = {"disabled": not trainable}
     with st.container(horizontal=True, key="transport", gap="xsmall"):
-        _button("train", ":material/play_arrow:", "T", press(train, run.id), type="primary")
+        _button("train", ":material/play_arrow:", "T", press(train, run.id), type="primary", **off)
         _ask_button(run, "resume" if paused else "pause", "P", enabled=paused or running)
         _ask_button(run, "step", "S", enabled=paused)
         _ask_button(run, "thaw" if frozen else "freeze", "F", enabled=freezable)
         _ask_button(run, "stop", "X", enabled=mine and run.active)
-        _button("reset", ":material/replay:", "Z", press(_reset, run.id))
-        _button("new_seed", ":material/casino:", "N", press(_new_seed, run.id))
+        _button("reset", ":material/replay:", "Z", press(_reset, run.id), **off)
+        _button("new_seed", ":material/casino:", "N", press(_new_seed, run.id), **off)
 
 
 def train(shown: str, config: RunConfig | None = None, *, paused: bool = False) -> str | None:
@@ -84,7 +92,7 @@ def _new_seed(shown: str) -> None:
 
 
 def _button(action: str, icon: str, shortcut: str, pressed: dict[str, Any], **options: Any) -> None:
-    words = {"label": say(f"action.{action}"), "help": say(f"action.{action}.help")} | options
+    words = worded(f"action.{action}") | options
     st.button(**words, **pressed, icon=icon, shortcut=shortcut, key=f"do_{action}")
 
 
@@ -111,11 +119,11 @@ def _ask(run_id: str, what: str) -> None:
     match what:
         case "resume":
             store.resume(run_id, by=person)
-        case "freeze":
+        case "freeze" | "thaw":
             # A step that is over already means now.
-            store.command(run_id, "change", {"freeze_at": max(1, store.get(run_id).step)}, by=person)
-        case "thaw":
-            store.command(run_id, "change", {"freeze_at": None}, by=person)
+            step = max(1, store.get(run_id).step) if what == "freeze" else None
+            store.command(run_id, "change", {"freeze_at": step}, by=person)
+            st.session_state[FREEZING] = run_id, what == "freeze", time.monotonic()
         case _:
             store.command(run_id, what, by=person)
 
@@ -130,24 +138,3 @@ def devices(store: Store) -> dict[str, str]:
             about.append(f"{device['free'] / 2**30:.1f} GiB {say('device.free')}")
         names[device["name"]] = f"{device['name']} ({', '.join(about)})" if about else device["name"]
     return names
-
-
-def language_switch() -> None:
-    """Draw the corner of a page: the user, if that matters, and the language switch."""
-
-    def keep() -> None:
-        st.session_state["lang"] = st.session_state["language_choice"]
-        st.query_params["lang"] = st.session_state["lang"]
-
-    hold("language_choice", st.session_state["lang"])
-    with st.container(horizontal=True, vertical_alignment="bottom", width="content", key="corner"):
-        account_menu()
-        st.segmented_control(
-            say("language"),
-            list(LANGUAGES),
-            format_func=LANGUAGES.__getitem__,
-            key="language_choice",
-            required=True,
-            on_change=keep,
-            label_visibility="collapsed",
-        )

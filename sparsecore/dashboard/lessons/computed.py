@@ -8,8 +8,7 @@ from math import comb
 import numpy as np
 
 from sparsecore.engine.analysis import least_squares as ls
-from sparsecore.engine.analysis import subset_regression
-from sparsecore.engine.deploy import formats
+from sparsecore.engine.deploy import sparse_formats as formats
 from sparsecore.engine.tasks.points import best_accuracy, spiral_points
 
 KEPT = 128  # answers of each kind
@@ -24,10 +23,7 @@ NOISES = np.linspace(0.0, 3.0, 121)
 SPIRAL_POINTS = 500  # a class
 
 
-@lru_cache(KEPT)
-def problem(n: int, true_weights: int, condition: float, noise: float, seed: int) -> ls.LeastSquares:
-    """See `drawn_problem`."""
-    return ls.drawn_problem(n, true_weights, condition, noise, seed)
+problem = lru_cache(KEPT)(ls.drawn_problem)
 
 
 @lru_cache(KEPT)
@@ -59,9 +55,9 @@ def ends_of_starts(
 
 
 @lru_cache(KEPT)
-def subsets(rows: int, noise: float, seed: int) -> subset_regression.Errors:
+def subsets(rows: int, noise: float, seed: int) -> ls.Errors:
     """See `errors`; the mean over DRAWS data sets."""
-    return subset_regression.errors(rows, noise, DRAWS, seed)
+    return ls.errors(rows, noise, DRAWS, seed)
 
 
 @lru_cache(1)

@@ -14,10 +14,10 @@ from sparsecore.dashboard.lessons import computed
 from sparsecore.dashboard.session import the_store
 from sparsecore.engine.analysis.least_squares import path
 from sparsecore.engine.tasks.points import best_accuracy
-from sparsecore.figures import lessons as figures
+from sparsecore.figures import teaching as figures
 from sparsecore.figures.plane import half_width, plane
 from sparsecore.figures.supports import spectrum
-from sparsecore.runs.insights.retention import forecast
+from sparsecore.runs.insights.masks import forecast
 from sparsecore.runs.store.run import Run
 from sparsecore.teaching.lessons import Lesson
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import comb
+from typing import Any
 
 import streamlit as st
 
-from sparsecore.dashboard.controls import say
+from sparsecore.dashboard.controls import say, worded
 from sparsecore.dashboard.lessons import computed
 from sparsecore.dashboard.lessons.figures import draw
 from sparsecore.figures.plane import half_width, kinds, plane
@@ -16,7 +17,6 @@ from sparsecore.figures.supports import along_axes, end_counts, spectrum, three_
 SIZES = (2, 3, 50)
 LARGEST_BUDGET = {2: 1, 3: 2, 50: 12}
 CONDITIONS = (1, 2, 5, 10, 30, 100)
-KEYS = {"n": "theory_n", "seed": "theory_seed"}
 
 
 @dataclass(frozen=True)
@@ -42,40 +42,22 @@ class Asked:
 def chosen_problem() -> Asked:
     """Draw the sliders in one row; a link may set n."""
     given = st.query_params.get("n", "")
-    st.session_state.setdefault(KEYS["n"], int(given) if given in map(str, SIZES) else 2)
+    st.session_state.setdefault("theory_n", int(given) if given in map(str, SIZES) else 2)
     with st.container(horizontal=True, vertical_alignment="bottom", key="theory_sliders"):
-        n = st.segmented_control(say("theory.slider.n"), SIZES, required=True, key=KEYS["n"])
+        n = st.segmented_control(say("theory.slider.n"), SIZES, required=True, key="theory_n")
         most = LARGEST_BUDGET[n]
         s = 1
         if most > 1:
             s = st.slider(say("theory.slider.s"), 1, most, 2, key=f"theory_s_{n}", width=180)
-        lipschitz = _slider("lipschitz", 0.3, 6.0, 1.05, 0.05)
-        condition = st.select_slider(
-            say("theory.slider.condition"),
-            CONDITIONS,
-            10,
-            key="theory_condition",
-            help=say("theory.slider.condition.help"),
-            width=180,
-        )
-        noise = _slider("noise", 0.0, 1.0, 0.1, 0.05)
-        seed = st.number_input(
-            say("theory.slider.seed"),
-            0,
-            9999,
-            1,
-            key=KEYS["seed"],
-            help=say("theory.slider.seed.help"),
-            width=120,
-        )
+        lipschitz = st.slider(**_widget("lipschitz", 1.05), min_value=0.3, max_value=6.0, step=0.05)
+        condition = st.select_slider(**_widget("condition", 10), options=CONDITIONS)
+        noise = st.slider(**_widget("noise", 0.1), min_value=0.0, max_value=1.0, step=0.05)
+        seed = st.number_input(**_widget("seed", 1, 120), min_value=0, max_value=9999)
     return Asked(n, s, lipschitz, float(condition), noise, seed)
 
 
-def _slider(word: str, low: float, high: float, value: float, step: float) -> float:
-    words = {"label": say(f"theory.slider.{word}"), "help": say(f"theory.slider.{word}.help")}
-    return st.slider(
-        min_value=low, max_value=high, value=value, step=step, key=f"theory_{word}", width=180, **words
-    )
+def _widget(name: str, value: float, width: int = 180) -> dict[str, Any]:
+    return worded(f"theory.slider.{name}") | {"value": value, "key": f"theory_{name}", "width": width}
 
 
 @st.fragment

@@ -10,11 +10,11 @@ from sparsecore.dashboard.sweep.form import WORKERS, Misread, duration, read_see
 from sparsecore.dashboard.visitor import attempt, may, visitor
 from sparsecore.engine.cards import tasks
 from sparsecore.figures.html.sweep_grid import progress_bar
-from sparsecore.paper import stored_runs
 from sparsecore.paper.plan import TablePlan
+from sparsecore.paper.reproduction import all_cells, enqueue, enqueued_sweeps
 from sparsecore.paper.thesis import SORTING, TABLES, paper_table
 from sparsecore.runs.sweeps import estimates, stored
-from sparsecore.runs.sweeps.spec import FINAL, Cell
+from sparsecore.runs.sweeps.spec import Cell, count_ended
 
 TABLE = "table"  # in the URL
 CHOSEN, LOOKED_AT = "paper_table", "paper_looked_at"  # the widget; what the URL forgets on another page
@@ -90,15 +90,15 @@ def chosen_plan(table: str) -> TablePlan | None:
 
 def live(plan: TablePlan) -> None:
     """How far the plan's runs are, by itself every two seconds, with Reproduce or Stop."""
-    cells = stored_runs.all_cells(the_store(), plan)
-    st.session_state[DRAWN] = plan, _ended(cells)
+    cells = all_cells(the_store(), plan)
+    st.session_state[DRAWN] = plan, count_ended(cells)
     every = LIVE_SECONDS if _going(plan, cells) else IDLE_SECONDS
     st.fragment(_state, run_every=every)(plan)
 
 
 def _state(plan: TablePlan) -> None:
-    cells = stored_runs.all_cells(the_store(), plan)
-    if st.session_state.get(DRAWN) != (plan, _ended(cells)):
+    cells = all_cells(the_store(), plan)
+    if st.session_state.get(DRAWN) != (plan, count_ended(cells)):
         st.rerun()  # a run has ended: only now are the tables and figures drawn again
     going = _going(plan, cells)
     with st.container(horizontal=True, vertical_alignment="center", key="paper_state"):
@@ -106,10 +106,10 @@ def _state(plan: TablePlan) -> None:
             mine = any(may(sweep) for sweep in _running(plan))
             words = {} if mine else {"help": say("owner.others.help"), "disabled": True}
             _button("stop", ":material/stop:", _stop, plan, **words)
-        elif _ended(cells) < len(cells):
+        elif count_ended(cells) < len(cells):
             _button("begin", ":material/play_arrow:", _begin, plan, type="primary")
         st.markdown(_line(plan, cells, going))
-    if any(cell.run is not None for cell in cells) and _ended(cells) < len(cells):
+    if any(cell.run is not None for cell in cells) and count_ended(cells) < len(cells):
         st.html(progress_bar(cells, say))
 
 
@@ -121,7 +121,7 @@ def _button(action: str, icon: str, act, plan: TablePlan, **options) -> None:
 
 
 def _begin(plan: TablePlan) -> None:
-    stored_runs.enqueue(the_store(), plan, by=visitor())
+    enqueue(the_store(), plan, by=visitor())
     st.session_state[NEXT] = "store"
 
 
@@ -133,11 +133,7 @@ def _stop(plan: TablePlan) -> None:
 
 
 def _running(plan: TablePlan) -> list[stored.Sweep]:
-    return [sweep for sweep in stored_runs.enqueued_sweeps(the_store(), plan) if sweep.state == "running"]
-
-
-def _ended(cells: list[Cell]) -> int:
-    return sum(cell.status in FINAL for cell in cells)
+    return [sweep for sweep in enqueued_sweeps(the_store(), plan) if sweep.state == "running"]
 
 
 def _going(plan: TablePlan, cells: list[Cell]) -> bool:
@@ -147,13 +143,14 @@ def _going(plan: TablePlan, cells: list[Cell]) -> bool:
 
 def _line(plan: TablePlan, cells: list[Cell], going: bool) -> str:
     """How many runs there are, how many are left, and how long that takes."""
-    left = len(cells) - _ended(cells)
+    left = len(cells) - count_ended(cells)
     if not left:
         return say("paper.run.all_there", runs=len(cells))
     if going:
-        found = estimates.progress(cells, WORKERS)
+        known = estimates.recently_finished(the_store(), cells[0].config)
+        found = estimates.progress(cells, WORKERS, known)
         time = duration(found.seconds_left)
-        counts = {"done": _ended(cells), "total": len(cells), "running": found.running}
+        counts = {"done": count_ended(cells), "total": len(cells), "running": found.running}
         return say("paper.run.progress", time=time, **counts)
     seconds = sum(stored.estimate(the_store(), spec, WORKERS) for spec in plan.specs().values())
     return say("paper.run.about", runs=len(cells), left=left, time=duration(seconds), workers=WORKERS)

@@ -1,31 +1,42 @@
-"""What the Paper page shows of a reproduction: where it is from, the tables, the curve and the figures."""
+"""The results on the Paper page: provenance, tables, the curve, the figures; table 3-5 as measured."""
 
 from __future__ import annotations
 
+import subprocess
+import time
+from functools import partial
+from typing import Any
+
 import streamlit as st
 
-from sparsecore.dashboard.controls import say
+from sparsecore.dashboard import widgets
+from sparsecore.dashboard.controls import languages, plain, say
+from sparsecore.dashboard.jobs import SHORT_JOBS, JobError, run_command
 from sparsecore.dashboard.saved_figures import draw
 from sparsecore.dashboard.session import the_store
-from sparsecore.engine.cards import tasks
 from sparsecore.figures.html import paper_tables
-from sparsecore.figures.metric import metric_curve
-from sparsecore.figures.paper import paper_figure
+from sparsecore.figures.paper import paper_curve, paper_figure, paper_title
 from sparsecore.figures.reports.paper import paper_report
-from sparsecore.paper import stored_runs
+from sparsecore.paper import thesis
 from sparsecore.paper.comparison import Comparison
 from sparsecore.paper.pictures import Picture, figures_of
 from sparsecore.paper.plan import TablePlan
-from sparsecore.paper.reproduction import ReproducedRun, Reproduction
-from sparsecore.paper.thesis import printed
-from sparsecore.words import LANGUAGES
+from sparsecore.paper.reproduction import (
+    ReproducedRun,
+    Reproduction,
+    load_pictures,
+    load_reproduction,
+    pictures_of,
+)
+from sparsecore.paper.thesis import PAPER_BLOCKS, SORTING
+from sparsecore.runs.store.store import Store
 
 
 def link(trial: ReproducedRun) -> str | None:
     """The address of a run in the Lab; None before it has begun."""
     if trial.run is None or trial.status in ("missing", "queued"):
         return None
-    return f"/?run={trial.run}&lang={st.session_state['lang']}"
+    return f"./?run={trial.run}&lang={st.session_state['lang']}"
 
 
 def tables(whole: Comparison, *, linked: bool) -> None:
@@ -33,26 +44,18 @@ def tables(whole: Comparison, *, linked: bool) -> None:
     found = whole.reproduction
     st.markdown(f"**{say('paper.breaks.title')}**")
     st.html(paper_tables.breaking_points(whole, say))
-    curve = metric_curve(
-        found.points(),
-        printed(whole.table.task),
-        metric=tasks()[whole.table.task].metric.name,
-        say=say,
-        logarithmic=True,
-    )
     title = say("paper.curve.title")
     st.markdown(f"**{title}**")
-    draw(curve.update_layout(title=None), "paper_curve", f"table-{found.table}-curve", title=title)
-    st.html(paper_tables.comparison_tables(whole, say, link if linked else paper_tables.no_link))
+    draw(paper_curve(found, say), "paper_curve", f"table-{found.table}-curve", title=title)
+    st.html(paper_tables.comparison_tables(whole, say, link if linked else None))
 
 
 def figures(plan: TablePlan, pictures: dict[str, Picture]) -> None:
     """The counterparts of the paper's figures; where the runs are missing, what it would show."""
     st.markdown(f"#### {say('paper.figures.title')}")
     for figure in figures_of(plan.table):
-        question = say(f"paper.figure.{figure.number}")
-        title = f"{say('paper.figure.number', number=figure.number)} · {question}"
-        shown = stored_runs.pictures_of(figure, plan, pictures)
+        title = paper_title(figure, say)
+        shown = pictures_of(figure, plan, pictures)
         st.markdown(f"**{title}**")
         if shown:
             key, name = f"paper_figure_{figure.number}", f"figure-{figure.number}"
@@ -73,7 +76,7 @@ def provenance(found: Reproduction, pictures: dict[str, Picture]) -> None:
         st.html(paper_tables.provenance(found, say))
         st.download_button(
             say("paper.download"),
-            lambda: paper_report(found, pictures, tuple(LANGUAGES)),
+            partial(paper_report, found, pictures, languages()),
             f"sparsecore-{found.table}.html",
             "text/html",
             icon=":material/download:",
@@ -84,4 +87,44 @@ def provenance(found: Reproduction, pictures: dict[str, Picture]) -> None:
 
 def of_store(plan: TablePlan) -> tuple[Reproduction, dict[str, Picture]]:
     """What this server has of a plan."""
-    return stored_runs.load_reproduction(the_store(), plan), stored_runs.load_pictures(the_store(), plan)
+    return load_reproduction(the_store(), plan), load_pictures(the_store(), plan)
+
+
+KEPT = "paper.sorting"  # the setting of the store that holds the last measurement
+TIMEOUT_SECONDS = 300  # two full heap sorts in Python, on a busy machine
+
+
+def measure(store: Store) -> dict[str, Any]:
+    """Table 3-5, measured in a child process. Raises JobError, or TimeoutExpired."""
+    found = run_command("reproduce", SORTING, store=store, seconds=TIMEOUT_SECONDS)
+    return found | {"measured": time.time()}
+
+
+def sorting() -> None:
+    """The table as it was last measured here, or the thesis's seconds alone; and the button that measures."""
+    found = the_store().setting(KEPT, dict)
+    shown = found or {"paper": thesis.tables()[SORTING], "rows": [], "blocks": PAPER_BLOCKS}
+    st.html(paper_tables.sorting_table(shown, say))
+    if found:
+        st.caption(say("paper.sorting.at", when=widgets.minute(found["measured"])))
+        st.caption(say("paper.sorting.why", share=f"{found['density']:.0%}"))
+        st.markdown(f"**{say('paper.sorting.large')}**")
+        st.markdown("\n".join(f"- {text}" for text in paper_tables.sorting_sentences(found, say)))
+        st.code(found["measured_by"], language=None)
+    else:
+        st.caption(say("paper.sorting.none"))
+    if st.button(say("paper.sorting.measure"), icon=":material/timer:", type="primary", key="paper_measure"):
+        _measure()
+
+
+def _measure() -> None:
+    with st.spinner(say("paper.sorting.running"), show_time=True):
+        try:
+            the_store().set_setting(KEPT, SHORT_JOBS.start(lambda _: measure(the_store())).result())
+        except JobError as error:
+            st.error(say("paper.sorting.refused", reason=plain(error)))
+            return
+        except subprocess.TimeoutExpired:
+            st.error(say("predict.slow", seconds=TIMEOUT_SECONDS))
+            return
+    st.rerun()

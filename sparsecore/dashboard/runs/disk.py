@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 import streamlit as st
 
@@ -13,7 +13,7 @@ from sparsecore.runs.store import disk
 from sparsecore.runs.store.database import StoreError
 from sparsecore.runs.store.people import Person
 from sparsecore.runs.store.store import Store
-from sparsecore.settings import size_text
+from sparsecore.settings import read_setting, size_text
 
 PRUNING = "pruning"  # in the session: the last requested removal
 ROOM, TARGET = "disk_room", "disk_target"
@@ -26,7 +26,7 @@ def show(person: Person) -> None:
     store = the_store()
     now = disk.usage(store)
     try:
-        most = disk.limit()
+        most = read_setting("max_disk")
     except ValueError as error:
         st.error(plain(error))
         most = None
@@ -78,13 +78,14 @@ def _table(plan: disk.RemovalPlan) -> None:
                 "name": run.name or "",
                 "task": say(f"task.{run.config.task}"),
                 "method": say(f"method.{run.config.method}"),
-                "density": run.config.density,
+                "density": run.config.used().get("density"),
                 "state": say(f"state.{run.reason or run.state}"),
                 "size": size_text(size),
             }
             for run, size in plan.runs
         ],
         hide_index=True,
+        placeholder="",
         height="content" if len(plan.runs) < 8 else 280,
         column_config={
             "density": st.column_config.NumberColumn("ρ", format="%g"),
@@ -108,14 +109,7 @@ def _nothing_goes(plan: disk.RemovalPlan, person: Person) -> None:
 
 
 def _begin(ids: list[str], person: Person) -> None:
-    st.session_state[PRUNING] = in_background(_removal(the_store(), ids, person))
-
-
-def _removal(store: Store, ids: list[str], person: Person) -> Callable[..., int]:
-    def work(progress: Callable[[int, int], None], cancelled: Callable[[], bool]) -> int:
-        return disk.prune(store, ids, person, progress, cancelled)
-
-    return work
+    st.session_state[PRUNING] = in_background(partial(disk.prune, the_store(), ids, person))
 
 
 def _finished() -> None:

@@ -24,7 +24,7 @@ from streamlit.web.server.server_util import get_cookie_secret
 from streamlit.web.server.starlette.starlette_app_utils import decode_signed_value
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
-from sparsecore.dashboard.server.static import is_page
+from sparsecore.dashboard.server.static import is_page, under_base
 from sparsecore.runs.store.database import StoreError
 from sparsecore.runs.store.store import Store
 
@@ -119,7 +119,9 @@ class GiveOwner:
 
 def _header(name: str, value: str, *, secure: bool) -> bytes:
     cookie: SimpleCookie = SimpleCookie({name: value})
-    cookie[name].update({"path": "/", "max-age": KEPT_SECONDS, "httponly": True, "samesite": "Lax"})
+    cookie[name].update(
+        {"path": under_base("/"), "max-age": KEPT_SECONDS, "httponly": True, "samesite": "Lax"}
+    )
     if secure:
         cookie[name]["secure"] = True
     return cookie[name].OutputString().encode("latin-1")

@@ -24,22 +24,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from streamlit.web.server.server_util import allow_all_cross_origin_requests, is_allowed_origin
 
 from sparsecore.dashboard.server.identity import account
 from sparsecore.dashboard.server.matrices import full_matrix, last_masks, overlap_of
-from sparsecore.dashboard.server.static import KINDS, kept, packed
+from sparsecore.dashboard.server.static import KINDS, kept, packed, under_base
 from sparsecore.dashboard.server.viewer import Viewer
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps.estimates import QueueWaits
 from sparsecore.settings import read_setting
-from sparsecore.teaching.teacher_view import teacher_view
+from sparsecore.teaching.classroom import teacher_view
 
 POLL_SECONDS = 0.08
 QUEUED_POLL_SECONDS = 0.25  # nothing moves but the place
 IDLE_POLL_SECONDS = 1.0  # a run that has ended may still be deleted or seen to by hand
 TOKEN_SECONDS = 12 * 3600
 MAX_POINTS = 1_500  # of a curve at first; a screen shows no more
-FORBIDDEN, CROWDED = 4403, 4429
+FORBIDDEN, WRONG_ORIGIN, CROWDED = 4403, 4421, 4429  # shared/connection.js has the page's words for them
+NO_TOKEN = "no valid token for this run"
 ANSWERED = ("matrix", "masks", "overlap")  # what a viewer may ask for besides frames
 PLOTLY_PATH = "/vendor/plotly.min.js"
 
@@ -130,20 +132,23 @@ class LiveRoute:
 
     def routes(self) -> list[BaseRoute]:
         """What `st.App` needs."""
-        return [WebSocketRoute("/live/{run_id}", self.live), Route(PLOTLY_PATH, plotly_script)]
+        return [
+            WebSocketRoute(under_base("/live/{run_id}"), self.live),
+            Route(under_base(PLOTLY_PATH), plotly_script),
+        ]
 
     async def live(self, socket: WebSocket) -> None:
         """Accept a viewer with the run's token from our own page; then send and listen."""
         run_id = socket.path_params["run_id"]
         token = socket.query_params.get("token", "")
         who = account(socket.cookies, socket.headers.get("origin", ""))
-        if not same_origin(socket) or not tokens(self.store).allows(token, run_id, who):
-            await socket.close(FORBIDDEN)
-            return
+        if not is_allowed(socket):
+            return await _refuse(socket, WRONG_ORIGIN, "this origin is not allowed")
+        if not tokens(self.store).allows(token, run_id, who):
+            return await _refuse(socket, FORBIDDEN, NO_TOKEN)
         if len(self.viewers) >= self.most:
-            await socket.accept()  # a browser sees the close code only after this
-            await socket.close(CROWDED, f"the limit of {self.most} viewers is reached; try again later")
-            return
+            reason = f"the limit of {self.most} viewers is reached; try again later"
+            return await _refuse(socket, CROWDED, reason)
         viewer = Viewer(socket, who)
         self.viewers.add(viewer)
         try:
@@ -162,8 +167,7 @@ class LiveRoute:
         """Send the history, then what was queued since: a row may repeat, but none is missing."""
         hello = await anyio.to_thread.run_sync(_hello, self.store, run_id)
         if hello is None:
-            await viewer.socket.close(FORBIDDEN)
-            return
+            return await _refuse(viewer.socket, FORBIDDEN, NO_TOKEN)
         message, scene, frame = hello
         viewer.messages.insert(0, json.dumps(message, ensure_ascii=False))
         viewer.blobs += scene
@@ -286,10 +290,21 @@ def _parse(text: str) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def same_origin(socket: WebSocket) -> bool:
-    """Whether the connection comes from a page of this server, by its Origin header."""
+async def _refuse(socket: WebSocket, code: int, reason: str) -> None:
+    await socket.accept()  # a browser sees the code only after this
+    await socket.close(code, reason)
+
+
+def is_allowed(socket: WebSocket) -> bool:
+    """Whether a connection is from a page of this server or of an origin that Streamlit's settings allow.
+
+    Unlike Streamlit, which lets every port of this machine in, this compares whole origins.
+    """
+    origin = socket.headers.get("origin", "")
+    if allow_all_cross_origin_requests() or is_allowed_origin(origin):
+        return True
     try:
-        here = urlsplit(socket.headers.get("origin", "")).netloc
+        here = urlsplit(origin).netloc
     except ValueError:  # such as a bracket that is not closed
         return False
     return here != "" and here == socket.headers.get("host")

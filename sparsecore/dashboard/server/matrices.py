@@ -17,8 +17,8 @@ from sparsecore.engine.training.frame_layout import (
     saved_names,
 )
 from sparsecore.engine.training.frame_reading import Frame, Matrix
-from sparsecore.runs.insights.overlap import IncomparableMasks, overlap
-from sparsecore.runs.store.saved_arrays import saved_arrays
+from sparsecore.runs.insights.masks import IncomparableMasks, overlap
+from sparsecore.runs.store.saved_state import saved_arrays
 from sparsecore.runs.store.store import Store
 
 MAX_CELLS = 4_194_304  # a matrix of 2,048 × 2,048: 30 MB for a viewer, and more pixels than any screen

@@ -14,6 +14,7 @@ import anyio.to_thread
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+from streamlit import config
 from streamlit.file_util import get_static_dir
 
 KINDS = {".js": "text/javascript", ".css": "text/css"}
@@ -38,6 +39,12 @@ class PackedScripts:
         await answer(scope, receive, send)
 
 
+def under_base(path: str) -> str:
+    """The path at which this server serves its own `path`: below Streamlit's `server.baseUrlPath`."""
+    base = config.get_option("server.baseUrlPath").strip("/")
+    return f"/{base}{path}" if base else path
+
+
 def is_page(scope: Scope) -> bool:
     """Whether this is a request for a page, not for one of its parts."""
     if scope["type"] != "http" or scope["method"] != "GET":
@@ -60,7 +67,7 @@ def _files() -> dict[str, Path]:
     """All files to serve, by the path of their address."""
     static = Path(get_static_dir())
     return {
-        f"/{file.relative_to(static).as_posix()}": file
+        under_base(f"/{file.relative_to(static).as_posix()}"): file
         for file in (static / "static").rglob("*")
         if file.suffix in KINDS and file.stat().st_size >= SMALLEST
     }

@@ -9,7 +9,7 @@ import streamlit as st
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.jobs import Job, JobError, Pool
 from sparsecore.dashboard.session import the_store
-from sparsecore.dashboard.visitor import attempt, visitor
+from sparsecore.dashboard.visitor import stop_button, visitor
 from sparsecore.engine.cards import taking
 from sparsecore.engine.config import PARAMETERS
 from sparsecore.figures.style import format_number
@@ -17,8 +17,8 @@ from sparsecore.runs.store.people import HOST, Person
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.sweeps.bisection import ORIGIN, Bisection, NoBaseline, SmallestDensity
-from sparsecore.runs.sweeps.executors import Cancelled, ServerExecutor
-from sparsecore.runs.sweeps.spec import FINAL, Cell, SweepSpec
+from sparsecore.runs.sweeps.executors import Cancelled, Executor
+from sparsecore.runs.sweeps.spec import Cell, SweepSpec, count_ended
 
 TOLERANCE, METHOD = "smallest_tolerance", "smallest_method"
 USUAL_TOLERANCE = 5.0  # percent of the dense metric
@@ -41,11 +41,11 @@ def key(store: Store, spec: SweepSpec, tolerance: float) -> tuple[str, str, floa
 
 def _bisect(store: Store, spec: SweepSpec, tolerance: float, by: Person, job: Job) -> SmallestDensity:
     def tell(density: float, cells: list[Cell]) -> None:
-        job.report(sum(cell.status in FINAL for cell in cells), len(cells), density=density)
+        job.report(count_ended(cells), len(cells), density=density)
         job.stop_if_cancelled()
 
     try:
-        return Bisection(store, ServerExecutor(store), spec, tolerance, by).find(on_progress=tell)
+        return Bisection(store, Executor(store), spec, tolerance, by).find(on_progress=tell)
     except NoBaseline as error:
         raise JobError(str(error)) from error
     except Cancelled:
@@ -101,12 +101,7 @@ def _state(store: Store, spec: SweepSpec, tolerance: float) -> None:
             density = job.facts.get("density", 1.0)
             total = job.total or len(spec.seeds)
             st.markdown(say("smallest.looking", density=f"{density:g}", done=job.done, total=total))
-            person = visitor()
-            allowed = person.may(job.by.owner)
-            words = {} if allowed else {"help": say("owner.others.help")}
-            stop = {"icon": ":material/stop:", "key": "smallest_stop", "disabled": not allowed}
-            if st.button(say("sweep.stop"), **stop, **words):
-                attempt(job.cancel, person)
+            stop_button(job, "smallest_stop")
     elif job.state == "done":
         _answered(job.result())
     elif job.problem:

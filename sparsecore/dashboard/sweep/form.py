@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -21,13 +20,14 @@ from sparsecore.paper.thesis import printed
 from sparsecore.runs.store.limits import require_all_fit
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.sweeps.spec import FINISHED, GRID, Cell, SweepSpec
+from sparsecore.settings import usable_cores
 
 METHODS, DENSITIES, SEEDS = "sweep_methods", "sweep_densities", "sweep_seeds"
 CHOSEN = "sweep_chosen"  # in the session: the choices of the grid, which outlive their widgets
 FILLED = "sweep_filled"  # in the session: the sweep that last filled the choices
 USUAL_SEEDS = "0, 1, 2"
 LARGEST = 10_000  # runs of a sweep that a page still shows at once
-WORKERS = os.cpu_count() or 1
+WORKERS = usable_cores()
 EXAMPLE = SweepSpec(
     task="sinc",
     densities=(1.0, 0.4, 0.2, 0.1),
@@ -73,8 +73,10 @@ def read_seeds(text: str) -> tuple[int, ...]:
     for word in _words(text):
         ends = re.fullmatch(r"(\d{1,10})(?:[-–](\d{1,10}))?", word)
         low, high = (int(ends[1]), int(ends[2] or ends[1])) if ends else (1, 0)
-        if not low <= high <= largest or high - low > LARGEST:
+        if not low <= high <= largest:
             raise Misread("sweep.problem.seeds", word)
+        if high - low >= LARGEST:
+            raise Misread("sweep.problem.seeds.many", word)
         found.update(range(low, high + 1))
     return tuple(sorted(found))
 
@@ -167,42 +169,33 @@ def chosen_spec() -> tuple[SweepSpec | None, str]:
 
 
 def _changed(config: RunConfig) -> dict[str, Any]:
-    """The size, and what is not as usual for the task and size; also of what the methods bring."""
-    usual = RunConfig(task=config.task, size=config.size, max_steps=config.max_steps)
-    steps = RunConfig(task=config.task, size=config.size).max_steps
-    changed = {name: getattr(config, name) for name in PARAMETERS if name not in GRID}
+    """The size, and every parameter that differs from its default, of the task and the methods too."""
+    fresh = RunConfig(task=config.task, size=config.size)
+    usual = RunConfig(task=config.task, size=config.size, max_steps=config.max_steps).model_dump()
+    usual |= {"size": None, "max_steps": fresh.max_steps}
     if config.schedule == "constant":
-        del changed["schedule_steps"]  # nothing changes in them
-    changed = {
-        name: value
-        for name, value in changed.items()
-        if name == "size" or value != (steps if name == "max_steps" else getattr(usual, name))
-    }
-    return changed | _brought(config)
-
-
-def _brought(config: RunConfig) -> dict[str, Any]:
-    """What is not as usual of the parameters that the task and the chosen methods bring."""
-    found = {}
+        usual["schedule_steps"] = config.schedule_steps  # nothing changes in them
+    names = [name for name in PARAMETERS if name not in GRID]
+    changed = {name: value for name in names if (value := getattr(config, name)) != usual[name]}
     for card in (tasks()[config.task], *(methods()[name] for name in st.session_state.get(METHODS, ()))):
         for name in card.own.keys() - PARAMETERS.keys():
             value = st.session_state.get(name)
             if value is not None and value != of_card(card, name).default:
-                found[name] = value
-    return found
+                changed[name] = value
+    return changed
 
 
-def plan(spec: SweepSpec, known: Sequence[Cell] | None = None) -> str:
-    """Show the number of runs, the number of new ones, and the estimated time.
+def plan(spec: SweepSpec, known: Sequence[Cell] | None = None) -> tuple[str, int]:
+    """The number of runs, the number of new ones and the estimated time in words; the number of new ones.
 
     known: its cells, if just read.
     """
     cells = known or stored.cells_of(the_store(), spec)
     new = sum(cell.status not in FINISHED for cell in cells)
     if not new:
-        return say("sweep.plan.nothing", runs=f"{len(cells):,}")
+        return say("sweep.plan.nothing", runs=f"{len(cells):,}"), new
     time = duration(stored.estimate(the_store(), spec, WORKERS, cells))
-    return say("sweep.plan", runs=f"{len(cells):,}", new=f"{new:,}", time=time, workers=WORKERS)
+    return say("sweep.plan", runs=f"{len(cells):,}", new=f"{new:,}", time=time, workers=WORKERS), new
 
 
 def duration(seconds: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from html import escape
 from typing import Any
@@ -14,21 +13,23 @@ from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.jobs import Job, Pool
 from sparsecore.dashboard.session import the_store
 from sparsecore.dashboard.sweep import results
-from sparsecore.dashboard.visitor import attempt, visitor
+from sparsecore.dashboard.visitor import stop_button, visitor
 from sparsecore.engine.cards import taking
-from sparsecore.figures.pareto import pareto
+from sparsecore.engine.parameters import densities_of_layers
+from sparsecore.figures.sweep import pareto
 from sparsecore.runs.store.people import Person
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
-from sparsecore.runs.sweeps.curves import Point, points
+from sparsecore.runs.sweeps.results import Point, points
 from sparsecore.runs.sweeps.spec import SweepSpec
+from sparsecore.settings import usable_cores
 
 TRIALS, USUAL_TRIALS, MOST_TRIALS = "search_trials", 30, 500
 SHOWN = "search_shown"  # in the session: how many trials were over when the front was drawn
 LOOKED_THROUGH, DRAWN = 400, 100  # of the newest sweeps, and of these the choices of a search that are drawn
 LIVE_SECONDS = 1.0
 SEARCH = "search"  # the origin of the sweeps that a search begins
-TOGETHER = os.cpu_count() or 1  # choices of densities that are tried at once
+TOGETHER = usable_cores()  # choices of densities that are tried at once
 SEARCHES = Pool(SEARCH)
 
 
@@ -38,7 +39,7 @@ def start_search(store: Store, spec: SweepSpec, trials: int, by: Person) -> Job:
     A server that ends loses nothing but the process: the same question again finds the runs that exist.
     """
     question = {"spec": _question(spec).model_dump(mode="json"), "by": asdict(by), "trials": trials}
-    module = "sparsecore.runs.sweeps.layer_search_process"
+    module = "sparsecore.runs.sweeps.layer_search"
 
     def work(job: Job) -> None:
         job.run_child(module, store, question | {"together": TOGETHER})
@@ -91,13 +92,7 @@ def _state(store: Store, spec: SweepSpec, trials: int) -> None:
     if not going.is_over:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.progress(going.share, text=_progress(going))
-            person = visitor()
-            allowed = person.may(going.by.owner)
-            words = {} if allowed else {"help": say("owner.others.help")}
-            held = {"disabled": going.is_cancelled or not allowed, "key": "search_stop"}
-            if st.button(say("sweep.stop"), icon=":material/stop:", **held, **words):
-                attempt(going.cancel, person)
-                st.rerun()
+            stop_button(going, "search_stop")
     elif going.problem:
         st.error(say("search.problem", reason=going.problem))
     elif going.state == "cancelled":
@@ -118,28 +113,15 @@ def _counts(word: str, going: Job) -> str:
     return f"{counts} {say('search.failed', n=failed)}" if failed else counts
 
 
-def searched(spec: SweepSpec) -> list[Point]:
-    """Return the finished runs of per-layer searches with the task and parameters of the sweep."""
-    return [point for trial in _trials(spec) for point in points(stored.cells_of(the_store(), trial))]
-
-
-def _trials(spec: SweepSpec) -> list[SweepSpec]:
-    newest = stored.recent(the_store(), LOOKED_THROUGH, SEARCH)
-    return [each.spec for each in newest if _is_alike(each.spec, spec)][:DRAWN]
-
-
 def _is_alike(one: SweepSpec, other: SweepSpec) -> bool:
-    return one.task == other.task and _shared(one) == _shared(other)
-
-
-def _shared(spec: SweepSpec) -> dict[str, Any]:
-    return {name: value for name, value in spec.parameters.items() if name != "layer_densities"}
+    ours, theirs = (spec.parameters | {"layer_densities": None} for spec in (one, other))
+    return one.task == other.task and ours == theirs
 
 
 def _is_uniform(spec: SweepSpec) -> bool:
     """Whether all layers have the same density."""
-    densities = {part.rpartition("=")[2] for part in spec.parameters["layer_densities"].split(",")}
-    return len(densities) == 1
+    given = spec.parameters.get("layer_densities")
+    return given is None or len(set(densities_of_layers(given).values())) == 1
 
 
 def front_figure(spec: SweepSpec, found: list[Point], logarithmic: bool) -> go.Figure | None:
@@ -148,12 +130,19 @@ def front_figure(spec: SweepSpec, found: list[Point], logarithmic: bool) -> go.F
     The latter are the sweep's own runs, `found`, else those that the search tries first. None without a
     search.
     """
-    tried = [(trial, points(stored.cells_of(the_store(), trial))) for trial in _trials(spec)]
-    every = [point for _, own in tried for point in own]
+    tried = searched(spec)
+    every = [point for own, _ in tried for point in own]
     if not every:
         return None
-    uniform = found or [point for trial, own in tried if _is_uniform(trial) for point in own]
+    uniform = found or [point for own, is_uniform in tried if is_uniform for point in own]
     return pareto(every, uniform, metric=every[0].metric, say=say, logarithmic=logarithmic)
+
+
+def searched(spec: SweepSpec) -> list[tuple[list[Point], bool]]:
+    """The finished runs of each trial of searches like this sweep; whether its layers have one density."""
+    newest = stored.recent(the_store(), LOOKED_THROUGH, SEARCH)
+    trials = [each.spec for each in newest if _is_alike(each.spec, spec)][:DRAWN]
+    return [(points(stored.cells_of(the_store(), trial)), _is_uniform(trial)) for trial in trials]
 
 
 def command(spec: SweepSpec, trials: int = USUAL_TRIALS) -> str:

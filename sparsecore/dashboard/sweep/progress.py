@@ -9,7 +9,7 @@ import streamlit as st
 from sparsecore.dashboard import widgets
 from sparsecore.dashboard.controls import say
 from sparsecore.dashboard.saved_figures import control
-from sparsecore.dashboard.session import the_store
+from sparsecore.dashboard.session import put_in_address, the_store
 from sparsecore.dashboard.sweep.form import WORKERS, duration
 from sparsecore.dashboard.sweep.results import cells_csv
 from sparsecore.dashboard.visitor import attempt, hint, may, ownership, visitor
@@ -23,7 +23,7 @@ from sparsecore.figures.html.sweep_grid import (
     running_links,
 )
 from sparsecore.runs.sweeps import estimates, stored
-from sparsecore.runs.sweeps.spec import FINAL, FINISHED, Cell
+from sparsecore.runs.sweeps.spec import FINISHED, Cell, count_ended
 from sparsecore.runs.sweeps.stored import Sweep
 
 LOOKED_AT = "sweep_looked_at"  # in the session: what the URL forgets when another page is opened
@@ -53,9 +53,7 @@ def linked_sweep() -> Sweep | None:
 def open_sweep(sweep_id: str) -> None:
     """View this sweep from now on and put it into the URL."""
     st.session_state[LOOKED_AT] = sweep_id
-    for name, value in {"sweep": sweep_id, "lang": st.session_state["lang"]}.items():
-        if st.query_params.get(name) != value:
-            st.query_params[name] = value
+    put_in_address({"sweep": sweep_id, "lang": st.session_state["lang"]})
 
 
 def about(sweep: Sweep) -> str:
@@ -87,7 +85,7 @@ def _label(sweep: Sweep) -> str:
 
 def live(sweep: Sweep, cells: list[Cell]) -> None:
     """Show the sweep's progress, updated once a second; cells: as the page has just read them."""
-    st.session_state[DRAWN] = sweep.id, _ended(cells)
+    st.session_state[DRAWN] = sweep.id, count_ended(cells)
     every = LIVE_SECONDS if _going(sweep, cells) else IDLE_SECONDS
     st.fragment(_state, run_every=every)(sweep.id, [cells])
     control(
@@ -102,7 +100,7 @@ def _state(sweep_id: str, fresh: list[list[Cell]]) -> None:
     """fresh: what the page has just read, for the first time only."""
     sweep = stored.get(the_store(), sweep_id)
     cells = fresh.pop() if fresh else stored.cells_of(the_store(), sweep.spec)
-    if st.session_state.get(DRAWN) != (sweep_id, _ended(cells)):
+    if st.session_state.get(DRAWN) != (sweep_id, count_ended(cells)):
         st.rerun()  # a cell has ended: only now are the figures drawn again
     going = _going(sweep, cells)
     with st.container(horizontal=True, vertical_alignment="center", key="sweep_state"):
@@ -125,17 +123,14 @@ def _button(action: str, icon: str, act: Callable[..., None], sweep: Sweep) -> N
         st.rerun()
 
 
-def _ended(cells: list[Cell]) -> int:
-    return sum(cell.status in FINAL for cell in cells)
-
-
 def _going(sweep: Sweep, cells: list[Cell]) -> bool:
     return sweep.state == "running" and any(cell.status in UNFINISHED for cell in cells)
 
 
 def _line(sweep: Sweep, cells: list[Cell]) -> str:
     """Describe the runs done, training and failed, and the remaining time."""
-    progress = estimates.progress(cells, WORKERS)
+    known = estimates.recently_finished(the_store(), cells[0].config)
+    progress = estimates.progress(cells, WORKERS, known)  # as the plan above estimates it
     if progress.done == progress.total:
         return say("sweep.done", total=f"{progress.total:,}")
     parts = [say("sweep.parts", done=f"{progress.done:,}", total=f"{progress.total:,}")]

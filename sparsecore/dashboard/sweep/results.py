@@ -10,22 +10,17 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from sparsecore.dashboard import saved_figures
-from sparsecore.dashboard.controls import OTHER_SETTINGS, say
+from sparsecore.dashboard.controls import OTHER_SETTINGS, languages, say
 from sparsecore.dashboard.pages import page_file
 from sparsecore.dashboard.session import LOOKED_AT, the_store
-from sparsecore.engine.cards import methods, tasks
-from sparsecore.figures.cost import run_seconds, weights_left
 from sparsecore.figures.csv import EXCEL_ENCODING, as_csv
-from sparsecore.figures.layers import layer_densities
-from sparsecore.figures.metric import metric_curve
 from sparsecore.figures.reports.sweep import sweep_report
 from sparsecore.figures.style import point_stride
-from sparsecore.paper.thesis import printed
-from sparsecore.runs.sweeps.curves import Part, Point, by_method
+from sparsecore.figures.sweep import sweep_figures
+from sparsecore.runs.sweeps.results import Part, Point, by_method, cell_row
 from sparsecore.runs.sweeps.spec import Cell, SweepSpec
 from sparsecore.runs.sweeps.stored import Sweep
-from sparsecore.runs.sweeps.summary import cell_row, count_nonzeros
-from sparsecore.words import speaker
+from sparsecore.words import Say, speaker
 
 PARTS: dict[str, tuple[Part, ...]] = {"test": ("test",), "train": ("train",), "both": ("test", "train")}
 COLUMNS = ("train", "test", "nonzeros", "nonzeros_all", "steps", "seconds", "ending")
@@ -56,30 +51,18 @@ def _choice(word: str, options: dict[str, str]) -> str:
 def curves(found: Sequence[Point], task: str, view: dict[str, Any], of: str) -> None:
     """Draw the metric and, once there is a run, layer densities and cost; of: the sweep."""
     language = st.session_state["lang"]
-    metric, *below = _figures(tuple(found), task, PARTS[view["part"]], view["axis"] == "log", language)
-    for name, figure in metric:
-        draw(figure, name, of)
-    for figures in below:
-        _beside(figures, of)
+    figures = dict(_drawn(tuple(found), task, PARTS[view["part"]], view["axis"] == "log", language))
+    draw(figures.pop("metric"), "metric", of)
+    cost = {name: figures.pop(name) for name in ("seconds", "weights") if name in figures}
+    for group in (figures, cost):
+        _beside(list(group.items()), of)
 
 
 @lru_cache(maxsize=8)  # for thousands of runs they take a second, and every page run needs them
-def _figures(
+def _drawn(
     found: tuple[Point, ...], task: str, parts: tuple[Part, ...], logarithmic: bool, language: str
-) -> list[list[tuple[str, go.Figure]]]:
-    """Return the figures by name: metric, layers of each method, the two of cost."""
-    look = {"say": speaker(language), "logarithmic": logarithmic}
-    metric = found[0].metric if found else tasks()[task].metric.name
-    drawn = [("metric", metric_curve(found, printed(task), metric=metric, parts=parts, **look))]
-    if not found:
-        return [drawn]
-    cut = [method for method in by_method(found) if methods()[method].constrained]
-    layers = [(f"layers_{name}", layer_densities(found, name, **look)) for name in cut]
-    return [
-        drawn,
-        layers,
-        [("seconds", run_seconds(found, **look)), ("weights", weights_left(found, **look))],
-    ]
+) -> dict[str, go.Figure]:
+    return sweep_figures(found, task, say=speaker(language), parts=parts, logarithmic=logarithmic)
 
 
 def hints(found: Sequence[Point], spec: SweepSpec) -> str:
@@ -127,12 +110,9 @@ def table(cells: Sequence[Cell], sweep: Sweep) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):  # left: the table's own bar is right
         st.markdown(f"**{say('sweep.table')}**", width="content")
         _files(cells, sweep)
-    done = [cell for cell in cells if cell.metric is not None]
-    rows = [cell_row(cell) | {"nonzeros_all": count_nonzeros(cell)} for cell in done]
-    texts = {name: say(f"method.{name}") for name in {row["method"] for row in rows}}
-    texts |= {name: say(f"state.{name}") for name in {row["reason"] for row in rows}}
     language = st.session_state["lang"]
-    shown = [_shown(row, texts, language) for row in rows]
+    shown = [_shown(cell, language, speaker(language)) for cell in cells if cell.metric is not None]
+    formats = {"train": "%.4f", "test": "%.4f", "seconds": "%.1f"}
     st.dataframe(
         shown,
         hide_index=True,
@@ -143,6 +123,10 @@ def table(cells: Sequence[Cell], sweep: Sweep) -> None:
             "seed": say("runs.seed"),
             "density": st.column_config.NumberColumn("ρ", format="%g"),
             **{column: say(f"sweep.table.{column}") for column in COLUMNS},
+            **{
+                c: st.column_config.NumberColumn(say(f"sweep.table.{c}"), format=f)
+                for c, f in formats.items()
+            },
         },
     )
 
@@ -158,9 +142,10 @@ def _files(cells: Sequence[Cell], sweep: Sweep) -> None:
         key="sweep_csv",
         **options,
     )
+    shown = languages()
     st.download_button(
         say("take.report"),
-        lambda: sweep_report(the_store(), sweep).encode(),
+        lambda: sweep_report(the_store(), sweep, shown).encode(),
         f"{name}.html",
         "text/html",
         key="sweep_report",
@@ -169,19 +154,13 @@ def _files(cells: Sequence[Cell], sweep: Sweep) -> None:
     )
 
 
-def _shown(row: dict[str, Any], texts: dict[str, str], language: str) -> dict[str, Any]:
+def _shown(cell: Cell, language: str, say: Say) -> dict[str, Any]:
+    row = cell_row(cell) | {"nonzeros_all": cell.run.nonzeros}
     return {
-        "open": f"/?run={row['run']}&lang={language}",
-        "method": texts[row["method"]],
-        "density": row["density"],
-        "seed": row["seed"],
-        "train": round(row["train"], 4),
-        "test": round(row["test"], 4),
-        "nonzeros": row["nonzeros"],
-        "nonzeros_all": row["nonzeros_all"],
-        "steps": row["steps"],
-        "seconds": round(row["seconds"], 1),
-        "ending": texts[row["reason"]],
+        "open": f"./?run={row['run']}&lang={language}",
+        "method": say(f"method.{row['method']}"),
+        **{name: row[name] for name in ("density", "seed", *COLUMNS[:-1])},
+        "ending": say(f"state.{row['reason']}"),
     }
 
 

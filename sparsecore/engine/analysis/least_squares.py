@@ -15,6 +15,9 @@ STILL = 1e-8  # a step this short, in units of w, ends the iteration
 NOT_ZERO = 1e-6  # an iterate at rest is off its end by some multiple of STILL
 FAR = 1e6  # an iterate this long is on its way to infinity
 TOLERANCE = 1e-9  # on gradients of a problem with L(f) = 1
+N_WEIGHTS = 10  # of a regression on subsets
+N_TRUE = 4  # of them matter
+NEW_ROWS = 1_000
 
 
 @dataclass(frozen=True)
@@ -209,3 +212,39 @@ def grid(low: float, high: float, cells: int) -> tuple[np.ndarray, np.ndarray]:
     """The places along each axis of a square, and its cells² starts (w₁, w₂), w₁ fastest."""
     along = np.linspace(low, high, cells)
     return along, np.stack(np.meshgrid(along, along), axis=-1).reshape(-1, 2)
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Root mean squared errors over draws of the data, one entry for each s = 1 … n.
+
+    train, test: means. low, high: the middle half of the tests' draws. noise: no model is better on new data.
+    """
+
+    sizes: np.ndarray
+    train: np.ndarray
+    test: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    noise: float
+
+
+def errors(rows: int, noise: float, draws: int, seed: int = 0) -> Errors:
+    """For each s the optimum under ‖w‖₀ ≤ s, found among all C(n, s) supports, on `draws` data sets.
+
+    rows: training rows, at least n. noise: standard deviation added to y. The true coefficients are ±1.
+    """
+    rng = np.random.default_rng(seed)
+    sizes = np.arange(1, N_WEIGHTS + 1)
+    train, test = np.zeros((draws, N_WEIGHTS)), np.zeros((draws, N_WEIGHTS))
+    for draw in range(draws):
+        truth = np.zeros(N_WEIGHTS)
+        truth[rng.permutation(N_WEIGHTS)[:N_TRUE]] = rng.choice([-1.0, 1.0], N_TRUE)
+        a, new = rng.standard_normal((rows, N_WEIGHTS)), rng.standard_normal((NEW_ROWS, N_WEIGHTS))
+        b, target = a @ truth + noise * rng.standard_normal(rows), new @ truth
+        for s in sizes:
+            best = every_point(LeastSquares(a, b), int(s))
+            train[draw, s - 1] = np.sqrt(2 * best.value[0] / rows)
+            test[draw, s - 1] = np.sqrt(np.mean((new @ best.w[0] - target) ** 2) + noise**2)
+    low, high = np.quantile(test, [0.25, 0.75], axis=0)
+    return Errors(sizes, train.mean(axis=0), test.mean(axis=0), low, high, noise)

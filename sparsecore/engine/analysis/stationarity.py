@@ -7,13 +7,12 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from sparsecore.engine.analysis.curvature import lipschitz as estimate_lipschitz
-from sparsecore.engine.analysis.gradient import (
+from sparsecore.engine.analysis.derivatives import (
     Gradient,
     LossClosure,
     gradient,
@@ -21,26 +20,11 @@ from sparsecore.engine.analysis.gradient import (
     untouched,
     variables,
 )
-from sparsecore.engine.frozen.layers import FrozenLayers
+from sparsecore.engine.analysis.derivatives import lipschitz as estimate_lipschitz
+from sparsecore.engine.sparsifier.base import Sparsifier
 
 # The rounding of a float32 gradient of a mean loss is about 1e-7; a hundred times that is no longer rounding.
 TOLERANCE = 1e-5
-
-
-class _Layer(Protocol):
-    name: str
-    weight: nn.Parameter
-
-
-class Constrained(Protocol):
-    """The part of a sparsifier that a certificate needs: which weights share a budget."""
-
-    layers: Sequence[_Layer]
-    frozen: FrozenLayers | None
-
-    def members(self) -> Mapping[str, Sequence[int]]: ...
-
-    def budgets(self) -> Mapping[str, int]: ...
 
 
 @dataclass(frozen=True)
@@ -115,7 +99,7 @@ class Certificate:
 def stationarity(
     model: nn.Module,
     loss_closure: LossClosure,
-    sparsifier: Constrained,
+    sparsifier: Sparsifier,
     *,
     tolerance: float = TOLERANCE,
     lipschitz: float | Literal["estimate"] | None = None,
@@ -132,12 +116,12 @@ def stationarity(
     of one chunk. In training mode dropout and BatchNorm act as they do in training.
     sparsifier: attached to this model; any `Sparsifier`. tolerance: at least 0, absolute, in units of the
     objective per unit of weight. lipschitz: L, positive; "estimate" takes the largest |eigenvalue| of the
-    Hessian at these weights (`sparsecore.engine.analysis.curvature.lipschitz`), a local value.
+    Hessian at these weights (`sparsecore.engine.analysis.derivatives.lipschitz`), a local value.
 
-    The training is left as it was, see `gradient.untouched`. Raises `ValueError` for
-    values outside these, a sparsifier that is attached to nothing or to another model, weights that require
-    no gradient, a broken closure, and a gradient or weight that is not finite, which it names. A frozen
-    support is lifted meanwhile, so that gradients off it are seen.
+    The training is left as it was, see `untouched`. Raises `ValueError` for values outside these, a
+    sparsifier that is attached to nothing or to another model, weights that require no gradient, a broken
+    closure, and a gradient or weight that is not finite, which it names. A frozen support is lifted
+    meanwhile, so that gradients off it are seen.
 
     >>> from sparsecore.engine.methods.hard_threshold import HardThreshold
     >>> layer = nn.Linear(2, 1, bias=False)
@@ -148,7 +132,11 @@ def stationarity(
     >>> found.basic_feasible, found.max_gradient_off, round(found.smallest_lipschitz, 3)
     (True, 2.0, 0.667)
     """
-    _check(tolerance, lipschitz)
+    if not 0 <= tolerance < math.inf:
+        raise ValueError(f"tolerance must be at least 0 and finite; got {tolerance!r}.")
+    known = lipschitz is None or lipschitz == "estimate"
+    if not known and (isinstance(lipschitz, str) or not 0 < lipschitz < math.inf):
+        raise ValueError(f"lipschitz must be positive and finite, 'estimate' or None; got {lipschitz!r}.")
     trained = variables(model)
     members = _constrained(trained, sparsifier)
     began = time.perf_counter()
@@ -169,22 +157,12 @@ def stationarity(
         for group, names in members.items()
     }
     held = {name for names in members.values() for name in names}
-    free = max(
-        (_largest(slope.abs()) for name, slope in evaluated.of.items() if name not in held), default=0.0
-    )
+    slopes = [slope.abs() for name, slope in evaluated.of.items() if name not in held]
+    free = max(map(_largest, slopes), default=0.0)
     return _overall(groups, free, evaluated, tolerance, lipschitz, began)
 
 
-def _check(tolerance: float, lipschitz: float | str | None) -> None:
-    if not 0 <= tolerance < math.inf:
-        raise ValueError(f"tolerance must be at least 0 and finite; got {tolerance!r}.")
-    if lipschitz is None or lipschitz == "estimate":
-        return
-    if isinstance(lipschitz, str) or not 0 < lipschitz < math.inf:
-        raise ValueError(f"lipschitz must be positive and finite, 'estimate' or None; got {lipschitz!r}.")
-
-
-def _constrained(trained: Mapping[str, Tensor], sparsifier: Constrained) -> dict[str, list[str]]:
+def _constrained(trained: Mapping[str, Tensor], sparsifier: Sparsifier) -> dict[str, list[str]]:
     """The names of the parameters under each budget."""
     if not sparsifier.layers:
         raise ValueError("the sparsifier is not attached: call attach() with the model first.")
@@ -270,8 +248,12 @@ def _overall(
     lipschitz: float | None,
     began: float,
 ) -> Certificate:
-    largest = max(free, *(max(g.max_gradient_on, g.max_gradient_off) for g in groups.values()))
-    residual = max(free, *(g.residual for g in groups.values()))
+    worst = {
+        name: max(getattr(group, name) for group in groups.values())
+        for name in ("max_gradient_on", "max_gradient_off", "smallest_lipschitz", "residual")
+    }
+    largest = max(free, worst["max_gradient_on"], worst["max_gradient_off"])
+    worst["residual"] = residual = max(free, worst["residual"])
     feasible = all(g.feasible for g in groups.values())
     basic_feasible = feasible and residual <= tolerance
     stationary = None
@@ -279,12 +261,9 @@ def _overall(
         bounds = (g.max_gradient_off <= g.lipschitz_bound + tolerance for g in groups.values())
         stationary = basic_feasible and all(bounds)
     return Certificate(
+        **worst,
         groups=groups,
-        max_gradient_on=max(g.max_gradient_on for g in groups.values()),
-        max_gradient_off=max(g.max_gradient_off for g in groups.values()),
         max_gradient_free=free,
-        smallest_lipschitz=max(g.smallest_lipschitz for g in groups.values()),
-        residual=residual,
         relative_residual=residual / largest if largest else 0.0,
         tolerance=tolerance,
         lipschitz=lipschitz,

@@ -1,4 +1,4 @@
-"""Project many models onto ‖w‖₀ ≤ s at once, one per row, by plain tensor operations on any device.
+"""Project stacked models, each row by its own method and budget, by plain tensor operations on any device.
 
 The result for each row equals that of `project.project_`. The s-th largest magnitude of every row is found
 bit by bit, from the highest: one pass per bit, whatever the values, without waiting for the device.
@@ -7,26 +7,154 @@ bit by bit, from the highest: one pass per bit, whatever the values, without wai
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from sparsecore.engine.projection.project import Projection
-from sparsecore.engine.projection.threshold import LAYOUTS, NotANumber
+from sparsecore.engine.projection.threshold import LAYOUTS, magnitude_bits
+from sparsecore.engine.sparsifier.base import Sparsifier
 
 
-class NotANumberInModel(NotANumber):
-    """A weight of one of many models is NaN: `model` is its row, `parameter` the name of the tensor."""
+class Held(NamedTuple):
+    """The projection of one model, with the figures that `Sparsifier.note` takes.
 
-    def __init__(self, model: int, position: int, parameter: str) -> None:
-        super().__init__(position)
-        self.model, self.parameter = model, parameter
-        text = (
-            f"{parameter} of model {model} contains a NaN: magnitudes cannot be ordered; nothing was changed."
-        )
-        self.args = (text,)
+    sound: False for a model with a NaN among its constrained weights; such a model is left unchanged.
+    """
+
+    sound: bool
+    kept: list[int]
+    thresholds: dict[str, float]
+    changed: int
+
+
+class _Group(NamedTuple):
+    """Weights that share a budget: name, layer indices, their columns and sizes."""
+
+    name: str
+    places: list[int]
+    columns: slice
+    sizes: list[int]
+
+
+class _Part(NamedTuple):
+    """Adjacent rows of one method: their sparsifiers, groups, and the columns that are not pruned."""
+
+    rows: slice
+    rules: list[Sparsifier]
+    groups: list[_Group]
+    kept: list[slice]
+
+
+class Supports:
+    """Masks, retention counts and budgets of stacked models.
+
+    rules: the sparsifier of each row, rows of one method adjacent. is_cut: for each row, whether it is
+    projected. columns: the columns of each weight matrix in a row, from 0 on without gaps.
+    masks: bool, counts: int32, (N, K) over all weight matrices.
+    is_steady: whether all budgets are constant, so that they are read once.
+    """
+
+    def __init__(
+        self,
+        rules: Sequence[Sparsifier],
+        is_cut: Sequence[bool],
+        columns: Sequence[slice],
+        masks: Tensor,
+        counts: Tensor,
+        *,
+        is_steady: bool,
+    ) -> None:
+        self.masks, self.counts, self.is_steady = masks, counts, is_steady
+        self._sizes = [column.stop - column.start for column in columns]
+        self._parts: list[_Part] = []
+        start = 0
+        pairs = zip(rules, is_cut, strict=True)
+        for (cut, _), members in groupby(pairs, key=lambda pair: (pair[1], pair[0].members())):
+            mine = [rule for rule, _ in members]
+            self._parts.append(_part(slice(start, start + len(mine)), mine, columns, is_cut=cut))
+            start += len(mine)
+        self._keep: list[list[Tensor]] | None = None
+
+    def project_(self, weights: Tensor) -> Tensor:
+        """Project the weights (N, at least K) after a step; returns figures on the device, for `read`."""
+        for part in self._parts:
+            for rule in part.rules:
+                rule.step += 1
+        if self._keep is None or not self.is_steady:
+            self._keep = [_budgets(part, weights.device) for part in self._parts]
+        cut = [self._cut(part, keep, weights) for part, keep in zip(self._parts, self._keep, strict=True)]
+        return torch.cat(cut)
+
+    def read(self, figures: list[float]) -> list[Held]:
+        """Unpack the figures of `project_` for each row."""
+        found, place = [], 0
+        for part in self._parts:
+            for rule in part.rules:
+                held, place = self._read(part, rule, figures, place)
+                found.append(held)
+        return found
+
+    def _cut(self, part: _Part, keep: list[Tensor], weights: Tensor) -> Tensor:
+        """Return per row: soundness, then per group the changed positions, threshold, kept weights."""
+        for columns in part.kept:
+            self.counts[part.rows, columns].add_(1)
+        if not part.groups:
+            return weights.new_empty(0)
+        views = [weights[part.rows, group.columns] for group in part.groups]
+        broken = [with_nan(view) for view in views]
+        sound = ~torch.stack(broken).any(dim=0)
+        # Counts are exact in the weights' own type: a small network has fewer than 2²⁴ weights.
+        figures = [sound.to(weights.dtype)]
+        for group, budget, view in zip(part.groups, keep, views, strict=True):
+            masks = self.masks[part.rows, group.columns]
+            cuts = cut_rows_(view, budget, masks, self.counts[part.rows, group.columns], sound)
+            figures.append(_figures(cuts, group.sizes))
+        return torch.cat(figures, dim=1).flatten()
+
+    def _read(self, part: _Part, rule: Sparsifier, figures: list[float], place: int) -> tuple[Held, int]:
+        kept = list(self._sizes)
+        if not part.groups:
+            return Held(True, kept, dict.fromkeys(rule.members(), 0.0), 0), place
+        sound, changed, thresholds = bool(figures[place]), 0, {}
+        place += 1
+        for group in part.groups:
+            moved, threshold, *numbers = figures[place : place + 2 + len(group.places)]
+            changed += int(moved)
+            thresholds[group.name] = threshold
+            for layer, number in zip(group.places, numbers, strict=True):
+                kept[layer] = int(number)
+            place += 2 + len(group.places)
+        return Held(sound, kept, thresholds, changed), place
+
+
+def _part(rows: slice, rules: list[Sparsifier], columns: Sequence[slice], *, is_cut: bool) -> _Part:
+    if not is_cut:
+        return _Part(rows, rules, [], list(columns))
+    groups = []
+    for name, places in rules[0].members().items():
+        together = slice(columns[places[0]].start, columns[places[-1]].stop)
+        sizes = [columns[place].stop - columns[place].start for place in places]
+        groups.append(_Group(name, places, together, sizes))
+    cut = {place for group in groups for place in group.places}
+    return _Part(rows, rules, groups, [column for place, column in enumerate(columns) if place not in cut])
+
+
+def _budgets(part: _Part, device: torch.device) -> list[Tensor]:
+    """Return the budget of each row in each group at the current step."""
+    budgets = [rule.budgets() for rule in part.rules]
+    return [torch.tensor([each[group.name] for each in budgets], device=device) for group in part.groups]
+
+
+def _figures(cuts: Cuts, sizes: list[int]) -> Tensor:
+    """Return changed positions, threshold and kept weights per layer, one row per model."""
+    columns = [cuts.changed[:, None], cuts.threshold[:, None], kept_of_parts(cuts.stay, sizes)]
+    return torch.cat([column.to(cuts.threshold.dtype) for column in columns], dim=1)
+
+
+# -- the rows of one group --------------------------------------------------------------------------------
 
 
 class Cuts(NamedTuple):
@@ -41,54 +169,14 @@ class Cuts(NamedTuple):
     changed: Tensor
 
 
-@torch.no_grad()
-def project_many_(
-    weights: Tensor,
-    keep: Sequence[int],
-    parts: Mapping[str, int],
-    *,
-    masks: Tensor | None = None,
-    counts: Tensor | None = None,
-) -> list[Projection]:
-    """Keep the `keep[i]` largest magnitudes of row i, in place, and set the rest to zero.
+def cut_rows_(weights: Tensor, keep: Tensor, masks: Tensor, counts: Tensor, sound: Tensor) -> Cuts:
+    """Keep the `keep[i]` largest magnitudes of row i, in place, ties by index, and set the rest to zero.
 
-    Each row is treated as `project_` treats its tensors: exactly `keep[i]` survive; among equal magnitudes
-    the lower index wins.
-
-    weights: (N, K), float32, float64, bfloat16 or float16; may be a column slice of a larger tensor.
-    parts: names and sizes of the tensors concatenated in a row; the sizes sum to K.
-    masks: bool, counts: int32, both (N, K): the support is written over the masks, and added to the counts.
-
-    Raises, before anything is changed: `NotANumberInModel` for a NaN; `ValueError` for a budget outside 0..K
-    and for shapes and dtypes other than these.
-
-    >>> w = torch.tensor([[3.0, -1.0, 2.0], [1.0, 1.0, 1.0]])
-    >>> [done.kept for done in project_many_(w, [2, 1], {"fc1": 1, "fc2": 2})]
-    [(1, 1), (1, 0)]
-    >>> w.tolist()
-    [[3.0, 0.0, 2.0], [1.0, 0.0, 0.0]]
+    weights: (N, K), possibly columns of a larger tensor. keep: (N,) on the device. masks: bool, counts:
+    int32, both (N, K): the support is written over the masks and added to the counts. sound: bool (N, 1),
+    False for rows that are left as they are, masks and counts too, since a NaN is in them.
     """
-    _check(weights, keep, parts, masks, counts)
-    rows, total = weights.shape
-    if not rows or not total:
-        return [Projection((0,) * len(parts), math.inf, None if masks is None else 0)] * rows
-    _refuse_nan(weights, parts)
-    held = torch.ones_like(weights, dtype=torch.bool) if masks is None else masks
-    sound = torch.ones(rows, 1, dtype=torch.bool, device=weights.device)
-    cuts = cut_rows_(weights, torch.tensor(keep, device=weights.device), held, counts, sound)
-    kept = kept_of_parts(cuts.stay, list(parts.values())).tolist()
-    moved = [None] * rows if masks is None else cuts.changed.tolist()
-    figures = zip(map(tuple, kept), cuts.threshold.tolist(), moved, strict=True)
-    return [Projection(*figure) for figure in figures]
-
-
-def cut_rows_(weights: Tensor, keep: Tensor, masks: Tensor, counts: Tensor | None, sound: Tensor) -> Cuts:
-    """`project_many_` without its checks and without waiting for the device.
-
-    keep: (N,) on the device. sound: bool (N, 1), False for rows that are left as they are, masks and counts
-    too, since a NaN is in them.
-    """
-    magnitudes = to_magnitudes(weights)
+    magnitudes = magnitude_bits(weights)
     bits = nth_largest(magnitudes, keep)
     above, equal = magnitudes > bits, magnitudes == bits
     missing = keep[:, None] - above.sum(dim=1, keepdim=True)
@@ -96,22 +184,15 @@ def cut_rows_(weights: Tensor, keep: Tensor, masks: Tensor, counts: Tensor | Non
     stay = torch.where(sound, stay, masks)
     changed = (stay ^ masks).sum(dim=1)
     masks.copy_(stay)
-    if counts is not None:
-        counts.add_(stay & sound)
+    counts.add_(stay & sound)
     weights.masked_fill_(~stay & sound, 0.0)
     threshold = bits.view(weights.dtype)[:, 0].masked_fill(keep == 0, math.inf)
     return Cuts(stay, threshold, changed)
 
 
-def to_magnitudes(weights: Tensor) -> Tensor:
-    """Return the bits of the magnitudes as integers of the same order; NaN is above infinity."""
-    integer = LAYOUTS[weights.dtype].integer
-    return weights.view(integer) & torch.iinfo(integer).max
-
-
-def with_nan(magnitudes: Tensor, dtype: torch.dtype) -> Tensor:
+def with_nan(weights: Tensor) -> Tensor:
     """Return the rows that hold a NaN, bool (N, 1)."""
-    return magnitudes.amax(dim=1, keepdim=True) > LAYOUTS[dtype].infinity
+    return magnitude_bits(weights).amax(dim=1, keepdim=True) > LAYOUTS[weights.dtype].infinity
 
 
 def nth_largest(magnitudes: Tensor, nth: Tensor) -> Tensor:
@@ -127,42 +208,3 @@ def nth_largest(magnitudes: Tensor, nth: Tensor) -> Tensor:
 def kept_of_parts(stay: Tensor, sizes: Sequence[int]) -> Tensor:
     """Count the survivors of each of the tensors concatenated in a row, (N, number of tensors)."""
     return torch.stack([part.sum(dim=1) for part in stay.split(list(sizes), dim=1)], dim=1)
-
-
-def _refuse_nan(weights: Tensor, parts: Mapping[str, int]) -> None:
-    suspects = with_nan(to_magnitudes(weights), weights.dtype)[:, 0].nonzero()
-    if len(suspects):
-        model = int(suspects[0])
-        for position, (name, part) in enumerate(
-            zip(parts, weights[model].split([*parts.values()]), strict=True)
-        ):
-            if bool(part.isnan().any()):
-                raise NotANumberInModel(model, position, name)
-
-
-def _check(
-    weights: Tensor,
-    keep: Sequence[int],
-    parts: Mapping[str, int],
-    masks: Tensor | None,
-    counts: Tensor | None,
-) -> None:
-    if weights.ndim != 2 or weights.dtype not in LAYOUTS:
-        raise ValueError(
-            "weights must be (models, weights) of float32, float64, bfloat16 or float16; "
-            f"got {weights.dtype} of shape {tuple(weights.shape)}."
-        )
-    rows, total = weights.shape
-    if sum(parts.values()) != total:
-        raise ValueError(f"parts must sum to the {total:,} weights of a row; got {dict(parts)}.")
-    if len(keep) != rows:
-        raise ValueError(f"keep must have one entry per model ({rows}); got {len(keep)}.")
-    for model, budget in enumerate(keep):
-        if not 0 <= budget <= total:
-            raise ValueError(f"keep must be from 0 to {total:,}; model {model} was given {budget}.")
-    for name, given, dtype in (("masks", masks, torch.bool), ("counts", counts, torch.int32)):
-        if given is not None and (given.dtype is not dtype or given.shape != weights.shape):
-            raise ValueError(
-                f"{name} must be {dtype} of shape {tuple(weights.shape)}; "
-                f"got {given.dtype} of shape {tuple(given.shape)}."
-            )

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sparsecore.engine.batch.supports import Held, Supports
+from sparsecore.engine.batch.projection import Held, Supports
 from sparsecore.engine.cards import methods
 from sparsecore.engine.training.endings import Ending
 from sparsecore.engine.training.trainer import Training

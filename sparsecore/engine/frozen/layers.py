@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from sparsecore.engine.frozen.linear import Support, measure, simple, sparse_linear, supported
 from sparsecore.engine.frozen.step import CompactStep
@@ -20,7 +21,7 @@ _DENSEST = 0.3
 
 
 class FrozenLayer:
-    """A module's weight with a fixed support; calling it is the module's forward.
+    """A module's weight with a fixed support; `forward` is the module's forward.
 
     path: how a training step computes it; None until that was measured. milliseconds: of both ways, then.
     A copy of the module alone is an ordinary module: only `FrozenLayers` makes its layers act.
@@ -35,15 +36,18 @@ class FrozenLayer:
         self._read: tuple[int, int] | None = None  # where weight and bias are that can be read
         self.step: CompactStep | None = None
         self._handle: Any = None
+        self._batch: tuple[torch.Size, bool] | None = None  # of the first training batch, till it is measured
 
     def _sparse_enough(self) -> bool:
         forward = self.module.__dict__.get("forward")
-        ordinary = forward is None or (isinstance(forward, FrozenLayer) and not forward.acting)
+        mine = getattr(forward, "__self__", None)
+        ordinary = forward is None or (isinstance(mine, FrozenLayer) and not mine.acting)
         size = self.weight.numel()
         return (
             isinstance(self.module, nn.Linear)
             and type(self.module).forward is nn.Linear.forward
             and ordinary
+            and self.module._parameters.get("weight") is self.weight
             and self.weight.dtype is torch.float32
             and self.weight.is_cpu
             and _SMALLEST <= size < 2**31
@@ -60,8 +64,8 @@ class FrozenLayer:
         """The module's own forward where it computes densely, this one elsewhere."""
         forward = self.module.__dict__.get("forward")
         if self.acting and self.path != "dense":
-            self.module.forward = self
-        elif isinstance(forward, FrozenLayer):
+            self.module.forward = self.forward
+        elif isinstance(getattr(forward, "__self__", None), FrozenLayer):
             del self.module.forward
 
     def end(self) -> None:
@@ -84,7 +88,14 @@ class FrozenLayer:
             self._support = Support(self.mask)
         return self._support
 
-    def __call__(self, input: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
+        """The module's forward."""
+        if torch.jit.is_scripting():  # compiled as the module's own method, so that `self` is the module
+            return functional.linear(input, self.weight, self.bias)
+        else:  # noqa: RET505 - the compiler reads only one of the branches
+            return self._computed(input)
+
+    def _computed(self, input: Tensor) -> Tensor:
         module = self.module
         if (
             self.acting
@@ -94,13 +105,23 @@ class FrozenLayer:
             and supported(input, self.weight)
             and self._readable(module.bias)
         ):
-            if self.path is None:
-                with torch.autograd.set_grad_enabled(True):
-                    times = measure(input, self.weight, module.bias, self.support)
-                self.choose("csr" if times["csr"] < times["dense"] else "dense", times)
             if self.path == "csr":
                 return sparse_linear(input, self.weight, module.bias, self.support)
+            if self.path is None:
+                self._batch = input.shape, input.requires_grad
         return type(module).forward(module, input)
+
+    def measured(self) -> None:
+        """Choose the faster way for a batch like the last one.
+
+        Between steps: what is computed inside a forward pass would be seen by activation checkpointing.
+        """
+        if self.path is None and self._batch is not None:
+            shape, needs_gradient = self._batch
+            with torch.enable_grad():
+                x = torch.ones(shape, requires_grad=needs_gradient)
+                times = measure(x, self.weight, self.module.bias, self.support)
+            self.choose("csr" if times["csr"] < times["dense"] else "dense", times)
 
     def _readable(self, bias: Tensor | None) -> bool:
         """Whether weight and bias are such that the kernels can read them."""
@@ -120,13 +141,8 @@ class FrozenLayer:
         return gradient * self.mask
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {
-            "_handle": None,
-            "_support": None,
-            "_read": None,
-            "step": None,
-            "acting": False,
-        }
+        gone = dict.fromkeys(("_handle", "_support", "_read", "_batch", "step"))
+        return self.__dict__ | gone | {"acting": False}
 
 
 class FrozenLayers:
@@ -162,6 +178,19 @@ class FrozenLayers:
                 layer.step.put_back(optimizer)
             else:
                 layer.weight.masked_fill_(~layer.mask, 0.0)
+            layer.measured()
+
+    @torch.no_grad()
+    def hold(self, old: nn.Parameter, new: nn.Parameter) -> None:
+        """Act on the parameter that has taken the place of another."""
+        for layer in self.layers:
+            if layer.weight is old:
+                layer.end()
+                layer.weight, layer.mask, layer._support = new, layer.mask.to(new.device), None
+                if new.grad is not None:
+                    new.grad.masked_fill_(~layer.mask, 0.0)
+                layer.choose(layer.path, layer.milliseconds)
+                layer.begin()
 
     def report(self) -> list[dict[str, Any]]:
         """Of each layer how it is computed, "csr" or "dense", None while that is open, and why.
@@ -169,16 +198,12 @@ class FrozenLayers:
         milliseconds: of forward and backward both ways, empty where nothing was measured; ratio: CSR over
         dense, None then.
         """
-        return [
-            {
-                "path": layer.path,
-                "milliseconds": dict(layer.milliseconds),
-                "ratio": layer.milliseconds["csr"] / layer.milliseconds["dense"]
-                if layer.milliseconds
-                else None,
-            }
-            for layer in self.layers
-        ]
+        found = []
+        for layer in self.layers:
+            times = dict(layer.milliseconds)
+            ratio = times["csr"] / times["dense"] if times else None
+            found.append({"path": layer.path, "milliseconds": times, "ratio": ratio})
+        return found
 
     def choose(self, report: Sequence[dict[str, Any]]) -> None:
         """Go on as a `report` of the same layers says, without measuring again."""

@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sparsecore.engine.config import RunConfig
-from sparsecore.engine.projection.project import project_
-from sparsecore.engine.sparsifier.constrained import Constrained, one_of
-from sparsecore.engine.sparsifier.keep_alive import KeepAlive
+from sparsecore.engine.sparsifier.constrained import Constrained, KeepAlive, one_of
+from sparsecore.engine.sparsifier.copies import project_others
 from sparsecore.engine.sparsifier.layers import Selection
 from sparsecore.engine.sparsifier.schedules import Schedule
 
@@ -68,7 +67,7 @@ class HardThreshold(Constrained):
     def _hook(self, optimizer: torch.optim.Optimizer) -> None:
         super()._hook(optimizer)
         if self.mode == "latent":
-            self._handles.append(optimizer.register_step_pre_hook(self._before_step))
+            self._handles.append(self.optimizer.register_step_pre_hook(self._before_step))
 
     @torch.no_grad()
     def _before_step(
@@ -88,7 +87,8 @@ class HardThreshold(Constrained):
         def evaluate() -> Any:
             places = [place for group in self.members().values() for place in group]
             dense = {place: self.layers[place].weight.detach().clone() for place in places}
-            self._project_copy()
+            with torch.no_grad():
+                project_others(self, [layer.weight for layer in self.layers])
             result = closure()
             with torch.no_grad():
                 for place, iterate in dense.items():
@@ -96,21 +96,6 @@ class HardThreshold(Constrained):
             return result
 
         return evaluate
-
-    @torch.no_grad()
-    def _project_copy(self) -> None:
-        """Project the weights as the next step would, without a trace in masks and counts."""
-        budgets = self.budgets()
-        for group, places in self.members().items():
-            weights, keep = [self.layers[p].weight for p in places], budgets[group]
-            scores = self.scores(group, places, keep)
-            if scores is None:
-                project_(weights, keep, reserved=self.reserved(group, places, keep))
-                continue
-            masks = [torch.zeros_like(score, dtype=torch.bool) for score in scores]
-            project_(scores, keep, masks=masks)
-            for weight, mask in zip(weights, masks, strict=True):
-                weight.masked_fill_(~mask, 0.0)
 
     @torch.no_grad()
     def project(self) -> None:
@@ -122,6 +107,10 @@ class HardThreshold(Constrained):
 
     def before_cut(self, place: int) -> Tensor | None:
         return self._dense.get(place)
+
+    def hold(self, place: int, weight: nn.Parameter) -> None:
+        super().hold(place, weight)
+        self._dense.pop(place, None)
 
     def freeze(self) -> None:
         super().freeze()

@@ -88,8 +88,11 @@ def count_equal(magnitudes, value):
 
 
 @njit
-def cut(weights, reserved, least, mask):
-    """Zero the magnitudes below `least`; returns the kept weights and the changed mask positions."""
+def cut(weights, reserved, least, mask, new):
+    """Zero the magnitudes below `least` and write the support to `new`.
+
+    Returns the kept weights and the positions in which `new` differs from `mask`.
+    """
     of = weights.dtype.type
     largest = np.iinfo(weights.dtype).max
     kept = int32(0)
@@ -99,24 +102,33 @@ def cut(weights, reserved, least, mask):
         one = uint8(stays)
         kept = int32(kept + int32(one))
         changed = int32(changed + int32(one ^ mask[k]))
-        mask[k] = one
+        new[k] = one
         weights[k] = weights[k] if stays else of(0)
     return kept, changed
 
 
 @njit
-def cut_and_count(weights, reserved, least, mask, counts):
-    """Like `cut`, and add one to the counts of the kept weights: one loop over all is the fastest."""
-    of = weights.dtype.type
-    largest = np.iinfo(weights.dtype).max
-    kept = int32(0)
-    changed = int32(0)
-    for k in range(weights.size):
-        stays = (of(weights[k] & largest) >= least) | (reserved[k] != 0)
-        one = uint8(stays)
-        kept = int32(kept + int32(one))
-        changed = int32(changed + int32(one ^ mask[k]))
-        mask[k] = one
-        counts[k] = int32(counts[k] + int32(one))
-        weights[k] = weights[k] if stays else of(0)
-    return kept, changed
+def count(new, counts):
+    """Add one to the counts of the kept weights."""
+    for k in range(counts.size):
+        counts[k] = int32(counts[k] + int32(new[k]))
+
+
+@njit
+def settle(new, mask, counts, pending):
+    """Correct the counts where the support changes: of `pending` steps that only the mask has counted so far.
+
+    A weight that leaves gets them; one that enters gets their negative, since all that is pending will be
+    added to it later. Few weights change, so most counts are not even read; masks are compared by eights.
+    """
+    whole = mask.size // 8
+    before, after = mask[: 8 * whole].view(np.uint64), new[: 8 * whole].view(np.uint64)
+    for j in range(whole):
+        differ = before[j] ^ after[j]
+        while differ != uint64(0):
+            place = trailing_zeros(differ) & uint64(56)
+            k = uint64(uint64(8) * uint64(j) + (place >> uint64(3)))
+            counts[k] += pending if mask[k] else -pending
+            differ = uint64(differ & ~(uint64(1) << place))
+    for k in range(8 * whole, mask.size):
+        counts[k] += pending * (np.int64(mask[k]) - np.int64(new[k]))

@@ -20,10 +20,11 @@ from sparsecore.engine.projection.cpu_blocks import (
     STRIP,
     TAKEN,
     collect,
+    count,
     count_equal,
     cut,
-    cut_and_count,
     examine,
+    settle,
     take_magnitudes,
     tally,
 )
@@ -175,14 +176,16 @@ def sample(table, count, values):
 
 
 @njit
-def apply(table, begin, end, bits, until, kept, like):
+def apply(table, begin, end, bits, until, pending, kept, like):
     """Zero the magnitudes below `bits`, and from position `until` on those equal to it.
 
+    pending: the steps that are still to be added to the counts of the weights in the mask; this one is then
+    one more of them. -1 adds this one now, with none pending.
     kept: += the kept weights of each tensor and, in the last entry, the changed mask positions.
     """
     least, above = like.dtype.type(bits), like.dtype.type(bits + 1)
     new, none = np.empty(BLOCK, np.uint8), np.zeros(BLOCK, np.uint8)
-    unused, uncounted = np.empty(0, like.dtype), np.empty(0, np.int32)
+    unused, uncounted = np.empty(0, like.dtype), np.empty(BLOCK, np.int32)
     for row in range(table.shape[0]):
         start = table[row, START]
         first, end_here = max(begin - start, 0), min(end - start, table[row, SIZE])
@@ -193,12 +196,16 @@ def apply(table, begin, end, bits, until, kept, like):
             enough = least if first < until - start else above
             weights = _part(table[row, WEIGHTS], like, first, last, unused)
             reserved = _part(table[row, RESERVED], uint8, first, last, none)
-            mask = _part(table[row, MASK], uint8, first, last, new)
-            if table[row, COUNT]:
+            mask = _part(table[row, MASK], uint8, first, last, none)
+            stay, changed = cut(weights, reserved, enough, mask, new)
+            if table[row, COUNT] and (pending < 0 or changed):
                 counts = _part(table[row, COUNT], int32, first, last, uncounted)
-                stay, changed = cut_and_count(weights, reserved, enough, mask, counts)
-            else:
-                stay, changed = cut(weights, reserved, enough, mask)
+                if pending < 0:
+                    count(new, counts)
+                else:
+                    settle(new, mask, counts, pending)
+            if table[row, MASK] and changed:
+                mask[:] = new[: last - first]
             kept[row] += stay
             kept[-1] += changed
             first = last
@@ -245,6 +252,9 @@ def find(table, keep, part, low, high, infinity, drawn, like):
     `high` for none. drawn: the sample size. The bits are -1 if the largest is NaN.
     """
     total, out = table[-1, START] + table[-1, SIZE], np.empty(4, np.int64)
+    if keep == 0:
+        survey(table, 0, total, infinity, infinity, np.empty(0, like.dtype), np.empty(0, np.int32), out)
+        return infinity + 1, total, out[TOP]
     values = np.empty(max(total // 8 + 2 * BLOCK, drawn), like.dtype)
     places = np.empty(values.size, np.int32)
     least, most = 0, infinity  # bounds of the threshold
@@ -273,6 +283,36 @@ def find(table, keep, part, low, high, infinity, drawn, like):
             inside = out[INSIDE]
             bits = nth_largest(values[:inside], nth, low, high)
             return bits, _after(values[:inside], places, bits, nth), out[TOP]
+
+
+@njit
+def project_groups(table, rows, keeps, reach, infinity, drawn, pending, bits, kept, like):
+    """Find the cut of every group of tensors, then apply them all; nothing is changed if one has a NaN.
+
+    rows: the first row of each group, and the end; positions count anew in each group. bits: of each group's
+    last cut, -1 for none: the threshold is looked for within `reach` of it; overwritten. pending: as in
+    `apply`. kept: overwritten with what that adds, group after group. Returns the first group with a NaN, or
+    -1.
+    """
+    found, until = np.empty(keeps.size, np.int64), np.empty(keeps.size, np.int64)
+    for group in range(keeps.size):
+        part = table[rows[group] : rows[group + 1]]
+        total, low, high = part[-1, START] + part[-1, SIZE], 1, 0
+        if 0 < bits[group] <= infinity:
+            low, high = max(bits[group] - reach, 0), min(bits[group] + reach, infinity)
+        sampled = drawn if total > drawn else 0
+        share = keeps[group] / max(total, 1)
+        found[group], until[group], top = find(part, keeps[group], share, low, high, infinity, sampled, like)
+        if top > infinity:
+            return group
+    kept[:] = 0
+    for group in range(keeps.size):
+        first, end = rows[group], rows[group + 1]
+        total = table[end - 1, START] + table[end - 1, SIZE]
+        counted = kept[first + group : end + group + 1]
+        apply(table[first:end], 0, total, found[group], until[group], pending, counted, like)
+    bits[:] = found
+    return -1
 
 
 @njit

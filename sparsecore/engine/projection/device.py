@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sparsecore.engine.projection.threshold import LAYOUTS, Cut, Digit, Survey
+from sparsecore.engine.projection.threshold import Cut, Digit, Survey, magnitude_bits
 
 PIECE = 2**24  # weights: temporaries of a piece are small compared with large weights, and calls are few
 _FEW = 2**16  # weights: this many may be collected in any case
@@ -32,8 +32,7 @@ class _Piece(NamedTuple):
         return self.start + self.weights.numel()
 
     def magnitudes(self) -> Tensor:
-        layout = LAYOUTS[self.weights.dtype]
-        return self.weights.view(layout.integer) & torch.iinfo(layout.integer).max
+        return magnitude_bits(self.weights)
 
     def competing(self) -> Tensor:
         magnitudes = self.magnitudes()

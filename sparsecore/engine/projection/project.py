@@ -5,15 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from sparsecore.engine.projection import threshold
 from sparsecore.engine.projection.device import DeviceWeights
 from sparsecore.engine.projection.sharded import Ranks, find_cut_together, refuse_together
 from sparsecore.engine.projection.small import FEW, FewWeights
 from sparsecore.engine.projection.threshold import LAYOUTS, Cut, NotANumber, Weights, find_cut, to_magnitude
+
+if TYPE_CHECKING:
+    from sparsecore.engine.projection.cpu import HostGroups
 
 __all__ = ["NotANumber", "Projection", "project_"]
 
@@ -79,52 +84,96 @@ def project_(
     held = [None if each is None else _contiguous(each) for each in given]
     weights = _weights(*held, alone=ranks is None) if tensors else None
     cut, dtype = _find(weights, keep, last) if ranks is None else find_cut_together(weights, keep, ranks)
-    kept, changed = weights.apply(cut) if weights is not None else ((), 0)
-    _write_back(given[:3], held[:3])
-    return Projection(kept, _threshold(cut, dtype), None if masks is None else changed)
+    return _applied(weights, cut, dtype, given[:3], held[:3])
 
 
 class Projector:
-    """Project the same tensors repeatedly; they are inspected once instead of at every step.
+    """Project the same groups of tensors repeatedly, each to its budget; they are inspected once.
 
-    Takes the arguments of `project_` and raises its errors. The addresses of large contiguous tensors in main
-    memory are cached, and refreshed when one of them has moved.
+    groups: the tensors, masks and counts of each, as in `project_`; the counts are complete after `settle`.
+    The addresses of contiguous tensors in main memory are cached, and refreshed when one of them has moved;
+    unless a group is very large, one compiled call projects them all. Raises the errors of `project_` before
+    anything is changed; the position of a `NotANumber` counts through the tensors of all groups.
     """
 
-    def __init__(
-        self,
-        tensors: Sequence[Tensor],
-        masks: Sequence[Tensor] | None = None,
-        counts: Sequence[Tensor] | None = None,
-    ) -> None:
-        self._given = (tensors, masks, counts)
-        self._written = [tensor for part in self._given for tensor in part or ()]
+    def __init__(self, *groups: tuple[Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]]) -> None:
+        self._groups = groups
+        self._written = [tensor for group in groups for part in group for tensor in part]
         self._at: list[int] = []
-        self._weights: Weights | None = None
+        self._last: list[float | None] = [None] * len(groups)
+        self._weights: list[Weights] = []  # of each group; none where they must be read anew at every step
+        self._together: HostGroups | None = None
+        self._pending = 0  # steps not yet added to the counts of the weights in the masks
+
+    def __call__(self, keep: Sequence[int]) -> list[Projection]:
+        """Keep the `keep` largest magnitudes of each group."""
+        at = [tensor.data_ptr() for tensor in self._written]
+        if self._at != at:
+            self._look()
+            self._at = at
+        if self._together is None:
+            return self._one_by_one(keep)
+        done = self._together.project(keep, self._pending)
+        self._pending += 1
+        torch.autograd.graph.increment_version(self._written)
+        dtype = self._together.dtype
+        return [Projection(kept, _threshold(bits, dtype), changed) for bits, kept, changed in done]
+
+    def settle(self) -> None:
+        """Complete the counts: most steps keep most weights, so that many steps are added at once."""
+        for _, masks, counts in self._groups if self._pending else ():
+            for mask, count in zip(masks, counts, strict=True):
+                count.add_(mask, alpha=self._pending)
+        self._pending = 0
 
     @torch.no_grad()
-    def __call__(self, keep: int, last: float | None = None) -> Projection:
-        """Keep the `keep` largest magnitudes; `last` as in `project_`."""
-        if self._weights is None or self._at != [tensor.data_ptr() for tensor in self._written]:
-            self._look()
-        tensors, masks, counts = self._given
-        if self._weights is None:
-            return project_(tensors, keep, last=last, masks=masks, counts=counts)
-        cut, dtype = _find(self._weights, keep, last)
-        kept, changed = self._weights.apply(cut)
-        torch.autograd.graph.increment_version(self._written)
-        return Projection(kept, _threshold(cut, dtype), None if masks is None else changed)
+    def _one_by_one(self, keep: Sequence[int]) -> list[Projection]:
+        held = [[_contiguous(part) for part in group] for group in self._groups]
+        every = self._weights or [_weights(*each, None, alone=True) for each in held]
+        cuts, before = [], 0
+        for weights, budget, last, group in zip(every, keep, self._last, self._groups, strict=True):
+            try:
+                cuts.append(_find(weights, budget, last))
+            except NotANumber as error:
+                raise NotANumber(before + error.position) from error
+            before += len(group[0])
+        done = [
+            _applied(weights, *found, group, copies)
+            for weights, found, group, copies in zip(every, cuts, self._groups, held, strict=True)
+        ]
+        self._last = [each.threshold for each in done]
+        return done
 
     def _look(self) -> None:
-        _check(*self._given, None)
-        self._at, self._weights = [tensor.data_ptr() for tensor in self._written], None
-        few = sum(tensor.numel() for tensor in self._given[0]) <= FEW
-        if not few and all(tensor.is_cpu and tensor.is_contiguous() for tensor in self._written):
-            self._weights = _weights(*self._given, None, alone=True)
+        self.settle()
+        for group in self._groups:
+            _check(*group, None)
+        self._weights, self._together = [], None
+        totals = [sum(tensor.numel() for tensor in tensors) for tensors, _, _ in self._groups]
+        if sum(totals) <= FEW or not all(each.is_cpu and each.is_contiguous() for each in self._written):
+            return
+        from sparsecore.engine.projection.cpu import HostGroups, HostWeights  # as in `_weights`
+
+        self._weights = [HostWeights(*group, None) for group in self._groups]
+        if max(totals) <= threshold.AT_ONCE and len({each.dtype for each in self._weights}) == 1:
+            self._together = HostGroups(self._weights)
 
 
-def _threshold(cut: Cut, dtype: torch.dtype) -> float:
-    return math.inf if cut.bits > LAYOUTS[dtype].infinity else to_magnitude(cut.bits, dtype)
+def _applied(
+    weights: Weights | FewWeights | None,
+    cut: Cut,
+    dtype: torch.dtype,
+    given: Sequence[Sequence[Tensor] | None],
+    held: Sequence[Sequence[Tensor] | None],
+) -> Projection:
+    """Apply a cut; given: the tensors, masks and counts; held: their contiguous copies, or themselves."""
+    kept, changed = weights.apply(cut) if weights is not None else ((), 0)
+    _write_back(given, held)
+    return Projection(kept, _threshold(cut.bits, dtype), None if given[1] is None else changed)
+
+
+def _threshold(bits: int, dtype: torch.dtype) -> float:
+    return math.inf if bits > LAYOUTS[dtype].infinity else to_magnitude(bits, dtype)
 
 
 def _device(tensors: Sequence[Tensor]) -> torch.device:
@@ -192,12 +241,10 @@ def _weights(
 
 
 def _find(weights: Weights | FewWeights | None, keep: int, last: float | None) -> tuple[Cut, torch.dtype]:
-    total = 0 if weights is None else weights.total
-    if not 0 <= keep <= total:
-        raise ValueError(f"keep must be from 0 to {total:,}, the number of weights; got {keep}.")
+    threshold.check_budget(keep, 0 if weights is None else weights.total)
     if weights is None:
         return Cut(LAYOUTS[torch.float32].infinity + 1, 0), torch.float32
-    reserved = total - weights.competing
+    reserved = weights.total - weights.competing
     if reserved > keep:
         raise ValueError(f"reserved marks {reserved:,} positions, more than keep = {keep:,}.")
     if isinstance(weights, FewWeights):

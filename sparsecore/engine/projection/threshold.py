@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 
-AT_ONCE = 2**18  # below this many weights a pass costs less than deciding on the next one
+AT_ONCE = 2**20  # up to this many weights one compiled call finds the cut; more are read step by step
 _SAMPLE = 4096  # at least; else weights^(2/3), where sampling and collecting cost the same
 _GUESS_PART = 32  # the bracket around a guess: ±3 %, more than most steps of training move it
 _MARGINS = (3.0, 6.0)  # standard deviations of a sampled rank: one search in 400 needs the second bracket
@@ -76,6 +76,12 @@ def to_magnitude(bits: int, dtype: torch.dtype) -> float:
     if dtype == torch.bfloat16:
         return struct.unpack("<f", struct.pack("<I", bits << 16))[0]
     return struct.unpack("<" + layout.packed, bits.to_bytes(layout.size, "little"))[0]
+
+
+def magnitude_bits(weights: torch.Tensor) -> torch.Tensor:
+    """Return the bits of the magnitudes as integers of the same order; NaN is above infinity."""
+    integer = LAYOUTS[weights.dtype].integer
+    return weights.view(integer) & torch.iinfo(integer).max
 
 
 class Digit(NamedTuple):
@@ -186,8 +192,19 @@ def _about_guess(last: float | None, dtype: torch.dtype) -> tuple[int, int]:
     """Return a bracket that holds the threshold after a few steps of training; (1, 0) without a guess."""
     if last is None or not last > 0:
         return 1, 0
-    guess, reach = to_bits(last, dtype), (1 << LAYOUTS[dtype].fraction) // _GUESS_PART
-    return max(guess - reach, 0), min(guess + reach, LAYOUTS[dtype].infinity)
+    guess = to_bits(last, dtype)
+    return max(guess - reach(dtype), 0), min(guess + reach(dtype), LAYOUTS[dtype].infinity)
+
+
+def check_budget(keep: int, total: int) -> None:
+    """Raise `ValueError` for a budget that is negative or exceeds the number of weights."""
+    if not 0 <= keep <= total:
+        raise ValueError(f"keep must be from 0 to {total:,}, the number of weights; got {keep}.")
+
+
+def reach(dtype: torch.dtype) -> int:
+    """Return how far from a guess the bracket goes, in bits."""
+    return (1 << LAYOUTS[dtype].fraction) // _GUESS_PART
 
 
 def _brackets(weights: Weights, keep: int) -> Iterator[tuple[int, int]]:

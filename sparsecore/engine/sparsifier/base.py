@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Self
@@ -10,32 +9,22 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from sparsecore.engine.cards import methods
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.frozen.layers import FrozenLayers
 from sparsecore.engine.projection.project import NotANumber, Projection, Projector, project_
-from sparsecore.engine.sparsifier.layers import Layer, Selection, find_layers, innermost, refuse_strangers
+from sparsecore.engine.sparsifier.copies import project_copy
+from sparsecore.engine.sparsifier.layers import Layer, Selection, find_layers, group_members, unwrapped
+from sparsecore.engine.sparsifier.method import Method, Wanted
+from sparsecore.engine.sparsifier.steps import NonFiniteWeights, Steps, chain, refuse_nan, refuse_strangers
+from sparsecore.engine.sparsifier.summary import Summary, reasons, summarise, tell_left_out
 
 
-class NonFiniteWeights(ArithmeticError):
-    """An optimiser step left a NaN in a weight; `layer` names the parameter. Nothing was projected."""
-
-    def __init__(self, layer: str) -> None:
-        self.layer = layer
-        super().__init__(f"the weight {layer} has a NaN after the optimiser's step; nothing was changed.")
-
-
-class Sparsifier(ABC):
+class Sparsifier(Method):
     """Holds the weights to a constraint after every step of any `torch.optim` optimiser.
 
     After `attach`, a hook projects after each `optimizer.step()`; the training loop stays as it is.
-    A method has independent parts and overrides those in which it differs:
-      `groups`   which weights share a budget,
-      `budgets`  the weights that each group keeps at the current `step` (budget and schedule),
-      `scores`   the values compared in place of |w| (a neuron's norm in its whole row prunes neurons),
-      `reserved` the weights that survive at any score,
-      `select`   the support itself, for methods that drop and regrow,
-      `due`      the steps at which the support is chosen anew; in between it is held,
-      `penalty`  a term of the loss.
+    `Method` has the parts that a method overrides; one that drops and regrows overrides `select` too.
 
     layers: every weight tensor in the order of the network, embeddings included.
     counts: the retention count of every weight of `layers`, int32: the steps after which it was kept.
@@ -47,8 +36,6 @@ class Sparsifier(ABC):
     freeze_at, freeze_settled: freeze automatically at this step, or after this many steps without a change.
     frozen: the layers with a fixed support; None while it may change. density: ρ now; 1 without a constraint.
     """
-
-    density: float = 1.0
 
     def __init__(self, layers: Selection | None = None) -> None:
         self.selection = layers
@@ -63,12 +50,18 @@ class Sparsifier(ABC):
         self.frozen: FrozenLayers | None = None
         self.optimizer: torch.optim.Optimizer | None = None
         self._handles: list[Any] = []
-        self._projectors: dict[str, Projector] = {}
+        self._steps: Steps | None = None
+        self._summary: Summary | None = None
+        self._projector: Projector | None = None
+        self._members: dict[str, list[int]] = {}
+        self._places: list[int] = []  # the members of all groups, one group after the other
         self._counts: list[Tensor] = []
         self._held = self._exempt = 0  # steps not yet added to the counts of held and of exempt weights
 
     @property
     def counts(self) -> list[Tensor]:
+        if self._projector is not None:
+            self._projector.settle()
         for layer, count, mask in zip(self.layers, self._counts, self.masks, strict=True):
             if layer.group is None:
                 count.add_(self._exempt)
@@ -77,75 +70,53 @@ class Sparsifier(ABC):
         self._held = self._exempt = 0
         return self._counts
 
-    # -- what a method overrides --------------------------------------------------------------------------
-
-    @classmethod
-    def arguments(cls, config: RunConfig) -> dict[str, Any]:
-        """Return constructor arguments for a run, in addition to those of the card."""
-        return {}
-
-    def follow(self, config: RunConfig, before: RunConfig, own: Sequence[str] = ()) -> None:
-        """Apply live parameters that have changed since `before`; own: those of its card."""
-        for name in own:
-            setattr(self, name, getattr(config, name))
-
-    @abstractmethod
-    def groups(self, layers: Sequence[Layer]) -> list[str | None]:
-        """Return the group of each layer, None for one that is not pruned."""
-
-    @abstractmethod
-    def budgets(self) -> dict[str, int]:
-        """Return the exact number of weights that each group keeps at the current step."""
-
-    def scores(self, group: str, places: Sequence[int], keep: int) -> list[Tensor] | None:
-        """Return a score for each weight of these layers, the largest survive; None for |w|."""
-        return None
-
-    def reserved(self, group: str, places: Sequence[int], keep: int) -> list[Tensor] | None:
-        """Masks of the weights of these layers that survive in any case, within the budget; None for none."""
-        return None
-
-    def relaxed(self) -> list[str]:
-        """Return the groups with more reserved weights than budget, where the minimum is relaxed."""
-        return []
-
-    def before_cut(self, place: int) -> Tensor | None:
-        """The iterate of a layer before the last cut, if the method keeps one apart from the weight."""
-        return None
-
-    def due(self) -> bool:
-        """Whether the support is chosen anew at this step; held otherwise."""
-        return True
-
-    def penalty(self) -> Tensor | float:
-        """What the method adds to the loss; the training loop adds it."""
-        return 0.0
-
     def select(self, group: str, places: Sequence[int], keep: int) -> Projection:
         """Choose the support of a group: overwrite its `masks` and set all other weights to zero.
 
         Also adds one to the `counts` of what is kept. The default keeps the `keep` largest scores.
         """
-        scores, reserved = self.scores(group, places, keep), self.reserved(group, places, keep)
-        last = self.thresholds.get(group)
-        if scores is None and reserved is None:
-            return self._projector(group, places)(keep, last)
-        weights = [self.layers[p].weight for p in places]
-        shared = {"masks": [self.masks[p] for p in places], "counts": [self._counts[p] for p in places]}
-        shared |= {"reserved": reserved, "last": last}
+        return self._select(group, places, keep, self._wanted(group, places, keep))
+
+    def _wanted(self, group: str, places: Sequence[int], keep: int) -> Wanted:
+        return self.scores(group, places, keep), self.reserved(group, places, keep)
+
+    def _select(self, group: str, places: Sequence[int], keep: int, wanted: Wanted) -> Projection:
+        scores, reserved = wanted
+        weights, masks, counts = self._tensors(places)
+        shared = {"masks": masks, "counts": counts, "reserved": reserved, "last": self.thresholds.get(group)}
         if scores is None:
             return project_(weights, keep, **shared)
         done = project_([score.detach().clone() for score in scores], keep, **shared)
-        for weight, mask in zip(weights, shared["masks"], strict=True):
+        for weight, mask in zip(weights, masks, strict=True):
             weight.masked_fill_(~mask, 0.0)
         return done
 
-    def _projector(self, group: str, places: Sequence[int]) -> Projector:
-        if group not in self._projectors:
-            weights = [self.layers[p].weight for p in places]
-            masks, counts = [self.masks[p] for p in places], [self._counts[p] for p in places]
-            self._projectors[group] = Projector(weights, masks, counts)
-        return self._projectors[group]
+    def _tensors(self, places: Sequence[int]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        weights = [self.layers[place].weight for place in places]
+        return weights, [self.masks[place] for place in places], [self._counts[place] for place in places]
+
+    def _select_all(self, members: dict[str, list[int]], budgets: dict[str, int]) -> list[Projection]:
+        """Choose the support of every group: by one call where all compare magnitudes alone."""
+        asked: dict[str, Wanted] = {}
+        if type(self).select is Sparsifier.select:
+            for group, places in members.items():
+                asked[group] = self._wanted(group, places, budgets[group])
+                if asked[group] != (None, None):
+                    break
+            else:
+                if self._projector is None:
+                    self._projector = Projector(*map(self._tensors, members.values()))
+                return self._projector([budgets[group] for group in members])
+        if self._projector is not None:
+            self._projector.settle()  # with the masks of then
+        if len(members) > 1:
+            refuse_nan(self.layers)
+        return [
+            self._select(group, places, budgets[group], asked.pop(group))
+            if group in asked
+            else self.select(group, places, budgets[group])
+            for group, places in members.items()
+        ]
 
     # -- attaching ----------------------------------------------------------------------------------------
 
@@ -157,48 +128,81 @@ class Sparsifier(ABC):
     def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer, blocks: Sequence[str] = ()) -> Self:
         """Hook the optimiser; `blocks` are glob patterns of modules that each count as one layer.
 
-        Nothing is pruned before the first step. Models inside `torch.compile` or DistributedDataParallel,
-        and optimisers inside the wrappers of Lightning and Accelerate, are looked into.
+        Nothing is pruned before the first step. Models inside `torch.compile` or DistributedDataParallel
+        are looked into. Of an optimiser in wrappers (Accelerate, Lightning, Lookahead, SAM) give the
+        outermost: the constraint holds after its step. An optimiser that was loaded from a checkpoint of the
+        same constraint goes on with the step it was saved at. `summary` reports what is constrained.
 
-        Raises `ValueError` when attached already, when the model has no weight to prune, or when the
-        optimiser does not hold a weight that is to be pruned.
+        Raises `ValueError` when attached already, when the model has no weight to prune, when a chosen weight
+        cannot be held (dtype, memory, layout), or when the optimiser does not hold one.
         """
         if self.attached:
             raise ValueError("this sparsifier is already attached; call detach() first.")
-        optimizer = innermost(optimizer)
         found = find_layers(model, self.selection, blocks)
         if not any(layer.prunable for layer in found):
-            raise ValueError("the model has no weights to prune: no linear or convolution layer was chosen.")
+            raise ValueError(f"the model has no weights to prune: {reasons(model)}.")
         layers = [replace(layer, group=group) for layer, group in zip(found, self.groups(found), strict=True)]
-        refuse_strangers(layers, optimizer)
-        self.layers = layers
+        refuse_strangers(layers, chain(optimizer)[-1])
+        self.layers, self._members = layers, group_members(layers)
+        self._places = [place for group in self._members.values() for place in group]
         self._counts = [torch.zeros_like(layer.weight, dtype=torch.int32) for layer in self.layers]
         self.masks = [torch.ones_like(layer.weight, dtype=torch.bool) for layer in self.layers]
         self.kept = [layer.weight.numel() for layer in self.layers]
-        self.thresholds, self.jaccard, self._projectors = {}, 1.0, {}
+        self.thresholds, self.jaccard, self._projector = {}, 1.0, None
         self.step = self.changed = self.still = self._held = self._exempt = 0
         self._hook(optimizer)
+        self._resume(self._steps.saved_step() or 0)
+        self._summary = summarise(unwrapped(model), self.layers, self.step)
+        tell_left_out(self._summary)
         return self
 
     def _hook(self, optimizer: torch.optim.Optimizer) -> None:
-        self.optimizer = optimizer
-        self._handles = [optimizer.register_step_post_hook(lambda *_: self.project())]
+        self._steps, self._handles = Steps(self, optimizer), []
+        self.optimizer = self._steps.inner
+
+    def _resume(self, step: int) -> None:
+        """Go on at the step of a loaded optimiser, with the support of the loaded weights."""
+        self.step = step
+        for place, (layer, mask) in enumerate(zip(self.layers, self.masks, strict=True)):
+            if step and layer.group is not None:
+                self.kept[place] = int(mask.copy_(layer.weight.detach() != 0).count_nonzero())
+        if step and self._ready_to_freeze():
+            self.freeze()
+
+    def hold(self, place: int, weight: nn.Parameter) -> None:
+        """Hold another parameter in place of a layer's weight."""
+        _, self._projector = self.counts, None  # settled with the masks and counts of then
+        if self.frozen is not None:
+            self.frozen.hold(self.layers[place].weight, weight)
+        self.layers[place] = replace(self.layers[place], weight=weight)
+        for given in (self.masks, self._counts):
+            given[place] = given[place].to(weight.device)
+
+    def summary(self) -> Summary:
+        """Report which weights are constrained, which are not and why, and their share of all."""
+        if self._summary is None:
+            raise ValueError("there is nothing to report yet: call attach() first.")
+        return self._summary
+
+    def project_copy(self, model: nn.Module) -> nn.Module:
+        """Apply the present budgets to a copy of the model, such as an average of its weights, in place.
+
+        The copy may be an `AveragedModel`. Raises `ValueError` where it lacks a weight of the attached model.
+        """
+        project_copy(self, model)
+        return model
 
     def detach(self) -> None:
         """Leave ordinary parameters: no step is projected any more. The zeros stay where they are."""
         if self.frozen is not None:
             self.unfreeze()
-        for handle in self._handles:
+        for handle in (*self._handles, *([self._steps] if self._steps is not None else [])):
             handle.remove()
-        self._handles, self.optimizer = [], None
+        self._handles, self._steps, self.optimizer = [], None, None
 
     def members(self) -> dict[str, list[int]]:
         """The places in `layers` of each group's weights."""
-        members: dict[str, list[int]] = {}
-        for place, layer in enumerate(self.layers):
-            if layer.group is not None:
-                members.setdefault(layer.group, []).append(place)
-        return members
+        return self._members
 
     def constrained(self) -> int:
         """K: the number of weights under the constraint."""
@@ -226,28 +230,17 @@ class Sparsifier(ABC):
     def _choose_support(self) -> None:
         if self._held:
             _ = self.counts  # what was held is counted with the masks of then
-        budgets, members = self.budgets(), self.members()
-        if len(members) > 1:
-            self._refuse_nan()
-        changed, all_kept, thresholds = 0, list(self.kept), {}
-        for group, places in members.items():
-            try:
-                done = self.select(group, places, budgets[group])
-            except NotANumber as error:
-                raise NonFiniteWeights(self.layers[places[error.position]].name) from error
-            thresholds[group] = done.threshold
-            changed += done.changed or 0
-            for place, kept in zip(places, done.kept, strict=True):
-                all_kept[place] = kept
-        self.note(all_kept, thresholds, changed)
-
-    def _refuse_nan(self) -> None:
-        """Before the first of several groups is changed; a single group is looked at by the projection."""
-        for layer in self.layers:
-            # A sum carries a NaN along; infinities of both signs make one too, so look closer then.
-            suspect = layer.group is not None and bool(layer.weight.sum().isnan())
-            if suspect and bool(layer.weight.isnan().any()):
-                raise NonFiniteWeights(layer.name)
+        try:
+            done = self._select_all(self._members, self.budgets())
+        except NotANumber as error:
+            raise NonFiniteWeights(self.layers[self._places[error.position]].name) from error
+        kept = list(self.kept)
+        for place, left in zip(self._places, (left for each in done for left in each.kept), strict=True):
+            kept[place] = left
+        thresholds = [each.threshold for each in done]
+        self.note(
+            kept, dict(zip(self._members, thresholds, strict=True)), sum(each.changed or 0 for each in done)
+        )
 
     def _hold(self) -> None:
         for layer, mask in zip(self.layers, self.masks, strict=True):
@@ -271,8 +264,7 @@ class Sparsifier(ABC):
 
     def constrained_kept(self) -> int:
         """How many weights under the constraint are in the support."""
-        pairs = zip(self.kept, self.layers, strict=True)
-        return sum(kept for kept, layer in pairs if layer.group is not None)
+        return sum([self.kept[place] for place in self._places])
 
     def _ready_to_freeze(self) -> bool:
         on_time = self.freeze_at is not None and self.step >= self.freeze_at
@@ -331,15 +323,28 @@ class Sparsifier(ABC):
         self.kept = [int(mask.count_nonzero()) for mask in self.masks]
         self.step, self.still = state["step"], state["still"]
         self.thresholds = dict(state["thresholds"])
+        self._steps.seen()
         if state["frozen"]:
             self.freeze()
             if computed := state.get("frozen_layers"):  # states saved before there was a choice have none
                 self.frozen.choose(computed)
 
     def __getstate__(self) -> dict[str, Any]:  # a copy hooks the optimiser that was copied with it
-        return self.__dict__ | {"_handles": [], "_projectors": {}}
+        _ = self.counts  # settled by the projector, which is not copied
+        return self.__dict__ | {"_handles": [], "_projector": None, "_steps": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if self.optimizer is not None:
             self._hook(self.optimizer)
+
+
+def make(config: RunConfig) -> Sparsifier:
+    """The sparsifier of a config's method, made with the arguments and the parameters of its card.
+
+    A `CardError` where its class cannot be used.
+    """
+    card = methods()[config.method]
+    found = card.load(Sparsifier)
+    own = {name: getattr(config, name) for name in card.own}
+    return found(**found.arguments(config) | card.arguments | own)

@@ -30,8 +30,7 @@ def erk(density: float, shapes: Mapping[str, Sequence[tuple[int, ...]]]) -> dict
     """Erdős–Rényi-Kernel budgets: small layers stay denser, the whole keeps exactly round(ρ·K).
 
     density: ρ in (0, 1], of all K weights together.
-    shapes: the shapes of each group's weight tensors: (out, in) of a matrix, (out, in, height, width) of a
-    convolution kernel, any number of dimensions from 1.
+    shapes: of each group's weight tensors, such as (out, in) or (out, in, height, width).
 
     The raw score of a tensor is (sum of its dimensions) / (product of its dimensions); its density is that
     score times one factor ε common to all (Mocanu et al., 2018, for matrices; Evci et al., 2020,
@@ -41,12 +40,11 @@ def erk(density: float, shapes: Mapping[str, Sequence[tuple[int, ...]]]) -> dict
     more than it has is kept whole, and ε grows until the others have taken up the surplus. What rounding
     down leaves goes to the largest fractions, equal ones in the order given. All of it is exact arithmetic.
 
-    Raises `ValueError` for a density outside (0, 1], a shape without dimensions or a dimension below 1.
+    Raises `ValueError` for a density outside (0, 1].
 
     >>> erk(0.1, {"fc1": [(100, 10)], "fc2": [(100, 100)], "fc3": [(2, 100)]})
     {'fc1': 326, 'fc2': 594, 'fc3': 200}
     """
-    _check_shapes(shapes)
     sizes = {group: sum(math.prod(shape) for shape in tensors) for group, tensors in shapes.items()}
     spans = {group: sum(sum(shape) for shape in tensors) for group, tensors in shapes.items()}
     total = round(check_density(density) * sum(sizes.values()))
@@ -74,15 +72,6 @@ def _largest_remainder(total: int, shares: Mapping[str, Fraction]) -> dict[str, 
     return budgets
 
 
-def _check_shapes(shapes: Mapping[str, Sequence[tuple[int, ...]]]) -> None:
-    for group, tensors in shapes.items():
-        for shape in tensors:
-            if not shape or min(shape) < 1:
-                raise ValueError(
-                    f"a shape has at least one dimension, each at least 1; {group} has {tuple(shape)}."
-                )
-
-
 def mapping(densities: Mapping[str, float], weights: Mapping[str, int]) -> dict[str, int]:
     """The budget s = round(ρ·K) of each group, ρ that of the first pattern which matches its name.
 
@@ -96,21 +85,18 @@ def mapping(densities: Mapping[str, float], weights: Mapping[str, int]) -> dict[
     >>> mapping({"blocks.0": 0.5, "blocks.*": 0.1}, {"blocks.0": 1_000, "blocks.1": 1_000})
     {'blocks.0': 500, 'blocks.1': 100}
     """
-    names = ", ".join(weights)
     for pattern in densities:
         if not any(fnmatchcase(group, pattern) for group in weights):
-            raise ValueError(f"the pattern {pattern!r} matches no group; the groups are {names}.")
-    return {
-        group: round(check_density(densities[_first_match(group, densities)]) * count)
-        for group, count in weights.items()
-    }
-
-
-def _first_match(group: str, densities: Mapping[str, float]) -> str:
-    for pattern in densities:
-        if fnmatchcase(group, pattern):
-            return pattern
-    raise ValueError(
-        f"no pattern matches the group {group}; the patterns are {', '.join(densities)}. "
-        "Add one for it, or '*' at the end for the rest."
-    )
+            raise ValueError(
+                f"the pattern {pattern!r} matches no group; the groups are {', '.join(weights)}."
+            )
+    budgets: dict[str, int] = {}
+    for group, count in weights.items():
+        density = next((ρ for pattern, ρ in densities.items() if fnmatchcase(group, pattern)), None)
+        if density is None:
+            raise ValueError(
+                f"no pattern matches the group {group}; the patterns are {', '.join(densities)}. "
+                "Add one for it, or '*' at the end for the rest."
+            )
+        budgets[group] = round(check_density(density) * count)
+    return budgets

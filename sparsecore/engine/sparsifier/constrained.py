@@ -4,17 +4,56 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
-from sparsecore.engine.config import RunConfig, densities_of_layers
+from sparsecore.engine.config import RunConfig
+from sparsecore.engine.parameters import densities_of_layers
 from sparsecore.engine.sparsifier import schedules
 from sparsecore.engine.sparsifier.base import Sparsifier
 from sparsecore.engine.sparsifier.budgets import check_density, erk, mapping, uniform
-from sparsecore.engine.sparsifier.keep_alive import KeepAlive, reserve
 from sparsecore.engine.sparsifier.layers import Layer, Selection, group_shapes, group_sizes, spared
 from sparsecore.engine.sparsifier.schedules import Constant, Schedule
+
+SIGNED = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}  # bytes of a weight → its bits
+
+
+@dataclass(frozen=True)
+class KeepAlive:
+    """The least number of weights kept in every layer, and in the row of every output neuron.
+
+    The exact total stays what the budget says: a floor moves weights, it adds none. Where a layer or a row
+    has fewer weights than its floor, all of it is kept. 0 and 0 is no floor.
+
+    Raises `ValueError` for a negative or broken number.
+    """
+
+    layer: int = 0
+    neuron: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("layer", "neuron"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise ValueError(f"keep_alive takes whole numbers from 0; got {name}={value!r}.")
+
+    def __bool__(self) -> bool:
+        return self.layer > 0 or self.neuron > 0
+
+    def total(self, shapes: Sequence[tuple[int, ...]]) -> int:
+        """Count the weights that the minimums reserve in weights of these shapes, (outputs, …).
+
+        >>> KeepAlive(neuron=1, layer=5).total([(3, 4), (8, 2)])
+        13
+        """
+        total = 0
+        for outputs, *inputs in shapes:
+            row = torch.Size(inputs).numel()
+            total += min(outputs * row, max(self.layer, outputs * min(self.neuron, row)))
+        return total
 
 
 class Constrained(Sparsifier):
@@ -74,8 +113,8 @@ class Constrained(Sparsifier):
             "freeze_settled": config.freeze_settled or None,
         }
 
-    def follow(self, config: RunConfig, before: RunConfig, own: Sequence[str] = ()) -> None:
-        super().follow(config, before, own)
+    def follow(self, config: RunConfig, before: RunConfig) -> None:
+        super().follow(config, before)
         self.keep_alive, self.freeze_at = _floors_of(config), config.freeze_at
         if config.density != before.density:
             self.unfreeze()  # a frozen support is chosen anew, once, for another density
@@ -121,15 +160,11 @@ class Constrained(Sparsifier):
 
     def groups(self, layers: Sequence[Layer]) -> list[str | None]:
         free = spared(layers, self.exempt)
-        groups = [
-            None if not layer.prunable or layer.block in free else self._group(layer) for layer in layers
-        ]
-        if not any(groups):
+        held = [layer.prunable and layer.block not in free for layer in layers]
+        if not any(held):
             raise ValueError("there is no layer to prune: all layers are exempt.")
-        return groups
-
-    def _group(self, layer: Layer) -> str:
-        return "global" if self.scope == "global" else layer.block
+        names = ["global" if self.scope == "global" else layer.block for layer in layers]
+        return [name if taken else None for name, taken in zip(names, held, strict=True)]
 
     def budgets(self) -> dict[str, int]:
         if isinstance(self._density, Mapping):
@@ -142,9 +177,20 @@ class Constrained(Sparsifier):
 
     def floors_exceed(self, places: Sequence[int], keep: int) -> bool:
         """Whether the floors of these layers together ask for more than `keep` weights."""
-        if not self.keep_alive:
-            return False
-        return self.keep_alive.total([tuple(self.layers[p].weight.shape) for p in places]) > keep
+        pairs = zip(places, self._floors(places), strict=True)
+        return sum(floor.total([tuple(self.layers[p].weight.shape)]) for p, floor in pairs) > keep
+
+    def _floors(self, places: Sequence[int]) -> list[KeepAlive]:
+        """The minimum of each layer: that of `keep_alive`, or what the layer itself needs."""
+        own, floors = self.keep_alive, [self.layers[p].floors for p in places]
+        return [KeepAlive(max(own.layer, layer), max(own.neuron, row)) for layer, row in floors]
+
+    def _minimum(self, places: Sequence[int]) -> list[Tensor]:
+        pairs = zip(places, self._floors(places), strict=True)
+        return [reserve(self.layers[p].weight, floor) for p, floor in pairs]
+
+    def _has_floors(self, places: Sequence[int]) -> bool:
+        return bool(self.keep_alive) or any(self.layers[p].floors[0] for p in places)
 
     def relaxed(self) -> list[str]:
         """Return the groups with a larger minimum than budget, where the minimum is relaxed."""
@@ -154,20 +200,25 @@ class Constrained(Sparsifier):
         ]
 
     def reserved(self, group: str, places: Sequence[int], keep: int) -> list[Tensor] | None:
-        if not self.keep_alive or self.floors_exceed(places, keep):
+        if not self._has_floors(places) or self.floors_exceed(places, keep):
             return None
-        return reserve([self.layers[p].weight for p in places], self.keep_alive)
+        return self._minimum(places)
 
     def scores(self, group: str, places: Sequence[int], keep: int) -> list[Tensor] | None:
         """|w|; where the floors ask for more than the budget, of what they ask for only."""
-        if not self.floors_exceed(places, keep):
+        if not self._has_floors(places) or not self.floors_exceed(places, keep):
             return None
+        if normed := [self.layers[p].name for p in places if self.layers[p].floors[0]]:
+            raise ValueError(
+                f"the budget of {keep:,} in {group} leaves rows without a weight, which weight_norm or "
+                f"spectral_norm of {', '.join(normed)} would divide by 0: raise the density or exempt them."
+            )
         if not self._warned:
             self._warned = True
             excess = f"keep_alive reserves more weights in {group} than its budget of {keep:,}"
             warnings.warn(f"{excess}: the largest are kept.", stacklevel=2)
         weights = [self.layers[p].weight.detach() for p in places]
-        minimum = reserve(weights, self.keep_alive)
+        minimum = self._minimum(places)
         # A NaN stays one, wherever it is: the projection refuses it.
         return [
             w.abs().masked_fill_(~(mask | w.isnan()), 0.0) for w, mask in zip(weights, minimum, strict=True)
@@ -199,3 +250,36 @@ def _exempt(config: RunConfig) -> tuple[str, ...] | None:
 
 def _floors_of(config: RunConfig) -> KeepAlive:
     return KeepAlive(layer=config.keep_alive_layer, neuron=config.keep_alive)
+
+
+def reserve(weight: Tensor, floor: KeepAlive) -> Tensor:
+    """Select the largest weights of a tensor (outputs, …) that satisfy the minimums: a boolean mask.
+
+    Of each row the largest `floor.neuron`; then the largest others until there are `floor.layer`.
+    With these first and the largest of the rest after them, the projection stays exact: the minimums are
+    nested (row in layer in group), and for nested minimums taking the largest, inside out, is optimal.
+    Ties go to the lower index.
+
+    >>> reserve(torch.tensor([[5.0, 4.0], [1.0, 2.0]]), KeepAlive(neuron=1)).tolist()
+    [[True, False], [False, True]]
+    """
+    # Magnitudes order as their bits do, and one bit pattern above infinity's marks what is taken already.
+    integer = SIGNED[weight.element_size()]
+    bits = weight.detach().contiguous().view(integer) & torch.iinfo(integer).max
+    rows = bits.reshape(len(bits), -1)
+    taken = _largest(rows, floor.neuron)
+    if floor.layer > int(taken.count_nonzero()):
+        marked = rows.masked_fill(taken, torch.iinfo(integer).max)
+        taken = _largest(marked.reshape(1, -1), floor.layer).view_as(rows)
+    return taken.view(weight.shape)
+
+
+def _largest(rows: Tensor, count: int) -> Tensor:
+    """Where the `count` largest of each row are; equal ones by index."""
+    count = min(count, rows.shape[1])
+    if count == 0:
+        return torch.zeros_like(rows, dtype=torch.bool)
+    least = rows.topk(count, dim=1, sorted=False).values.min(dim=1, keepdim=True).values
+    above, equal = rows > least, rows == least
+    missing = count - above.sum(dim=1, keepdim=True)
+    return above | (equal & (equal.cumsum(dim=1) <= missing))

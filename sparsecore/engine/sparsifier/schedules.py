@@ -41,9 +41,7 @@ def _check_whole(name: str, value: object, least: int) -> None:
 
 @dataclass(frozen=True)
 class Constant(_Checked):
-    """The same density at every step, as in the thesis.
-
-    density: ρ in (0, 1]. Raises `ValueError` for any other.
+    """The same density ρ in (0, 1] at every step, as in the thesis; raises `ValueError` for any other.
 
     >>> Constant(0.1)(5_000)
     0.1
@@ -80,11 +78,9 @@ class _Ramp(_Checked, ABC):
 class Linear(_Ramp):
     """A straight line: end + (start − end)(1 − t), t the share of the steps done.
 
-    start, end: densities in (0, 1]; either may be the larger one.
-    steps: how many steps the way takes, at least 1. begin: the step at which it begins; before it, `start`
-    holds, from `begin + steps` on exactly `end`.
-
-    Raises `ValueError` for values outside these. The exponent 1 of Zhu & Gupta (2017).
+    start, end: densities in (0, 1]; either may be the larger one. steps: of the way, at least 1. begin: the
+    step at which it begins; before it, `start` holds, from `begin + steps` on exactly `end`. Raises
+    `ValueError` for values outside these. The exponent 1 of Zhu & Gupta (2017).
 
     >>> [round(Linear(1.0, 0.2, steps=4)(step), 3) for step in (0, 1, 2, 4, 9)]
     [1.0, 0.8, 0.6, 0.2, 0.2]
@@ -129,10 +125,8 @@ class Cosine(_Ramp):
 class Cyclic(_Checked):
     """A cosine that swings from `start` to `end` and back: what was pruned in error gets room to return.
 
-    start, end: densities in (0, 1]. period: steps of a whole swing, there and back, at least 2.
-    cycles: how many times `end` is reached. The last time it stays: from `begin + (cycles − ½)·period` on
-    the density is exactly `end`. None: it swings for ever. begin: as in `Linear`.
-
+    start, end, begin: as in `Linear`. period: steps of a whole swing, there and back, at least 2. cycles: how
+    many times `end` is reached; from `begin + (cycles − ½)·period` on it stays. None: it swings for ever.
     Raises `ValueError` for values outside these. The periodic schedule of Srinivas et al. (2022), "Cyclical
     pruning for sparse neural networks"; theirs jumps back to `start`, this one returns as it went, since a
     jump hands the budget to weights that are all still zero.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,13 @@ class Task(ABC):
     blocks: glob patterns of the modules that each count as one layer.
     record_every: steps between two records of loss and sparsity, of the card.
     measure_every: steps between two measurements of the metrics; as often, unless a task says otherwise.
+    early_measurements: further steps with a measurement, for the curves only: they end no run.
     patience: measurements without a better `watched` metric after which training ends; None for never.
     planned_steps: of the size's plan, the last step of a config that names none; None without a plan.
     """
 
     blocks: tuple[str, ...] = ()
+    early_measurements: Collection[int] = ()
     patience: int | None = None
     planned_steps: int | None = None
 
@@ -127,3 +129,11 @@ class Task(ABC):
     def tensor(self, values: np.ndarray, dtype: torch.dtype = torch.float32) -> Tensor:
         """Values as a tensor on the task's device."""
         return torch.as_tensor(values, dtype=dtype, device=self.device)
+
+
+def build(config: RunConfig, device: torch.device, home: Path | None = None) -> Task:
+    """Build the task of a config, of the class that its card names; raises `CardError` for an unusable class.
+
+    home: the folder of kept texts and of the token cache.
+    """
+    return tasks()[config.task].load(Task)(config, device, home)

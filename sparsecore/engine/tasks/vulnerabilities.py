@@ -19,13 +19,13 @@ from sparsecore.corpora.tokens import UNKNOWN, build_vocabulary, encode, pack_wo
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.tasks.base import Arrays, Metrics, Task
 from sparsecore.engine.tasks.networks import TextClassifier
-from sparsecore.engine.tasks.texts.batches import by_length, waste
 from sparsecore.engine.tasks.texts.grading import VOCABULARY, evaluating, logits_of
 from sparsecore.engine.tasks.texts.scores import confuse, scores, weights_of
 from sparsecore.engine.tasks.texts.shapes import Shape, pace
-from sparsecore.engine.tasks.texts.splits import Parts, random_split, time_split
+from sparsecore.engine.tasks.texts.splits import Parts, by_length, random_split, time_split, waste
 
 PATIENCE = 5  # measurements without a better accuracy (thesis, section 3.3.3: epochs)
+EARLY_PARTS = (16, 8, 4, 2)  # of the first interval between two measurements, for further ones
 LEAST_STEPS = 100  # between two measurements: an epoch of a few hundred texts is too short to judge by
 FINALLY_EVALUATED = 2_000
 
@@ -53,6 +53,8 @@ class Vulnerabilities(Task):
         self.class_weights = self.tensor(weights_of(labels[self.parts["train"]], config.class_weights))
         self.steps_an_epoch = -(-len(self.parts["train"]) // self.shape.batch)
         self.measure_every = -(-LEAST_STEPS // self.steps_an_epoch) * self.steps_an_epoch
+        # Most is learned before the first of them.
+        self.early_measurements = [self.measure_every // part for part in EARLY_PARTS]
         if self.shape.epochs is not None:
             self.planned_steps = self.shape.epochs * self.steps_an_epoch
         self.model = self.initialise(lambda: self.shape.network(len(self.vocabulary), config.dropout))

@@ -13,10 +13,8 @@ from sparsecore.engine.analysis.stationarity import stationarity
 from sparsecore.engine.cards import methods
 from sparsecore.engine.config import RunConfig, parameters_of
 from sparsecore.engine.devices import resolve_device
-from sparsecore.engine.methods import registry
-from sparsecore.engine.sparsifier.base import NonFiniteWeights, Sparsifier
-from sparsecore.engine.tasks import registry as tasks
-from sparsecore.engine.tasks.base import Metrics
+from sparsecore.engine.sparsifier.base import NonFiniteWeights, Sparsifier, make
+from sparsecore.engine.tasks.base import Metrics, build
 from sparsecore.engine.training import checkpoint as checkpointing
 from sparsecore.engine.training.before_step import BeforeStep, uncut
 from sparsecore.engine.training.endings import Ending, Endings
@@ -39,7 +37,7 @@ class Training:
 
     def __init__(self, config: RunConfig, home: Path | None = None) -> None:
         self.device = resolve_device(config.device)
-        self.task = tasks.build(config, self.device, home)
+        self.task = build(config, self.device, home)
         if self.task.planned_steps is not None:
             self.task.config = config = config.planned(self.task.planned_steps)
         self.config = config
@@ -61,7 +59,7 @@ class Training:
         return [mask.clone() for mask in self.sparsifier.masks]
 
     def _attach(self, config: RunConfig) -> Sparsifier:
-        sparsifier = registry.make(config)
+        sparsifier = make(config)
         return sparsifier.attach(self.task.model, self.optimizer, blocks=self.task.blocks)
 
     def advance(self) -> Ending | None:
@@ -97,7 +95,8 @@ class Training:
     @property
     def is_recorded(self) -> bool:
         """Whether this step is one with a record."""
-        return not (self.step % self.task.record_every and self.step % self.task.measure_every)
+        due = not (self.step % self.task.record_every and self.step % self.task.measure_every)
+        return due or self.step in self.task.early_measurements
 
     def record(self) -> tuple[Record, Ending | None]:
         """The scalars of this step, and the ending that only a measurement can find."""
@@ -114,9 +113,10 @@ class Training:
         if self.config.certificate == "live" and self.step % (CERTIFY_RECORDS * self.task.record_every) == 0:
             self.certificate = self.certify()
             values["certificate"] = {name: self.certificate[name] for name in CURVES}
-        ending = None
-        if self.step % self.task.measure_every == 0:
+        ending, due = None, self.step % self.task.measure_every == 0
+        if due or self.step in self.task.early_measurements:
             self.measured = values["metrics"] = self.task.metrics()
+        if due:
             ending = self.endings.after_measurement(self.step, self.measured, self.sparsifier)
         return Record(self.step, values), ending
 
@@ -154,7 +154,7 @@ class Training:
         if config.method != before.method:
             self._change_method()
         else:
-            registry.follow(self.sparsifier, config, before)
+            self.sparsifier.follow(config, before)
 
     def _change_method(self) -> None:
         """Another sparsifier on the same network; the retention counts and the steps go on."""

@@ -11,7 +11,6 @@ from typing import Any
 
 from sparsecore.engine.config import PAPER_METHODS
 from sparsecore.figures.style import colour
-from sparsecore.paper.assumptions import assumptions_of
 from sparsecore.paper.comparison import (
     ACCURACY_HOLDS,
     COLUMNS,
@@ -21,7 +20,7 @@ from sparsecore.paper.comparison import (
     MeanInterval,
     Side,
 )
-from sparsecore.paper.reasons import reasons
+from sparsecore.paper.reasons import assumptions_of, reasons
 from sparsecore.paper.reproduction import ReproducedRun, Reproduction
 from sparsecore.paper.thesis import PaperTable
 from sparsecore.words import Say
@@ -34,37 +33,27 @@ BREAK_KEYS = {(True, True): "at", (False, True): "first", (True, False): "never"
 COLUMN_HEADS = ("density", "train", "test_paper", "test_ours", "difference", "state", "why")
 
 
-def no_link(_trial: ReproducedRun) -> None:
-    """Give a run no link."""
-    return
-
-
-def comparison_tables(comparison: Comparison, say: Say, link: Link = no_link) -> str:
+def comparison_tables(comparison: Comparison, say: Say, link: Link | None = None) -> str:
     """Return one HTML table per column: a row per density with printed value, ours, and the reasons."""
-    parts = []
     widths = "<colgroup>" + "".join(f'<col class="sp-col-{head}">' for head in COLUMN_HEADS) + "</colgroup>"
-    for column in COLUMNS:
-        cells = comparison.column(column)
-        if not cells:
-            continue
+    heads = "".join(f'<th scope="col">{escape(say(f"paper.head.{head}"))}</th>' for head in COLUMN_HEADS)
+    floors, parts = comparison.reproduction.floors, ""
+    for column in filter(comparison.column, COLUMNS):
         help_ = ""
         if column == "keep_alive":
-            floors = comparison.reproduction.floors
-            help_ = say(
-                "paper.column.keep_alive.help", neuron=floors["keep_alive"], layer=floors["keep_alive_layer"]
-            )
-        tint = colour(column)
-        rows = "".join(_row(cell, comparison, say, link) for cell in cells)
-        heads = "".join(f'<th scope="col">{escape(say(f"paper.head.{head}"))}</th>' for head in COLUMN_HEADS)
+            least = {"neuron": floors["keep_alive"], "layer": floors["keep_alive_layer"]}
+            help_ = say("paper.column.keep_alive.help", **least)
+        rows = "".join(_row(cell, comparison, say, link) for cell in comparison.column(column))
         caption = f"<b>{escape(say(f'paper.column.{column}'))}</b> <small>{escape(help_)}</small>"
-        parts.append(
-            f'<table class="sp-paper sp-{column}" style="--tint: {tint}"><caption>{caption}</caption>'
+        parts += (
+            f'<table class="sp-paper sp-{column}" style="--tint: {colour(column)}">'
+            f"<caption>{caption}</caption>"
             f"{widths}<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
         )
-    return "".join(parts) + f'<p class="sp-note">{escape(say("paper.interval"))}</p>'
+    return parts + f'<p class="sp-note">{escape(say("paper.interval"))}</p>'
 
 
-def _row(cell: ComparedCell, comparison: Comparison, say: Say, link: Link) -> str:
+def _row(cell: ComparedCell, comparison: Comparison, say: Say, link: Link | None) -> str:
     table, test = cell.table, cell.test
     why = [reason for reason in reasons(cell, comparison) if reason.key != "missing"]  # its state says so
     sentences = " ".join(reason.sentence(say) for reason in why)
@@ -103,14 +92,14 @@ def _difference(table: PaperTable, side: Side, say: Say) -> str:
     return f'<span class="sp-verdict sp-{side.verdict}">{ARROWS[side.verdict]} {value} {word}</span>'
 
 
-def _state(cell: ComparedCell, say: Say, link: Link) -> str:
+def _state(cell: ComparedCell, say: Say, link: Link | None) -> str:
     counted = {"collapsed": len(cell.collapsed), "failed": len(cell.failed)}
     count = counted.get(cell.status, cell.finished)
     status = escape(say(f"paper.status.{cell.status}", count=count, total=len(cell.trials)))
     links = [
         f'<a href="{escape(address)}" target="_self">{escape(say("live.seed", seed=trial.seed))}</a>'
         for trial in cell.trials
-        if (address := link(trial)) is not None
+        if link and (address := link(trial)) is not None
     ]
     return f'<span class="sp-state sp-is-{cell.status}">{status}</span> <small>{" · ".join(links)}</small>'
 
@@ -127,9 +116,7 @@ def breaking_points(comparison: Comparison, say: Say) -> str:
 def breaking_sentences(comparison: Comparison, say: Say) -> list[str]:
     """Return one sentence per column: the lowest ρ at which it holds, and where it breaks."""
     sentences = []
-    for column in COLUMNS:
-        if not comparison.column(column):
-            continue
+    for column in filter(comparison.column, COLUMNS):
         low, at = comparison.breaks(column)
         key = BREAK_KEYS[low is not None, at is not None]
         values = {"method": say(f"paper.column.{column}"), "low": _rho(low), "at": _rho(at)}
@@ -156,13 +143,9 @@ def assumptions_table(reproduction: Reproduction, say: Say) -> str:
 
 def provenance(reproduction: Reproduction, say: Say) -> str:
     """Return the command, commit, versions, devices and number of runs of a reproduction."""
-    counts = {
-        "total": len(reproduction.trials),
-        "done": sum(trial.status == "done" for trial in reproduction.trials),
-        "collapsed": sum(trial.status == "collapsed" for trial in reproduction.trials),
-        "failed": sum(trial.status == "failed" for trial in reproduction.trials),
-        "open": sum(not trial.finished for trial in reproduction.trials),
-    }
+    trials = reproduction.trials
+    counts = {status: sum(t.status == status for t in trials) for status in ("done", "collapsed", "failed")}
+    counts |= {"total": len(trials), "open": sum(not trial.finished for trial in trials)}
     rows = {
         "paper.provenance": f"<code>{escape(reproduction.command)}</code>",
         "paper.provenance.commit": escape(reproduction.commit or say("paper.provenance.none")),
@@ -200,17 +183,11 @@ def _sorting_row(row: dict[str, Any], say: Say) -> str:
 def sorting_sentences(measured: dict[str, Any], say: Say) -> list[str]:
     """Return the thesis's extrapolation to 7 billion weights, and that of the measurements here."""
     theirs, ours = measured["paper"]["extrapolated_7B"], measured["extrapolation"]
+    days, hours = theirs["global_days"], theirs["layerwise_32_parallel_hours"]
+    heap = _three(ours["heap_global_days"]), _three(ours["heap_layerwise_32_parallel_hours"])
     return [
-        say(
-            "paper.sorting.large.paper",
-            days=f"{theirs['global_days']:g}",
-            hours=f"{theirs['layerwise_32_parallel_hours']:g}",
-        ),
-        say(
-            "paper.sorting.large.heap",
-            days=_three(ours["heap_global_days"]),
-            hours=_three(ours["heap_layerwise_32_parallel_hours"]),
-        ),
+        say("paper.sorting.large.paper", days=f"{days:g}", hours=f"{hours:g}"),
+        say("paper.sorting.large.heap", days=heap[0], hours=heap[1]),
         say("paper.sorting.large.ours", seconds=_three(ours["ours_global_seconds"])),
     ]
 

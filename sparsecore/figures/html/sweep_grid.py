@@ -11,7 +11,7 @@ from html import escape
 from itertools import groupby
 
 from sparsecore.engine.cards import in_percent, reference
-from sparsecore.figures.layers import layer_name
+from sparsecore.figures.style import layer_name
 from sparsecore.runs.sweeps.spec import FINAL, FINISHED, Cell
 from sparsecore.words import Say
 
@@ -38,16 +38,22 @@ def grid_html(cells: Sequence[Cell], say: Say, language: str) -> str:
     shown = others if others and (spans_all or (baseline, 1.0) not in places) else [*others, baseline]
     small = "" if _numbered(cells) else " sp-small"
     small += " sp-many" if len(densities) > MAX_LEVEL_LABELS else ""
-    draw = _bar if len(cells) > MAX_CHIPS else _chips
+
+    def draw(place: Sequence[Cell]) -> str:
+        if len(cells) <= MAX_CHIPS:
+            return "".join(_chip(cell, say, language) for cell in place)
+        names = [f"{say(f'method.{cell.config.method}')} ρ {cell.config.density:g}" for cell in place[:1]]
+        return "".join(progress_bar(place, say, name) for name in names)
+
     parts = ['<b class="sp-corner">ρ</b>', *(f"<b>{escape(say(f'method.{name}'))}</b>" for name in shown)]
     for density in densities:
         parts.append(f'<b class="sp-rho">{density:g}</b>')
         if spans_all and density == 1:
-            drawn = draw(places[baseline, density], say, language)
+            drawn = draw(places[baseline, density])
             parts.append(f'<div class="sp-place sp-span" data-method="{baseline}">{drawn}</div>')
             continue
         for method in shown:
-            drawn = draw(places.get((method, density), ()), say, language)
+            drawn = draw(places.get((method, density), ()))
             parts.append(f'<div class="sp-place" data-method="{method}">{drawn}</div>')
     label = escape(say("sweep.alt.grid"))
     style = f"--methods:{len(shown)};--densities:{len(densities)}"
@@ -61,19 +67,6 @@ def _numbered(cells: Sequence[Cell]) -> bool:
         return False
     seeds, densities = ({getattr(cell.config, name) for cell in cells} for name in ("seed", "density"))
     return len(seeds) <= NUMBERED_SEEDS and len(densities) <= NUMBERED_DENSITIES
-
-
-def _chips(cells: Sequence[Cell], say: Say, language: str) -> str:
-    return "".join(_chip(cell, say, language) for cell in cells)
-
-
-def _bar(cells: Sequence[Cell], say: Say, language: str) -> str:
-    """Return one grid place of a large sweep as a progress bar."""
-    if not cells:
-        return ""
-    config = cells[0].config
-    where = f"{say(f'method.{config.method}')} ρ {config.density:g}"
-    return progress_bar(cells, say, where)
 
 
 def _chip(cell: Cell, say: Say, language: str) -> str:
@@ -91,7 +84,7 @@ def _chip(cell: Cell, say: Say, language: str) -> str:
     text = f'<span class="sp-chip" data-status="{status}" title="{title}"{fill}>{escape(sign)}</span>'
     if run is None or run.state == "queued":
         return text
-    link = f"/?run={run.id}&lang={language}"
+    link = f"./?run={run.id}&lang={language}"
     return f'<a href="{link}" target="_self" aria-label="{title}">{text}</a>'
 
 
@@ -101,7 +94,7 @@ def running_links(cells: Sequence[Cell], say: Say, language: str) -> str:
     if not running:
         return ""
     links = [
-        f'<a href="/?run={cell.run.id}&lang={language}" target="_self">{escape(cell_name(cell, say))}</a>'
+        f'<a href="./?run={cell.run.id}&lang={language}" target="_self">{escape(cell_name(cell, say))}</a>'
         for cell in running[:MAX_LISTED]
     ]
     if len(running) > MAX_LISTED:

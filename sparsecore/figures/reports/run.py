@@ -6,14 +6,23 @@ It opens offline and prints well.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 from sparsecore.engine.cards import tasks
+from sparsecore.engine.config import every_parameter
 from sparsecore.figures import paper, training
-from sparsecore.figures.reports.paper import document, fact_list, figure_html, parameter_text, sections_html
-from sparsecore.figures.style import format_number
+from sparsecore.figures.reports.paper import (
+    document,
+    fact_list,
+    figure_html,
+    parameter_text,
+    sections_html,
+    table_html,
+)
+from sparsecore.figures.style import format_number, layer_name
 from sparsecore.paper.pictures import Picture, picture_of
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import Store
@@ -29,38 +38,46 @@ def run_report(store: Store, run: Run, languages: Sequence[str] = tuple(LANGUAGE
     records = [(row.step, json.loads(row.payload)) for row in store.entries(run.id, ["record"])]
     picture = picture_of(store, run)
     changes = [(row.step, json.loads(row.payload)) for row in store.entries(run.id, ["change"])]
-    parts = "".join(_language_section(run, records, changes, picture, language) for language in languages)
-    return document(run.name or run.id, parts, languages)
-
-
-def _language_section(
-    run: Run,
-    records: Sequence[training.StepScalars],
-    changes: Sequence[tuple[int, dict[str, Any]]],
-    picture: Picture | None,
-    language: str,
-) -> str:
-    say = speaker(language)
     note = f'<p style="white-space: pre-wrap">{escape(run.note)}</p>' if run.note else ""
-    sections = [
-        ("report.run.reached", _results(run, say)),
-        ("report.run.layers", _layers(run, say)),
-        ("report.run.figures", _figures(run, records, picture, say, language)),
-        ("report.run.settings", _settings(run, changes, say)),
-    ]
-    title = escape(run.name or say("report.run.title", run=run.id))
-    return (
-        f'<main lang="{language}" id="{language}"><h1>{title}</h1>{note}{sections_html(sections, say)}</main>'
-    )
+
+    def content(say: Say, language: str) -> str:
+        sections = [
+            ("report.run.reached", _results(run, say)),
+            ("report.run.layers", _layers(run, say)),
+            ("report.run.figures", _figures(run, records, picture, say, language)),
+            ("report.run.settings", _settings(run, changes, say)),
+        ]
+        return f"<h1>{escape(run.name or _title(run, say))}</h1>{note}{sections_html(sections, say)}"
+
+    return document(run.name or _title(run, speaker(languages[0])), content, languages)
+
+
+def _title(run: Run, say: Say) -> str:
+    config = run.config
+    density = f", ρ {config.density:g}" if "density" in config.used() else ""
+    return f"{say(f'task.{config.task}')}, {say(f'method.{config.method}')}{density} · {run.id}"
+
+
+def _label(name: str, say: Say) -> str:
+    return say(every_parameter()[name].label_key)
+
+
+def _metric(name: str, say: Say) -> str:
+    """The title of a metric; its own name where no words have one."""
+    try:
+        return say(f"live.metric.{name}")
+    except KeyError:
+        return name
 
 
 def _results(run: Run, say: Say) -> str:
     """Return the ending, the metrics and the kept weights."""
     result = run.result or {}
     rows = [(say("runs.run"), run.id), (say("runs.state"), say(f"state.{run.reason or run.state}"))]
-    rows += [(say("runs.step"), f"{run.step:,}")]
+    begun = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(run.created))
+    rows += [(say("runs.created"), begun), (say("runs.step"), f"{run.step:,}")]
     for part, metrics in result.get("metrics", {}).items():
-        values = "  ".join(f"{name} {format_number(value)}" for name, value in metrics.items())
+        values = " · ".join(f"{_metric(name, say)} {format_number(v)}" for name, v in metrics.items())
         rows.append((say(f"report.run.{part}"), values))
     if result:
         kept = {"kept": f"{result['nonzeros']:,}", "budget": f"{result['budget']:,}"}
@@ -78,14 +95,16 @@ def _layers(run: Run, say: Say) -> str:
     if not rows:
         return ""
     heads = ("report.run.layer", "report.run.shape", "report.run.nonzeros", "figure.kept")
-    head = "".join(f'<th scope="col">{escape(say(key))}</th>' for key in heads)
-    cells = "".join(
-        f'<tr><th scope="row">{escape(row["name"])}</th><td>{"×".join(map(str, row["shape"]))}</td>'
-        f"<td>{row['nonzeros']:,}</td><td>{row['density']:.1%}"
-        f"{'' if row['prunable'] else ' · ' + escape(say('report.run.free'))}</td></tr>"
+    cells = [
+        (
+            layer_name(row["name"], say),
+            "×".join(map(str, row["shape"])),
+            f"{row['nonzeros']:,}",
+            f"{row['density']:.1%}" + ("" if row["prunable"] else f" · {say('report.run.free')}"),
+        )
         for row in rows
-    )
-    return f'<table class="sp-layers"><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table>'
+    ]
+    return table_html(heads, cells, say)
 
 
 def _figures(
@@ -112,13 +131,12 @@ def _figures(
 
 
 def _settings(run: Run, changes: Sequence[tuple[int, dict[str, Any]]], say: Say) -> str:
-    """Return all parameters that have a value, and their changes during training."""
-    values = {name: value for name, value in run.config.model_dump().items() if value is not None}
-    rows = [(say(f"parameter.{name}"), parameter_text(name, value, say)) for name, value in values.items()]
+    """Return the parameters that make a difference to the run, and their changes during training."""
+    used = run.config.used()
+    rows = [(_label(name, say), parameter_text(name, value, say)) for name, value in used.items()]
     for step, changed in changes:
         changes_text = (
-            f"{say(f'parameter.{name}')} = {parameter_text(name, value, say)}"
-            for name, value in changed.items()
+            f"{_label(name, say)} = {parameter_text(name, value, say)}" for name, value in changed.items()
         )
         rows.append((say("report.run.changed", step=f"{step:,}"), ", ".join(changes_text)))
     return fact_list(rows)

@@ -185,7 +185,9 @@ def _read_manifest(reader: ArchiveReader) -> tuple[Manifest, RunConfig]:
     if reader.size(MANIFEST) > MAX_MANIFEST:
         raise damaged()
     with _refuse_misfits("manifest"):
-        given = checks.manifest_values(reader.read(MANIFEST), FORMAT)
+        given = checks.read(reader.read(MANIFEST))
+        if not isinstance(given, dict) or given.get("format") != FORMAT:
+            raise Misfit("it does not belong to a run")
         if given.get("version") != VERSION:
             version = str(given.get("version"))[:20]
             raise ArchiveError(

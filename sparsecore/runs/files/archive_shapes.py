@@ -1,17 +1,15 @@
 """The values that a run archive must have outside its frames: manifest, records, result, checkpoint.
 
 Every page and every worker can read a run of such values. Frames and scenes are described in `frame_layout`.
-Numbers are finite and texts bounded before a value comes here (`strict_json`).
+Numbers are finite and texts bounded before a value comes here (`archive_checks.read`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from math import prod
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import AfterValidator, ConfigDict, Field, create_model
 
 from sparsecore.engine.training.blobs import DTYPES
@@ -139,11 +137,6 @@ class PlacedArray(Exact):
     dtype: Literal[tuple(DTYPES)]
     shape: Annotated[list[Annotated[int, Field(ge=0, le=2**31)]], Field(max_length=4)]
     data_offsets: Annotated[list[Size], Field(min_length=2, max_length=2)]
-
-    @property
-    def size(self) -> int:
-        """The bytes that its dtype and shape come to."""
-        return prod(self.shape) * np.dtype(DTYPES[self.dtype]).itemsize
 
 
 # -- the manifest ---------------------------------------------------------------------------------------

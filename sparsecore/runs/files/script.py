@@ -14,7 +14,8 @@ from sparsecore.settings import variable
 
 TEMPLATE = '''"""Run {run}, written out: the same config gives the same weights.
 
-On a CPU of the same kind, with the same versions, bit for bit; on a GPU up to rounding.{needs}
+It needs sparsecore: `pip install .` in its folder, or run the script there. On a CPU of the same kind,
+with the same versions, bit for bit; on a GPU up to rounding.{needs}
 """
 
 import sparsecore as sc
@@ -64,9 +65,12 @@ def run_script(store: Store, run: Run) -> str:
         raise NoScript(f"run {run.id} has no result; only a finished run has a script.")
     # The device used, not the one requested: `auto` may mean another one elsewhere.
     given = run.config.model_dump() | {"device": run.result["device"]}
-    config = RunConfig.parse(given).model_dump()
-    lines = (f"    {name}={value!r}," for name, value in config.items() if value is not None)
+    config = RunConfig.parse(given)
     changes = [(row.step, json.loads(row.payload)) for row in store.entries(run.id, ["change"])]
+    used = config.used()
+    for method in {values["method"] for _, values in changes if "method" in values}:
+        used = config.model_copy(update={"method": method}).used() | used
+    lines = (f"    {name}={value!r}," for name, value in used.items())
     return TEMPLATE.format(
         run=run.id,
         parameters="\n".join(lines),
@@ -74,7 +78,7 @@ def run_script(store: Store, run: Run) -> str:
         stopped=run.result["steps"] if run.reason == "stopped" else None,
         recorded=_literal(run.result["metrics"]),
         needs=_needs(run.config, [values for _, values in changes]),
-        home=", sc.Store().home" if config["data"] else "",
+        home=", sc.Store().home" if config.data else "",
     )
 
 

@@ -6,7 +6,7 @@ Imports torch, so a server runs it in another process: `python -m sparsecore pre
 from __future__ import annotations
 
 from sparsecore.engine.cards import tasks
-from sparsecore.engine.tasks.texts.grading import Grader, Prediction
+from sparsecore.engine.tasks.texts.grading import Grader
 from sparsecore.engine.training.blobs import decode
 from sparsecore.runs.store.store import Store
 
@@ -31,8 +31,3 @@ def grader(store: Store, run_id: str) -> Grader:
         return Grader.of(run.config, decode(found[1])[0], cache)
     except (ValueError, RuntimeError) as error:  # the second: an imported checkpoint of another network
         raise CannotGrade(f"run {run_id} cannot grade: {error}") from error
-
-
-def predict(store: Store, run_id: str, text: str) -> Prediction:
-    """Grade a text, with the influence of its words. Raises CannotGrade."""
-    return grader(store, run_id).predict(text)

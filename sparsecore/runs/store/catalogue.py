@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
+import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, update
 
 from sparsecore.runs.store.people import HOST, Person
-from sparsecore.runs.store.plain_text import strip_control
 from sparsecore.runs.store.run import WELCOME, Run
 from sparsecore.runs.store.store import NOT_DELETED, Store
 from sparsecore.runs.store.tables import commands, runs
@@ -17,6 +18,9 @@ from sparsecore.runs.store.tables import commands, runs
 UNDO_SECONDS = 600.0  # a deleted run can be restored for this long; then it is erased
 NAME_CHARACTERS, NOTE_CHARACTERS = 80, 2_000
 WAITING = ("queued", "running")  # a restored run that was in such a state is queued
+# These would also reverse the text after a name, on pages and in terminals.
+DIRECTION_MARKS = re.compile("[\u202a-\u202e\u2066-\u2069]")
+CONTROL = ("Cc", "Cs")  # control characters, and lone surrogates, which no database accepts
 
 
 class TooLong(ValueError):
@@ -54,7 +58,7 @@ def remove(store: Store, run_id: str, by: Person = HOST) -> None:
     A worker that trains it lets it go; restored, it continues from its last checkpoint. Raises KeyError and
     NotYours.
     """
-    _required(store, run_id, by)
+    _require(store, run_id, by)
     state = case((runs.c.state.in_(WAITING), "paused"), else_=runs.c.state)
     values = {"deleted": time.time(), "deleted_state": runs.c.state, "state": state, "worker": None}
     with store.engine.begin() as connection:
@@ -64,35 +68,28 @@ def remove(store: Store, run_id: str, by: Person = HOST) -> None:
 
 def restore(store: Store, run_id: str, by: Person = HOST) -> None:
     """Restore a deleted run. Raises KeyError if it is erased already, or was not deleted."""
-    with store.engine.connect() as connection:
-        row = connection.execute(select(runs).where(runs.c.id == run_id, _DELETED)).first()
+    row = store.first(select(runs).where(runs.c.id == run_id, _DELETED))
     if row is None:
         raise KeyError(run_id)
     by.require(row.owner, row.origin, f"run {run_id}")
     state = case((runs.c.deleted_state.in_(WAITING), "queued"), else_=runs.c.state)
     values = {"state": state, "deleted": None, "deleted_state": None}
-    with store.engine.begin() as connection:
-        connection.execute(update(runs).where(runs.c.id == run_id, _DELETED).values(values))
+    store.change(update(runs).where(runs.c.id == run_id, _DELETED).values(values))
 
 
 def recently_deleted(store: Store, by: Person = HOST, limit: int = 5) -> list[Run]:
     """The runs that this user can restore, the last deleted first."""
     fresh = runs.c.deleted > time.time() - UNDO_SECONDS
     query = select(runs).where(fresh, allowed(by)).order_by(runs.c.deleted.desc()).limit(limit)
-    with store.engine.connect() as connection:
-        return [Run.of(row) for row in connection.execute(query)]
+    return [Run.of(row) for row in store.rows(query)]
 
 
 def purge(store: Store, seconds: float = UNDO_SECONDS) -> int:
     """Erase the runs that were deleted at least this long ago; returns how many."""
     old = runs.c.deleted <= time.time() - seconds
-    with store.engine.connect() as connection:
-        ids = list(connection.execute(select(runs.c.id).where(old)).scalars())
-    erased = 0
-    for run_id in ids:  # one transaction each, so that workers never wait for all of them
-        with store.engine.begin() as connection:
-            erased += connection.execute(delete(runs).where(runs.c.id == run_id, old)).rowcount
-    return erased
+    ids = store.scalars(select(runs.c.id).where(old))
+    # One transaction each, so that workers never wait for all of them.
+    return sum(store.change(delete(runs).where(runs.c.id == run_id, old)) for run_id in ids)
 
 
 def allowed(by: Person) -> ColumnElement[bool]:
@@ -104,6 +101,16 @@ def allowed(by: Person) -> ColumnElement[bool]:
 
 
 _DELETED = runs.c.deleted.is_not(None)
+
+
+def strip_control(text: str) -> str:
+    """Remove control characters except line ends, and direction marks.
+
+    >>> strip_control("a\\0b\\x1b[31m\\u202ec\\n")
+    'ab[31mc\\n'
+    """
+    kept = "".join(sign for sign in text if sign == "\n" or unicodedata.category(sign) not in CONTROL)
+    return DIRECTION_MARKS.sub("", kept)
 
 
 def clean_name(text: str) -> str | None:
@@ -126,18 +133,16 @@ def _short(text: str, what: str, most: int) -> str | None:
     return text or None
 
 
-def _required(store: Store, run_id: str, by: Person) -> Run:
+def _require(store: Store, run_id: str, by: Person) -> None:
     run = store.get(run_id)
     if run is None:
         raise KeyError(run_id)
     by.require(run.owner, run.origin, f"run {run_id}")
-    return run
 
 
 def _set(store: Store, run_id: str, values: dict[str, Any], by: Person) -> None:
-    _required(store, run_id, by)
-    with store.engine.begin() as connection:
-        connection.execute(update(runs).where(runs.c.id == run_id).values(values))
+    _require(store, run_id, by)
+    store.change(update(runs).where(runs.c.id == run_id).values(values))
 
 
 # -- Finding runs by words, task, method, state and owner
@@ -197,11 +202,9 @@ def find(store: Store, wanted: RunFilter, limit: int | None = None) -> list[Run]
     # Ids first: sorting whole rows would carry results of many kilobytes.
     ids = select(runs.c.id).where(*wanted.conditions()).order_by(pinned, runs.c.place.desc()).limit(limit)
     query = select(runs).where(runs.c.id.in_(ids)).order_by(pinned, runs.c.place.desc())
-    with store.engine.connect() as connection:
-        return [Run.of(row) for row in connection.execute(query)]
+    return [Run.of(row) for row in store.rows(query)]
 
 
 def count(store: Store, wanted: RunFilter) -> int:
     """How many runs match."""
-    with store.engine.connect() as connection:
-        return connection.execute(select(func.count()).where(*wanted.conditions())).scalar_one()
+    return store.first(select(func.count()).where(*wanted.conditions()))[0]

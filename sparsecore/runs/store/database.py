@@ -25,6 +25,8 @@ from sqlalchemy import (
     Connection,
     Engine,
     NullPool,
+    Row,
+    Select,
     Table,
     create_engine,
     event,
@@ -34,7 +36,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError, OperationalError
-from sqlalchemy.sql.dml import Insert
+from sqlalchemy.sql.dml import Delete, Insert, Update
 
 from sparsecore.runs.store.errors import NEEDS_REOPENING, StoreError, from_sqlite
 from sparsecore.runs.store.tables import DELETED, metadata, runs_by_deletion, settings
@@ -77,20 +79,6 @@ def database_url(home: Path, given: str | None = None) -> URL:
     return url.set(drivername="postgresql+psycopg")
 
 
-def open_database(url: URL, on_error: Callable[[StoreError], None] = lambda error: None) -> Engine:
-    """Open the database and create missing tables. Raises StoreError.
-
-    on_error: called with every StoreError that the engine raises later.
-    """
-    engine = _sqlite(url, on_error) if url.get_backend_name() == "sqlite" else _postgresql(url)
-    with engine.connect() as connection:
-        lock_tables(connection)  # one process creates the tables, if several open a new database
-        metadata.create_all(connection)
-        _bring_up_to_date(connection)
-        connection.commit()
-    return engine
-
-
 def is_networked(url: URL) -> bool:
     """Whether other machines can open the database."""
     return url.get_backend_name() != "sqlite"
@@ -118,13 +106,10 @@ def upsert(engine: Engine | Connection, table: Table) -> Insert:
     return dialect.insert(table)
 
 
-def try_writing(url: URL, on_error: Callable[[StoreError], None] = lambda error: None) -> None:
-    """Write to a SQLite database now. Raises StoreError if that is not possible at once."""
-    engine = _sqlite(url, on_error, timeout=PROBE_BUSY_SECONDS, poolclass=NullPool)
-    with engine.begin() as connection:
-        row = upsert(connection, settings).values(name="tried", value=time.time())
-        changed = {"value": row.excluded.value}
-        connection.execute(row.on_conflict_do_update(index_elements=["name"], set_=changed))
+def set_value(engine: Engine | Connection, name: str, value: Any) -> Insert:
+    """The statement that sets a setting of the store."""
+    row = upsert(engine, settings).values(name=name, value=value)
+    return row.on_conflict_do_update(index_elements=["name"], set_={"value": value})
 
 
 def _sqlite(
@@ -227,12 +212,38 @@ class StoreDatabase:
 
     @cached_property
     def engine(self) -> Engine:
-        return open_database(self.url, self._note_error)
+        """The database, with all tables. Raises StoreError."""
+        engine = _postgresql(self.url) if is_networked(self.url) else _sqlite(self.url, self._note_error)
+        with engine.connect() as connection:
+            lock_tables(connection)  # one process creates the tables, if several open a new database
+            metadata.create_all(connection)
+            _bring_up_to_date(connection)
+            connection.commit()
+        return engine
 
     def close(self) -> None:
         """Close the database's files or connections."""
         if "engine" in self.__dict__:  # else there is nothing to close
             self.engine.dispose()
+
+    def rows(self, query: Select) -> list[Row]:
+        """All rows of a query."""
+        with self.engine.connect() as connection:
+            return list(connection.execute(query))
+
+    def first(self, query: Select) -> Row | None:
+        """The first row of a query; None if it has none."""
+        with self.engine.connect() as connection:
+            return connection.execute(query).first()
+
+    def scalars(self, query: Select) -> list[Any]:
+        """The first column of a query."""
+        return [row[0] for row in self.rows(query)]
+
+    def change(self, statement: Insert | Update | Delete) -> int:
+        """Run a statement in a transaction of its own; returns how many rows it changed."""
+        with self.engine.begin() as connection:
+            return connection.execute(statement).rowcount
 
     def _now(self) -> Any:
         return clock(self.engine)
@@ -249,7 +260,9 @@ class StoreDatabase:
         return self._last_error if time.monotonic() - self._last_error_at < TROUBLE_SECONDS else None
 
     def try_writing(self) -> None:
-        """Check that a SQLite store can be written to. Raises StoreError."""
+        """Write to a SQLite store now. Raises StoreError if that is not possible at once."""
         if not is_networked(self.url):
-            try_writing(self.url, self._note_error)
+            engine = _sqlite(self.url, self._note_error, timeout=PROBE_BUSY_SECONDS, poolclass=NullPool)
+            with engine.begin() as connection:
+                connection.execute(set_value(connection, "tried", time.time()))
             self._last_error = None

@@ -10,14 +10,13 @@ from pathlib import Path
 from sqlalchemy import Connection, Row, and_, delete, func, literal, or_, select
 from sqlalchemy.exc import OperationalError
 
-from sparsecore.runs.store import unsaved
+from sparsecore.runs.store import saved_state
 from sparsecore.runs.store.catalogue import allowed
 from sparsecore.runs.store.database import StoreError
 from sparsecore.runs.store.people import HOST, Person
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import checkpoints, log, metadata, runs
-from sparsecore.settings import read_setting
 
 ROW_BYTES = 64  # a row of the log without its payload, with its two indexes
 PAGES_PER_TRANSACTION = 1_000  # so that workers never wait for more than this
@@ -57,11 +56,6 @@ class RemovalPlan:
         return self.after <= self.target
 
 
-def limit() -> int | None:
-    """The limit of the store in bytes; None without one. Raises SettingError."""
-    return read_setting("max_disk")
-
-
 def usage(store: Store) -> DiskUsage:
     """The disk space of the store now, with its state files; for PostgreSQL that of tables and indexes."""
     with store.engine.connect() as connection:
@@ -73,7 +67,7 @@ def usage(store: Store) -> DiskUsage:
     files = (Path(f"{store.url.database}{end}") for end in FILES)
     used = sum(file.stat().st_size for file in files if file.exists())
     free = max(0, used - occupied)  # the write-ahead log holds some pages a second time
-    needed, removable = unsaved.sizes(store)
+    needed, removable = saved_state.sizes(store)
     return DiskUsage(used + sum(needed.values()) + removable, free + removable)
 
 
@@ -82,7 +76,7 @@ def plan_removal(store: Store, target: int, by: Person = HOST) -> RemovalPlan:
 
     Queued, running, paused and pinned runs stay. `enough` says whether that reaches the target.
     """
-    now, (files, _) = usage(store), unsaved.sizes(store)
+    now, (files, _) = usage(store), saved_state.sizes(store)
     left, chosen = now.occupied, []
     with store.engine.connect() as connection:
         for row in _erasable(connection, by):
@@ -109,9 +103,7 @@ def prune(
     for place, run_id in enumerate(run_ids):
         if cancelled():
             break
-        with store.engine.begin() as connection:
-            query = delete(runs).where(runs.c.id == run_id, _REMOVABLE, allowed(by))
-            erased += connection.execute(query).rowcount
+        erased += store.change(delete(runs).where(runs.c.id == run_id, _REMOVABLE, allowed(by)))
         progress(place, len(run_ids))
     shrink(store)
     progress(len(run_ids), len(run_ids))
@@ -120,7 +112,7 @@ def prune(
 
 def shrink(store: Store) -> None:
     """Return free pages to the file system. Raises StoreError."""
-    unsaved.tidy(store)
+    saved_state.tidy(store)
     try:
         with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             if connection.dialect.name != "sqlite":

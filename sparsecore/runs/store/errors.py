@@ -64,11 +64,6 @@ class StoreError(Unusable):
         """The kind and the file name, for the page's own words; the folder stays private."""
         return {"kind": self.kind, "place": Path(self.place).name}
 
-    @property
-    def is_temporary(self) -> bool:
-        """Whether training waits until the cause is gone."""
-        return self.kind in TEMPORARY
-
 
 def from_sqlite(error: BaseException | None, place: str) -> StoreError | None:
     """The error of the file at `place` behind a SQLite error; None if the statement was wrong."""

@@ -1,4 +1,4 @@
-"""Limits of memory and steps per run; a run that exceeds them is refused before it starts."""
+"""The memory of a run, estimated from its config, and the limits of memory and steps for it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 
 import psutil
 
+from sparsecore.engine.card_parts import Size
+from sparsecore.engine.cards import tasks
 from sparsecore.engine.config import ConfigError, RunConfig
-from sparsecore.engine.tasks.memory import needed
 from sparsecore.settings import SettingError, read_setting, size_text
 
 # The memory limit and usage of a container, in versions 2 and 1 of control groups.
@@ -16,6 +17,19 @@ CGROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
 )
+
+
+MB = 1_000_000
+FLOAT = 4  # bytes
+PROCESS = 420 * MB  # Python, torch and numba before there is a network; measured
+FREED = 80 * MB  # what steps have freed and the C library keeps, of every size; measured
+COMPILED = 110 * MB  # numba's compiler, wherever a network has more than few weights; measured
+FEW = 4_096  # weights; below, nothing is compiled
+# In float32 values for each weight: weight, gradient, two of Adam, the state before a step, the count, masks
+# (7); while it is saved a copy of what is kept, the blob of that, and SQLite's copy of the blob (13).
+COPIES = 20
+PACKED = 4  # a kept corpus is this many times smaller than its texts
+PACKED_TEXT = 300  # bytes of a text in UTF-8, about
 
 
 class LimitExceeded(ConfigError):
@@ -76,6 +90,28 @@ def require_memory(config: RunConfig, wanted: int) -> None:
     )
     values = {"wanted": size_text(wanted), "most": size_text(free if most is None else min(most, free))}
     raise LimitExceeded("size", config.size, sentence, key, values)
+
+
+def needed(config: RunConfig, home: Path | None = None) -> int:
+    """Return the bytes that a process takes at most to train this run; `home` holds the texts it may name.
+
+    Nothing is built: the card counts network and step exactly, with as many words as the size allows and
+    texts of full length. Most texts are shorter, so a run takes less than this rather than more.
+    """
+    card = tasks()[config.task]
+    size = card.sizes[config.size]
+    total = PROCESS + FREED + card.memory + (COMPILED if size.weights > FEW else 0)
+    total += (size.weights * COPIES + size.activations) * FLOAT
+    return total + _examples(config, size, home) * size.example_bytes
+
+
+def _examples(config: RunConfig, size: Size, home: Path | None) -> int:
+    """How many examples there are; of kept texts judged by their file."""
+    if config.data is not None and home is not None:
+        file = Path(home) / "corpora" / f"{config.data}.json.gz"
+        if file.is_file():
+            return file.stat().st_size * PACKED // PACKED_TEXT
+    return size.examples
 
 
 def free_memory() -> int:

@@ -112,12 +112,6 @@ def drop_fulfilled_pause(connection: Connection, run_id: str) -> None:
     connection.execute(delete(commands).where(*pending, paused))
 
 
-def position(connection: Connection, run_id: str) -> int | None:
-    """The position in the queue, 1 for the next run; None if the run is not queued."""
-    queued = ranked()
-    return connection.execute(select(queued.c.nth).where(queued.c.id == run_id)).scalar_one_or_none()
-
-
 def has_interactive(connection: Connection) -> bool:
     """Whether a single run of a user waits for a core."""
     single = (runs.c.state == "queued", runs.c.worker.is_(None), RANK == 0)

@@ -74,6 +74,12 @@ class Run:
         """The kept weights of each layer of a finished run."""
         return layers_of(self.result["layers"])
 
+    @property
+    def nonzeros(self) -> int | None:
+        """The non-zeros of all matrices, exempt ones included and embeddings not; None before the end."""
+        known = "layers" in (self.result or {})
+        return sum(layer.nonzeros for layer in self.layers) if known else None
+
     def summary(self) -> dict[str, Any]:
         """The run as the command line prints it."""
         config, result = self.config, dict(self.result or {})

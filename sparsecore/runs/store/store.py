@@ -11,7 +11,7 @@ from sqlalchemy.engine import Row
 
 from sparsecore.engine.config import ConfigError, RunConfig, every_parameter
 from sparsecore.runs.store import queue
-from sparsecore.runs.store.database import StoreDatabase, lock_tables, upsert
+from sparsecore.runs.store.database import StoreDatabase, lock_tables, set_value, upsert
 from sparsecore.runs.store.errors import LostRun
 from sparsecore.runs.store.limits import require_fit
 from sparsecore.runs.store.log import LogEntry, append, rewind
@@ -60,8 +60,7 @@ class Store(StoreDatabase):
 
     def get(self, run_id: str) -> Run | None:
         """The run; None if there is none with this id, or it was deleted."""
-        with self.engine.connect() as connection:
-            row = connection.execute(select(runs).where(runs.c.id == run_id, NOT_DELETED)).first()
+        row = self.first(select(runs).where(runs.c.id == run_id, NOT_DELETED))
         return None if row is None else Run.of(row)
 
     def list(
@@ -73,19 +72,12 @@ class Store(StoreDatabase):
             query = query.where(runs.c.state.in_(states))
         if origin:
             query = query.where(runs.c.origin == origin)
-        with self.engine.connect() as connection:
-            return [Run.of(row) for row in connection.execute(query)]
-
-    def queue_position(self, run_id: str) -> int | None:
-        """The position in the queue, 1 for the next run; None if the run is not queued."""
-        with self.engine.connect() as connection:
-            return queue.position(connection, run_id)
+        return [Run.of(row) for row in self.rows(query)]
 
     def delete(self, run_id: str, by: Person = HOST) -> None:
         """Erase a run with its log for good; `catalogue.remove` can be undone."""
         self._require(run_id, by)
-        with self.engine.begin() as connection:
-            connection.execute(delete(runs).where(runs.c.id == run_id))
+        self.change(delete(runs).where(runs.c.id == run_id))
 
     # -- workers ------------------------------------------------------------------------------------------
 
@@ -129,8 +121,7 @@ class Store(StoreDatabase):
         if worker is not None:
             active += (runs.c.worker == worker,)
         values = {"state": "failed", "worker": None, "ended": self._now(), "error": error}
-        with self.engine.begin() as connection:
-            connection.execute(update(runs).where(*active).values(values))
+        self.change(update(runs).where(*active).values(values))
 
     def recover(self, run_id: str, worker: str, what: str) -> None:
         """Release the run of a dead worker; fail it after `MAX_CRASHES` in a row."""
@@ -150,15 +141,12 @@ class Store(StoreDatabase):
         """Runs without a heartbeat for `LOST_SECONDS`, or with one in the future (the clock was set back)."""
         now = self._now()
         odd = or_(runs.c.heartbeat < now - LOST_SECONDS, runs.c.heartbeat > now + LOST_SECONDS)
-        query = select(runs).where(runs.c.worker.is_not(None), odd)
-        with self.engine.connect() as connection:
-            return [Run.of(row) for row in connection.execute(query)]
+        return [Run.of(row) for row in self.rows(select(runs).where(runs.c.worker.is_not(None), odd))]
 
     def heartbeats(self) -> dict[str, tuple[str, float]]:
         """The worker and the last heartbeat of every run that a worker holds."""
         query = select(runs.c.id, runs.c.worker, runs.c.heartbeat).where(runs.c.worker.is_not(None))
-        with self.engine.connect() as connection:
-            return {row.id: (row.worker, row.heartbeat) for row in connection.execute(query)}
+        return {row.id: (row.worker, row.heartbeat) for row in self.rows(query)}
 
     def _update_own(self, run_id: str, worker: str, values: dict[str, Any]) -> None:
         with self.engine.begin() as connection:
@@ -203,8 +191,7 @@ class Store(StoreDatabase):
     def checkpoint(self, run_id: str) -> tuple[int, bytes] | None:
         """The step and the blob of the run's last checkpoint."""
         query = select(checkpoints.c.step, checkpoints.c.payload).where(checkpoints.c.run_id == run_id)
-        with self.engine.connect() as connection:
-            row = connection.execute(query).first()
+        row = self.first(query)
         return None if row is None else (row.step, row.payload)
 
     def rewind(self, run_id: str, worker: str, step: int) -> None:
@@ -220,8 +207,7 @@ class Store(StoreDatabase):
             .where(log.c.run_id == run_id, log.c.kind.in_(kinds), log.c.id > after)
             .order_by(log.c.id)
         )
-        with self.engine.connect() as connection:
-            return list(connection.execute(query))
+        return self.rows(query)
 
     def changes(self, run_id: str) -> dict[str, Any]:
         """The live parameters that were changed while the run trained, with their last values."""
@@ -233,15 +219,13 @@ class Store(StoreDatabase):
     def last_record(self, run_id: str) -> dict[str, Any]:
         """The newest record of the run; empty before the first."""
         query = select(log.c.payload).where(log.c.run_id == run_id, log.c.kind == "record")
-        with self.engine.connect() as connection:
-            payload = connection.execute(query.order_by(log.c.id.desc()).limit(1)).scalar_one_or_none()
-        return {} if payload is None else json.loads(payload)
+        row = self.first(query.order_by(log.c.id.desc()).limit(1))
+        return {} if row is None else json.loads(row.payload)
 
     def frames(self, run_id: str) -> list[tuple[int, int]]:
         """(row id, step) of every kept frame, oldest first."""
         query = select(log.c.id, log.c.step).where(log.c.run_id == run_id, log.c.kind == "frame")
-        with self.engine.connect() as connection:
-            return [tuple(row) for row in connection.execute(query.order_by(log.c.id))]
+        return [tuple(row) for row in self.rows(query.order_by(log.c.id))]
 
     def frame(self, run_id: str, row_id: int | None = None, newer_than: int = 0) -> Row | None:
         """One frame (id, step, payload): with this row id, or else the newest one after `newer_than`."""
@@ -249,20 +233,11 @@ class Store(StoreDatabase):
             log.c.run_id == run_id, log.c.kind == "frame"
         )
         wanted = log.c.id > newer_than if row_id is None else log.c.id == row_id
-        with self.engine.connect() as connection:
-            return connection.execute(query.where(wanted).order_by(log.c.id.desc()).limit(1)).first()
+        return self.first(query.where(wanted).order_by(log.c.id.desc()).limit(1))
 
     def last_row(self, run_id: str) -> int:
         """The last row id of the run's log; 0 for an empty log."""
-        query = select(func.coalesce(func.max(log.c.id), 0)).where(log.c.run_id == run_id)
-        with self.engine.connect() as connection:
-            return connection.execute(query).scalar_one()
-
-    def log_bytes(self, run_id: str) -> int:
-        """The size of the run's log in bytes."""
-        query = select(func.coalesce(func.sum(log.c.size), 0)).where(log.c.run_id == run_id)
-        with self.engine.connect() as connection:
-            return connection.execute(query).scalar_one()
+        return self.first(select(func.coalesce(func.max(log.c.id), 0)).where(log.c.run_id == run_id))[0]
 
     # -- commands -----------------------------------------------------------------------------------------
 
@@ -326,18 +301,15 @@ class Store(StoreDatabase):
         query = select(runs.c.id).where(
             runs.c.state == "paused", runs.c.worker.is_(None), NOT_DELETED, waiting
         )
-        with self.engine.connect() as connection:
-            return list(connection.execute(query).scalars())
+        return self.scalars(query)
 
     # -- settings -----------------------------------------------------------------------------------------
 
     def setting(self, name: str, default: Callable[[], Any]) -> Any:
         """A value shared by all processes; made by `default()` at the first call."""
         query = select(settings.c.value).where(settings.c.name == name)
-        with self.engine.connect() as connection:
-            found = connection.execute(query).scalar_one_or_none()
-        if found is not None:
-            return found
+        if (found := self.first(query)) is not None:
+            return found.value
         with self.engine.begin() as connection:
             row = upsert(self.engine, settings).values(name=name, value=default())
             connection.execute(row.on_conflict_do_nothing())
@@ -345,6 +317,4 @@ class Store(StoreDatabase):
 
     def set_setting(self, name: str, value: Any) -> None:
         """Set a value for all processes."""
-        row = upsert(self.engine, settings).values(name=name, value=value)
-        with self.engine.begin() as connection:
-            connection.execute(row.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
+        self.change(set_value(self.engine, name, value))

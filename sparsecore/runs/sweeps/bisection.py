@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from sparsecore.engine.cards import lower_is_better
 from sparsecore.engine.config import PAPER_DENSITIES
@@ -44,10 +43,6 @@ class SmallestDensity:
     bound: float
     density: float
     evaluated: tuple[EvaluatedDensity, ...]
-
-    def summary(self) -> dict[str, Any]:
-        """The result as the command line prints it."""
-        return asdict(self)
 
 
 class NoBaseline(RuntimeError):

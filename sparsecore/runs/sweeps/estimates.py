@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import heapq
 import math
-import os
 import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sqlalchemy import Row, select
 
@@ -19,6 +19,7 @@ from sparsecore.runs.store.run import IMPORT
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import runs
 from sparsecore.runs.sweeps.spec import FINAL, FINISHED, Cell
+from sparsecore.settings import usable_cores
 
 SAMPLE = 500  # the newest finished runs of a task and size that are read
 STARTING_SECONDS = 0.5  # per run, before its first step and after its last
@@ -62,23 +63,16 @@ def remaining(cells: Sequence[Cell], workers: int = 1, known: Sequence[FinishedR
     return _makespan([_remaining(cell, estimator) for cell in unfinished], workers)
 
 
-def progress(cells: Sequence[Cell], workers: int = 1) -> Progress:
-    """Count these cells by status, and estimate the remaining time by the finished ones."""
+def progress(cells: Sequence[Cell], workers: int = 1, known: Sequence[FinishedRun] = ()) -> Progress:
+    """Count these cells by status, and estimate the remaining time by the finished ones and `known` runs."""
     count = {status: sum(cell.status == status for cell in cells) for status in ("running", "failed")}
     done = sum(cell.status in FINISHED for cell in cells)
-    return Progress(len(cells), done, count["running"], count["failed"], remaining(cells, workers))
+    return Progress(len(cells), done, count["running"], count["failed"], remaining(cells, workers, known))
 
 
 def _finished(cells: Iterable[Cell]) -> list[FinishedRun]:
-    found = []
-    for cell in cells:
-        config, run = cell.config, cell.run
-        if cell.status in FINISHED and run.result:
-            known = FinishedRun(
-                config.method, config.density, config.max_steps, run.step, run.result["seconds"]
-            )
-            found.append(known)
-    return found
+    ended = [(cell.config, cell.run) for cell in cells if cell.status in FINISHED and cell.run.result]
+    return [FinishedRun(c.method, c.density, c.max_steps, r.step, r.result["seconds"]) for c, r in ended]
 
 
 def finished_like(store: Store, like: RunConfig) -> list[FinishedRun]:
@@ -104,6 +98,16 @@ def finished_like(store: Store, like: RunConfig) -> list[FinishedRun]:
     )
     with store.engine.connect() as connection:
         return [FinishedRun(*row) for row in connection.execute(query) if row[-1] is not None]
+
+
+@lru_cache(maxsize=32)
+def _finished_lately(store: Store, task: str, size: str, period: int) -> list[FinishedRun]:
+    return finished_like(store, RunConfig(task=task, size=size))
+
+
+def recently_finished(store: Store, like: RunConfig) -> list[FinishedRun]:
+    """As `finished_like`, read at most every `ESTIMATE_SECONDS` for all viewers."""
+    return _finished_lately(store, like.task, like.size, int(time.monotonic() / ESTIMATE_SECONDS))
 
 
 def _remaining(cell: Cell, estimator: DurationEstimator) -> float:
@@ -174,7 +178,7 @@ class QueueWaits:
     """The waits of the queued runs of a store, read at most once a second for all viewers."""
 
     def __init__(self, store: Store, cores: int | None = None) -> None:
-        self.store, self.cores = store, cores or os.cpu_count() or 1
+        self.store, self.cores = store, cores or usable_cores()
         self._waits: dict[str, QueueWait] = {}
         self._read_at = self._estimated_at = float("-inf")
         self._estimators: dict[tuple[str, str], DurationEstimator] = {}

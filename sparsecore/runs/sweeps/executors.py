@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol, Self
+from typing import Self
 
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
@@ -21,34 +20,41 @@ PENDING = ("queued", "running")
 OnCells = Callable[[Sequence[Cell]], None]
 
 
-class Executor(Protocol):
-    """Trains the queued runs of a sweep; as a context manager it keeps its processes between sweeps."""
+class Executor:
+    """Trains the queued runs of a sweep: this one waits while the supervisor of a running server trains.
 
-    def __enter__(self) -> Self: ...
+    As a context manager an executor keeps its processes between sweeps.
+    """
 
-    def __exit__(self, *error: object) -> None: ...
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
 
     def run(self, sweep_id: str, on_cells: OnCells, *more: str) -> None:
         """Train until no cell is queued or running, or the sweep is stopped; report the cells.
 
         more: further sweeps to train at the same time.
         """
+        watch(self.store, (sweep_id, *more), on_cells)
 
 
-class Local:
+class Local(Executor):
     """Trains everything that is queued, in order, in `workers` processes of one thread on this machine.
-
-    As a context manager it keeps its processes between sweeps.
 
     batching: whether small runs train as one batch, in one of the processes; `auto` if there is a GPU.
     """
 
     def __init__(self, store: Store, workers: int | None = None, batching: Choice = "auto") -> None:
-        self.store, self.workers, self.batching = store, workers, batching
+        super().__init__(store)
+        self.workers, self.batching = workers, batching
         self.supervisor: Supervisor | None = None
 
-    def __enter__(self) -> Local:
-        """Start the processes and keep them between sweeps."""
+    def __enter__(self) -> Self:
         self.supervisor = Supervisor(self.store, self.workers, spare=False, batching=self.batching)
         self.supervisor.start()
         return self
@@ -56,11 +62,6 @@ class Local:
     def __exit__(self, *error: object) -> None:
         supervisor, self.supervisor = self.supervisor, None
         supervisor.stop()
-
-    @staticmethod
-    def cores() -> int:
-        """The default number of runs at once."""
-        return os.cpu_count() or 1
 
     def run(self, sweep_id: str, on_cells: OnCells, *more: str) -> None:
         """Train until no cell is queued or running, or the sweep is stopped.
@@ -70,29 +71,11 @@ class Local:
         if self.supervisor is None:
             with self:
                 return self.run(sweep_id, on_cells, *more)
-        return watch(self.store, (sweep_id, *more), on_cells)
+        return super().run(sweep_id, on_cells, *more)
 
 
 class Cancelled(Exception):
     """The user has cancelled the work."""
-
-
-class ServerExecutor:
-    """Waits while the supervisor of a running server trains."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-
-    def __enter__(self) -> ServerExecutor:
-        """Nothing to start."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Nothing to stop."""
-
-    def run(self, sweep_id: str, on_cells: OnCells, *more: str) -> None:
-        """Wait until the cells of the sweep have ended, or it is stopped."""
-        watch(self.store, (sweep_id, *more), on_cells)
 
 
 def watch(store: Store, sweep_ids: Sequence[str], on_cells: OnCells) -> None:

@@ -1,11 +1,15 @@
 """Search per-layer densities with Optuna for two objectives: a good metric and few kept weights.
 
-Imports torch and Optuna, so a server runs it in a child process; see `layer_search_process`.
+Imports torch and Optuna, so a server runs it as a child process (`Job.run_child`) with the question
+`{"spec": …, "trials": 30, "together": 2, "by": …}`. It trains nothing: the server's supervisor does. When
+standard input closes, it takes back what is queued and ends.
 """
 
 from __future__ import annotations
 
 import json
+import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,15 +25,18 @@ from sparsecore.engine.config import RunConfig
 from sparsecore.engine.devices import resolve_device
 from sparsecore.engine.sparsifier.constrained import Constrained
 from sparsecore.engine.sparsifier.layers import group_sizes
-from sparsecore.engine.tasks import registry
+from sparsecore.engine.tasks.base import build
 from sparsecore.runs.store.people import HOST, Person
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.sweeps.bisection import is_worse
 from sparsecore.runs.sweeps.executors import Cancelled, Executor
 from sparsecore.runs.sweeps.spec import FINAL, Cell, SweepSpec
+from sparsecore.runs.workers.assignments import end_with_server
+from sparsecore.runs.workers.worker import error_sentence
 
 ORIGIN = "search"
+PENDING = ("missing", "queued", "running", "paused")
 UNIFORM = (0.5, 0.2, 0.1, 0.05)  # the same density for all layers, tried first: the baseline of the front
 LOWEST, HIGHEST = 0.005, 0.95
 ONE_WEIGHT = 0.51  # rounds to a budget of 1, so that no layer is empty
@@ -52,6 +59,11 @@ class DensityTrial:
     ended: str = "running"  # then finished, hopeless or failed
     test: float | None = None
     cells: list[Cell] = field(default_factory=list)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether none of its runs is queued or training any more."""
+        return bool(self.cells) and not any(cell.status in PENDING for cell in self.cells)
 
     def summary(self) -> dict[str, Any]:
         """The trial as the command line prints it."""
@@ -140,7 +152,8 @@ class LayerSearch:
                 trial.cells = stored.cells_of(self.store, trial.spec)
                 on_progress(trial.number, trial.cells)
                 for cell in trial.cells:
-                    if cell.status == "running" and self._may_stop(cell) and self._hopeless(trial, cell):
+                    mine = cell.status == "running" and cell.run.owner == self.by.owner
+                    if mine and self._hopeless(trial, cell):
                         self.store.command(cell.run.id, "stop", by=self.by)
 
         try:
@@ -188,10 +201,6 @@ class LayerSearch:
         ]
         return mine is not None and any(self._far_worse(mine, self._early_metric(rival)) for rival in rivals)
 
-    def _may_stop(self, cell: Cell) -> bool:
-        """Whether the run may be stopped: not if it belongs to another user."""
-        return cell.run.owner == self.by.owner
-
     def _far_worse(self, value: float, rival: float | None) -> bool:
         if rival is None:
             return False
@@ -214,7 +223,58 @@ class LayerSearch:
 
 def prunable_layers(config: RunConfig, home: Path) -> dict[str, int]:
     """The prunable layers of a network with their numbers of weights."""
-    task = registry.build(config, resolve_device("cpu"), home)
+    task = build(config, resolve_device("cpu"), home)
     optimizer = torch.optim.SGD(task.model.parameters(), lr=1.0)
     whole = Constrained(1.0, scope="layer", exempt=()).attach(task.model, optimizer, blocks=task.blocks)
     return group_sizes(whole.layers)
+
+
+# -- as the child process of a server --------------------------------------------------------------------
+
+
+class ProgressPrinter:
+    """Prints the progress of a search when it has changed; raises `Cancelled` once `gone` is set."""
+
+    def __init__(self, search: LayerSearch, total: int, gone: threading.Event) -> None:
+        self.search, self.total, self.gone = search, total, gone
+        self.printed: dict[str, Any] | None = None
+
+    def __call__(self, _number: int = 0, _cells: Sequence[Cell] = ()) -> None:
+        if self.gone.is_set():
+            raise Cancelled
+        trials = self.search.trials
+        now = {
+            "done": sum(trial.is_over for trial in trials),
+            "total": self.total,
+            "hopeless": sum(trial.ended == "hopeless" for trial in trials),
+            "failed": sum(trial.ended == "failed" for trial in trials),
+            "front": len(self.search.front()),
+        }
+        if now != self.printed:
+            self.printed = now
+            print(json.dumps(now), flush=True)
+
+
+def main(home: Path) -> None:
+    """Run the search that standard input describes; print an error that ends it as its `problem`."""
+    question, gone = json.loads(sys.stdin.readline()), threading.Event()
+    end_with_server(gone)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    store = Store(home)
+    try:
+        by = Person(**question["by"])
+        search = LayerSearch(store, Executor(store), SweepSpec(**question["spec"]), by=by)
+        report = ProgressPrinter(search, question["trials"], gone)
+        report()
+        search.run(question["trials"], question["together"], report)
+        report()
+        print(json.dumps({"result": None}))
+    except Cancelled:
+        return
+    except Exception as error:
+        print(json.dumps({"problem": error_sentence(error)}))
+        raise
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

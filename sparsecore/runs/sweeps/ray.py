@@ -31,7 +31,7 @@ from sparsecore.runs.store.errors import LostRun, Unusable
 from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import HEARTBEAT_SECONDS, MAX_CRASHES, Store
 from sparsecore.runs.store.tables import commands
-from sparsecore.runs.sweeps.executors import OnCells, watch
+from sparsecore.runs.sweeps.executors import Executor, OnCells, watch
 from sparsecore.runs.sweeps.spec import Cell
 from sparsecore.runs.workers.lost import HeartbeatMonitor
 from sparsecore.runs.workers.supervisor import STOP_SECONDS
@@ -55,12 +55,11 @@ class RayTask:
     name: str
 
 
-class Ray:
+class Ray(Executor):
     """Trains with Ray, one task of one thread per run; as a context manager it stays connected.
 
     address: None for this machine, else a cluster's, as `ray://host:10001`, which needs a store on
-    PostgreSQL.
-        An existing connection to Ray is used and left open.
+    PostgreSQL. An existing connection to Ray is used and left open.
     gpus_per_run: the share of a GPU for a run on `cuda`, or on `auto` if the cluster has GPUs.
     workers: how many runs at once on this machine; all cores if None. A cluster decides by itself.
     """
@@ -234,12 +233,9 @@ class Ray:
                 self.ray.init(self.address, runtime_env=code, **quiet)
         except (ConnectionError, RuntimeError, ValueError) as error:
             lines = [line.strip(" .:") for line in str(error).splitlines() if line.strip()] or [repr(error)]
-            why = ": ".join(
-                dict.fromkeys((lines[0], lines[-1]))
-            )  # the failure, and the last line of the server's answer
-            raise ClusterError(
-                f"Ray cannot be reached at {self.address or 'this machine'}: {why}."
-            ) from error
+            why = ": ".join(dict.fromkeys((lines[0], lines[-1])))  # the failure, and the server's last line
+            place = self.address or "this machine"
+            raise ClusterError(f"Ray cannot be reached at {place}: {why}.") from error
         try:
             yield
         finally:
@@ -267,9 +263,7 @@ class Ray:
 
 def _train(home: str | None, url: str | None, run_id: str, name: str, data: str | None, texts: list) -> None:
     """Train one run in a process of the cluster, with the home of its machine if none is given."""
-    from sparsecore.runs.workers.worker import (
-        train_one,  # imports torch, which the driver does not need
-    )
+    from sparsecore.runs.workers.worker import train_one  # imports torch, which the driver does not need
 
     folder = Path(home) if home else default_home()
     if texts and not storage.saved_at(data, folder / "corpora"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Literal
@@ -117,12 +117,9 @@ class Cell:
         return name, metrics["train"][name], metrics["test"][name]
 
 
-def cells(configs: Iterable[RunConfig], runs: Sequence[Run]) -> list[Cell]:
-    """Each config with the most useful of these runs; of equally useful ones the newest."""
-    found: dict[str, Run] = {}
-    for run in sorted(runs, key=lambda run: (worth(run.state, run.reason), run.place)):
-        found[run.config.digest()] = run
-    return [Cell(config, found.get(config.digest())) for config in configs]
+def count_ended(cells: Iterable[Cell]) -> int:
+    """How many of these cells are not trained any more."""
+    return sum(cell.status in FINAL for cell in cells)
 
 
 def worth(state: str, reason: str | None) -> int:

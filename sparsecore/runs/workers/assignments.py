@@ -10,7 +10,10 @@ import queue
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from sparsecore.runs.store.errors import LostRun, StoreError
 from sparsecore.runs.store.store import HEARTBEAT_SECONDS, Store
@@ -39,6 +42,17 @@ def end_with_server(gone: threading.Event) -> None:
     threading.Thread(target=listen, daemon=True).start()
 
 
+def send_heartbeats(beat: Callable[[], Any], done: threading.Event) -> None:
+    """Call `beat` until `done` is set or the run is lost; whoever trains it raises other errors too."""
+    while not done.wait(HEARTBEAT_SECONDS):
+        try:
+            beat()
+        except LostRun:
+            return
+        except StoreError:
+            continue  # the database may be back before the next step is written
+
+
 class Assignments:
     """The assignments of this process: lines of a run id and a worker name on standard input.
 
@@ -60,7 +74,8 @@ class Assignments:
         """Read assignments until standard input is closed: that is the end of the server."""
         for line in sys.stdin:
             assignment = Assignment(*line.split())
-            threading.Thread(target=self._send_heartbeats, args=(assignment,), daemon=True).start()
+            beat = partial(self.store.heartbeat, assignment.run_id, assignment.name)
+            threading.Thread(target=send_heartbeats, args=(beat, assignment.started), daemon=True).start()
             self.lines.put(assignment)
             self.received.set()
         if not self.received.is_set():
@@ -69,12 +84,3 @@ class Assignments:
         self.lines.put(None)
         time.sleep(LEAVE_SECONDS)
         os._exit(1)
-
-    def _send_heartbeats(self, assignment: Assignment) -> None:
-        while not assignment.started.wait(HEARTBEAT_SECONDS):
-            try:
-                self.store.heartbeat(assignment.run_id, assignment.name)
-            except LostRun:
-                return
-            except StoreError:
-                continue  # the run starts, and sends its own, once the database is back

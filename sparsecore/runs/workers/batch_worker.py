@@ -36,9 +36,9 @@ from sparsecore.runs.store import queue
 from sparsecore.runs.store.database import StoreError, clock
 from sparsecore.runs.store.errors import LostRun
 from sparsecore.runs.store.run import Run
-from sparsecore.runs.store.store import HEARTBEAT_SECONDS, Store
+from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import commands, runs
-from sparsecore.runs.workers.assignments import end_with_server
+from sparsecore.runs.workers.assignments import end_with_server, send_heartbeats
 from sparsecore.runs.workers.warm_up import NICENESS
 from sparsecore.runs.workers.worker import POLL_SECONDS, Worker, error_sentence, one_thread
 
@@ -138,7 +138,7 @@ class BatchWorker:
 
         Raises an error of the training; a run that is alone in its batch fails with it.
         """
-        heartbeats = threading.Thread(target=self._send_heartbeats, daemon=True)
+        heartbeats = threading.Thread(target=send_heartbeats, args=(self._renew, self.done), daemon=True)
         heartbeats.start()
         try:
             self._train()
@@ -172,46 +172,16 @@ class BatchWorker:
         """Query once for all runs; only runs with a command read it."""
         ids = [member.run.id for member in self.members]
         query = select(commands.c.run_id).where(commands.c.run_id.in_(ids)).distinct()
-        with self.store.engine.connect() as connection:
-            commanded = set(connection.execute(query).scalars())
+        commanded = set(self.store.scalars(query))
         for member in self.members:
             if member.run.id in commanded or self.gone.is_set():
                 member.poll_commands()
         self.polled = time.monotonic()
 
-    def _send_heartbeats(self) -> None:
+    def _renew(self) -> None:
         """Send one heartbeat for all runs; each notices by itself when another worker took it over."""
-        while not self.done.wait(HEARTBEAT_SECONDS):
-            renewal = update(runs).where(runs.c.worker == self.name)
-            try:
-                with self.store.engine.begin() as connection:
-                    connection.execute(renewal.values(heartbeat=clock(self.store.engine)))
-            except StoreError:
-                continue  # the training raises it too, unless the database is back by then
-
-
-def train_batches(
-    store: Store,
-    run_ids: Sequence[str],
-    name: str,
-    gone: threading.Event | None = None,
-    on_event: Callable[[str, Event], None] = lambda run_id, event: None,
-    *,
-    anywhere: bool = False,
-) -> dict[str, Ended]:
-    """Claim the queued runs that `is_batchable_here`, and train them in batches; returns the endings.
-
-    Skips a run that another worker claimed first.
-    """
-    gone = gone or threading.Event()
-    found = [run for run_id in run_ids if (run := store.get(run_id)) is not None]
-    given = [run for run in found if is_batchable_here(run.config, anywhere=anywhere)]
-    endings: dict[str, Ended] = {}
-    for group in batchable([run.config for run in given]):
-        claimed = [] if gone.is_set() else _claim(store, [given[place] for place in group], name)
-        if claimed:
-            endings |= BatchWorker(store, claimed, name, gone, on_event).work()
-    return endings
+        now = clock(self.store.engine)
+        self.store.change(update(runs).where(runs.c.worker == self.name).values(heartbeat=now))
 
 
 def claim_batch(store: Store, name: str, largest: int = LARGEST, *, anywhere: bool = False) -> list[Run]:
@@ -222,11 +192,11 @@ def claim_batch(store: Store, name: str, largest: int = LARGEST, *, anywhere: bo
     """
     line = queue.ranked()
     query = select(runs).join(line, line.c.id == runs.c.id).where(queue.FOR_BATCH).order_by(line.c.nth)
-    with store.engine.connect() as connection:
-        queued = [Run.of(row) for row in connection.execute(query.limit(LOOKED_THROUGH))]
+    queued = [Run.of(row) for row in store.rows(query.limit(LOOKED_THROUGH))]
     fitting = [run for run in queued if is_batchable_here(run.config, anywhere=anywhere)]
     for group in batchable([run.config for run in fitting], largest):
-        if claimed := _claim(store, [fitting[place] for place in group], name):
+        ids = [fitting[place].id for place in group]
+        if claimed := [store.get(run_id) for run_id in ids if store.claim(run_id, name)]:
             return claimed
     return []
 
@@ -235,10 +205,6 @@ def is_batchable_here(config: RunConfig, *, anywhere: bool = False) -> bool:
     """Whether the run can be batched and trains on a GPU of this machine (or `anywhere`)."""
     automatic = config.device == "auto" and torch.cuda.is_available()
     return fits(config) and (anywhere or automatic or config.device.startswith("cuda"))
-
-
-def _claim(store: Store, queued: Sequence[Run], name: str) -> list[Run]:
-    return [store.get(run.id) for run in queued if store.claim(run.id, name)]
 
 
 def main(home: Path, name: str, *, anywhere: bool) -> int:

@@ -119,6 +119,5 @@ class Batching:
         new = [run_id for run_id in ids if run_id not in self._known]
         self._known = {run_id: self._known[run_id] for run_id in ids if run_id in self._known}
         if new:
-            with self.store.engine.connect() as connection:
-                rows = connection.execute(select(runs.c.id, runs.c.config).where(runs.c.id.in_(new)))
-                self._known |= {row.id: RunConfig(**row.config) for row in rows}
+            rows = self.store.rows(select(runs.c.id, runs.c.config).where(runs.c.id.in_(new)))
+            self._known |= {row.id: RunConfig(**row.config) for row in rows}

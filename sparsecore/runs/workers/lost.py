@@ -37,21 +37,18 @@ class HeartbeatMonitor:
             run: known[run] if run in known and known[run][0] == beat else (beat, now)
             for run, beat in beats.items()
         }
-        return [run for run in self.store.lost() if run.id in self._silent()]
+        return [run for run in self.store.lost() if run.id in self.silent()]
 
     def seconds(self, run_id: str) -> float:
         """The seconds since the heartbeat of a run last changed, as far as this object has watched."""
         return time.monotonic() - self._seen[run_id][1]
 
-    def any_silent(self) -> bool:
-        """Whether any worker sent no heartbeat for a while: it is dead, or cannot write."""
-        return bool(self._silent())
-
     def reset(self) -> None:
         """Start over: no worker could write a heartbeat, because the store could not be written to."""
         self._seen = {}
 
-    def _silent(self) -> set[str]:
+    def silent(self) -> set[str]:
+        """The runs whose worker sent no heartbeat for a while: it is dead, or cannot write."""
         now = time.monotonic()
         return {run for run, (_, since) in self._seen.items() if now - since >= SILENT_SECONDS}
 

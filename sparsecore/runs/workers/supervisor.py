@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ from sparsecore.runs.store.run import Run
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers.batching import Batching, Choice
 from sparsecore.runs.workers.lost import HeartbeatMonitor, stuck_writer
+from sparsecore.settings import usable_cores
 
 TICK_SECONDS = 0.1
 LOST_EVERY_SECONDS = 2.0
@@ -63,7 +63,7 @@ class Supervisor(threading.Thread):
     ) -> None:
         super().__init__(name="supervisor", daemon=True)
         self.store, self.spare = store, spare
-        self.cores = cores or os.cpu_count() or 1
+        self.cores = cores or usable_cores()
         self.name_prefix = uuid.uuid4().hex[:8]
         self.batching = Batching(store, batching, self.name_prefix, self._start)
         self.monitor = HeartbeatMonitor(store)
@@ -128,7 +128,7 @@ class Supervisor(threading.Thread):
         if time.monotonic() >= self.next_search:
             self.next_search = time.monotonic() + LOST_EVERY_SECONDS
             self._send_heartbeats_for_starting()
-            if self.monitor.any_silent():
+            if self.monitor.silent():
                 self.store.try_writing()  # a silent worker may be alive and wait for the same disk
             for run in self.monitor.lost():
                 if not self._is_starved(run):

@@ -14,7 +14,6 @@ import torch
 from sparsecore.engine.cards import CardError, TaskCard, tasks
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.devices import devices
-from sparsecore.engine.projection.project import project_
 from sparsecore.engine.projection.small import FEW
 from sparsecore.engine.training.trainer import Training
 from sparsecore.runs.store.errors import StoreError
@@ -47,17 +46,15 @@ def _warm_up(home: Path, task: str) -> None:
     training.frame()
 
 
-def _compile() -> None:
-    """Project more than `FEW` weights: compiling that takes seconds on a new machine."""
-    weights = torch.linspace(-1.0, 1.0, 2 * FEW)
-    masks, counts = [torch.zeros(2 * FEW, dtype=torch.bool)], [torch.zeros(2 * FEW, dtype=torch.int32)]
-    done = project_([weights], FEW, masks=masks, counts=counts)
-    project_([weights], FEW, masks=masks, counts=counts, last=done.threshold)
+def _prepare_projection() -> None:
+    from sparsecore.engine.projection.cpu import prepare  # numba takes half a second to import
+
+    prepare()
 
 
 def _load(home: Path, assigned: threading.Event) -> None:
     """Load what runs need, until there is an assignment."""
-    compiling = threading.Thread(target=_compile, daemon=True)
+    compiling = threading.Thread(target=_prepare_projection, daemon=True)
     cards = [card for card in tasks().values() if card.warm_up]
     for card in sorted(cards, key=_first_weights):
         if _first_weights(card) > FEW and not compiling.ident:  # a smaller network needs no compiled loops

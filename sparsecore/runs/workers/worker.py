@@ -20,7 +20,6 @@ import torch
 
 from sparsecore.corpora.corpus import CorpusError
 from sparsecore.engine.config import ConfigError
-from sparsecore.engine.tasks.memory import PROCESS, needed
 from sparsecore.engine.training.blobs import decode, pieces
 from sparsecore.engine.training.events import (
     Change,
@@ -36,12 +35,13 @@ from sparsecore.engine.training.events import (
     Stop,
 )
 from sparsecore.engine.training.loop import CHECKPOINT_SECONDS, due, train
-from sparsecore.runs.store.errors import LostRun, StoreError
-from sparsecore.runs.store.limits import require_memory, require_steps
+from sparsecore.runs.store.errors import TEMPORARY, LostRun, StoreError
+from sparsecore.runs.store.limits import PROCESS, needed, require_memory, require_steps
 from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.run import Run
-from sparsecore.runs.store.store import HEARTBEAT_SECONDS, Store
-from sparsecore.runs.store.unsaved import StateFiles, tidy
+from sparsecore.runs.store.saved_state import StateFiles, tidy
+from sparsecore.runs.store.store import Store
+from sparsecore.runs.workers.assignments import send_heartbeats
 
 POLL_SECONDS = 0.05  # between two looks for commands
 FLUSH_SECONDS = 0.5  # records wait at most this long to share the transaction of a frame
@@ -95,7 +95,9 @@ class Worker:
 
         Writes an error of the training to the store, and raises it.
         """
-        heartbeats = threading.Thread(target=self._send_heartbeats, daemon=True)
+        # In a thread of their own: one step may take longer than `LOST_SECONDS`.
+        beat = partial(self.store.heartbeat, self.run.id, self.name)
+        heartbeats = threading.Thread(target=send_heartbeats, args=(beat, self.done), daemon=True)
         heartbeats.start()
         try:
             return self._train()
@@ -111,16 +113,6 @@ class Worker:
             self.done.set()
             heartbeats.join()
 
-    def _send_heartbeats(self) -> None:
-        """Send heartbeats from a thread of its own: one step may take longer than `LOST_SECONDS`."""
-        while not self.done.wait(HEARTBEAT_SECONDS):
-            try:
-                self.store.heartbeat(self.run.id, self.name)
-            except LostRun:
-                return
-            except StoreError:
-                continue  # the training raises it too, unless the database is back by then
-
     def _retry(self, act: Callable[..., Any], *given: Any) -> Any:
         """Call `act` until the store works: temporary errors are waited out, unless the server has ended."""
         reported = ""
@@ -128,7 +120,7 @@ class Worker:
             try:
                 return act(*given)
             except StoreError as error:
-                if not error.is_temporary:
+                if error.kind not in TEMPORARY:
                     raise
                 if error.kind != reported:
                     reported = error.kind

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from websockets.asyncio.client import connect
 
-from sparsecore.commands.benchmarks.browser_tab import BrowserTabError, Tab
-from sparsecore.commands.benchmarks.classroom import DEMO, Crowd, Plan, classroom, out_of_order
-from sparsecore.commands.benchmarks.own_home import own_home
-from sparsecore.commands.benchmarks.watching import server, wait_for
-from sparsecore.dashboard.server.live_route import tokens
+from sparsecore.commands.benchmarks.classroom import DEMO, Plan, classroom, out_of_order
+from sparsecore.commands.benchmarks.server import BrowserTabError, Tab, own_home, server, wait_for
+from sparsecore.commands.benchmarks.watching import Crowd, live_path
 from sparsecore.engine.config import RunConfig
 from sparsecore.runs.store.run import Run, new_row
 from sparsecore.runs.store.store import Store
@@ -28,6 +27,18 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
     """The address and the home of a server that trains one run for a long time."""
     with own_home() as home, server(home) as address:
         yield address, home
+
+
+def test_a_shared_database_is_left_alone_and_named_again_afterwards(monkeypatch: pytest.MonkeyPatch):
+    shared = "postgresql+psycopg://nobody@unreachable.invalid/none"
+    monkeypatch.setenv("SPARSECORE_STORE", shared)
+    with own_home() as home:
+        store = Store(home)
+        store.create(RunConfig())
+        assert list(home.glob("store.sqlite3"))
+        store.close()
+    assert os.environ["SPARSECORE_STORE"] == shared
+    assert not home.exists()
 
 
 def begun(owner: str, created: float, started: float | None) -> Run:
@@ -75,7 +86,7 @@ def test_a_viewer_that_does_not_read_gets_fewer_frames_and_holds_no_other_up(ser
     store = Store(home)
     run = store.create(RunConfig.parse(DEMO | {"max_steps": 10_000_000}))
     wait_for(lambda: len(store.frames(run)) > 3, "the run to begin")
-    path = f"/live/{run}?token={tokens(store).issue(run)}"
+    path = live_path(store, run)
 
     async def watched() -> tuple[list[int], int]:
         url, origin = f"ws://{address}{path}", f"http://{address}"

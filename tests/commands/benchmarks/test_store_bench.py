@@ -8,7 +8,7 @@ import torch
 from sparsecore.commands.benchmarks.store import RECORDS, fill, grid, store
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
-from sparsecore.runs.sweeps.curves import points
+from sparsecore.runs.sweeps.results import points
 
 SECONDS = 1.0  # in which a page must answer
 

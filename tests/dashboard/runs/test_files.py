@@ -59,16 +59,18 @@ def test_the_page_shows_the_true_sizes(store: Store):
     app = AppTest.from_file(PAGE, default_timeout=60)
     app.session_state["lang"] = "en"
     app.run()
-    app.selectbox(key="archive_run").set_value(run).run()
+    app.multiselect(key="archive_runs").set_value([run]).run()
     assert not app.exception
     sizes = app.dataframe[-1].value
-    assert list(sizes["bytes"]) == [about["bytes"] for about in job.result()["forms"].values()]
+    assert list(sizes["numbers"] + sizes["headers"]) == [
+        form["bytes"] for form in job.result()["forms"].values()
+    ]
     assert next(iter(sizes["share"])) == 1.0
     labels = [button.proto.label for button in app.get("download_button")]
     assert labels[:3] == ["Whole run", "Report", "Python script"]
-    assert labels[3:] == ["SciPy CSR", "Bitmask", "Weights and masks", "ONNX"]
+    assert labels[3:] == ["SciPy CSR", "Bitmask", "Safetensors with masks", "ONNX"]
     assert files._script(run).startswith(b'"""Run ')
-    assert files._report(run).startswith(b"<!doctype html>")
+    assert files._report(run, ("en", "zh")).startswith(b"<!doctype html>")
 
 
 def test_what_has_not_finished_offers_no_files(store: Store):
@@ -76,6 +78,6 @@ def test_what_has_not_finished_offers_no_files(store: Store):
     app = AppTest.from_file(PAGE, default_timeout=60)
     app.session_state["lang"] = "en"
     app.run()
-    app.selectbox(key="archive_run").set_value(run).run()
+    app.multiselect(key="archive_runs").set_value([run]).run()
     assert app.button(key="take_weights").disabled
     assert [button.proto.disabled for button in app.get("download_button")] == [False, True, True]

@@ -14,6 +14,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient, WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
+from streamlit import config
 from streamlit.web.server.starlette.starlette_app_utils import create_signed_value
 from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
@@ -22,6 +23,7 @@ from sparsecore.dashboard.server.identity import account_owner
 from sparsecore.dashboard.server.live_route import (
     FORBIDDEN,
     PLOTLY_PATH,
+    WRONG_ORIGIN,
     LiveRoute,
     WatchTokens,
     status_of,
@@ -108,8 +110,11 @@ def watch(client: TestClient, store: Store, run: str, token: str | None = None) 
 
 def refusal(client: TestClient, path: str, headers: dict[str, str]) -> int:
     """The code with which a connection is refused."""
-    with pytest.raises(WebSocketDisconnect) as refused, client.websocket_connect(path, headers=headers):
-        pass
+    with (
+        pytest.raises(WebSocketDisconnect) as refused,
+        client.websocket_connect(path, headers=headers) as socket,
+    ):
+        socket.receive_text()
     return refused.value.code
 
 
@@ -201,7 +206,34 @@ def test_an_expired_token_is_refused(
 def test_another_origin_or_none_is_refused(
     headers: dict[str, str], client: TestClient, store: Store, run: str
 ):
-    assert refusal(client, f"/live/{run}?token={tokens(store).issue(run)}", headers) == FORBIDDEN
+    assert refusal(client, f"/live/{run}?token={tokens(store).issue(run)}", headers) == WRONG_ORIGIN
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "origin", "allowed"),
+    [
+        ("server.corsAllowedOrigins", ["https://lab.example"], "https://lab.example", True),
+        ("server.corsAllowedOrigins", ["https://lab.example"], "https://lab.example:8443", False),
+        ("server.corsAllowedOrigins", ["https://lab.example"], "http://lab.example", False),
+        ("server.enableCORS", False, "https://elsewhere.example", True),
+    ],
+)
+def test_streamlits_settings_allow_origins(
+    option: str, value: object, origin: str, allowed: bool, client: TestClient, store: Store, run: str
+):
+    path, before = f"/live/{run}?token={tokens(store).issue(run)}", config.get_option(option)
+    config.set_option(option, value)
+    try:
+        if allowed:
+            with (
+                suppress(CancelledError),
+                client.websocket_connect(path, headers={"origin": origin}) as socket,
+            ):
+                assert View(socket).message("hello")["run"] == run
+        else:
+            assert refusal(client, path, {"origin": origin}) == WRONG_ORIGIN
+    finally:
+        config.set_option(option, before)
 
 
 def test_an_unknown_run_is_refused_even_with_its_token(client: TestClient, store: Store):

@@ -17,7 +17,7 @@ from sparsecore.engine.config import RunConfig
 from sparsecore.engine.training.blobs import decode, decode_meta, encode
 from sparsecore.engine.training.frame_reading import Frame
 from sparsecore.runs.store.log import LogEntry
-from sparsecore.runs.store.saved_arrays import saved_arrays
+from sparsecore.runs.store.saved_state import saved_arrays
 from sparsecore.runs.store.store import Store
 
 WEIGHT = np.array([[0.0, 1.5, 0.0], [-2.0, 0.0, 0.5]], dtype=np.float32)

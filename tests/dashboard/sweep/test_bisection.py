@@ -107,7 +107,8 @@ def test_a_search_of_the_same_task_and_parameters_is_drawn(store: Store):
         with store.engine.begin() as connection:
             connection.execute(insert(runs), [row(config, 0.08) for config in spec.configs()])
         stored.begin(store, spec, "search")
-    (point,) = layer_search.searched(SPEC)
+    (([point], is_uniform),) = layer_search.searched(SPEC)
+    assert not is_uniform
     assert (point.density, point.test, point.nonzeros) == (0.2, 0.08, 51)
     assert layer_search.searched(SPEC.model_copy(update={"task": "spirals"})) == []
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sparsecore.engine.analysis.curvature import lipschitz
+from sparsecore.engine.analysis.derivatives import lipschitz
 from sparsecore.engine.tasks.networks import Perceptron, TextClassifier
 
 
@@ -58,15 +58,18 @@ def test_the_curvature_is_that_of_the_present_weights():
     assert float(lipschitz(there := Point([2.0]), lambda: (there.w**4).sum())) == pytest.approx(48.0)
 
 
-def test_other_parameters_than_those_asked_for_are_held():
+def test_parameters_without_gradient_are_held():
     point = Point([1.0])
     point.v = nn.Parameter(torch.ones(1, dtype=torch.float64))
 
     def loss() -> Tensor:
         return (point.w.square() + 4 * point.v.square() + 3 * point.w * point.v).sum()
 
-    assert lipschitz(point, loss, parameters=[point.w]).value == pytest.approx(2.0)
-    assert lipschitz(point, loss, parameters=[point.v]).value == pytest.approx(8.0)
+    for held, value in ((point.v, 2.0), (point.w, 8.0)):
+        point.requires_grad_(True)
+        held.requires_grad_(False)
+        assert lipschitz(point, loss).value == pytest.approx(value)
+    point.requires_grad_(True)
     exact = 5 + math.sqrt(18)  # the larger root of (2 − λ)(8 − λ) = 9
     assert lipschitz(point, loss, tolerance=1e-8).value == pytest.approx(exact, rel=1e-8)
 
@@ -117,7 +120,6 @@ def test_chunks_give_what_the_whole_gives():
     one, many = lipschitz(layer, whole), lipschitz(layer, chunked)
     assert many.value == pytest.approx(one.value, rel=1e-12)
     assert many.iterations == one.iterations
-    assert (one.chunks, many.chunks) == (one.iterations, 6 * one.iterations)
 
 
 def test_the_residual_is_how_far_the_squared_hessian_is_from_scaling_its_vector():
@@ -204,8 +206,6 @@ def test_variables_must_require_a_gradient():
     point.w.requires_grad_(False)
     with pytest.raises(ValueError, match="the Hessian would be empty"):
         lipschitz(point, lambda: point.w.sum())
-    with pytest.raises(ValueError, match="w does not require a gradient"):
-        lipschitz(point, lambda: point.w.sum(), parameters=[point.w])
 
 
 def test_a_curvature_that_is_not_finite_is_named():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sparsecore.engine.analysis.gradient import gradient, untouched, variables
+from sparsecore.engine.analysis.derivatives import gradient, untouched, variables
 
 
 class Stateful(nn.Module):

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from sparsecore.engine.analysis.least_squares import (
     MOST_SUPPORTS,
+    N_TRUE,
     LeastSquares,
     drawn_problem,
     ends,
+    errors,
     every_point,
     grid,
     hard_threshold,
@@ -149,3 +151,10 @@ def test_wherever_iht_rests_the_point_is_l_stationary(problem: LeastSquares, see
     assert (places[found.still] >= 0).all()
     # Just above L: what rests there to 1e-9 may miss the bound by as little.
     assert points.stationary(1.2 * (1 + 1e-5))[places[found.still]].all()
+
+
+def test_the_training_error_only_falls_and_the_test_error_is_least_at_the_true_number():
+    found = errors(rows=40, noise=0.5, draws=6)
+    assert (np.diff(found.train) <= 1e-12).all()
+    assert found.sizes[found.test.argmin()] == N_TRUE
+    assert found.test.min() >= found.noise  # nothing is better than the noise on new data

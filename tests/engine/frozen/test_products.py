@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from sparsecore.engine.frozen import layers as frozen_layers
 from sparsecore.engine.frozen.linear import Support, sparse_linear
@@ -163,7 +164,7 @@ def test_a_copy_computes_with_its_own_weights_and_goes_on_bit_for_bit(way):
     before = state[0][2].weight.detach().clone()
     step(copied, 4)
     assert torch.equal(before, state[0][2].weight)
-    assert copied[0][2].forward.module is copied[0][2]
+    assert copied[0][2].forward.__self__.module is copied[0][2]
     alone = copy.deepcopy(state[0])
     alone(torch.randn(4, 5)).sum().backward()
     assert alone[2].weight.grad.count_nonzero() > 0.9 * alone[2].weight.numel()
@@ -259,3 +260,23 @@ def test_inside_torch_compile_the_dense_way_gives_the_same_gradients():
         network(x).sum().backward()
         found.append(model[2].weight.grad.clone())
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_activation_checkpointing_recomputes_what_it_saved(reentrant: bool, monkeypatch):
+    monkeypatch.setattr(frozen_layers, "measure", lambda *_: {"csr": 1.0, "dense": 2.0})
+    state = begin([{"path": None, "milliseconds": {}}])
+    for _ in range(3):
+        state[1].zero_grad()
+        x = torch.randn(65, 5, requires_grad=True)
+        checkpoint(state[0], x, use_reentrant=reentrant).square().mean().backward()
+        state[1].step()
+    assert state[2].frozen.report()[0]["path"] == "csr"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("way", ["script", "export"])
+def test_a_frozen_network_is_scripted_and_exported(way: str):
+    model, x = begin(CSR)[0], torch.randn(3, 5)
+    made = torch.jit.script(model) if way == "script" else torch.export.export(model, (x,)).module()
+    torch.testing.assert_close(made(x), model(x), rtol=1e-4, atol=1e-5)

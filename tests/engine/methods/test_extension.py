@@ -14,19 +14,18 @@ import sparsecore as sc
 from sparsecore.engine.batch.grouping import fits
 from sparsecore.engine.cards import CardError, methods
 from sparsecore.engine.config import ConfigError, RunConfig, every_parameter
-from sparsecore.engine.methods import registry
+from sparsecore.engine.sparsifier.base import make
 from sparsecore.engine.training.blobs import decode
 from sparsecore.engine.training.trainer import Training
-from sparsecore.figures.cost import run_seconds
-from sparsecore.figures.metric import metric_curve
+from sparsecore.figures.sweep import metric_curve, run_seconds
 from sparsecore.runs.files.archive import export_run, import_run
 from sparsecore.runs.files.script import run_script
-from sparsecore.runs.insights.overlap import overlap
+from sparsecore.runs.insights.masks import overlap
 from sparsecore.runs.insights.pairs import closest_run, missing_configs
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
-from sparsecore.runs.sweeps.curves import points
 from sparsecore.runs.sweeps.executors import Local
+from sparsecore.runs.sweeps.results import points
 from sparsecore.runs.sweeps.spec import SweepSpec
 from sparsecore.runs.workers.worker import Worker
 from sparsecore.words import LANGUAGES, speaker, words
@@ -62,8 +61,8 @@ def test_it_has_its_words_in_both_languages_its_flag_and_its_colour(folder: Path
     ]
     assert methods()["lottery"].colour == "#cc79a7"
     assert list(methods()) == ["dense", "global", "layerwise", "lottery"]
-    assert isinstance(registry.make(config()), sc.Sparsifier)
-    assert sc.Lottery is type(registry.make(config()))
+    assert isinstance(make(config()), sc.Sparsifier)
+    assert sc.Lottery is type(make(config()))
 
 
 def test_its_parameters_are_refused_outside_their_bounds_and_ignored_by_other_methods(folder: Path):
@@ -185,7 +184,7 @@ def test_a_broken_card_is_one_sentence_that_names_its_file(tmp_path: Path, old: 
     assert old in LOTTERY_CARD
     path = write(tmp_path, "methods", "lottery", LOTTERY, LOTTERY_CARD.replace(old, new))
     with extended(tmp_path), pytest.raises(CardError) as refused:
-        registry.make(config())
+        make(config())
     assert str(path) in str(refused.value)
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -197,7 +196,7 @@ def test_a_class_that_fails_while_it_is_imported_is_one_sentence(tmp_path: Path)
         extended(tmp_path),
         pytest.raises(CardError, match="No module named 'nothing_of_this_name'") as refused,
     ):
-        registry.make(config())
+        make(config())
     assert str(path) in str(refused.value)
 
 

@@ -355,34 +355,64 @@ def test_a_projector_does_at_every_step_what_a_projection_does(contiguous: bool)
     w = torch.randn(90, 70, generator=source) if contiguous else torch.randn(70, 90, generator=source).T
     mask, counts = torch.ones(90, 70, dtype=torch.bool), torch.zeros(90, 70, dtype=torch.int32)
     held, then, counted = w.clone(), mask.clone(), counts.clone()
-    project = Projector([w], [mask], [counts])
-    last = None
+    project = Projector(([w], [mask], [counts]))
     for keep in (3_000, 60, 0, 6_300):
         step = torch.randn(90, 70, generator=source)
         w += step
         held += step
         expected = project_([held], keep, masks=[then], counts=[counted])
-        assert project(keep, last) == expected
-        last = expected.threshold
+        assert project([keep]) == [expected]
         assert torch.equal(w, held)
         assert torch.equal(mask, then)
-        assert torch.equal(counts, counted)
+        if keep != 60:  # otherwise two steps are pending
+            project.settle()
+            assert torch.equal(counts, counted)
+
+
+@on_every_path
+def test_a_projector_projects_every_group_to_its_own_budget_or_none_where_one_has_a_nan():
+    source = torch.Generator().manual_seed(9)
+    weights = [torch.randn(size, generator=source) for size in (5_000, 300, 7_000, 40)]
+    masks = [torch.ones_like(each, dtype=torch.bool) for each in weights]
+    counts = [torch.zeros_like(each, dtype=torch.int32) for each in weights]
+    parts = ((0, 1), (2,), (3,))
+    groups = [tuple([given[p] for p in part] for given in (weights, masks, counts)) for part in parts]
+    project, budgets = Projector(*groups), [400, 7_000, 0]
+    for _ in range(2):
+        alone = [[weights[p].clone() for p in part] for part in parts]
+        expected = [projected(tensors, keep) for tensors, keep in zip(alone, budgets, strict=True)]
+        done = project(budgets)
+        assert [(each.kept, each.threshold) for each in done] == [(e.kept, e.threshold) for e in expected]
+        assert all(map(torch.equal, weights, [each for tensors in alone for each in tensors]))
+        assert all(map(torch.equal, masks, [mask for each in expected for mask in each.masks]))
+        for each in weights:
+            each += torch.randn(each.shape, generator=source)
+    project.settle()
+    assert int(sum(each.sum() for each in counts)) == 2 * sum(budgets)
+    weights[2][17] = math.nan
+    before = [each.clone() for each in (*weights, *masks, *counts)]
+    with pytest.raises(NotANumber) as refused:
+        project(budgets)
+    project.settle()
+    assert refused.value.position == 2
+    now = (*weights, *masks, *counts)
+    assert all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(now, before, strict=True))
 
 
 def test_a_projector_follows_tensors_that_move_and_refuses_what_does_not_fit():
     w = torch.nn.Parameter(torch.arange(9_000.0))
-    project = Projector([w])
-    project(8_000)
+    project = Projector(([w], [torch.ones(9_000, dtype=torch.bool)], [torch.zeros(9_000, dtype=torch.int32)]))
+    project([8_000])
     w.data = torch.arange(9_000.0).flip(0)
-    assert project(2).kept == (2,)
+    assert project([2])[0].kept == (2,)
     assert w.nonzero().flatten().tolist() == [0, 1]
     w.data[3] = math.nan
     with pytest.raises(NotANumber):
-        project(2)
+        project([2])
     with pytest.raises(ValueError, match="keep must be from 0 to 9,000"):
-        project(9_001)
+        project([9_001])
     with pytest.raises(ValueError, match="masks"):
-        Projector([w], masks=[torch.ones(2, dtype=torch.bool)])(1)
+        Projector(([w], [torch.ones(2, dtype=torch.bool)], [torch.zeros(9_000, dtype=torch.int32)]))([1])
 
 
 @pytest.mark.parametrize("bits", [0x7F80_0001, 0x7FC0_0000, 0x7FFF_FFFF])

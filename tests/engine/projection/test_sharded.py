@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 
 from sparsecore.commands.benchmarks.many_weights import project_many
 from sparsecore.engine.projection.project import NotANumber, project_
@@ -140,3 +142,30 @@ def test_the_bench_of_many_weights_compares_with_one_process():
     assert told["exact"]
     assert told["same_support_as_one_process"]
     assert told["kept"] == 60_000
+
+
+def train_sharded(rank: int, count: int) -> list[int]:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 33), nn.Tanh(), nn.Linear(33, 17), nn.Tanh(), nn.Linear(17, 3))
+    for layer in (model[0], model[2], model[4], model):
+        fully_shard(layer, mesh=init_device_mesh("cpu", (count,)))
+    weights = [parameter for parameter in model.parameters() if parameter.ndim == 2]
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+
+    def project(*_: Any) -> None:
+        with torch.no_grad():
+            project_([weight.to_local() for weight in weights], 88, group=dist.group.WORLD)
+
+    optimizer.register_step_post_hook(project)
+    found = []
+    for _ in range(4):
+        optimizer.zero_grad()
+        model(torch.randn(16, 8)).square().mean().backward()
+        optimizer.step()
+        found.append(sum(int(weight.full_tensor().count_nonzero()) for weight in weights))
+    return found
+
+
+@pytest.mark.slow
+def test_shards_of_fsdp2_keep_exactly_the_budget_over_all_ranks(tmp_path: Path):
+    assert in_ranks(2, train_sharded, tmp_path) == [[88] * 4] * 2

@@ -10,6 +10,7 @@ from torch import Tensor
 from sparsecore.engine.projection import cpu, threshold
 from sparsecore.engine.projection.cpu import HostWeights, kernels
 from sparsecore.engine.projection.device import DeviceWeights
+from sparsecore.engine.projection.project import Projector, project_
 from sparsecore.engine.projection.threshold import (
     LAYOUTS,
     Cut,
@@ -186,3 +187,24 @@ def test_a_nan_in_any_part_is_found(kind: type, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(NotANumber) as refused:
         find_cut(kind(parts, None, None, None), 100)
     assert refused.value.position == 2
+
+
+def test_after_preparing_no_projection_compiles(monkeypatch: pytest.MonkeyPatch):
+    fresh = cpu.kernels.__wrapped__(4)  # other tests have compiled the shared ones
+    monkeypatch.setattr(cpu, "kernels", lambda size: fresh)
+
+    def compiled() -> dict[str, int]:
+        return {name: len(each.signatures) for name, each in fresh._asdict().items()}
+
+    assert set(compiled().values()) == {0}
+    cpu.prepare()
+    ready = compiled()
+    assert set(ready.values()) == {1}
+    equal = torch.full((9_000,), 0.5)
+    for at_once in (threshold.AT_ONCE, 0):
+        monkeypatch.setattr(threshold, "AT_ONCE", at_once)
+        for w in (torch.randn(9_000), equal):
+            mask, counts = torch.ones(9_000, dtype=torch.bool), torch.zeros(9_000, dtype=torch.int32)
+            assert Projector(([w.clone()], [mask], [counts]))([4_000])[0].kept == (4_000,)
+            assert project_([w.clone()], 4_000, reserved=[torch.arange(9_000) < 9]).kept == (4_000,)
+    assert compiled() == ready

@@ -10,34 +10,34 @@ from torch import Tensor, nn
 
 from sparsecore.engine.methods.hard_threshold import HardThreshold
 from sparsecore.engine.projection.project import project_
-from sparsecore.engine.sparsifier.keep_alive import KeepAlive, reserve
+from sparsecore.engine.sparsifier.constrained import KeepAlive, reserve
 
 
 def test_of_each_row_the_largest_are_reserved():
     w = torch.tensor([[5.0, -4.0, 3.0], [0.1, -0.3, 0.2]])
-    assert reserve([w], KeepAlive(neuron=2))[0].tolist() == [[True, True, False], [False, True, True]]
+    assert reserve(w, KeepAlive(neuron=2)).tolist() == [[True, True, False], [False, True, True]]
 
 
 def test_equal_magnitudes_are_reserved_by_index():
     w = torch.tensor([[1.0, -1.0, 1.0]])
-    assert reserve([w], KeepAlive(neuron=2))[0].tolist() == [[True, True, False]]
+    assert reserve(w, KeepAlive(neuron=2)).tolist() == [[True, True, False]]
 
 
 def test_a_layer_is_filled_up_with_its_largest_others():
     w = torch.tensor([[5.0, 4.0, 0.5], [0.3, 0.1, 0.2]])
-    mask = reserve([w], KeepAlive(neuron=1, layer=3))[0]
+    mask = reserve(w, KeepAlive(neuron=1, layer=3))
     assert mask.tolist() == [[True, True, False], [True, False, False]]
 
 
 def test_a_row_shorter_than_its_floor_is_kept_whole():
     w = torch.tensor([[1.0], [0.0]])
-    assert reserve([w], KeepAlive(neuron=5, layer=9))[0].all()
+    assert reserve(w, KeepAlive(neuron=5, layer=9)).all()
     assert KeepAlive(neuron=5, layer=9).total([(2, 1)]) == 2
 
 
 def test_an_infinite_weight_does_not_push_out_what_a_row_asks_for():
     w = torch.tensor([[torch.inf, torch.inf], [0.1, 0.2]])
-    mask = reserve([w], KeepAlive(neuron=1, layer=3))[0]
+    mask = reserve(w, KeepAlive(neuron=1, layer=3))
     assert mask.tolist() == [[True, True], [False, True]]
 
 
@@ -45,13 +45,13 @@ def test_an_infinite_weight_does_not_push_out_what_a_row_asks_for():
 def test_other_dtypes_reserve_alike(dtype: torch.dtype):
     w = torch.tensor([[5.0, 4.0, 0.5], [0.3, 0.1, 0.2]])
     floor = KeepAlive(neuron=1, layer=3)
-    assert torch.equal(reserve([w.to(dtype)], floor)[0], reserve([w], floor)[0])
+    assert torch.equal(reserve(w.to(dtype), floor), reserve(w, floor))
 
 
 def test_convolutions_have_a_row_for_each_output_channel():
     w = torch.zeros(3, 2, 2, 2)
     w[1, 1, 0, 1] = -2.0
-    mask = reserve([w], KeepAlive(neuron=1))[0]
+    mask = reserve(w, KeepAlive(neuron=1))
     assert mask.shape == w.shape
     assert mask.flatten(1).sum(dim=1).tolist() == [1, 1, 1]
     assert mask[1, 1, 0, 1]
@@ -82,7 +82,7 @@ def test_floors_and_budget_together_are_the_exact_projection(values: list[int], 
     if floor.total([(2, 3)]) > keep:
         return
     best = best_by_enumeration(w, floor, keep)
-    project_([w], keep, reserved=reserve([w], floor))
+    project_([w], keep, reserved=[reserve(w, floor)])
     assert float(w.square().sum()) == best
 
 

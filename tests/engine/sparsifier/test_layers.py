@@ -44,7 +44,9 @@ def test_weights_are_chosen_by_pattern_type_or_function(selection: object, names
 
 
 def test_a_pattern_that_matches_nothing_is_named():
-    with pytest.raises(ValueError, match=r"no module with a weight matrix has a name that matches 'bdy\.\*'"):
+    with pytest.raises(
+        ValueError, match=r"no module with a weight matrix is chosen by the pattern 'bdy\.\*'"
+    ):
         chosen(["bdy.*", "head"])
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from sparsecore.engine.methods.hard_threshold import HardThreshold
-from sparsecore.engine.sparsifier.keep_alive import KeepAlive
+from sparsecore.engine.sparsifier.constrained import KeepAlive
 from sparsecore.engine.sparsifier.schedules import Cubic
 
 State = tuple[nn.Module, torch.optim.Optimizer, HardThreshold]

@@ -13,15 +13,15 @@ import pytest
 from sparsecore.engine.batch.grouping import fits
 from sparsecore.engine.cards import CardError, tasks
 from sparsecore.engine.config import ConfigError, RunConfig
-from sparsecore.engine.tasks.memory import needed
 from sparsecore.engine.training.blobs import decode
 from sparsecore.engine.training.trainer import Training
-from sparsecore.figures.metric import metric_curve
+from sparsecore.figures.sweep import metric_curve
 from sparsecore.runs.files.archive import export_run, import_run
+from sparsecore.runs.store.limits import needed
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.sweeps import stored
-from sparsecore.runs.sweeps.curves import points
 from sparsecore.runs.sweeps.executors import Local
+from sparsecore.runs.sweeps.results import points
 from sparsecore.runs.sweeps.spec import SweepSpec
 from sparsecore.runs.workers.worker import Worker
 from sparsecore.words import speaker, words

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from sparsecore.engine.config import RunConfig
-from sparsecore.engine.tasks import registry
+from sparsecore.engine.tasks import base
+from sparsecore.engine.tasks.base import Task
 from sparsecore.engine.tasks.points import sinc
 from sparsecore.engine.tasks.sinc import Sinc
 from sparsecore.engine.tasks.spirals import Spirals, best_accuracy
@@ -13,11 +14,11 @@ from sparsecore.engine.tasks.spirals import Spirals, best_accuracy
 CPU = torch.device("cpu")
 
 
-def build(task: str, **parameters: object) -> registry.Task:
-    return registry.build(RunConfig(task=task, **parameters), CPU)
+def build(task: str, **parameters: object) -> Task:
+    return base.build(RunConfig(task=task, **parameters), CPU)
 
 
-def weights(task: registry.Task) -> torch.Tensor:
+def weights(task: Task) -> torch.Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in task.model.parameters()])
 
 

@@ -72,3 +72,15 @@ def test_the_report_command_does_not_overwrite_a_file(store: Store, tmp_path: Pa
     assert file.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert "already" in call(app, ["report", run, str(file)]).stderr
     assert "cannot be written" in call(app, ["report", run, str(tmp_path / "no" / "x.html")]).stderr
+
+
+def test_a_report_has_the_settings_that_matter_and_names_layers_and_metrics_as_elsewhere(store: Store):
+    run = store.create(RunConfig(max_steps=20, theta=0.0), worker="w")
+    Worker(store, store.get(run), "w").work()
+    page = run_report(store, store.get(run), ("en",))
+    text = page[page.index("<body>") :]
+    assert "RMSE against the true function" in text
+    assert '<th scope="row">W1</th>' in text
+    assert "Label smoothing" not in text
+    assert "Learning rate" in text
+    assert f"sinc, layer-wise, ρ 0.4 · {run}" in text

@@ -41,7 +41,7 @@ from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import metadata
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.sweeps.spec import SweepSpec
-from sparsecore.runs.workers.batch_worker import train_batches
+from sparsecore.runs.workers.batch_worker import BatchWorker, claim_batch
 from sparsecore.runs.workers.worker import Worker
 
 KINDS = ("scene", "record", "frame", "change")
@@ -227,7 +227,7 @@ def test_every_kind_of_run_passes_its_own_checks(store: Store, elsewhere: Store,
 
 def test_a_run_that_was_trained_in_a_batch_passes_too(store: Store, elsewhere: Store):
     ids = [elsewhere.create(config(seed=seed), origin="sweep") for seed in (1, 2)]
-    train_batches(elsewhere, ids, "b", anywhere=True)
+    BatchWorker(elsewhere, claim_batch(elsewhere, "b", anywhere=True), "b").work()
     for run in ids:
         assert imported(store, exported(elsewhere, run)).state == "ended"
 

@@ -79,7 +79,7 @@ def test_a_file_that_gives_something_else_is_refused(store: Store, tmp_path: Pat
 
 def process(store: Store, **question: str) -> list[dict]:
     done = subprocess.run(
-        [sys.executable, "-m", "sparsecore.runs.files.weight_files_process", str(store.home)],
+        [sys.executable, "-m", "sparsecore.runs.files.weight_files", str(store.home)],
         input=json.dumps(question) + "\n",
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -5,12 +5,13 @@ import pytest
 
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.training.blobs import encode
-from sparsecore.runs.insights import overlap as module
-from sparsecore.runs.insights.overlap import (
+from sparsecore.runs.insights import masks as module
+from sparsecore.runs.insights.masks import (
     IncomparableMasks,
-    MaskCounts,
     count_overlap,
+    expected_overlap,
     frame_pairs,
+    jaccard_index,
     overlap,
 )
 from sparsecore.runs.store.log import LogEntry
@@ -44,16 +45,16 @@ def logged(store: Store, frames: dict[int, bytes]) -> str:
 def test_two_masks_are_counted_by_who_keeps_each_weight():
     first, second = np.packbits([1, 1, 1, 0, 0, 0, 0, 1, 0]), np.packbits([1, 0, 0, 0, 0, 0, 0, 1, 1])
     found = count_overlap(first, second, 9)
-    assert found == MaskCounts(both=2, first=2, second=1, neither=4)
-    assert found.jaccard == 2 / 5
+    assert found == (2, 2, 1, 4)  # both, first, second, neither
+    assert jaccard_index(np.array(found)) == 2 / 5
 
 
 def test_of_two_empty_masks_nothing_differs():
-    assert MaskCounts(0, 0, 0, 4).jaccard == 1.0
+    assert jaccard_index(np.array([0, 0, 0, 4])) == 1.0
 
 
 def test_masks_drawn_at_random_share_what_their_sizes_say():
-    assert MaskCounts(both=1, first=1, second=1, neither=1).expected == 1.0  # half of two
+    assert expected_overlap(np.array([1, 1, 1, 1])) == 1.0  # half of two
 
 
 def test_each_layer_and_all_together_over_time(store: Store):

@@ -4,7 +4,7 @@ import numpy as np
 
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.training.blobs import encode
-from sparsecore.runs.insights.retention import forecast
+from sparsecore.runs.insights.masks import forecast
 from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.store import Store
 

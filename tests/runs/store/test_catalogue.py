@@ -19,6 +19,7 @@ from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import runs
 from sparsecore.runs.sweeps import stored
 from sparsecore.runs.sweeps.spec import SweepSpec
+from tests.runs.store.test_queue import queue_position
 
 ANN, BOB, TEACHER = Person("ann"), Person("bob"), Person("tea", teacher=True)
 MANY = 10_000
@@ -105,7 +106,7 @@ def test_a_deleted_run_that_trained_is_let_go_and_goes_on_when_it_comes_back(sto
     store.resume(run)
     store.command(run, "step")
     assert store.paused_with_commands() == []
-    assert store.queue_position(run) is None
+    assert queue_position(store, run) is None
     assert not store.claim(run, "other")
     assert not store.claim(run, "other", "paused")
     catalogue.restore(store, run, by=ANN)

@@ -16,9 +16,9 @@ from sparsecore.runs.store import catalogue, disk
 from sparsecore.runs.store.database import StoreError
 from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.people import Person
+from sparsecore.runs.store.saved_state import StateFiles
 from sparsecore.runs.store.store import Store
-from sparsecore.runs.store.unsaved import StateFiles
-from sparsecore.settings import parse_size
+from sparsecore.settings import parse_size, read_setting
 
 ANN, BOB = Person("ann"), Person("bob")
 KB = 1_000
@@ -224,14 +224,14 @@ def test_a_store_that_another_holds_says_why_it_is_no_smaller(home: Path, monkey
 
 def test_the_limit_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("SPARSECORE_MAX_DISK", raising=False)
-    assert disk.limit() is None
+    assert read_setting("max_disk") is None
     monkeypatch.setenv("SPARSECORE_MAX_DISK", "2GB")
-    assert disk.limit() == 2_000_000_000
+    assert read_setting("max_disk") == 2_000_000_000
     monkeypatch.setenv("SPARSECORE_MAX_DISK", "much")
     with pytest.raises(
         ValueError, match="SPARSECORE_MAX_DISK must be a size such as 500MB or 2GB, got 'much'"
     ):
-        disk.limit()
+        read_setting("max_disk")
 
 
 @pytest.mark.parametrize(

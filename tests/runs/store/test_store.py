@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 
 from sparsecore.engine.config import ConfigError, RunConfig
 from sparsecore.runs.store import queue
@@ -17,8 +17,9 @@ from sparsecore.runs.store.errors import LostRun
 from sparsecore.runs.store.log import LogEntry
 from sparsecore.runs.store.run import ALPHABET
 from sparsecore.runs.store.store import LOST_SECONDS, MAX_CRASHES, Store
-from sparsecore.runs.store.tables import runs
+from sparsecore.runs.store.tables import log, runs
 from sparsecore.settings import default_home
+from tests.runs.store.test_queue import queue_position
 
 pytestmark = pytest.mark.usefixtures("either_database")
 
@@ -47,7 +48,7 @@ def test_a_new_run_is_queued_with_its_config(store: Store):
 def test_an_unknown_run_is_none(store: Store):
     assert store.get("nothere") is None
     assert store.checkpoint("nothere") is None
-    assert store.queue_position("nothere") is None
+    assert queue_position(store, "nothere") is None
 
 
 @pytest.mark.dialect
@@ -62,9 +63,9 @@ def test_runs_are_listed_newest_first(store: Store):
 
 def test_queued_runs_have_places_in_the_order_they_came(store: Store):
     first, second, third = (store.create(RunConfig()) for _ in range(3))
-    assert [store.queue_position(run) for run in (first, second, third)] == [1, 2, 3]
+    assert [queue_position(store, run) for run in (first, second, third)] == [1, 2, 3]
     store.claim(first, "w")
-    assert [store.queue_position(run) for run in (first, second, third)] == [None, 1, 2]
+    assert [queue_position(store, run) for run in (first, second, third)] == [None, 1, 2]
 
 
 @pytest.mark.dialect
@@ -77,7 +78,7 @@ def test_deleting_a_run_removes_all_it_logged(store: Store):
     assert store.entries(run, ["frame"]) == []
     assert store.checkpoint(run) is None
     assert store.take_commands(run) == []
-    assert store.log_bytes(run) == 0
+    assert store.scalars(select(func.count()).where(log.c.run_id == run)) == [0]
 
 
 @pytest.mark.dialect
@@ -158,7 +159,7 @@ def test_a_released_run_is_queued_again_in_its_old_place(store: Store):
     later = store.create(RunConfig())
     store.release(run, "w")
     assert (state(store, run), store.get(run).worker) == ("queued", None)
-    assert [store.queue_position(run), store.queue_position(later)] == [1, 2]
+    assert [queue_position(store, run), queue_position(store, later)] == [1, 2]
 
 
 def test_a_released_paused_run_stays_paused(store: Store):
@@ -352,9 +353,10 @@ def test_changes_say_what_holds_now(store: Store):
 @pytest.mark.dialect
 def test_the_size_of_a_log_is_known(store: Store):
     run = running(store)
-    assert store.log_bytes(run) == 0
+    size = select(func.coalesce(func.sum(log.c.size), 0)).where(log.c.run_id == run)
+    assert store.scalars(size) == [0]
     store.write(run, "w", 1, [LogEntry("frame", 1, b"12345"), LogEntry("record", 1, b"{}")])
-    assert store.log_bytes(run) == 7
+    assert store.scalars(size) == [7]
 
 
 # -- commands ---------------------------------------------------------------------------------------------
@@ -396,7 +398,7 @@ def test_a_resumed_run_waits_for_its_turn(store: Store):
     run = running(store)
     store.set_state(run, "w", "paused")
     store.resume(run)
-    assert (state(store, run), store.queue_position(run)) == ("queued", 1)
+    assert (state(store, run), queue_position(store, run)) == ("queued", 1)
 
 
 def test_a_resumed_run_of_the_command_line_goes_on_at_once(store: Store):

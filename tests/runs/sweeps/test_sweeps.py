@@ -22,6 +22,7 @@ from sparsecore.runs.store.store import Store
 from sparsecore.runs.store.tables import runs
 from sparsecore.runs.sweeps import estimates, stored
 from sparsecore.runs.sweeps.spec import Cell, SweepSpec
+from tests.runs.store.test_queue import queue_position
 
 METRICS = {"train": {"rmse": 0.07}, "test": {"rmse": 0.08}}
 MANY = 10_000
@@ -211,7 +212,7 @@ def test_a_run_that_a_person_asks_for_goes_before_all_of_a_sweep(store: Store):
     stored.begin(store, grid())
     first = store.list()[-1].id
     mine = store.create(RunConfig(seed=9))
-    assert (store.queue_position(mine), store.queue_position(first)) == (1, 2)
+    assert (queue_position(store, mine), queue_position(store, first)) == (1, 2)
 
 
 # -- how long ---------------------------------------------------------------------------------------------
@@ -236,6 +237,16 @@ def test_the_time_left_is_that_of_finished_cells_nearest_in_density():
     progress = estimates.progress([*done, cell(0.5), cell(0.06)], workers=1)
     assert (progress.total, progress.done, progress.running, progress.failed) == (4, 2, 0, 0)
     assert progress.seconds_left == pytest.approx(10.0 + 2 * estimates.STARTING_SECONDS)
+
+
+def test_the_rest_of_a_sweep_is_estimated_by_earlier_runs_as_its_plan_is(store: Store):
+    spec = SweepSpec(task="sinc", densities=(0.4, 0.1), seeds=(0, 1))
+    sweep_cells = stored.cells_of(store, spec)
+    like = sweep_cells[0].config
+    one = estimates.FinishedRun(like.method, like.density, like.max_steps, 2_000, 500.0)
+    plan = estimates.remaining(sweep_cells, 1, [one])
+    assert estimates.progress(sweep_cells, 1, [one]).seconds_left == plan
+    assert plan > estimates.progress(sweep_cells, 1).seconds_left
 
 
 def test_a_run_of_few_steps_does_not_set_the_pace_of_the_others():

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from sparsecore.engine.batch import loop as batched_training
-from sparsecore.engine.batch.grouping import NOTHING_TAKEN
+from sparsecore.engine.batch.grouping import NOTHING_TAKEN, batchable
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.tasks.sinc import Sinc
 from sparsecore.engine.training.blobs import decode, decode_meta
@@ -25,8 +25,8 @@ from sparsecore.engine.training.events import Checkpoint, Ended, Event, Ready
 from sparsecore.engine.training.loop import train
 from sparsecore.runs.store import queue
 from sparsecore.runs.store.store import Store
-from sparsecore.runs.workers import batch_worker
-from sparsecore.runs.workers.batch_worker import BatchWorker, claim_batch, is_batchable_here, train_batches
+from sparsecore.runs.workers import assignments
+from sparsecore.runs.workers.batch_worker import BatchWorker, claim_batch, is_batchable_here
 from sparsecore.runs.workers.worker import Worker
 
 ROOT = Path(__file__).parents[3]
@@ -54,7 +54,14 @@ def queued(store: Store, count: int = 3, **parameters: Any) -> list[str]:
 
 
 def together(store: Store, run_ids: list[str], name: str = "b", **options: Any) -> dict[str, Ended]:
-    return train_batches(store, run_ids, name, anywhere=True, **options)
+    """The endings of these runs, which `name` claims and trains in batches of what fits together."""
+    endings: dict[str, Ended] = {}
+    fitting = [each for each in run_ids if is_batchable_here(store.get(each).config, anywhere=True)]
+    for group in batchable([store.get(run_id).config for run_id in fitting]):
+        ids = [fitting[place] for place in group]
+        claimed = [store.get(run_id) for run_id in ids if store.claim(run_id, name)]
+        endings |= BatchWorker(store, claimed, name, **options).work() if claimed else {}
+    return endings
 
 
 def soon(condition: Callable[[], Any]) -> Any:
@@ -154,7 +161,7 @@ def test_what_is_wrong_with_one_is_not_said_of_the_others(store: Store, monkeypa
 
 
 def test_all_beat_while_one_step_takes_long(store: Store, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(batch_worker, "HEARTBEAT_SECONDS", 0.02)
+    monkeypatch.setattr(assignments, "HEARTBEAT_SECONDS", 0.02)
     runs, beats = queued(store, 2, max_steps=2), []
 
     def slow(run_id: str, event: Event) -> None:
@@ -172,7 +179,6 @@ def test_all_beat_while_one_step_takes_long(store: Store, monkeypatch: pytest.Mo
 
 def test_without_a_gpu_it_takes_nothing_unless_told_to(store: Store):
     runs = queued(store)
-    assert train_batches(store, runs, "b") == {}
     assert claim_batch(store, "b") == []
     assert {store.get(run_id).state for run_id in runs} == {"queued"}
     assert is_batchable_here(config(device="cuda"))

@@ -29,6 +29,7 @@ from sparsecore.runs.workers import lost
 from sparsecore.runs.workers import supervisor as supervisor_module
 from sparsecore.runs.workers.lost import LOCKS, stuck_writer, writer_pid
 from sparsecore.runs.workers.supervisor import Supervisor
+from tests.runs.store.test_queue import queue_position
 
 PATIENCE_SECONDS = 120.0  # every process imports torch, on a machine that may be busy
 
@@ -99,7 +100,7 @@ def test_runs_are_trained_in_order_one_a_core_and_a_paused_one_takes_none(store:
 
     with supervising(store, cores=1, spare=True) as supervisor:
         soon(lambda: state(first) == "running" and store.get(first).step > 0)
-        assert store.queue_position(second) == 1
+        assert queue_position(store, second) == 1
         process = process_of(supervisor, first)
         store.command(first, "pause")
         soon(lambda: state(second) == "ended")
@@ -333,7 +334,7 @@ def test_stopping_queues_the_run_again_and_leaves_no_process(store: Store):
     stopped = store.get(run)
     assert (stopped.state, stopped.worker) == ("queued", None)
     assert store.checkpoint(run)[0] == stopped.step > 0
-    assert [store.queue_position(run), store.queue_position(waiting)] == [1, 2]
+    assert [queue_position(store, run), queue_position(store, waiting)] == [1, 2]
 
 
 def test_a_spare_that_dies_as_it_is_handed_a_run_loses_it_to_the_queue(store: Store):

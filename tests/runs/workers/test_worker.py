@@ -18,6 +18,7 @@ from sparsecore.engine.training.blobs import decode, decode_meta
 from sparsecore.engine.training.events import Checkpoint, Ended, Event, Frame, Ready
 from sparsecore.engine.training.loop import train
 from sparsecore.runs.store.store import Store
+from sparsecore.runs.workers import assignments
 from sparsecore.runs.workers import worker as worker_module
 from sparsecore.runs.workers.worker import Worker
 
@@ -177,7 +178,7 @@ def test_an_unforeseen_error_is_named_with_its_kind(store: Store, monkeypatch: p
 
 @on_either
 def test_it_beats_while_one_step_takes_long(store: Store, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(worker_module, "HEARTBEAT_SECONDS", 0.02)
+    monkeypatch.setattr(assignments, "HEARTBEAT_SECONDS", 0.02)
     beats: list[float] = []
     right = Sinc.loss
 

@@ -1,4 +1,4 @@
-"""Which texts train, stop and test a network: at random or by time, and never one text on two sides."""
+"""Which texts train, stop and test a network, at random or by time, and in which batches they train."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1  # of the rest: early stopping watches it
 VALIDATION_MOST = 1_000  # texts: they tell accuracy to 1.5 points, and more are missed in training
 LEAST_DATED = 0.5  # of the texts: of fewer, the newest fifth of all is anybody's guess
+
+CHUNK = 50  # batches: so much is drawn at random before it is sorted, which keeps the batches of epochs apart
 
 Parts = dict[str, np.ndarray]
 
@@ -85,3 +87,32 @@ def _validation_share(count: float) -> float:
 
 def _members(groups: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     return np.flatnonzero(np.isin(groups, wanted))
+
+
+# -- batches: computed as long as their longest text, so each holds texts of nearly one length
+
+
+def by_length(
+    rows: np.ndarray, lengths: np.ndarray, batch: int, stream: np.random.Generator
+) -> list[np.ndarray]:
+    """An epoch: all rows once, in ⌈rows / batch⌉ batches of similar length, in random order.
+
+    `lengths` are those of all texts, by row.
+    """
+    shuffled = stream.permutation(rows)
+    batches: list[np.ndarray] = []
+    for start in range(0, len(shuffled), CHUNK * batch):
+        chunk = shuffled[start : start + CHUNK * batch]
+        chunk = chunk[np.argsort(lengths[chunk], kind="stable")]
+        batches += [chunk[place : place + batch] for place in range(0, len(chunk), batch)]
+    return [batches[place] for place in stream.permutation(len(batches))]
+
+
+def waste(batches: list[np.ndarray], lengths: np.ndarray) -> float:
+    """Computed tokens over real ones, at least 1; an empty text counts as one token.
+
+    >>> waste([np.array([0, 1]), np.array([2])], np.array([4, 2, 10]))
+    1.125
+    """
+    computed = sum(len(rows) * max(1, int(lengths[rows].max())) for rows in batches)
+    return computed / sum(int(np.maximum(lengths[rows], 1).sum()) for rows in batches)

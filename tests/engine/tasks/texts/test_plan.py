@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsecore.engine.config import RunConfig
-from sparsecore.engine.tasks.texts.batches import by_length, waste
 from sparsecore.engine.tasks.texts.scores import confuse, per_class, scores, weights_of
 from sparsecore.engine.tasks.texts.shapes import Shape, pace
+from sparsecore.engine.tasks.texts.splits import by_length, waste
 
 LAPTOP = RunConfig(task="vulnerabilities", size="laptop")
 PLAN = replace(Shape.of(LAPTOP), epochs=4, warm_up=1.0)

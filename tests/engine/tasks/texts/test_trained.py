@@ -17,7 +17,7 @@ from sparsecore.engine.config import RunConfig
 from sparsecore.engine.tasks.texts.grading import Grader
 from sparsecore.engine.tasks.vulnerabilities import Vulnerabilities
 from sparsecore.engine.training.blobs import decode
-from sparsecore.runs.insights.grader import CannotGrade, grader, predict
+from sparsecore.runs.insights.grader import CannotGrade, grader
 from sparsecore.runs.store.store import Store
 from sparsecore.runs.workers.worker import Worker
 
@@ -66,7 +66,7 @@ def test_the_network_is_the_one_of_the_run(store: Store):
 
 
 def test_a_text_is_graded_after_its_corpus_is_gone(store: Store, run: str):
-    found = predict(store, run, TEXT)
+    found = grader(store, run).predict(TEXT)
     assert found.grade == max(found.probabilities, key=found.probabilities.get)
     assert sum(found.probabilities.values()) == pytest.approx(1.0)
     assert "".join(word for word, _ in found.tokens) == TEXT
@@ -91,14 +91,14 @@ def test_the_weight_of_a_word_is_its_gradient_times_its_vector(store: Store, run
 
 
 def test_a_long_text_is_read_as_far_as_the_network_reaches(store: Store, run: str):
-    found = predict(store, run, TEXT * 50)
+    found = grader(store, run).predict(TEXT * 50)
     assert len(found.tokens) == grader(store, run).shape.length
 
 
 @pytest.mark.parametrize("text", ["", " \n\t"])
 def test_a_text_without_words_is_refused(store: Store, run: str, text: str):
     with pytest.raises(ValueError, match="the text has no words"):
-        predict(store, run, text)
+        grader(store, run).predict(text)
 
 
 def test_what_cannot_grade_says_why(store: Store):
@@ -125,7 +125,7 @@ def test_the_checkpoint_is_arrays_and_json_alone(store: Store, run: str):
 
 def test_a_text_that_was_typed_is_not_kept(store: Store, run: str):
     before = {path.name for path in (store.home / "cache").iterdir()}
-    predict(store, run, TEXT)
+    grader(store, run).predict(TEXT)
     assert {path.name for path in (store.home / "cache").iterdir()} == before
 
 

@@ -14,6 +14,8 @@ from sparsecore.corpora.tokens import build_vocabulary
 from sparsecore.engine.config import RunConfig
 from sparsecore.engine.tasks.texts.grading import evaluating
 from sparsecore.engine.tasks.vulnerabilities import Vulnerabilities
+from sparsecore.engine.training.events import Record
+from sparsecore.engine.training.loop import train
 
 CPU = torch.device("cpu")
 PLAIN = {"class_weights": 0.0, "label_smoothing": 0.0, "dropout": 0.0}
@@ -188,6 +190,16 @@ def test_early_stopping_watches_what_it_is_told(cached: Path):
     measured = {"validation": {"accuracy": 0.1}, "test": {"accuracy": 0.2}}
     assert texts(cached).watched(measured) == 0.1
     assert texts(cached, watch="test").watched(measured) == 0.2
+
+
+def test_early_measurements_are_recorded_and_end_no_run(cached: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Vulnerabilities, "patience", 1)
+    monkeypatch.setattr(Vulnerabilities, "watched", lambda self, metrics: 0.0)
+    first, second = sorted(texts(cached).early_measurements)[:2]
+    events = list(train(RunConfig(task="vulnerabilities", max_steps=second), cached))
+    measured = [event.step for event in events if isinstance(event, Record) and "metrics" in event.values]
+    assert measured == [0, first, second]
+    assert events[-1].reason == "max_steps"
 
 
 def test_half_precision_is_for_cuda(cached: Path):
