@@ -95,10 +95,10 @@ class BatchRun(Worker):
                 self.store.command(self.run.id, "step")  # for the worker that takes the paused run
         return reply
 
-    def poll_commands(self) -> None:
-        """Look for commands now, and never between these calls."""
+    def poll_at_next_step(self) -> None:
+        """Look for commands before the run's next step, and never between these calls."""
         if not (self.leaving or self.lost):
-            self._poll_commands()
+            self.polled = -math.inf
 
     def _poll_commands(self) -> None:
         super()._poll_commands()
@@ -175,7 +175,7 @@ class BatchWorker:
         commanded = set(self.store.scalars(query))
         for member in self.members:
             if member.run.id in commanded or self.gone.is_set():
-                member.poll_commands()
+                member.poll_at_next_step()
         self.polled = time.monotonic()
 
     def _renew(self) -> None:

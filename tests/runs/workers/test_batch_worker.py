@@ -290,7 +290,7 @@ def test_a_change_of_one_is_logged_and_holds(store: Store):
         soon(lambda: all(store.get(run_id).step > 20 for run_id in runs))
         store.command(runs[0], "change", {"density": 0.1})
         (change,) = soon(lambda: store.entries(runs[0], ["change"]))
-        soon(lambda: store.get(runs[0]).step > change.step)  # it holds from the next step
+        soon(lambda: store.get(runs[0]).step > change.step + 1)  # it holds from the next step
         for run_id in runs:
             store.command(run_id, "stop")
     assert json.loads(change.payload) == {"density": 0.1}
