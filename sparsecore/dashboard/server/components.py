@@ -41,17 +41,18 @@ for (const href of %s.map(at)) {
 }
 export default (component) => {
   const { parentElement: parent, data: [{ unloaded }] } = component;
+  const { classList } = parent.host ?? parent; // an isolated component stands in a shadow root
   const notice = (parent.notice ??= Object.assign(document.createElement("p"), { role: "alert" }));
   let close = null;
   let closed = false;
-  parent.classList.toggle("sc-loading", !parent.loaded);
+  classList.toggle("sc-loading", !parent.loaded);
   import(at(%s)).then(({ default: show }) => {
     notice.remove();
     parent.loaded = true;
-    parent.classList.remove("sc-loading");
+    classList.remove("sc-loading");
     if (!closed && parent.isConnected) close = show(component);
   }, (error) => {
-    parent.classList.remove("sc-loading");
+    classList.remove("sc-loading");
     notice.textContent = `${unloaded} (${error.message})`;
     parent.append(notice);
   });
