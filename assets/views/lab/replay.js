@@ -43,6 +43,15 @@ export class Replay extends ReplayBar {
     else view.connection.say({ frame: found[0] });
   }
 
+  // A frame was removed from the log since it was listed: go to the one before it.
+  lose(id) {
+    const { view } = this;
+    const index = view.frames.findIndex(([row]) => row === id);
+    if (index < 0) return;
+    const [[, step]] = view.frames.splice(index, 1);
+    if (!view.follows && this.sought === step) this.seek(Math.max(0, index - 1));
+  }
+
   // One saved frame back or forward; past the last frame of a training run, back to live.
   turn(by) {
     const { view } = this;

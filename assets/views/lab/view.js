@@ -157,6 +157,8 @@ class View extends MountedView {
     } else if (message.type === "frame") {
       while (this.frames.length && this.frames.at(-1)[1] >= message.step) this.frames.pop(); // the run went back
       this.frames.push([message.id, message.step]);
+    } else if (message.type === "gone") {
+      this.replay.lose(message.id);
     } else if (message.type === "status") {
       this.#setStatus(message);
     }

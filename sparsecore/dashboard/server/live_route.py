@@ -76,7 +76,7 @@ class Broadcast:
     def __init__(self, store: Store, run_id: str) -> None:
         self.store, self.run_id = store, run_id
         self.viewers: set[Viewer] = set()
-        self.seen = self.sent = self.shown = store.last_row(run_id)
+        self.seen = self.sent = self.listed = self.shown = store.last_row(run_id)
         self.status: dict[str, Any] = {}
         self.task: asyncio.Task | None = None
 
@@ -93,14 +93,15 @@ class Broadcast:
 
     async def _watch(self) -> None:
         while True:
-            status, rows, frame = await anyio.to_thread.run_sync(self._read)
+            status, rows, saved, frame = await anyio.to_thread.run_sync(self._read)
             logged = [_row(row) for row in rows if row.kind != "scene"]
             for viewer in self.viewers:
                 viewer.blobs += [row.payload for row in rows if row.kind == "scene"]
                 if logged:
                     viewer.tell({"type": "records", "rows": logged})
+                for row_id, step in saved:  # all of them, for the replay; only the newest is sent
+                    viewer.tell({"type": "frame", "id": row_id, "step": step})
                 if frame is not None:
-                    viewer.tell({"type": "frame", "id": frame.id, "step": frame.step})
                     viewer.show(frame.payload)
                 if status != self.status:
                     viewer.tell({"type": "status", **status})
@@ -108,18 +109,20 @@ class Broadcast:
             every = QUEUED_POLL_SECONDS if status["state"] == "queued" else POLL_SECONDS
             await asyncio.sleep(every if status["active"] else IDLE_POLL_SECONDS)
 
-    def _read(self) -> tuple[dict[str, Any], list[Row], Row | None]:
+    def _read(self) -> tuple[dict[str, Any], list[Row], list[tuple[int, int]], Row | None]:
         status = status_of(self.store, self.run_id)
         newest = self.store.last_row(self.run_id)
         if newest <= self.seen:
-            return status, [], None
+            return status, [], [], None
         # More may be logged between these readings: each goes on from what it has read itself.
         rows = self.store.entries(self.run_id, ["scene", "record", "change"], self.sent)
+        saved = self.store.frames(self.run_id, newer_than=self.listed)
         frame = self.store.frame(self.run_id, newer_than=self.shown)
         self.seen = newest
         self.sent = rows[-1].id if rows else self.sent
+        self.listed = saved[-1][0] if saved else self.listed
         self.shown = frame.id if frame else self.shown
-        return status, rows, frame
+        return status, rows, saved, frame
 
 
 class LiveRoute:
@@ -212,10 +215,10 @@ class LiveRoute:
                     viewer.answer(kind, await anyio.to_thread.run_sync(*call))
                     continue
                 viewer.follows = said.get("follow") is True
-                if isinstance(said.get("frame"), int):
-                    row = await anyio.to_thread.run_sync(self.store.frame, run_id, said["frame"])
-                else:
-                    row = await anyio.to_thread.run_sync(self.store.frame, run_id)
+                wanted = said["frame"] if isinstance(said.get("frame"), int) else None
+                row = await anyio.to_thread.run_sync(self.store.frame, run_id, wanted)
+                if row is None and wanted is not None:  # the log was thinned
+                    viewer.tell({"type": "gone", "id": wanted})
                 if row is not None:
                     viewer.frame = row.payload
                     viewer.wake.set()

@@ -222,10 +222,11 @@ class Store(StoreDatabase):
         row = self.first(query.order_by(log.c.id.desc()).limit(1))
         return {} if row is None else json.loads(row.payload)
 
-    def frames(self, run_id: str) -> list[tuple[int, int]]:
-        """(row id, step) of every kept frame, oldest first."""
-        query = select(log.c.id, log.c.step).where(log.c.run_id == run_id, log.c.kind == "frame")
-        return [tuple(row) for row in self.rows(query.order_by(log.c.id))]
+    def frames(self, run_id: str, newer_than: int = 0) -> list[tuple[int, int]]:
+        """(row id, step) of every kept frame after the row `newer_than`, oldest first."""
+        wanted = (log.c.run_id == run_id, log.c.kind == "frame", log.c.id > newer_than)
+        query = select(log.c.id, log.c.step).where(*wanted).order_by(log.c.id)
+        return [tuple(row) for row in self.rows(query)]
 
     def frame(self, run_id: str, row_id: int | None = None, newer_than: int = 0) -> Row | None:
         """One frame (id, step, payload): with this row id, or else the newest one after `newer_than`."""

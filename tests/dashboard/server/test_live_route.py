@@ -348,6 +348,28 @@ def test_a_seek_returns_that_frame_and_newer_ones_are_only_announced(
         view.blob(b"frame 40")
 
 
+def test_frames_saved_between_two_looks_are_all_announced_and_the_newest_is_sent(
+    client: TestClient, store: Store, run: str
+):
+    with watch(client, store, run) as view:
+        view.blob(b"frame 20")
+        store.write(run, "w", 60, [LogEntry("frame", step, b"frame %d" % step) for step in (40, 60)])
+        view.blob(b"frame 60")
+    assert [told["step"] for told in view.told if told["type"] == "frame"] == [40, 60]
+    assert b"frame 40" not in view.seen
+
+
+def test_a_viewer_that_asks_for_a_frame_that_the_log_no_longer_has_is_told(
+    client: TestClient, store: Store, run: str
+):
+    with watch(client, store, run) as view:
+        (first, _), (second, _) = view.message("hello")["frames"]
+        view.say({"frame": second + 100})
+        view.message("gone", id=second + 100)
+        view.say({"frame": first})
+        view.blob(b"frame 0")
+
+
 def test_a_frame_of_another_run_cannot_be_fetched(client: TestClient, store: Store, run: str):
     other = store.create(RunConfig(), worker="v")
     store.write(other, "v", 1, [LogEntry("frame", 1, b"secret")])
@@ -409,10 +431,11 @@ def test_nothing_logged_while_a_viewer_comes_in_is_missed(
 ):
     right = Store.frames
 
-    def slow(self: Store, run_id: str) -> list[tuple[int, int]]:  # asked for while hello is put together
-        store.write(run, "w", 40, [LogEntry("record", 40, b"{}")])
-        time.sleep(4 * live_route.POLL_SECONDS)
-        return right(self, run_id)
+    def slow(self: Store, run_id: str, newer_than: int = 0) -> list[tuple[int, int]]:
+        if not newer_than:  # while hello is put together
+            store.write(run, "w", 40, [LogEntry("record", 40, b"{}")])
+            time.sleep(4 * live_route.POLL_SECONDS)
+        return right(self, run_id, newer_than)
 
     monkeypatch.setattr(Store, "frames", slow)
     with watch(client, store, run) as view:
