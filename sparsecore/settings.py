@@ -4,8 +4,6 @@ The model reads `os.environ` without pydantic-settings: its import takes 100 ms,
 wait.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import tempfile

@@ -1,7 +1,5 @@
 """The words of the screen in both languages, from `assets/words` and from the cards of methods and tasks."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from functools import cache

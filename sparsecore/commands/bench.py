@@ -1,7 +1,5 @@
 """Measure speed and memory; the figures to compare come from one run."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Inspect and store data sets of graded texts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`python -m sparsecore doctor`: check this machine in about a minute."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import asdict
 

@@ -1,7 +1,5 @@
 """The checks of `python -m sparsecore doctor`; each uses one part of this machine."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

@@ -1,7 +1,5 @@
 """Files of a run: export or import it as a whole; write its weights, a script or a report."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict

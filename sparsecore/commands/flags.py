@@ -1,7 +1,5 @@
 """Options of the commands that train: one for each parameter, and `--data` for texts."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Collection
 from pathlib import Path

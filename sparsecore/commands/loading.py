@@ -4,8 +4,6 @@ A command file has an `app`. Functions under `@app.command()` become commands of
 `name`, such as `typer.Typer(name="data")`, becomes a group of commands under that name.
 """
 
-from __future__ import annotations
-
 import ast
 import sys
 from collections.abc import Iterator, Mapping

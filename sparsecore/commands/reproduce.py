@@ -1,7 +1,5 @@
 """Reproduce a table of the paper: `python -m sparsecore reproduce 3-1`."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path

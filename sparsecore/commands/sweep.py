@@ -1,7 +1,5 @@
 """`python -m sparsecore sweep`: train a grid of methods, densities and seeds, on every core or a cluster."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

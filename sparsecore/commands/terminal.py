@@ -1,7 +1,5 @@
 """Shared by all commands: the console on standard error, exit codes, tables on standard output."""
 
-from __future__ import annotations
-
 import inspect
 import json
 import re

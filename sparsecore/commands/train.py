@@ -1,7 +1,5 @@
 """Train one run in this process: `python -m sparsecore train`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -1,7 +1,5 @@
 """Enter the challenge: choose a finished run and a name, and see the judge's result."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from sparsecore.dashboard.controls import plain, say

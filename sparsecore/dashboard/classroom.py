@@ -4,8 +4,6 @@ The address holds the mode, so that links carry it: `controls=0`, `type=large`, 
 holds what followers see: the teacher's run, and the step that the teacher replays.
 """
 
-from __future__ import annotations
-
 from urllib.parse import urlencode
 
 import streamlit as st

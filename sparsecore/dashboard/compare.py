@@ -1,7 +1,5 @@
 """The Compare page: the choice of two runs, and both at one step."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -4,8 +4,6 @@ Settings live in `st.session_state` under the parameters' names. The URL holds a
 opens the same settings; a link that names only a run opens that run's.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

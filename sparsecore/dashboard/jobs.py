@@ -3,8 +3,6 @@
 The server has no torch: work that needs it is done by a child process, which the job's thread reads.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import subprocess
@@ -44,7 +42,7 @@ class Job:
     (None, 'done', 0.5, {'place': 'here'})
     """
 
-    def __init__(self, work: Callable[[Job], Any], name: str, by: Person) -> None:
+    def __init__(self, work: "Callable[[Job], Any]", name: str, by: Person) -> None:
         self.name, self.by = name, by
         self.state: State = "queued"
         self.done = self.total = 0

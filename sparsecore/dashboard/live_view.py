@@ -1,7 +1,5 @@
 """The live view: one component that keeps its nodes, fed by the live route (assets/views/lab)."""
 
-from __future__ import annotations
-
 import json
 import time
 from typing import Any

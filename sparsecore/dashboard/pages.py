@@ -4,8 +4,6 @@ The file's name is the page's name: `sweep.py` answers at `/sweep` under the tit
 The first page of the menu answers at `/`.
 """
 
-from __future__ import annotations
-
 import ast
 from dataclasses import dataclass
 from functools import cache

@@ -1,7 +1,5 @@
 """The widgets of parameters, made from the rows of their table, in columns by what they are about."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 

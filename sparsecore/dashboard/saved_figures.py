@@ -7,8 +7,6 @@ first press. A picture of HTML, such as bars with their words, has the same from
 the page becomes boxes and letters of an SVG. A figure of the live view: `assets/views/shared/save_menu.js`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any

@@ -1,7 +1,5 @@
 """What the pages share: the server's store, the viewed run, the welcome run, presses of buttons."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
 from functools import cache, partial

@@ -1,7 +1,5 @@
 """The visitor of the page: the owner of its browser, the teacher, or the only user of this server."""
 
-from __future__ import annotations
-
 import hmac
 import secrets
 import threading

@@ -1,7 +1,5 @@
 """Small widgets and wordings: the header of a page, an uploader, dates, labels of runs, styled words."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

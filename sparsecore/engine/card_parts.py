@@ -1,7 +1,5 @@
 """The parts of a card: texts in both languages, parameters and rules, a task's metric and sizes."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 

@@ -4,8 +4,6 @@ A method is `engine/methods/NAME.py` with `NAME.toml`, a task `engine/tasks/NAME
 that `SPARSECORE_EXTENSIONS` names hold more of both, as `methods/` and `tasks/`. Imports no torch.
 """
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Functions compiled by numba, and where their machine code is kept."""
 
-from __future__ import annotations
-
 import hashlib
 import tempfile
 import threading

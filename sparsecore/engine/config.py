@@ -5,8 +5,6 @@ bring along on their cards. Widgets, the URL, validation and the command line's 
 rows; a parameter is written down once. Nothing in this file imports torch.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json
@@ -142,7 +140,7 @@ class RunConfig(BaseModel):
         return filled
 
     @model_validator(mode="after")
-    def _check_together(self) -> RunConfig:
+    def _check_together(self) -> "RunConfig":
         table = _table_for(self.task, self.method)
         for row in table.narrowed:
             value = getattr(self, row.name)
@@ -170,7 +168,7 @@ class RunConfig(BaseModel):
                 "layer_densities", given, "omitted with a schedule: it changes one density for all layers"
             )
 
-    def planned(self, steps: int) -> RunConfig:
+    def planned(self, steps: int) -> "RunConfig":
         """The config with what it leaves to the size's plan of `steps` steps filled in."""
         last = self.max_steps or steps
         return self.model_copy(
@@ -178,7 +176,7 @@ class RunConfig(BaseModel):
         )
 
     @classmethod
-    def parse(cls, given: dict[str, Any]) -> RunConfig:
+    def parse(cls, given: dict[str, Any]) -> "RunConfig":
         """The config of these values; a `ConfigError` names the first one that does not fit."""
         try:
             return cls(**given)

@@ -1,7 +1,5 @@
 """The devices of this machine: which there are, and which one a config's name means."""
 
-from __future__ import annotations
-
 import platform
 from typing import Any
 

@@ -3,8 +3,6 @@
 Those that all runs share come from the fields of `RunConfig`, the others from cards. Imports no torch.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -163,7 +161,7 @@ class Table:
     @classmethod
     def of(
         cls, shared: dict[str, Parameter], usual: dict[str, Any], task: TaskCard, method: MethodCard
-    ) -> Table:
+    ) -> "Table":
         """Put together what all runs share, of which `usual` are the defaults, and what two cards add."""
         rows, narrowed, defaults = dict(shared), [], dict(usual)
         for card in (task, method):

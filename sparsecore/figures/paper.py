@@ -1,7 +1,5 @@
 """Counterparts of the paper's figures: pure functions from pictures of runs to a plotly figure."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from typing import Any

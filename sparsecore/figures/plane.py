@@ -1,7 +1,5 @@
 """Least squares in the plane under ‖w‖₀ ≤ 1: contours, axes, stationary points, iterates and basins."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

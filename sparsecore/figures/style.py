@@ -1,7 +1,5 @@
 """Shared parts of all figures: colours, axes, and the band, line and points of one method."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from itertools import groupby

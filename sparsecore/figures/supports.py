@@ -1,7 +1,5 @@
 """All supports of a small least-squares problem: value, least L, and how often IHT ends there."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import combinations
 

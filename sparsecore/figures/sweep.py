@@ -1,7 +1,5 @@
 """Figures of a sweep: metric, seconds, non-zeros and layer densities against ρ; the Pareto front."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from math import log10

@@ -1,7 +1,5 @@
 """Figures of the lessons and the challenge: descent, subsets, ceiling, storage, retention, leaderboard."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

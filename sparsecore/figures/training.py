@@ -1,7 +1,5 @@
 """Metric, loss and layer densities of one run against the training step."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import Any

@@ -1,7 +1,5 @@
 """Compare a reproduction with the printed table: intervals, differences, verdicts and breaking points."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,7 +27,7 @@ class MeanInterval:
     count: int
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> MeanInterval | None:
+    def of(cls, values: Sequence[float]) -> "MeanInterval | None":
         """Return the mean and interval of the values; None for no values.
 
         >>> MeanInterval.of([1.0, 3.0]).mean, MeanInterval.of([1.0]).half, MeanInterval.of([])

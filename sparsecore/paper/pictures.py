@@ -1,7 +1,5 @@
 """The paper's figures: the runs that each shows, and the arrays of those runs needed to draw it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The runs of a table: its grid, densities below the printed ones, and small networks for the pictures."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal

@@ -4,8 +4,6 @@ A rule takes a cell and yields reasons. The sentences are in `assets/words` unde
 `paper.reason.`; every number in a sentence comes from a run, the paper or a formula.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """A reproduction: the runs of a table and their results, live from the store or from a shipped file."""
 
-from __future__ import annotations
-
 import json
 import math
 import platform
@@ -80,7 +78,7 @@ class ReproducedRun(ReproductionModel):
         return self.status in FINAL
 
     @classmethod
-    def of(cls, cell: Cell) -> ReproducedRun:
+    def of(cls, cell: Cell) -> "ReproducedRun":
         """Build the trial from the current state of a cell."""
         config, run = cell.config, cell.run
         fields: dict[str, Any] = {

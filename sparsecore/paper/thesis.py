@@ -1,7 +1,5 @@
 """The printed tables of the thesis, from `assets/paper/tables.json`."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from functools import cache

@@ -4,8 +4,6 @@ The judge computes the network's outputs with numpy on fixed points of its own, 
 independent of the run's noise and seed. It imports no torch, so the server judges at once.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

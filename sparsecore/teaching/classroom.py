@@ -1,7 +1,5 @@
 """What a class shares: the runs of the lessons, the answers to their questions, the teacher's view."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 

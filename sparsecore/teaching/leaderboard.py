@@ -1,7 +1,5 @@
 """The challenge's leaderboard: finished runs, judged by the server from their own weights."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass
 

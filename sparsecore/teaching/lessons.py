@@ -1,7 +1,5 @@
 """The lessons and the statements of the Theory page: data files in both languages, validated when read."""
 
-from __future__ import annotations
-
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -54,7 +52,7 @@ class LessonRun(LessonModel):
         return RunConfig.parse(self.preset)
 
     @model_validator(mode="after")
-    def _preset_is_a_config(self) -> LessonRun:
+    def _preset_is_a_config(self) -> "LessonRun":
         _ = self.config
         return self
 
@@ -68,7 +66,7 @@ class Question(LessonModel):
     why: Annotated[tuple[BilingualText, ...], Len(1, 4)]
 
     @model_validator(mode="after")
-    def _right_is_a_choice(self) -> Question:
+    def _right_is_a_choice(self) -> "Question":
         if self.right >= len(self.choices):
             raise ValueError(f"right is {self.right}, but there are {len(self.choices)} choices.")
         return self
@@ -89,7 +87,7 @@ class NextStep(LessonModel):
         return page
 
     @model_validator(mode="after")
-    def _a_link_into_the_lab_is_a_config(self) -> NextStep:
+    def _a_link_into_the_lab_is_a_config(self) -> "NextStep":
         if self.page == "lab":
             RunConfig.parse(self.query_values())
         return self
@@ -112,7 +110,7 @@ class Lesson(LessonModel):
     onward: Annotated[tuple[NextStep, ...], Len(1, 4)]
 
     @model_validator(mode="after")
-    def _something_is_shown(self) -> Lesson:
+    def _something_is_shown(self) -> "Lesson":
         if not self.runs and self.figure is None:
             raise ValueError("a lesson shows runs, a figure, or both.")
         if self.figure == "retention" and not self.runs:

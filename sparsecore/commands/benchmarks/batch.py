@@ -1,7 +1,5 @@
 """Compare training many models as one batch with training them one by one, on one device."""
 
-from __future__ import annotations
-
 import statistics
 import time
 from collections.abc import Callable

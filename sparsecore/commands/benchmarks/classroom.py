@@ -4,8 +4,6 @@ Viewers watch one run through the live route while users open pages, start a run
 through real connections to a real server. The clients use the same cores as the server.
 """
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import json

@@ -1,7 +1,5 @@
 """Measure one projection of very many weights, in separate processes that may share them."""
 
-from __future__ import annotations
-
 import hashlib
 import tempfile
 import time

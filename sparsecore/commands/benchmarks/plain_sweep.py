@@ -5,8 +5,6 @@ line per run. The script uses nothing of this package: data, network, optimiser 
 written out.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 

@@ -3,8 +3,6 @@
 All methods work on copies of the same weights and alternate, so that other load on the machine affects all.
 """
 
-from __future__ import annotations
-
 import heapq
 import statistics
 import time
@@ -128,7 +126,7 @@ def _rows(size: int, density: float, state: str, dtype: torch.dtype, rounds: int
 
 
 def _methods(
-    thresholds: dict[str, Threshold], work: Tensor, keep: int, mask: Tensor, last: float | None = None
+    thresholds: "dict[str, Threshold]", work: Tensor, keep: int, mask: Tensor, last: float | None = None
 ) -> dict[str, Callable[[], int]]:
     """Return the projection and, for each way to find a threshold, its application to the same weights."""
     methods = {"ours": lambda: sum(project_([work], keep, masks=[mask], last=last).kept)}

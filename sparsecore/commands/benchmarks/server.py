@@ -1,7 +1,5 @@
 """A dashboard server for one measurement: its home, its process, and browser tabs without a browser."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import socket

@@ -1,7 +1,5 @@
 """The cost of a training step: dense, with the projection, and with a frozen support."""
 
-from __future__ import annotations
-
 import copy
 import statistics
 import time

@@ -1,7 +1,5 @@
 """Response times of the pages with thousands of finished runs: `python -m sparsecore bench store`."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import random

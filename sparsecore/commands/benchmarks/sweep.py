@@ -1,7 +1,5 @@
 """Compare a sweep with a plain script, two workers with one, a store with none: `bench sweep`."""
 
-from __future__ import annotations
-
 import json
 import os
 import statistics

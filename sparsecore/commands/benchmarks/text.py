@@ -1,7 +1,5 @@
 """The thesis's claim on texts at laptop size, compared with a linear model on the same split."""
 
-from __future__ import annotations
-
 import multiprocessing
 import statistics
 import threading

@@ -1,7 +1,5 @@
 """The cost of viewers of every frame for training: `python -m sparsecore bench watching`."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import statistics
@@ -111,7 +109,7 @@ class Crowd:
         self.frames = [0] * viewers
         self.reading: list[asyncio.Task] = []
 
-    async def __aenter__(self) -> Crowd:
+    async def __aenter__(self) -> "Crowd":
         sockets = await asyncio.gather(*(connected(self.address, self.path, self.slow) for _ in self.frames))
         self.reading = [asyncio.create_task(self._read(place, one)) for place, one in enumerate(sockets)]
         return self

@@ -1,7 +1,5 @@
 """Import a file of texts: inspect it, preview it, and store it on request."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Mapping
 from functools import partial

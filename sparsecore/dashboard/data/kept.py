@@ -1,7 +1,5 @@
 """Stored texts: choose them for a run, list and remove them."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from html import escape

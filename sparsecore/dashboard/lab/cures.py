@@ -1,7 +1,5 @@
 """Offer a collapsing run to new users, and for a collapsed run its remedies, a button each."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import streamlit as st

@@ -1,7 +1,5 @@
 """Grade a description that the user types in by a run, in a child process; shown as bars."""
 
-from __future__ import annotations
-
 import subprocess
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Train, pause, step, stop, reset, new seed: the buttons and their commands to the store."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Cached computations of the Theory page and the lessons, keyed by plain numbers."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from math import comb
 

@@ -1,7 +1,5 @@
 """The figures of lessons: interactive; parts that reveal the answer appear after it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

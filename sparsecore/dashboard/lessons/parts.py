@@ -4,8 +4,6 @@ The store keeps answers under the owner in the browser's cookie, like runs: they
 once per person. A copy in the browser's storage could disagree with it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from html import escape
 

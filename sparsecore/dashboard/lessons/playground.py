@@ -1,7 +1,5 @@
 """The playground of the Theory page: least squares of 2, 3 or 50 weights, seen whole."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import comb
 from typing import Any

@@ -1,7 +1,5 @@
 """The Paper page's own runs: choices, progress, and the buttons that start and stop them."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from sparsecore.dashboard.controls import plain, say

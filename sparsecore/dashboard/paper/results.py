@@ -1,7 +1,5 @@
 """The results on the Paper page: provenance, tables, the curve, the figures; table 3-5 as measured."""
 
-from __future__ import annotations
-
 import subprocess
 import time
 from functools import partial

@@ -1,7 +1,5 @@
 """The runs selected on the Runs page: name and note, differences, pin, delete, undo, and exports of one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial
 

@@ -1,7 +1,5 @@
 """How much disk the runs take, and room made: which runs would go, and, after asking, their removal."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import streamlit as st

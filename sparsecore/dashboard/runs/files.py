@@ -1,7 +1,5 @@
 """Runs as files: the export of the chosen run in every format, and the import of an archive."""
 
-from __future__ import annotations
-
 import io
 from functools import partial
 from pathlib import Path

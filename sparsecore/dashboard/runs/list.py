@@ -1,7 +1,5 @@
 """The list of runs: filters, and a table of matching runs; a click selects one."""
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Sequence
 from datetime import datetime

@@ -6,8 +6,6 @@ holds one digest of all of them, so that a relative import finds the module of t
 a component is the `.css` file next to its module; it is sent with the component.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -4,8 +4,6 @@ The token is given with the first page and never leaves the cookie; the store se
 of a page can read it (HttpOnly), and no other site sends it along (SameSite=Lax).
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

@@ -4,8 +4,6 @@ A watched run has one reader for any number of viewers. A viewer gets the newest
 slow one gets fewer frames and delays no one.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging

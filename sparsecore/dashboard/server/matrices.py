@@ -1,7 +1,5 @@
 """Answers of the live route with every weight: one matrix, all masks, and the overlap of two runs' masks."""
 
-from __future__ import annotations
-
 import threading
 from math import prod
 

@@ -4,8 +4,6 @@ Streamlit sends them uncompressed, because compression for every visitor would c
 never change while a server runs, so each is compressed once, at the first request for it.
 """
 
-from __future__ import annotations
-
 import gzip
 from functools import cache
 from pathlib import Path

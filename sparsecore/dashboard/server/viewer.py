@@ -1,7 +1,5 @@
 """A viewer of a run: its outgoing messages, and the time limit for taking them."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from typing import Any

@@ -1,7 +1,5 @@
 """Find the smallest ρ within a tolerance of dense by bisection, training every density tried."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import streamlit as st

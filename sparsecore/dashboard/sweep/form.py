@@ -1,7 +1,5 @@
 """The form of the Sweep page: its choices, and the sweep spec they make."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Per-layer densities searched with Optuna from the Sweep page, and their Pareto front."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from html import escape
 from typing import Any

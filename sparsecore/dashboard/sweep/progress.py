@@ -1,7 +1,5 @@
 """The viewed sweep: its choice, its progress, and its Stop and Resume."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import streamlit as st

@@ -1,7 +1,5 @@
 """The results of a sweep: curves, layers, time, non-zeros, and a table of all runs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any

@@ -1,7 +1,5 @@
 """Gradient and largest curvature of the objective at the present weights; training is left as it was."""
 
-from __future__ import annotations
-
 import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Least squares under ‖w‖₀ ≤ s, small enough to see everything: every support, every start. Numpy only."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb

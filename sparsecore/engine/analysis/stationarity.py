@@ -1,7 +1,5 @@
 """How far the present weights are from what an optimum under ‖w‖₀ ≤ s must satisfy."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Group runs that can train as one batch. Imports no torch: the server process calls it too."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from sparsecore.engine.cards import methods, tasks

@@ -1,7 +1,5 @@
 """Train several runs as one batch; each yields the events of `training.loop.train`."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence

@@ -4,8 +4,6 @@ The result for each row equals that of `project.project_`. The s-th largest magn
 bit by bit, from the highest: one pass per bit, whatever the values, without waiting for the device.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from itertools import groupby
@@ -148,7 +146,7 @@ def _budgets(part: _Part, device: torch.device) -> list[Tensor]:
     return [torch.tensor([each[group.name] for each in budgets], device=device) for group in part.groups]
 
 
-def _figures(cuts: Cuts, sizes: list[int]) -> Tensor:
+def _figures(cuts: "Cuts", sizes: list[int]) -> Tensor:
     """Return changed positions, threshold and kept weights per layer, one row per model."""
     columns = [cuts.changed[:, None], cuts.threshold[:, None], kept_of_parts(cuts.stay, sizes)]
     return torch.cat([column.to(cuts.threshold.dtype) for column in columns], dim=1)

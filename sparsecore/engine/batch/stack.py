@@ -5,8 +5,6 @@ step, masks and retention counts. The tensors of its own `Training` become views
 frames, checkpoints and endings are made as when it trains alone.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, groupby, pairwise

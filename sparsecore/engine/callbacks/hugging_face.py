@@ -1,7 +1,5 @@
 """A sparsifier in Hugging Face's `Trainer`, with its state in the trainer's checkpoints."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from pathlib import Path

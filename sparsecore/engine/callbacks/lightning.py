@@ -1,7 +1,5 @@
 """A sparsifier in Lightning's `Trainer`, with its state in the trainer's checkpoints."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from importlib import import_module

@@ -1,7 +1,5 @@
 """A network as an ONNX file: PyTorch exports it, onnxruntime carries it out."""
 
-from __future__ import annotations
-
 import logging
 import warnings
 

@@ -4,8 +4,6 @@ In the files `weights` are all parameters by name, `matrices` the names of those
 others (biases, norms, tables of rows) are stored as they are.
 """
 
-from __future__ import annotations
-
 import io
 import timeit
 import zipfile

@@ -7,8 +7,6 @@ it is these registers, which no loop of numba would keep, that the instructions 
 Matrices are addresses of contiguous float32, row by row. Sums are in another order than a dense product's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Layers with a fixed support: pruned weights get no gradient, keep no optimiser state, and stay zero."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial

@@ -1,7 +1,5 @@
 """The product of a batch with a matrix of fixed support, for autograd; only non-zeros get a gradient."""
 
-from __future__ import annotations
-
 import functools
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """An optimiser's step over the non-zeros of a weight alone, in place of the whole matrix."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

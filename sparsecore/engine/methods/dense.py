@@ -1,7 +1,5 @@
 """No sparsity at all, with the same counts and views as every other method."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from sparsecore.engine.projection.project import Projection

@@ -1,7 +1,5 @@
 """Iterative hard thresholding: after each step, keep the s largest magnitudes (thesis, section 2.2)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """Search and project weights in main memory by compiled passes."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -3,8 +3,6 @@
 They have no branches and no running index, so that the compiler vectorises them.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numba import int32, njit, uint8, uint64
 from numba.cpython.unsafe.numbers import trailing_zeros

@@ -6,8 +6,6 @@ addresses and sizes named below; positions count through all tensors in order, r
 For an array that is not given, such as a mask, a pass hands a scratch block to the loops.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Search and project weights on any device by plain tensor operations, piece by piece."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -38,7 +36,7 @@ class _Piece(NamedTuple):
         magnitudes = self.magnitudes()
         return magnitudes if self.reserved is None else magnitudes.masked_fill_(self.reserved, _TAKEN)
 
-    def split(self, position: int) -> tuple[_Piece, _Piece]:
+    def split(self, position: int) -> "tuple[_Piece, _Piece]":
         """Split at a position into two pieces."""
         at = position - self.start
 

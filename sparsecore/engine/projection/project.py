@@ -1,7 +1,5 @@
 """The projection onto {w : ‖w‖₀ ≤ s}: keep the s largest magnitudes, set the rest to zero."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Ranks exchange one histogram per digit of the magnitudes and, to break a tie, one number per rank.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,7 +59,7 @@ class _FirstRound:
     bins: np.ndarray
 
     @classmethod
-    def of(cls, weights: Weights | None, keep: int, ranks: Ranks, refused: bool = False) -> _FirstRound:
+    def of(cls, weights: Weights | None, keep: int, ranks: Ranks, refused: bool = False) -> "_FirstRound":
         if weights is None:
             nothing = np.zeros(len(LAYOUTS), np.int64), ranks.own(keep), np.zeros(_FIRST_VALUES, np.int64)
             return cls(0, 0, 0, int(refused), *nothing)
@@ -70,7 +68,7 @@ class _FirstRound:
         ranks_with = np.array([dtype == weights.dtype for dtype in LAYOUTS], np.int64)
         return cls(weights.total, weights.competing, nan, 0, ranks_with, ranks.own(keep), bins)
 
-    def together(self, ranks: Ranks) -> _FirstRound:
+    def together(self, ranks: Ranks) -> "_FirstRound":
         """Sum the messages of all ranks."""
         numbers = [self.total, self.competing, self.nans, self.refusals]
         shared = ranks.sum(np.concatenate([numbers, self.ranks_with, self.keeps, self.bins]))

@@ -1,7 +1,5 @@
 """Project few weights by numpy alone, so that a small network need not wait for compiled loops."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@ All work is on integers: magnitudes order as their bits without the sign. The we
 implements `Weights`; the search reads them a few times and copies at most a few per cent.
 """
 
-from __future__ import annotations
-
 import math
 import struct
 from collections.abc import Iterator
@@ -95,7 +93,7 @@ class Digit(NamedTuple):
     def values(self) -> int:
         return 1 << (self.over - self.shift)
 
-    def next(self, value: int) -> Digit:
+    def next(self, value: int) -> "Digit":
         """Return the next digit of the magnitudes with `value` in this one."""
         prefix = self.prefix << (self.over - self.shift) | value
         return Digit(max(self.shift - _NEXT_BITS, 0), self.shift, prefix)
@@ -128,7 +126,7 @@ class Weights(Protocol):
     total: int
     competing: int
 
-    def find_at_once(self, keep: int, low: int, high: int) -> Cut | None:
+    def find_at_once(self, keep: int, low: int, high: int) -> "Cut | None":
         """Find the cut in one call, for weights too few for a stepwise search; None if not implemented.
 
         low, high: a likely bracket; `low` > `high` for none.

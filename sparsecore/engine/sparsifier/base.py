@@ -1,7 +1,5 @@
 """The base of every method: finds the weights, hooks the optimiser, counts retention."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Self

@@ -1,7 +1,5 @@
 """Who keeps how many: the integer budget of each group of weights."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase

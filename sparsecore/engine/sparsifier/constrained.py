@@ -1,7 +1,5 @@
 """The constraint ‖w‖₀ ≤ s: how many weights stay, of the network or of each layer, and which must."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

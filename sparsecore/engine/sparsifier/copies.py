@@ -1,7 +1,5 @@
 """The constraint on a copy of a model, such as an average of its weights (EMA, SWA)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Which weights of a model a method sees: found by module type, by glob pattern or by a function."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """What a method of sparse training decides; `Sparsifier` carries it out."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any

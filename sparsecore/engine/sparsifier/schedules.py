@@ -1,7 +1,5 @@
 """Density schedules: ρ as a pure function of the step, so that a run can be replayed from any step."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields

@@ -1,7 +1,5 @@
 """Where a sparsifier is called: after the outermost step of an optimiser, whatever wraps it."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 import types

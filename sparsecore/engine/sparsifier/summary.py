@@ -1,7 +1,5 @@
 """What a sparsifier holds of a model, what it does not, and why."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass

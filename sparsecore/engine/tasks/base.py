@@ -1,7 +1,5 @@
 """What a task is: data, a network, a loss a step, metrics, and a picture of what the network computes."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager

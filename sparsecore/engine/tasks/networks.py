@@ -1,7 +1,5 @@
 """The networks of the thesis: a sigmoid perceptron and a Transformer encoder that classifies texts."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Literal

@@ -1,7 +1,5 @@
 """The points of the two small experiments (thesis, sections 3.1 and 3.2). Imports no torch."""
 
-from __future__ import annotations
-
 from math import erf, pi, sqrt
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Regression: fit y = sin(x)/x from noisy points (thesis, section 3.1)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

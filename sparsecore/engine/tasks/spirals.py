@@ -1,7 +1,5 @@
 """Classification: two interleaved spirals in the plane (thesis, section 3.2)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

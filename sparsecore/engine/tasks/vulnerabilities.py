@@ -1,7 +1,5 @@
 """Text classification: four severity grades of vulnerability descriptions (thesis, section 3.3)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path

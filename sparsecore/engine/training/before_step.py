@@ -1,7 +1,5 @@
 """The parameters as they were before a step: how far it went, and the way back when it went wrong."""
 
-from __future__ import annotations
-
 import math
 
 import torch

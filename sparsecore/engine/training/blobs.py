@@ -1,7 +1,5 @@
 """Arrays and their description as one safetensors blob, and back. No pickle, no torch."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

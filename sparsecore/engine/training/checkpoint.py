@@ -1,7 +1,5 @@
 """Network, optimiser and sparsifier as named arrays, and back: what going on bit for bit needs."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

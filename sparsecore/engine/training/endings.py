@@ -1,7 +1,5 @@
 """What ends a run, and the memory that needs: a layer dead for long, an output that ignores the input, θ."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from sparsecore.engine.sparsifier.base import Sparsifier

@@ -1,7 +1,5 @@
 """What a run says while it trains, and what may be said to it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

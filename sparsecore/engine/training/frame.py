@@ -3,8 +3,6 @@
 `frame_layout` says what they are called and what they contain.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

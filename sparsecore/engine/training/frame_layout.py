@@ -7,8 +7,6 @@ and checks them by this layout, and in the browser `assets/views/shared/frame.js
 Version 1 does not state its version, and its oldest frames have no histograms (`spread`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple
@@ -240,7 +238,7 @@ class Confusion(SceneMeta):
     steps_an_epoch: Annotated[int, Field(ge=1)]
 
     @model_validator(mode="after")
-    def _check_sample(self) -> Confusion:
+    def _check_sample(self) -> "Confusion":
         if any(grade >= len(self.grades) for _, grade in self.sample):
             raise ValueError("a text has an unknown grade")
         return self

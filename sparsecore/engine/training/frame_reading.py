@@ -1,7 +1,5 @@
 """Read a frame or a scene, and check one of somebody else against the layout. Imports no torch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -70,7 +68,7 @@ class Frame:
     meta: dict[str, Any]
 
     @classmethod
-    def read(cls, blob: bytes, *, arrays: bool = True) -> Frame:
+    def read(cls, blob: bytes, *, arrays: bool = True) -> "Frame":
         """The frame of a blob, without its arrays if need be. Raises ValueError for what is none."""
         found, meta = decode(blob) if arrays else ({}, decode_meta(blob))
         return cls(meta["step"], found, of_known_version(meta))
@@ -107,7 +105,7 @@ class Scene:
     meta: dict[str, Any]
 
     @classmethod
-    def read(cls, blob: bytes) -> Scene:
+    def read(cls, blob: bytes) -> "Scene":
         """The scene of a blob. Raises ValueError for what is none."""
         return cls(*decode(blob))
 

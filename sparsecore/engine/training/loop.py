@@ -1,7 +1,5 @@
 """`train(config)`: one run as a generator of events. It reads no file but kept texts and writes nothing."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """One run in progress, advanced one step at a time. It makes the events that `loop` yields."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any

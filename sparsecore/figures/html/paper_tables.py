@@ -3,8 +3,6 @@
 Styles are in `assets/paper/paper.css`. Every colour comes with an arrow and a word.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from html import escape
 from typing import Any

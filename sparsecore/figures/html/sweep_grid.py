@@ -3,8 +3,6 @@
 Styles are in `assets/page.css`. Every colour comes with a sign or a number.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape

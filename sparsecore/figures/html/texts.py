@@ -3,8 +3,6 @@
 Styles are in `assets/page.css`. Every colour comes with a number, an underline or a title.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any

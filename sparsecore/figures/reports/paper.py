@@ -3,8 +3,6 @@
 It opens offline and prints well. The other reports share its document and parts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any

@@ -3,8 +3,6 @@
 It opens offline and prints well.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Sequence

@@ -7,8 +7,6 @@ checked before the first row is written, and the rows are written in one transac
 name in the file is ever a path, and no pickle is read.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Iterator

@@ -4,8 +4,6 @@ An imported run is the word of somebody else. What passes here can be shown, com
 of this machine; the file cannot show whether its figures are true.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re

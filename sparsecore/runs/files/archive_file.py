@@ -6,8 +6,6 @@ each byte lies follows from three sizes, so there is nothing to unpack, no name 
 fourth member. The hash finds damage; it does not say who wrote the file.
 """
 
-from __future__ import annotations
-
 import hashlib
 import struct
 import zlib

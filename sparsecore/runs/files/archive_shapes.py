@@ -4,8 +4,6 @@ Every page and every worker can read a run of such values. Frames and scenes are
 Numbers are finite and texts bounded before a value comes here (`archive_checks.read`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Literal

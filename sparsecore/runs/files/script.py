@@ -1,7 +1,5 @@
 """Write a run as a Python script: the same config, commands and numbers."""
 
-from __future__ import annotations
-
 import json
 import pprint
 from typing import Any

@@ -4,8 +4,6 @@ Imports torch, so a server runs it as a child process (`Job.run_child`) with the
 `{"run": …, "folder": …}`. It reports every file and ends with its server.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -3,8 +3,6 @@
 Imports torch, so a server runs it in another process: `python -m sparsecore predict RUN TEXT --json`.
 """
 
-from __future__ import annotations
-
 from sparsecore.engine.cards import tasks
 from sparsecore.engine.tasks.texts.grading import Grader
 from sparsecore.engine.training.blobs import decode

@@ -1,7 +1,5 @@
 """Masks over time, from the frames in logs: the overlap of two runs, the forecast of the last mask."""
 
-from __future__ import annotations
-
 import math
 import threading
 from bisect import bisect_right

@@ -1,7 +1,5 @@
 """Choose two runs to compare, and configs that complete a pair."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from sparsecore.engine.cards import methods, reference

@@ -1,7 +1,5 @@
 """The catalogue of runs: name, annotate, pin, delete, restore and find them."""
 
-from __future__ import annotations
-
 import re
 import time
 import unicodedata

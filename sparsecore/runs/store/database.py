@@ -9,8 +9,6 @@ until the first has committed, and its rows are numbered after that. Compare ids
 only. (SQLite has one writer at a time anyway.)
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from functools import cached_property, partial

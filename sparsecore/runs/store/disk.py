@@ -1,7 +1,5 @@
 """Disk space of the store, and the removal of its oldest runs that are not pinned."""
 
-from __future__ import annotations
-
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Errors of the store: one sentence that says what to do, from SQLite's error codes."""
 
-from __future__ import annotations
-
 import shutil
 import sqlite3
 from pathlib import Path
@@ -51,7 +49,7 @@ class StoreError(Unusable):
         self.kind, self.place = kind, place
 
     @classmethod
-    def of_kind(cls, kind: str, place: str) -> StoreError:
+    def of_kind(cls, kind: str, place: str) -> "StoreError":
         """The error of this kind, with its sentence.
 
         >>> StoreError.of_kind("moved", "store.sqlite3").kind

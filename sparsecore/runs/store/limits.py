@@ -1,7 +1,5 @@
 """The memory of a run, estimated from its config, and the limits of memory and steps for it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A run's log: rows appended in order and thinned evenly, so that a long run stays small and replays."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

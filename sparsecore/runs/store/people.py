@@ -4,8 +4,6 @@ A user is identified by a digest of a token that only their browser has. A run o
 who started it. Runs of the command line have no owner: on the pages only the teacher may change them.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

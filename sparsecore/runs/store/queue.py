@@ -5,8 +5,6 @@ Shared runs (of a lesson, or of a first visit) come before all others and runs o
 no user waits for a sweep. Within each rank the owners take turns in the same way.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

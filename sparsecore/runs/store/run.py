@@ -1,7 +1,5 @@
 """One run of the store: its row as a frozen dataclass."""
 
-from __future__ import annotations
-
 import secrets
 import time
 from collections.abc import Sequence
@@ -70,7 +68,7 @@ class Run:
         return self.state in ACTIVE
 
     @cached_property
-    def layers(self) -> tuple[KeptLayer, ...]:
+    def layers(self) -> "tuple[KeptLayer, ...]":
         """The kept weights of each layer of a finished run."""
         return layers_of(self.result["layers"])
 
@@ -94,7 +92,7 @@ class Run:
         return head | result | tail | {key: value for key, value in described.items() if value}
 
     @classmethod
-    def of(cls, row: Row, config: RunConfig | None = None) -> Run:
+    def of(cls, row: Row, config: RunConfig | None = None) -> "Run":
         """The run of a table row; its config is parsed unless it is given."""
         fields = {name: getattr(row, name) for name in cls.__dataclass_fields__ if name != "config"}
         return cls(config=config or RunConfig(**row.config), **fields)

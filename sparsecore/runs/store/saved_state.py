@@ -7,8 +7,6 @@ written in turn, so that one is always complete. A checksum finds a file that a 
 then continues from the store.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import zlib

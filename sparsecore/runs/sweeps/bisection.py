@@ -1,7 +1,5 @@
 """Find the smallest ρ that is as good as dense, by a bisection over ordinary runs."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

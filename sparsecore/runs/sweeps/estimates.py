@@ -1,7 +1,5 @@
 """Estimates of time, from finished runs: the rest of a sweep, and the wait of a queued run."""
 
-from __future__ import annotations
-
 import heapq
 import math
 import threading
@@ -110,7 +108,7 @@ def recently_finished(store: Store, like: RunConfig) -> list[FinishedRun]:
     return _finished_lately(store, like.task, like.size, int(time.monotonic() / ESTIMATE_SECONDS))
 
 
-def _remaining(cell: Cell, estimator: DurationEstimator) -> float:
+def _remaining(cell: Cell, estimator: "DurationEstimator") -> float:
     """The remaining seconds of an unfinished cell."""
     whole, run = estimator.seconds(cell.config), cell.run
     if run is not None and run.step and cell.config.max_steps:

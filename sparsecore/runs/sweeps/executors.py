@@ -1,7 +1,5 @@
 """Executors train the runs of a sweep: on this machine, or by a server that runs already; see also `ray`."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from typing import Self

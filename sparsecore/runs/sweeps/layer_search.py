@@ -5,8 +5,6 @@ Imports torch and Optuna, so a server runs it as a child process (`Job.run_child
 standard input closes, it takes back what is queued and ends.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import threading

@@ -5,8 +5,6 @@ that every page shows it live. Ray decides where a process runs; owners, crashes
 store.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import threading
@@ -87,7 +85,7 @@ class Ray(Executor):
         self.given = 0
         self.kept_open = ExitStack()
 
-    def __enter__(self) -> Ray:
+    def __enter__(self) -> "Ray":
         """Connect. Raises ClusterError if Ray cannot be reached."""
         self.kept_open.enter_context(self._connected())
         return self

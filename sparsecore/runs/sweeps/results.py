@@ -1,7 +1,5 @@
 """Results of a sweep: points, means with 95 % intervals over seeds, the Pareto front, and tables."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite, sqrt

@@ -1,7 +1,5 @@
 """The grid of a sweep: one task with every method, density and seed; each cell is a run."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -57,7 +55,7 @@ class SweepSpec(BaseModel):
                 raise ConfigError(name, self.parameters[name], "a parameter that is not part of the grid")
         return dict(_by_digest(self))
 
-    def is_alike(self, other: SweepSpec) -> bool:
+    def is_alike(self, other: "SweepSpec") -> bool:
         """Whether another spec has the same cells, in any order."""
         mine, theirs = ((s.task, set(s.methods), set(s.densities), set(s.seeds)) for s in (self, other))
         return mine == theirs and self.parameters == other.parameters

@@ -5,8 +5,6 @@ Killing the process that trains them loses nothing: like all runs they are queue
 begun again queues only what is missing.
 """
 
-from __future__ import annotations
-
 import hashlib
 import time
 from collections import OrderedDict
@@ -49,7 +47,7 @@ class Sweep:
     owner: str | None
 
     @classmethod
-    def of(cls, row: Row) -> Sweep:
+    def of(cls, row: Row) -> "Sweep":
         """The sweep of a table row."""
         return cls(row.id, SweepSpec(**row.spec), row.state, row.created, row.origin, row.owner)
 

@@ -3,8 +3,6 @@
 Nothing here is slow to import: a process must notice the end of its server while it still loads torch.
 """
 
-from __future__ import annotations
-
 import os
 import queue
 import sys

@@ -6,8 +6,6 @@ costs little more than a small one; with `--anywhere` runs on every device, for 
 core is faster. Ordinary workers train all other runs.
 """
 
-from __future__ import annotations
-
 import argparse
 import math
 import os

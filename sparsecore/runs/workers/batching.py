@@ -4,8 +4,6 @@ The process itself, `sparsecore.runs.workers.batch_worker`, claims its runs from
 imports torch: the server runs this several times a second.
 """
 
-from __future__ import annotations
-
 import logging
 import subprocess
 import time

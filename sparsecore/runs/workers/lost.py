@@ -1,7 +1,5 @@
 """Lost workers: heartbeats that stop, commands that died, and processes that hold the lock of the store."""
 
-from __future__ import annotations
-
 import os
 import threading
 import time

@@ -5,8 +5,6 @@ ready, so that a run starts as soon as a user presses Train. When standard input
 the process saves its run and ends.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

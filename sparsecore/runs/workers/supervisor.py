@@ -1,7 +1,5 @@
 """The supervisor: assigns queued runs to worker processes, keeps a spare one, recovers lost runs."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import subprocess

@@ -1,7 +1,5 @@
 """Warm up a worker process before its first assignment, and train its assignments."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

@@ -1,7 +1,5 @@
 """The worker: trains one run, writes its log and obeys the commands in the store."""
 
-from __future__ import annotations
-
 import ctypes
 import gc
 import json

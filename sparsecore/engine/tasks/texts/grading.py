@@ -1,7 +1,5 @@
 """A trained network grades texts: their logits, and why it chose a grade."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,7 +76,7 @@ class Grader:
     cache: Path | None = None
 
     @classmethod
-    def of(cls, config: RunConfig, arrays: dict[str, np.ndarray], cache: Path | None = None) -> Grader:
+    def of(cls, config: RunConfig, arrays: dict[str, np.ndarray], cache: Path | None = None) -> "Grader":
         """The network of a run's config and of the arrays of its checkpoint.
 
         Raises ValueError where they hold no vocabulary, as those of other tasks.

@@ -1,7 +1,5 @@
 """Scores of predicted grades, from a confusion matrix (true, predicted)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The text networks by size, and the plan by which they learn."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -39,7 +37,7 @@ class Shape:
     warm_up: float = 0.0
 
     @classmethod
-    def of(cls, config: RunConfig) -> Shape:
+    def of(cls, config: RunConfig) -> "Shape":
         """The shape of a config's task and size."""
         return cls(**tasks()[config.task].sizes[config.size].network)
 

@@ -1,7 +1,5 @@
 """Which texts train, stop and test a network, at random or by time, and in which batches they train."""
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Sequence
 
